@@ -1,0 +1,73 @@
+# SkyOps' commands. Needs Python >= 3.11, git and make; everything else is installed here.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)/tools/bin/uv
+UV_VERSION := 0.13.8
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+export UV_LINK_MODE ?= copy
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PYTHONDONTWRITEBYTECODE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint bench docs lock clean
+
+help: ## Show the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recording
+	@$(BIN)/skyops demo
+
+up: $(RUNTIME) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 3001) running
+	@$(BIN)/skyops up
+
+test: $(DEV) ## Lint, types, SQL lint and all tests
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: $(DEV) ## Ruff, mypy and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/macros dbt_project/tests
+
+bench: $(RUNTIME) ## Measure: ratios from one run on this machine
+	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks
+
+docs: $(RUNTIME) ## Build the dbt docs as one static page
+	@$(BIN)/skyops docs
+
+lock: $(UV) ## Renew the two lock files from pyproject.toml
+	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
+	    --no-annotate --group demo --group build -o requirements.lock
+	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
+	    --no-annotate --group demo --group build --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## Remove the environment and all local state (the warehouse too)
+	rm -rf $(VENV) .skyops dbt_project/target dbt_project/logs
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "SkyOps needs Python 3.11 or newer; set PYTHON=... to one."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "Python's venv module is missing (on Debian: apt-get install python3-venv)."; exit 1; }
+	@echo "Setting up the environment (once)"
+	@$(PYTHON) -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(BIN)/python: | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing the locked packages"
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "Installing the locked development packages"
+	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@

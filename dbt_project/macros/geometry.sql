@@ -1,0 +1,42 @@
+{#-
+Geometry on a spherical earth (radius 6,371,008.8 m, the mean of WGS84). Against the ellipsoid it is off
+by at most 0.5 %, 370 m at 40 NM: two seconds of flight.
+-#}
+
+{%- macro metres_per_nm() -%}1852.0{%- endmacro -%}
+
+{#- Great-circle distance in metres. -#}
+{%- macro distance_m(from_latitude, from_longitude, to_latitude, to_longitude) -%}
+2 * 6371008.8 * asin(least(1.0, sqrt(
+    power(sind(({{ to_latitude }} - {{ from_latitude }}) / 2), 2)
+    + cosd({{ from_latitude }}) * cosd({{ to_latitude }})
+    * power(sind(({{ to_longitude }} - {{ from_longitude }}) / 2), 2)
+)))
+{%- endmacro -%}
+
+{#- An angle brought into [0, 360). -#}
+{%- macro normal_deg(angle) -%}
+(({{ angle }}) - 360 * floor(({{ angle }}) / 360))
+{%- endmacro -%}
+
+{#- Initial bearing of the great circle, degrees true in [0, 360). -#}
+{%- macro bearing_deg(from_latitude, from_longitude, to_latitude, to_longitude) -%}
+{%- set angle -%}
+atan2d(
+    sind({{ to_longitude }} - {{ from_longitude }}) * cosd({{ to_latitude }}),
+    cosd({{ from_latitude }}) * sind({{ to_latitude }})
+    - sind({{ from_latitude }}) * cosd({{ to_latitude }}) * cosd({{ to_longitude }} - {{ from_longitude }})
+)
+{%- endset -%}
+{{ normal_deg(angle) }}
+{%- endmacro -%}
+
+{#- Smallest angle between two directions in [0, 360), 0 to 180. -#}
+{%- macro angle_between_deg(one, other) -%}
+(180 - abs(180 - abs({{ one }} - {{ other }})))
+{%- endmacro -%}
+
+{#- The compass octant of a bearing: N is 337.5 to 22.5 degrees. -#}
+{%- macro sector(bearing) -%}
+(array['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'])[(floor(({{ bearing }} + 22.5) / 45)::integer % 8) + 1]
+{%- endmacro -%}

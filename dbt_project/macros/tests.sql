@@ -1,0 +1,29 @@
+{#- No two rows share these columns, and none of them is null: a primary key over several columns. -#}
+{% test unique_combination(model, columns) %}
+select
+    {{ columns | join(', ') }},
+    count(*) as row_count
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+    {% for column in columns -%}
+    or {{ column }} is null
+    {% endfor %}
+{% endtest %}
+
+{#- Every value lies in [low, high]; nulls pass. -#}
+{% test in_range(model, column_name, low=none, high=none) %}
+select {{ column_name }}
+from {{ model }}
+where
+    {{ column_name }} = 'NaN'
+    {% if low is not none %}or {{ column_name }} < {{ low }}{% endif %}
+    {% if high is not none %}or {{ column_name }} > {{ high }}{% endif %}
+{% endtest %}
+
+{#- A condition that holds for every row; a null answer fails. -#}
+{% test holds(model, condition) %}
+select *
+from {{ model }}
+where ({{ condition }}) is not true
+{% endtest %}

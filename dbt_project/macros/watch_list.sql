@@ -1,0 +1,16 @@
+{#- The watched airports as a Jinja list of ICAO codes: the var when set, else the environment, else the demo's. -#}
+{%- macro watch_airports() -%}
+    {%- set given = var('watch_airports', none) or env_var('SKYOPS_WATCH_AIRPORTS', 'LFPG,LFPO,LFPB,LFOB,LFPV') -%}
+    {%- set codes = given.split(',') if given is string else given -%}
+    {{ return(codes | map('trim') | list) }}
+{%- endmacro -%}
+
+{#- The watched airports as SQL literals, for `in (...)`. -#}
+{%- macro watch_airports_sql() -%}
+    {%- for code in watch_airports() %}'{{ code }}'{{ ', ' if not loop.last }}{% endfor -%}
+{%- endmacro -%}
+
+{#- The rings as rows of one column, for `from (values ...) as rings (ring_nm)`. -#}
+{%- macro rings_sql() -%}
+    {%- for ring_nm in var('rings_nm') %}({{ ring_nm }}){{ ', ' if not loop.last }}{% endfor -%}
+{%- endmacro -%}

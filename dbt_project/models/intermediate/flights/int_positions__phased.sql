@@ -1,0 +1,114 @@
+{{ config(
+    indexes=[{'columns': ['flight_id', 'positioned_at']}],
+    post_hook='analyze {{ this }}'
+) }}
+
+with positions as (
+    select
+        flight_id,
+        icao24,
+        positioned_at,
+        callsign,
+        latitude_deg,
+        longitude_deg,
+        altitude_m,
+        ground_speed_mps,
+        track_deg,
+        vertical_rate_mps,
+        is_on_ground,
+        position_status,
+        position_age_s,
+        floor(latitude_deg * 20)::integer as cell_row,
+        floor(longitude_deg * 20)::integer as cell_column
+    from {{ ref('int_flights__segmented') }}
+),
+
+-- The nearest field is looked up once per cell of 0.05 degrees, not per position: on the Paris
+-- recording that is 3,000 look-ups instead of 284,000.
+cells as (
+    select distinct
+        cell_row,
+        cell_column,
+        (cell_row + 0.5) / 20 as latitude_deg,
+        (cell_column + 0.5) / 20 as longitude_deg
+    from positions
+    -- Above 7,000 m no field (the highest lies at 4,411 m) makes a difference to the phase.
+    where altitude_m < 7000 or altitude_m is null
+),
+
+distances as (
+    select
+        cells.cell_row,
+        cells.cell_column,
+        airports.airport,
+        airports.elevation_m,
+        {{ distance_m('cells.latitude_deg', 'cells.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as distance_m
+    from cells
+    inner join {{ ref('stg_reference__airports') }} as airports
+        on
+            airports.latitude_deg between cells.latitude_deg - 0.5 and cells.latitude_deg + 0.5
+            and abs(airports.longitude_deg - cells.longitude_deg) * cosd(cells.latitude_deg) < 0.5
+),
+
+nearest as (
+    select distinct on (cell_row, cell_column)
+        cell_row,
+        cell_column,
+        airport,
+        elevation_m
+    from distances
+    order by cell_row, cell_column, distance_m, airport
+),
+
+smoothed as (
+    select
+        positions.*,
+        nearest.airport as nearest_airport,
+        avg(positions.vertical_rate_mps) over recent as mean_vertical_rate_mps,
+        coalesce(positions.altitude_m, avg(positions.altitude_m) over recent)
+        - coalesce(nearest.elevation_m, 0) as height_m
+    from positions
+    left join nearest
+        on
+            positions.cell_row = nearest.cell_row
+            and positions.cell_column = nearest.cell_column
+    window recent as (
+        partition by positions.flight_id
+        order by positions.positioned_at
+        range between interval '20 seconds' preceding and current row
+    )
+)
+
+select
+    flight_id,
+    icao24,
+    positioned_at,
+    callsign,
+    latitude_deg,
+    longitude_deg,
+    altitude_m,
+    height_m,
+    ground_speed_mps,
+    track_deg,
+    vertical_rate_mps,
+    mean_vertical_rate_mps,
+    is_on_ground,
+    nearest_airport,
+    position_status,
+    position_age_s,
+    case
+        when position_age_s > 60 then 'UNKNOWN'
+        when is_on_ground then 'GROUND'
+        when height_m is null then 'UNKNOWN'
+        -- The flag can come a minute late, after the turn off the runway.
+        when height_m < 60 and ground_speed_mps < 25 and abs(mean_vertical_rate_mps) < 1 then 'GROUND'
+        when height_m < 450 and mean_vertical_rate_mps > 1.5 then 'TAKEOFF'
+        when height_m < 450 and mean_vertical_rate_mps < -1 then 'LANDING'
+        when mean_vertical_rate_mps > 1.5 then 'CLIMB'
+        when height_m < 1000 and mean_vertical_rate_mps < -1 then 'APPROACH'
+        when mean_vertical_rate_mps < -1.5 then 'DESCENT'
+        when mean_vertical_rate_mps is null then 'UNKNOWN'
+        when height_m > 6000 then 'CRUISE'
+        else 'LEVEL'
+    end as phase
+from smoothed

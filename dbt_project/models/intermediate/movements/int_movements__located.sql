@@ -1,0 +1,207 @@
+{{ config(indexes=[{'columns': ['airport', 'known_at']}], post_hook='analyze {{ this }}') }}
+
+with moments as (
+    select * from {{ ref('int_movements__moments') }}
+),
+
+horizon as (
+    select max(positioned_at) as latest_at
+    from {{ ref('int_positions__phased') }}
+),
+
+nearby as (
+    select
+        moments.*,
+        airports.airport,
+        airports.has_scheduled_service,
+        moments.altitude_m - airports.elevation_m as height_m,
+        {{ distance_m('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as distance_m,
+        {{ bearing_deg('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as bearing_deg
+    from moments
+    inner join {{ ref('stg_reference__airports') }} as airports
+        on
+            airports.latitude_deg between moments.latitude_deg - 0.15 and moments.latitude_deg + 0.15
+),
+
+-- `ahead` is measured along the flight's course for a landing and against it for a take-off:
+-- both look from the air towards the runway.
+candidates as (
+    select
+        *,
+        distance_m * cosd(bearing_deg - track_deg) * case when movement = 'landing' then 1 else -1 end as ahead_m,
+        abs(distance_m * sind(bearing_deg - track_deg)) as aside_m
+    from nearby
+    where
+        distance_m < 15000
+        and (height_m < 750 or height_m is null)
+),
+
+runway_ends as (
+    select * from {{ ref('stg_reference__runway_ends') }}
+),
+
+thresholds as (
+    select
+        candidates.moment_id,
+        candidates.airport,
+        candidates.movement,
+        runway_ends.runway,
+        runway_ends.runway_direction,
+        runway_ends.heading_true_deg,
+        runway_ends.length_m,
+        runway_ends.latitude_deg as threshold_latitude_deg,
+        runway_ends.longitude_deg as threshold_longitude_deg,
+        {{ distance_m('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }} as threshold_m,
+        {{ bearing_deg('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }} - runway_ends.heading_true_deg as off_deg
+    from candidates
+    inner join runway_ends on candidates.airport = runway_ends.airport
+    where {{ angle_between_deg('candidates.track_deg', 'runway_ends.heading_true_deg') }} < 20
+),
+
+alignments as (
+    select
+        *,
+        -- Distance before the threshold along the runway (negative: past it), and beside its line.
+        threshold_m * cosd(off_deg) as before_m,
+        abs(threshold_m * sind(off_deg)) as beside_m
+    from thresholds
+),
+
+aligned as (
+    select distinct on (moment_id, airport)
+        moment_id,
+        airport,
+        runway,
+        runway_direction,
+        heading_true_deg,
+        threshold_latitude_deg,
+        threshold_longitude_deg,
+        before_m,
+        beside_m
+    from alignments
+    where
+        -- 150 m is less than half the distance of dependent parallels; 3 % is 1.7 degrees.
+        beside_m < 150 + 0.03 * abs(before_m)
+        and case
+            when movement = 'landing' then before_m between -length_m and 12000
+            else before_m between -length_m - 12000 and 0
+        end
+    order by moment_id, airport, beside_m, runway
+),
+
+judged as (
+    select
+        candidates.*,
+        aligned.runway,
+        aligned.runway_direction,
+        aligned.heading_true_deg,
+        aligned.threshold_latitude_deg,
+        aligned.threshold_longitude_deg,
+        aligned.before_m,
+        aligned.runway is not null as is_aligned,
+        coalesce(
+            aligned.beside_m + abs(aligned.before_m) / 10,
+            sqrt(power(2 * aside_m, 2) + power(ahead_m, 2))
+        )
+        -- Six of seven confusions that OPDI counted were a military field 7-25 NM away.
+        + case when has_scheduled_service then 0 else 4000 end as cost_m
+    from candidates
+    left join aligned
+        on
+            candidates.moment_id = aligned.moment_id
+            and candidates.airport = aligned.airport
+    where
+        case
+            when candidates.method = 'ground_contact' then distance_m < 5000
+            when candidates.movement = 'landing'
+                then
+                    (climb_mps < -0.5 or height_m < 100 or climb_mps is null)
+                    and (aligned.runway is not null or (ahead_m > -3000 and aside_m < 4000))
+            else
+                (climb_mps > 0.5 or climb_mps is null)
+                and (aligned.runway is not null or (ahead_m > -5000 and aside_m < 4000))
+        end
+),
+
+chosen as (
+    select distinct on (moment_id) *
+    from judged
+    order by moment_id asc, is_aligned desc, cost_m asc, airport asc
+),
+
+-- Every landing is timed where the aircraft passes the touch-down point, 400 m behind the threshold
+-- (the aiming point of a runway of 2,400 m or more, ICAO Annex 14), whether its flag came early or late.
+passages as (
+    select
+        chosen.moment_id,
+        max(fixes.positioned_at) filter (where fixes.past_m < 400) as before_at,
+        max(fixes.past_m) filter (where fixes.past_m < 400) as before_past_m,
+        min(fixes.positioned_at) filter (where fixes.past_m >= 400) as after_at,
+        min(fixes.past_m) filter (where fixes.past_m >= 400) as after_past_m
+    from chosen
+    cross join lateral (
+        select
+            positions.positioned_at,
+            {{ distance_m('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }}
+            * cosd({{ bearing_deg('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }} - chosen.heading_true_deg)
+                as past_m
+        from {{ ref('int_positions__phased') }} as positions
+        where
+            positions.flight_id = chosen.flight_id
+            and positions.positioned_at between chosen.moment_at - interval '120 seconds' and chosen.moment_at
+            and positions.position_status = 'fresh'
+    ) as fixes
+    where chosen.movement = 'landing' and chosen.is_aligned
+    group by chosen.moment_id
+),
+
+timed as (
+    select
+        chosen.*,
+        case
+            when passages.before_at < passages.after_at
+                then
+                    passages.before_at
+                    + (passages.after_at - passages.before_at)
+                    * ((400 - passages.before_past_m) / (passages.after_past_m - passages.before_past_m))
+        end as touched_at,
+        -- Seconds from the fix to the touch-down point: 400 m behind the threshold, or, without
+        -- runway data, 1,500 m short of the field's reference point.
+        greatest(0, coalesce(before_m + 400, ahead_m - 1500)) / greatest(coalesce(ground_speed_mps, 70), 30) as to_go_s
+    from chosen
+    left join passages on chosen.moment_id = passages.moment_id
+)
+
+select
+    moment_id as movement_id,
+    flight_id,
+    airport,
+    movement,
+    case
+        when touched_at is not null then touched_at
+        when movement = 'landing' and method = 'signal_lost' then moment_at + to_go_s * interval '1 second'
+        else moment_at
+    end as moved_at,
+    moment_at as last_fix_at,
+    case
+        when method = 'ground_contact' then moment_at + interval '20 seconds'
+        else moment_at + greatest(to_go_s, {{ var('silence_s') }}) * interval '1 second'
+    end as known_at,
+    withdrawn_at,
+    coalesce(runway_direction, lpad((case when round(track_deg / 10) < 1 then 36 else round(track_deg / 10) end)::text, 2, '0')) as runway_direction,
+    runway,
+    heading_true_deg,
+    track_deg,
+    method,
+    case
+        when method = 'ground_contact' or touched_at is not null then 'observed'
+        when movement = 'landing' and moment_at + interval '{{ var("silence_s") }} seconds' > horizon.latest_at then 'provisional'
+        else 'extrapolated'
+    end as label_quality,
+    height_m,
+    distance_m,
+    cost_m,
+    is_aligned,
+    to_go_s
+from timed
+cross join horizon

@@ -1,0 +1,188 @@
+{{ config(indexes=[{'columns': ['moment_id'], 'unique': true}], post_hook='analyze {{ this }}') }}
+
+with fixes as (
+    select
+        flight_id,
+        positioned_at,
+        phase = 'GROUND' as is_grounded,
+        lag(positioned_at) over by_flight as previous_at,
+        lag(phase = 'GROUND') over by_flight as was_grounded,
+        lead(positioned_at) over by_flight as next_at,
+        lead(phase = 'GROUND') over by_flight as will_be_grounded
+    from {{ ref('int_positions__phased') }}
+    where position_status = 'fresh'
+    window by_flight as (partition by flight_id order by positioned_at)
+),
+
+gaps as (
+    select
+        *,
+        positioned_at - previous_at <= interval '{{ var("silence_s") }} seconds' as is_continued,
+        next_at - positioned_at <= interval '{{ var("silence_s") }} seconds' as is_continuing
+    from fixes
+),
+
+moments as (
+    select
+        flight_id,
+        positioned_at as moment_at,
+        'landing' as movement,
+        'ground_contact' as method,
+        previous_at as other_side_at,
+        null::timestamptz as withdrawn_at
+    from gaps
+    where is_grounded and not was_grounded and is_continued
+    union all
+    select
+        flight_id,
+        positioned_at as moment_at,
+        'landing' as movement,
+        'signal_lost' as method,
+        null as other_side_at,
+        -- Back in the air after the silence: it had gone around, or touched and gone.
+        case when not will_be_grounded then next_at end as withdrawn_at
+    from gaps
+    where not is_grounded and is_continuing is not true
+    union all
+    select
+        flight_id,
+        positioned_at as moment_at,
+        'takeoff' as movement,
+        'ground_contact' as method,
+        previous_at as other_side_at,
+        null as withdrawn_at
+    from gaps
+    where not is_grounded and was_grounded and is_continued
+    union all
+    select
+        flight_id,
+        positioned_at as moment_at,
+        'takeoff' as movement,
+        'signal_gained' as method,
+        null as other_side_at,
+        null as withdrawn_at
+    from gaps
+    where not is_grounded and is_continued is not true
+),
+
+fixed as (
+    select
+        moments.*,
+        latitude_deg,
+        longitude_deg,
+        ground_speed_mps,
+        track_deg
+    from moments
+    inner join {{ ref('int_positions__phased') }} as positions
+        on
+            moments.flight_id = positions.flight_id
+            and moments.moment_at = positions.positioned_at
+),
+
+-- What the flight did around the moment; the air side lies before a landing and after a take-off.
+described as (
+    select
+        fixed.*,
+        air_side.*
+    from fixed
+    cross join lateral (
+        select
+            -- The ground flag flickers: contact counts when the next 20 s do not contradict it.
+            bool_or(
+                (positions.phase = 'GROUND') <> (fixed.movement = 'landing')
+                and positions.positioned_at > fixed.moment_at
+                and positions.positioned_at <= fixed.moment_at + interval '20 seconds'
+            ) as is_contradicted,
+            max(abs(seconds.from_moment)) filter (where seconds.is_near) as base_s,
+            (
+                array_agg(positions.latitude_deg order by abs(seconds.from_moment) desc)
+                filter (where seconds.is_near)
+            )[1] as base_latitude_deg,
+            (
+                array_agg(positions.longitude_deg order by abs(seconds.from_moment) desc)
+                filter (where seconds.is_near)
+            )[1] as base_longitude_deg,
+            avg(positions.ground_speed_mps) filter (where seconds.is_near and positions.phase <> 'GROUND')
+                as mean_ground_speed_mps,
+            -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
+            coalesce(
+                regr_intercept(positions.altitude_m, seconds.from_moment) filter (where seconds.is_air_side),
+                avg(positions.altitude_m) filter (where seconds.is_air_side)
+            ) as altitude_m,
+            coalesce(
+                regr_slope(positions.altitude_m, seconds.from_moment) filter (where seconds.is_air_side),
+                avg(positions.vertical_rate_mps) filter (where seconds.is_air_side)
+            ) as climb_mps
+        from {{ ref('int_positions__phased') }} as positions
+        cross join lateral (
+            select
+                offsets.from_moment,
+                case
+                    when fixed.movement = 'landing' then offsets.from_moment between -40 and 0
+                    else offsets.from_moment between 0 and 40
+                end as is_near,
+                positions.phase <> 'GROUND' and case
+                    when fixed.movement = 'landing' then offsets.from_moment <= 0
+                    else offsets.from_moment >= 0
+                end as is_air_side
+            from (
+                select extract(epoch from positions.positioned_at - fixed.moment_at)::double precision as from_moment
+            ) as offsets
+        ) as seconds
+        where
+            positions.flight_id = fixed.flight_id
+            and positions.positioned_at between fixed.moment_at - interval '60 seconds' and fixed.moment_at + interval '60 seconds'
+            and positions.position_status = 'fresh'
+    ) as air_side
+),
+
+directed as (
+    select
+        *,
+        {{ distance_m('base_latitude_deg', 'base_longitude_deg', 'latitude_deg', 'longitude_deg') }} as base_m,
+        {{ bearing_deg('base_latitude_deg', 'base_longitude_deg', 'latitude_deg', 'longitude_deg') }} as course_deg
+    from described
+    where method <> 'ground_contact' or not is_contradicted
+),
+
+moving as (
+    select
+        *,
+        case
+            when base_m < 300 then track_deg
+            -- The way made good over 40 s: reported tracks go stale where reception fades.
+            when movement = 'landing' then course_deg
+            else course_deg + 180 - 360 * floor((course_deg + 180) / 360)
+        end as moment_track_deg,
+        case when base_s >= 5 then base_m / base_s else ground_speed_mps end as made_good_mps,
+        coalesce(mean_ground_speed_mps, ground_speed_mps) as moment_ground_speed_mps
+    from directed
+),
+
+-- 15 m/s is more than taxiing and less than any aeroplane's touch-down. Reported speeds do
+-- not serve here: on the ground they stay at the last value sent in the air.
+flown as (
+    select
+        *,
+        lag(moment_at) over (partition by flight_id, movement order by moment_at) as previous_moment_at
+    from moving
+    where made_good_mps >= 15 or made_good_mps is null
+)
+
+select
+    flight_id || '_' || movement || '_' || to_char(moment_at at time zone 'UTC', 'HH24MISS') as moment_id,
+    flight_id,
+    moment_at,
+    movement,
+    method,
+    other_side_at,
+    withdrawn_at,
+    latitude_deg,
+    longitude_deg,
+    altitude_m,
+    climb_mps,
+    moment_track_deg as track_deg,
+    moment_ground_speed_mps as ground_speed_mps
+from flown
+-- Rolling out, the flag may flicker again; nobody flies a circuit in three minutes.
+where previous_moment_at is null or moment_at - previous_moment_at > interval '180 seconds'

@@ -1,0 +1,125 @@
+{{ config(
+    indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
+    post_hook='analyze {{ this }}'
+) }}
+
+with deduplicated as (
+    -- Several sources may hold the same vector: the fullest wins, then the first by name.
+    select distinct on (icao24, time_position)
+        icao24,
+        time_position as positioned_at,
+        last_contact as contact_at,
+        nullif(trim(callsign), '') as callsign,
+        latitude_deg,
+        longitude_deg,
+        baro_altitude_m,
+        geo_altitude_m,
+        coalesce(is_on_ground, false) as is_on_ground,
+        velocity_mps,
+        true_track_deg,
+        vertical_rate_mps,
+        nullif(trim(squawk), '') as squawk,
+        category,
+        source,
+        batch_id
+    from {{ source('raw', 'opensky_states') }}
+    order by
+        icao24 asc,
+        time_position asc,
+        num_nonnulls(baro_altitude_m, velocity_mps, true_track_deg, vertical_rate_mps, callsign) desc,
+        source asc
+),
+
+compared as (
+    select
+        *,
+        coalesce(
+            latitude_deg = lag(latitude_deg) over by_aircraft
+            and longitude_deg = lag(longitude_deg) over by_aircraft,
+            false
+        ) as is_same_position,
+        {{ distance_m('lag(latitude_deg) over by_aircraft', 'lag(longitude_deg) over by_aircraft', 'latitude_deg', 'longitude_deg') }} as moved_m,
+        -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
+        -- never makes the good sample after it look like one. Only the past is asked.
+        {% for n in (1, 2, 3) -%}
+        abs(baro_altitude_m - lag(baro_altitude_m, {{ n }}) over by_altitude)
+        > 150 + 50 * extract(epoch from positioned_at - lag(positioned_at, {{ n }}) over by_altitude)
+            as is_off_altitude_{{ n }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from deduplicated
+    window
+        by_aircraft as (partition by icao24 order by positioned_at),
+        by_altitude as (partition by icao24, (baro_altitude_m is null) order by positioned_at)
+),
+
+judged as (
+    select
+        *,
+        -- A parked aircraft repeats its position rightly; one that reports speed does not.
+        is_same_position and (not is_on_ground or velocity_mps > 5) is true as is_position_stale,
+        -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
+        baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
+        coalesce(is_off_altitude_1::integer, 0)
+        + coalesce(is_off_altitude_2::integer, 0)
+        + coalesce(is_off_altitude_3::integer, 0)
+        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3) / 2.0
+            as is_altitude_spike,
+        velocity_mps not between 0 and 515 as is_speed_out_of_range,
+        abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
+        true_track_deg not between 0 and 360 as is_track_out_of_range
+    from compared
+),
+
+timed as (
+    select
+        *,
+        max(positioned_at) filter (where not is_position_stale) over (
+            partition by icao24
+            order by positioned_at
+            rows between unbounded preceding and 1 preceding
+        ) as previous_fresh_at
+    from judged
+)
+
+select
+    icao24,
+    positioned_at,
+    contact_at,
+    callsign,
+    latitude_deg,
+    longitude_deg,
+    case
+        when is_altitude_out_of_range or is_altitude_spike then null
+        else baro_altitude_m
+    end as altitude_m,
+    geo_altitude_m,
+    is_on_ground,
+    case when not is_speed_out_of_range then velocity_mps end as ground_speed_mps,
+    case when not is_track_out_of_range then true_track_deg - 360 * floor(true_track_deg / 360) end as track_deg,
+    case when not is_vertical_rate_out_of_range then vertical_rate_mps end as vertical_rate_mps,
+    squawk,
+    category,
+    case
+        when is_position_stale then 'stale'
+        -- 1,000 kt, and 1 km for two receivers' clocks.
+        when moved_m > 1000 + 515 * extract(epoch from positioned_at - previous_fresh_at) then 'jump'
+        else 'fresh'
+    end as position_status,
+    case
+        when is_position_stale then extract(epoch from positioned_at - previous_fresh_at)::double precision
+        else 0
+    end as position_age_s,
+    nullif(
+        concat_ws(
+            ',',
+            case when is_altitude_out_of_range then 'altitude_range' end,
+            case when is_altitude_spike then 'altitude_spike' end,
+            case when is_speed_out_of_range then 'speed_range' end,
+            case when is_vertical_rate_out_of_range then 'vertical_rate_range' end,
+            case when is_track_out_of_range then 'track_range' end
+        ),
+        ''
+    ) as masked_reasons,
+    source,
+    batch_id
+from timed

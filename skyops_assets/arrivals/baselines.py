@@ -1,0 +1,104 @@
+"""The naive answers a model has to beat, each fitted and asked like a model.
+
+Belongs here: rules that a person could apply with a notepad. Does not: anything learned by an
+optimiser (`train`), or the choice of the best one (`evaluate`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+from skyops_assets.arrivals.features import LABEL
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+METRES_PER_NM = 1852.0
+PREFIX = "baseline:"
+"""Baselines are named ``baseline:<name>`` wherever they stand beside models."""
+
+
+class Baseline(Protocol):
+    """`fit` on canonical arrivals, then `predict` minutes; NaN where it has no answer."""
+
+    name: str
+
+    def fit(self, train: pd.DataFrame) -> Self: ...
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray: ...
+
+
+class AirportMedian:
+    """The median transit of the airport in training; none for an airport not seen."""
+
+    name = "airport_median"
+
+    def fit(self, train: pd.DataFrame) -> Self:
+        self._medians = train.groupby("airport")[LABEL].median().to_dict()
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        return frame["airport"].map(self._medians).to_numpy(dtype="float64")
+
+
+class SectorMedian:
+    """The median transit of airport and entry sector; the airport's for a sector not seen."""
+
+    name = "sector_median"
+
+    def fit(self, train: pd.DataFrame) -> Self:
+        self._airport = AirportMedian().fit(train)
+        self._medians = train.groupby(["airport", "sector"])[LABEL].median().to_dict()
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        import numpy as np
+
+        pairs = zip(frame["airport"], frame["sector"], strict=True)
+        own = np.array([self._medians.get(pair, np.nan) for pair in pairs], dtype="float64")
+        return np.where(np.isnan(own), self._airport.predict(frame), own)
+
+
+class LastLanded:
+    """The transit of the last aircraft landed before the crossing; else the sector median."""
+
+    name = "last_landed"
+
+    def fit(self, train: pd.DataFrame) -> Self:
+        self._sector = SectorMedian().fit(train)
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        import numpy as np
+
+        last = frame["last_transit_min"].to_numpy(dtype="float64")
+        return np.where(np.isnan(last), self._sector.predict(frame), last)
+
+
+class DistanceSpeed:
+    """The ring's radius at the ground speed of the crossing, straight in. Needs no training."""
+
+    name = "distance_speed"
+
+    def fit(self, train: pd.DataFrame) -> Self:
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        import numpy as np
+
+        speed = frame["ground_speed_mps"].to_numpy(dtype="float64")
+        metres = frame["ring_nm"].to_numpy(dtype="float64") * METRES_PER_NM
+        return metres / np.where(speed > 0, speed, np.nan) / 60
+
+
+BASELINES: tuple[type[Baseline], ...] = (SectorMedian, AirportMedian, LastLanded, DistanceSpeed)
+"""In the order in which a tie is decided."""
+
+UNTRAINED = DistanceSpeed.name
+"""The baseline in force while none was measured: the only one that needs no data of ours."""
+
+
+def fit_baselines(train: pd.DataFrame) -> dict[str, Baseline]:
+    """Every baseline fitted on the training rows (zero rows are fine), by name."""
+    return {kind.name: kind().fit(train) for kind in BASELINES}

@@ -1,0 +1,297 @@
+"""The command ``skyops``.
+
+Belongs here: arguments, progress, and errors as one sentence. What a command does lies in
+the packages; they are imported when a command runs, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from skyops_assets.errors import SkyOpsError
+
+if TYPE_CHECKING:
+    from skyops_assets.settings import Settings
+    from skyops_assets.warehouse.server import Warehouse
+
+app = typer.Typer(
+    help="SkyOps: flight-operations analytics on OpenSky data as one Dagster graph.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+# A pipe or a file has no width to fit into.
+WIDTH = None if sys.stdout.isatty() else 200
+out = Console(highlight=False, width=WIDTH)
+err = Console(stderr=True, highlight=False, width=WIDTH)
+
+
+class Format(StrEnum):
+    """How `skyops sql` prints an answer."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def demo() -> None:
+    """Run the whole graph on the Paris recording and show what it produced."""
+    from skyops_assets.opensky.recordings import DEMO_END, DEMO_START
+
+    settings, warehouse = _prepare()
+    with _steps(settings.home / "logs" / "demo.log") as progress:
+        progress.line("loading the asset graph")
+        from skyops_assets.defs.platform.run import run_main
+
+        run = run_main(DEMO_START, DEMO_END, progress.event)
+    if not run.is_success:
+        raise SkyOpsError(
+            f"The main job failed. {' '.join(run.failures)} "
+            f"(everything it printed: {settings.home / 'logs' / 'demo.log'})"
+        )
+    out.print()
+    _show_status(_gather(settings, warehouse))
+    _show_decision(warehouse)
+    out.print("\nNext: [bold]make up[/] opens the graph in the Dagster UI.")
+
+
+@app.command()
+def up() -> None:
+    """Keep the Dagster UI, daemon, code server and the dbt docs running, on loopback."""
+    from skyops_assets.supervise import run_services
+
+    settings, _ = _prepare()
+    if not _docs_page(settings).exists():
+        _build_docs(settings)
+    run_services(settings, out.print)
+
+
+@app.command()
+def docs() -> None:
+    """Build the dbt docs as one static page."""
+    settings, _ = _prepare()
+    out.print(f"The dbt docs are in {_build_docs(settings)}")
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the warehouse, its rows, the champion model and the last runs."""
+    settings, warehouse = _prepare()
+    found = _gather(settings, warehouse)
+    if as_json:
+        print(json.dumps(found, indent=2, default=str))
+    else:
+        _show_status(found)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT on the warehouse.")],
+    format: Annotated[Format, typer.Option(help="How to print the answer.")] = Format.table,
+) -> None:
+    """Query the warehouse (read-only)."""
+    import psycopg2
+
+    _, warehouse = _prepare()
+    try:
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            connection.set_session(readonly=True)
+            cursor.execute(query)
+            if cursor.description is None:
+                raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
+            names = [column.name for column in cursor.description]
+            rows = cursor.fetchall()
+    except psycopg2.Error as error:
+        raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
+    if format is Format.json:
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_plain))
+    elif format is Format.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows([["" if v is None else _plain(v) for v in row] for row in rows])
+    else:
+        table = Table(*names)
+        for row in rows:
+            table.add_row(*["" if v is None else str(_plain(v)) for v in row])
+        out.print(table)
+
+
+@app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def exec_(context: typer.Context) -> None:
+    """Run any command in SkyOps' environment: skyops exec -- dagster job list."""
+    if not context.args:
+        raise SkyOpsError("Name a command to run, such as: skyops exec -- dagster job list")
+    _prepare()
+    try:
+        done = subprocess.run(context.args, check=False)
+    except FileNotFoundError:
+        raise SkyOpsError(f"There is no command {context.args[0]!r} to run.") from None
+    raise typer.Exit(done.returncode)
+
+
+def _prepare() -> tuple[Settings, Warehouse]:
+    """Settings and the running warehouse, with this process's environment set to them."""
+    from skyops_assets.runtime import prepare
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    with err.status("Preparing the warehouse and the dbt project"):
+        return settings, prepare(settings)
+
+
+def _gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
+    from skyops_assets.status import gather
+
+    with err.status("Reading the status"):
+        return gather(settings, warehouse)
+
+
+def _plain(value: Any) -> Any:
+    """A database value as JSON and CSV take it: ISO 8601 for times."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, (int, float, str, bool, list, dict)):
+        return value
+    return str(value)
+
+
+class _Steps:
+    """Prints a line, with the seconds since the start, as steps begin and assets appear."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.began = time.monotonic()
+        self.seen: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """One line of progress."""
+        self.console.print(f"[dim]{time.monotonic() - self.began:4.0f} s[/]  {text}")
+
+    def event(self, kind: str, name: str) -> None:
+        """Take one event of a run."""
+        if kind == "start":
+            self.line(name.replace("__", "/"))
+        elif kind == "asset" and name not in self.seen:
+            self.seen.add(name)
+            self.line(f"  [green]{name}[/]")
+        elif kind == "failed check":
+            self.line(f"  [yellow]check not passed: {name}[/]")
+
+
+@contextmanager
+def _steps(log: Path) -> Iterator[_Steps]:
+    """Progress on the terminal, while all that libraries print goes to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    terminal = os.fdopen(os.dup(1), "w")
+    try:
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield _Steps(Console(file=terminal, highlight=False, width=WIDTH))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, saved in enumerate(kept, start=1):
+            os.dup2(saved, number)
+            os.close(saved)
+        terminal.close()
+
+
+def _docs_page(settings: Settings) -> Path:
+    return settings.home / "docs" / "index.html"
+
+
+def _build_docs(settings: Settings) -> Path:
+    from skyops_assets.warehouse.dbt import build_docs
+
+    with err.status("Building the dbt docs"):
+        return build_docs(_docs_page(settings))
+
+
+def _show_status(found: dict[str, Any]) -> None:
+    warehouse = found["warehouse"]
+    kind = "embedded" if warehouse["is_embedded"] else "external"
+    out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
+    table = Table("table", "rows")
+    for name, rows in found["counts"].items():
+        table.add_row(name, f"{rows:,}")
+    out.print(table)
+    champion = found["champion"]
+    if champion is None:
+        out.print("Champion: none; predictions come from the best baseline.")
+    else:
+        out.print(
+            f"Champion: {champion['name']} version {champion['version']}, "
+            f"MAE {champion['mae_min']:.2f} min, skill {champion['skill']:.2f}, "
+            f"trained through {champion['trained_through']}"
+        )
+    for run in found["last_runs"]:
+        out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']} {run['started_at'] or ''}")
+
+
+def _show_decision(warehouse: Warehouse) -> None:
+    """The last decision of the gatekeeper, with its reasons."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select is_promoted, reasons from ml.promotion_decisions "
+            "order by decision_id desc limit 1"
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return
+    is_promoted, reasons = row
+    out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
+    for reason in reasons:
+        mark = "[green]yes[/]" if reason["passed"] else "[yellow]no [/]"
+        out.print(f"  {mark} {reason['text']}")
+
+
+def main() -> None:
+    """Entry point: one clear sentence for an error, a traceback only with ``--debug``."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        if isinstance(error, SkyOpsError):
+            err.print(f"[red]Error:[/] {error}", soft_wrap=True)
+        else:
+            err.print(
+                f"[red]Unexpected error:[/] {type(error).__name__}: {error} "
+                "(`skyops --debug ...` shows where)",
+                soft_wrap=True,
+            )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

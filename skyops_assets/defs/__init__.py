@@ -1,0 +1,5 @@
+"""The asset graph, one folder a stage in flow order: the only code that imports Dagster.
+
+Each folder holds ``assets.py``, ``checks.py`` and ``automation.py``, those that it needs.
+Everything here is thin: it names assets, calls a domain package, and shows the result.
+"""

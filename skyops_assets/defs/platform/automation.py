@@ -1,0 +1,63 @@
+"""Jobs, schedules, and the sensor that evaluates the assets' automation conditions."""
+
+import dagster as dg
+
+TAGS = {"skyops/writes": "warehouse"}
+RAW = dg.AssetKey(["raw", "opensky_states"])
+FEATURES = dg.AssetKey(["features", "arrival_features"])
+
+main_job = dg.define_asset_job(
+    "main",
+    selection=dg.AssetSelection.all(),
+    tags=TAGS,
+    description="The whole graph, from the positions of the chosen hours to the predictions.",
+)
+
+refresh_job = dg.define_asset_job(
+    "refresh",
+    selection=dg.AssetSelection.groups("transform", "features", "predictions"),
+    tags=TAGS,
+    description="Everything that follows from positions already loaded, with the present model.",
+)
+
+retrain_job = dg.define_asset_job(
+    "retrain",
+    selection=dg.AssetSelection.groups("model", "predictions"),
+    tags=TAGS,
+    description="Train a challenger, evaluate it, decide on its promotion, predict.",
+)
+
+
+@dg.schedule(
+    job=refresh_job,
+    cron_schedule="5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Every hour: rebuild what follows from positions, if any were loaded since."""
+    loaded = context.instance.get_latest_materialization_event(RAW)
+    built = context.instance.get_latest_materialization_event(FEATURES)
+    if loaded is None:
+        return dg.SkipReason("No positions have been loaded yet.")
+    if built is not None and built.timestamp > loaded.timestamp:
+        return dg.SkipReason("No positions were loaded since the last transform.")
+    return dg.RunRequest()
+
+
+weekly_retrain = dg.ScheduleDefinition(
+    name="weekly_retrain",
+    job=retrain_job,
+    cron_schedule="0 4 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Mondays at 04:00 UTC: a new challenger on all arrivals known by then.",
+)
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    run_tags=TAGS,
+    description="Starts what the assets' automation conditions ask for.",
+)

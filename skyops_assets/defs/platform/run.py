@@ -1,0 +1,102 @@
+"""Run the main job in this process, for `skyops demo`, telling the caller of each step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+
+from skyops_assets.defs.raw.assets import HOURS
+
+
+@dataclass(frozen=True)
+class MainRun:
+    """How a run of the main job ended.
+
+    Attributes:
+        failures: one line per failed step, with the error that a person should read.
+    """
+
+    run_id: str
+    is_success: bool
+    failures: list[str]
+
+
+def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None]) -> MainRun:
+    """Materialise the whole graph for the hours from ``start`` to ``end`` (exclusive), as one run.
+
+    Args:
+        on_event: called with (kind, name): ("start", step), ("asset", key), ("check", name),
+            ("failed check", name), ("done", step).
+    """
+    from skyops_assets.definitions import defs
+
+    hours = HOURS.get_partition_keys_in_time_window(dg.TimeWindow(start, end))
+    job = defs.resolve_job_def("main")
+    with dg.DagsterInstance.get() as instance:
+        run_id = str(uuid4())
+        instance.add_event_listener(run_id, lambda entry: _tell(entry, on_event))
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
+            tags={
+                ASSET_PARTITION_RANGE_START_TAG: hours[0],
+                ASSET_PARTITION_RANGE_END_TAG: hours[-1],
+            },
+        )
+    failures = [
+        f"{event.step_key}: {_cause(event)}"
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE
+    ]
+    return MainRun(run_id, result.success, failures)
+
+
+def last_runs(limit: int = 5) -> list[dict[str, Any]]:
+    """The newest runs, the latest first: run_id, job, status, started_at, ended_at (UTC, ISO)."""
+    with dg.DagsterInstance.get() as instance:
+        return [
+            {
+                "run_id": record.dagster_run.run_id,
+                "job": record.dagster_run.job_name,
+                "status": record.dagster_run.status.value,
+                "started_at": _iso(record.start_time),
+                "ended_at": _iso(record.end_time),
+            }
+            for record in instance.get_run_records(limit=limit)
+        ]
+
+
+def _iso(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else event.message or "failed"
+
+
+def _tell(entry: dg.EventLogEntry, on_event: Callable[[str, str], None]) -> None:
+    event = entry.dagster_event
+    if event is None:
+        return
+    kind = event.event_type
+    if kind == dg.DagsterEventType.STEP_START:
+        on_event("start", str(event.step_key))
+    elif kind == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+        on_event("asset", event.asset_key.to_user_string())
+    elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        on_event("check" if check.passed else "failed check", check.check_name)
+    elif kind in (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE):
+        on_event("done", str(event.step_key))

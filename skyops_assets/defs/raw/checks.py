@@ -1,0 +1,53 @@
+"""Checks at the boundary: nothing is computed from positions that do not pass."""
+
+import dagster as dg
+
+from skyops_assets.defs.raw.assets import opensky_states
+from skyops_assets.defs.resources import WarehouseResource
+
+
+@dg.asset_check(asset=opensky_states, blocking=True)
+def state_vectors_can_be_true(
+    context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """The Great Expectations suite `raw_opensky_states` on the positions loaded last.
+
+    Blocks the transform. Its file says for each expectation what to do.
+    """
+    from skyops_assets.opensky.accounts import loaded_window, states_between
+    from skyops_assets.quality.expectations import report, validate
+
+    database = warehouse.open()
+    window = loaded_window(database, context.run.run_id)
+    if window is None:
+        return dg.AssetCheckResult(
+            passed=False, description="No positions were loaded: check the hours and the source."
+        )
+    frame = states_between(database, *window)
+    outcomes = validate(frame, "raw_opensky_states")
+    broken = [outcome for outcome in outcomes if not outcome.is_met]
+    return dg.AssetCheckResult(
+        passed=not broken,
+        description="; ".join(f"{item.expectation}: {item.advice}" for item in broken) or None,
+        metadata={
+            "rows": len(frame),
+            "window": f"{window[0].isoformat()} to {window[1].isoformat()}",
+            "expectations": dg.MetadataValue.md(report(outcomes)),
+        },
+    )
+
+
+@dg.asset_check(asset=opensky_states, blocking=True)
+def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    from skyops_assets.opensky.accounts import accounts
+
+    found = accounts(warehouse.open())
+    return dg.AssetCheckResult(
+        passed=found.is_balanced,
+        description=None
+        if found.is_balanced
+        else "Rows were written or removed around the loader; compare raw.ingest_batches with "
+        "the tables, then load the affected hours again.",
+        metadata=vars(found),
+    )

@@ -1,0 +1,39 @@
+"""The resources that assets, checks and sensors ask for by name."""
+
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource
+
+from skyops_assets.settings import Settings, load_settings
+from skyops_assets.warehouse.dbt import DBT_PROJECT
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+
+
+class WarehouseResource(dg.ConfigurableResource):
+    """The warehouse and the settings that name it, read when a step first needs them."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process's environment."""
+        return load_settings()
+
+    def open(self) -> Warehouse:
+        """The running warehouse.
+
+        Raises:
+            SkyOpsError: it cannot be reached; the message says what to do.
+        """
+        return open_warehouse(self.settings)
+
+
+def resources() -> dict[str, Any]:
+    """What the graph runs with unless `build_defs` is given something else."""
+    return {
+        "warehouse": WarehouseResource(),
+        "dbt": DbtCliResource(
+            project_dir=str(DBT_PROJECT),
+            profiles_dir=str(DBT_PROJECT),
+            dbt_executable="skyops-dbt",
+        ),
+    }

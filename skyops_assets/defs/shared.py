@@ -1,0 +1,36 @@
+"""What several stages show in the same way."""
+
+from typing import Any
+
+import dagster as dg
+
+from skyops_assets.warehouse.bulk import Batch
+
+OWNERS = ["team:skyops"]
+
+
+def batch_metadata(batch: Batch) -> dict[str, Any]:
+    """A load's accounts as metadata."""
+    shown: dict[str, Any] = {
+        "dagster/row_count": batch.loaded_rows,
+        "batch_id": batch.batch_id,
+        "source": batch.source,
+        "read_rows": batch.read_rows,
+        "loaded_rows": batch.loaded_rows,
+        "duplicate_rows": batch.duplicate_rows,
+        "rejected_rows": batch.rejected_rows,
+    }
+    if batch.window_start_at and batch.window_end_at:
+        shown["window_start_at"] = dg.MetadataValue.timestamp(batch.window_start_at)
+        shown["window_end_at"] = dg.MetadataValue.timestamp(batch.window_end_at)
+    return shown
+
+
+def rules_result(broken: dict[str, int]) -> dg.AssetCheckResult:
+    """A check's result from the rows that break each rule."""
+    wrong = {rule: rows for rule, rows in broken.items() if rows}
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(f"not true in {n} rows: {rule}" for rule, n in wrong.items()) or None,
+        metadata=dict(broken),
+    )

@@ -1,0 +1,1 @@
+"""Watching the platform itself: what is written to the audit schema, and when to raise a hand."""

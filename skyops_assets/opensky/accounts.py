@@ -1,0 +1,76 @@
+"""What the loads say of themselves: which rows a run touched, and whether any were lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from skyops_assets.opensky.load import TARGET
+from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Sums over all batches, and what the tables hold: each pair must be equal."""
+
+    read_rows: int
+    accounted_rows: int
+    loaded_rows: int
+    stored_rows: int
+    rejected_rows: int
+    stored_rejected_rows: int
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every row that was read is loaded, a duplicate or rejected, and is there."""
+        return (
+            self.read_rows == self.accounted_rows
+            and self.loaded_rows == self.stored_rows
+            and self.rejected_rows == self.stored_rejected_rows
+        )
+
+
+def accounts(warehouse: Warehouse) -> Accounts:
+    """Add up the batches of positions and count what is stored."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select coalesce(sum(read_rows), 0), "
+            "coalesce(sum(loaded_rows + duplicate_rows + rejected_rows), 0), "
+            f"coalesce(sum(loaded_rows), 0), (select count(*) from {TARGET}), "
+            "coalesce(sum(rejected_rows), 0), "
+            "(select count(*) from raw.rejected_states where target = %s) "
+            "from raw.ingest_batches where target = %s",
+            (TARGET, TARGET),
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    return Accounts(*(int(value) for value in row))
+
+
+def loaded_window(warehouse: Warehouse, run_id: str | None) -> tuple[datetime, datetime] | None:
+    """First and last time of the positions that a run read, else the last run that had any."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select min(window_start_at), max(window_end_at) from raw.ingest_batches "
+            "where target = %s and window_start_at is not null group by run_id "
+            "order by (run_id = %s) desc nulls last, max(batch_id) desc limit 1",
+            (TARGET, run_id),
+        )
+        row = cursor.fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def states_between(warehouse: Warehouse, start: datetime, end: datetime) -> pd.DataFrame:
+    """The stored state vectors with ``start <= time_position <= end``, as a frame."""
+    columns = ", ".join([*STATE_VECTOR.names, "source"])
+    return bulk.read_arrow(
+        warehouse,
+        f"select {columns} from {TARGET} where time_position between "
+        f"'{start.isoformat()}' and '{end.isoformat()}'",
+    ).to_pandas()

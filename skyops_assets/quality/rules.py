@@ -1,0 +1,64 @@
+"""Rules that every row of a table obeys, as SQL predicates, and how many rows break them.
+
+Belongs here: invariants that need more than one column or table, and so are no dbt test.
+"""
+
+from __future__ import annotations
+
+from skyops_assets.warehouse.server import Warehouse
+
+FEATURES = {
+    "the crossing comes before the landing": "crossed_at < landed_at",
+    "the label is the time between them": (
+        "abs(transit_min - extract(epoch from landed_at - crossed_at) / 60) < 0.001"
+    ),
+    "the transit is 3 to 120 minutes": "transit_min between 3 and 120",
+    "the bearing's sine and cosine belong together": (
+        "abs(bearing_sin ^ 2 + bearing_cos ^ 2 - 1) < 0.000001"
+    ),
+    "counts grow with their window": (
+        "landings_15min_count <= landings_30min_count "
+        "and landings_30min_count <= landings_60min_count "
+        "and entries_15min_count <= entries_30min_count "
+        "and entries_30min_count <= entries_60min_count"
+    ),
+    "nothing recent is from the future": (
+        "coalesce(last_transit_age_min, 0) >= 0 and coalesce(predecessor_age_min, 0) >= 0"
+    ),
+}
+"""Rules for ``features.arrival_features``."""
+
+PREDICTIONS = {
+    "the predicted landing is the crossing plus the predicted transit": (
+        "predicted_transit_min is null or abs(extract(epoch from predicted_landing_at "
+        "- crossed_at) / 60 - predicted_transit_min) < 0.001"
+    ),
+    "the predicted transit is 0 to 120 minutes": (
+        "predicted_transit_min is null or predicted_transit_min between 0 and 120"
+    ),
+    "the model is named": "model_name <> '' and model_version <> ''",
+}
+"""Rules for ``ml.predictions``."""
+
+
+def broken(warehouse: Warehouse, table: str, rules: dict[str, str]) -> dict[str, int]:
+    """Rows of ``table`` that break each rule; a rule that evaluates to null is broken too."""
+    counts = ", ".join(f"count(*) filter (where ({rule}) is not true)" for rule in rules.values())
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"select {counts} from {table}")
+        row = cursor.fetchone() or ()
+    return dict(zip(rules, row, strict=True))
+
+
+def crossings_without_prediction(warehouse: Warehouse, model_name: str, version: str) -> int:
+    """Ring crossings for which this model has made no prediction."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from features.crossing_features as f where not exists ("
+            "select 1 from ml.predictions as p where p.flight_id = f.flight_id "
+            "and p.airport = f.airport and p.ring_nm = f.ring_nm "
+            "and p.model_name = %s and p.model_version = %s)",
+            (model_name, version),
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0

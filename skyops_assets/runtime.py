@@ -1,0 +1,74 @@
+"""What every SkyOps process needs around it: the warehouse, folders, environment.
+
+Belongs here: preparing the surroundings and naming them in environment variables, so that
+dagster, dbt and MLflow started from here find the same warehouse and stay quiet.
+Does not: running anything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.warehouse.dbt import DBT_PROJECT, prepare_manifest
+from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+
+QUIET = {
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""Nothing that SkyOps starts reports its use to anyone."""
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Dagster's instance folder, holding a copy of the project's ``dagster.yaml``."""
+    return settings.home / "dagster"
+
+
+def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
+    """The variables that SkyOps' child processes need, on top of the present ones."""
+    parts = warehouse.parts
+    bin_dir = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return {
+        **QUIET,
+        "PATH": path if bin_dir in path.split(os.pathsep) else bin_dir + os.pathsep + path,
+        "SKYOPS_HOME": str(settings.home),
+        "SKYOPS_WAREHOUSE_URL": warehouse.libpq(),
+        "SKYOPS_WATCH_AIRPORTS": ",".join(settings.watch_airports),
+        "SKYOPS_DAGSTER_URL": warehouse.sqlalchemy(settings.dagster_database),
+        "SKYOPS_PG_HOST": parts["host"],
+        "SKYOPS_PG_PORT": parts["port"],
+        "SKYOPS_PG_USER": parts["user"],
+        "SKYOPS_PG_PASSWORD": parts["password"],
+        "SKYOPS_PG_DBNAME": parts["dbname"],
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        "DBT_PROJECT_DIR": str(DBT_PROJECT),
+        "DBT_PROFILES_DIR": str(DBT_PROJECT),
+    }
+
+
+def prepare(settings: Settings) -> Warehouse:
+    """Bring up the surroundings and set this process's environment to them.
+
+    Safe to repeat, and by several processes at once.
+
+    Raises:
+        SkyOpsError: the warehouse or the dbt project cannot be used.
+    """
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    home = dagster_home(settings)
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+    os.environ.update(environment(settings, warehouse))
+    prepare_manifest()
+    return warehouse

@@ -1,0 +1,95 @@
+"""Every setting of SkyOps, read from the environment with the prefix ``SKYOPS_``.
+
+What belongs here: names, defaults, validation. What does not: opening connections,
+creating directories, or anything else that touches the world.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from skyops_assets.errors import SkyOpsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """SkyOps' configuration; each field is the environment variable ``SKYOPS_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="SKYOPS_", extra="ignore", frozen=True)
+
+    home: Path = Field(PROJECT_ROOT / ".skyops", description="Folder of all local state.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="Postgres server and warehouse database; unset starts an embedded Postgres.",
+    )
+    warehouse_url: SecretStr | None = Field(
+        None,
+        description="Set by `skyops` for its child processes: the running warehouse.",
+    )
+    dagster_database: str = Field("dagster", description="Database of Dagster's storage.")
+    mlflow_database: str = Field("mlflow", description="Database of MLflow's backend.")
+    connect_timeout_s: int = Field(5, ge=1, description="Seconds until a connection attempt fails.")
+    data_mirror: Path | None = Field(
+        None, description="Local folder that stands in for the web when fetching open data."
+    )
+    recording: Path | None = Field(
+        None,
+        description="Recording that raw/opensky_states reads; unset takes the demo's.",
+    )
+    watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
+        description="ICAO codes, separated by commas, for which rings and arrivals are modelled.",
+    )
+    first_hour: datetime = Field(
+        datetime(2021, 10, 7, 12), description="First hourly partition of raw/opensky_states (UTC)."
+    )
+    mlflow_artifacts: str | None = Field(
+        None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
+    )
+    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
+    docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
+
+    @field_validator("watch_airports", mode="before")
+    @classmethod
+    def _split_airports(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("watch_airports")
+    @classmethod
+    def _check_airports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for code in value:
+            if not (len(code) == 4 and code.isalnum() and code.isupper()):
+                raise ValueError(f"{code!r} is not an ICAO airport code such as LFPG")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @cached_property
+    def artifact_root(self) -> str:
+        """Where MLflow writes artifacts: a URI or an absolute path."""
+        return self.mlflow_artifacts or str(self.home / "mlflow")
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SkyOpsError: a variable has a value that cannot be used; the message names it.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SKYOPS_" + "_".join(str(part) for part in first["loc"]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SkyOpsError(f"{name} cannot be used: {reason}") from None

@@ -1,0 +1,47 @@
+"""What `skyops status` tells: the warehouse, its rows, the champion, the last runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse, server_version
+
+SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
+
+
+def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
+    """Everything as plain values: ``warehouse``, ``counts``, ``champion``, ``last_runs``."""
+    from skyops_assets.arrivals.store import champion_summary
+    from skyops_assets.defs.platform.run import last_runs
+
+    return {
+        "warehouse": {
+            "url": warehouse.safe_url,
+            "server_version": server_version(warehouse),
+            "is_embedded": warehouse.is_embedded,
+        },
+        "counts": row_counts(warehouse),
+        "champion": champion_summary(warehouse),
+        "last_runs": last_runs(),
+    }
+
+
+def row_counts(warehouse: Warehouse) -> dict[str, int]:
+    """Exact rows of every table and view, as ``schema.table``; partitions count in their table."""
+    from psycopg2 import sql
+
+    counts = {}
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select n.nspname, c.relname from pg_class as c "
+            "join pg_namespace as n on n.oid = c.relnamespace "
+            "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "
+            "order by array_position(%s, n.nspname::text), c.relname",
+            (list(SCHEMAS), list(SCHEMAS)),
+        )
+        for schema, table in cursor.fetchall():
+            cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table)))
+            row = cursor.fetchone()
+            counts[f"{schema}.{table}"] = int(row[0]) if row else 0
+    return counts

@@ -1,0 +1,83 @@
+"""Arrow in and out of the warehouse, through ADBC.
+
+Belongs here: one transaction over Arrow tables, reading a query as Arrow, and the record
+of what a load did. Does not: what a row means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from adbc_driver_manager.dbapi import Cursor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one load did: ``read_rows = loaded_rows + duplicate_rows + rejected_rows``.
+
+    A duplicate is a row that was there before, in this input or in the warehouse.
+    """
+
+    batch_id: int
+    target: str
+    source: str
+    window_start_at: datetime | None
+    window_end_at: datetime | None
+    read_rows: int
+    loaded_rows: int
+    duplicate_rows: int
+    rejected_rows: int
+
+
+@contextmanager
+def transaction(warehouse: Warehouse) -> Iterator[Cursor]:
+    """An ADBC cursor whose work is committed at the end, or undone on an error."""
+    import adbc_driver_postgresql.dbapi as adbc
+
+    with adbc.connect(warehouse.libpq()) as connection, connection.cursor() as cursor:
+        cursor.execute("set time zone 'UTC'")
+        yield cursor
+        connection.commit()
+
+
+def read_arrow(warehouse: Warehouse, query: str) -> pa.Table:
+    """The answer of a query as an Arrow table."""
+    with transaction(warehouse) as cursor:
+        cursor.execute(query)
+        return cursor.fetch_arrow_table()
+
+
+def scalar(cursor: Cursor, query: str) -> Any:
+    """The first column of the first row of a query."""
+    cursor.execute(query)
+    row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def next_batch(cursor: Cursor) -> int:
+    """Reserve the number of a load; `record_batch` writes its row."""
+    return int(
+        scalar(cursor, "select nextval(pg_get_serial_sequence('raw.ingest_batches', 'batch_id'))")
+    )
+
+
+def record_batch(
+    cursor: Cursor, batch: Batch, *, started_at: datetime, run_id: str | None = None
+) -> None:
+    """Write a load's row in ``raw.ingest_batches``, in the load's own transaction."""
+    import pyarrow as pa
+
+    row = {**vars(batch), "started_at": started_at, "finished_at": datetime.now(UTC)}
+    row["run_id"] = run_id
+    times = ("window_start_at", "window_end_at", "started_at", "finished_at")
+    kinds = dict.fromkeys(times, pa.timestamp("us", tz="UTC")) | {"run_id": pa.string()}
+    table = pa.table({k: pa.array([v], kinds.get(k)) for k, v in row.items()})
+    cursor.adbc_ingest("ingest_batches", table, mode="append", db_schema_name="raw")

@@ -1,0 +1,150 @@
+"""How SkyOps runs dbt: where the project is, its arguments, its manifest, its lock.
+
+``main`` is the command ``skyops-dbt``: dbt, holding a lock on the warehouse while it
+writes. The lock lives in the writing process itself, so a dbt whose parent was killed
+still keeps the next run waiting until it has ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import PROJECT_ROOT
+
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+TARGET = DBT_PROJECT / "target"
+MANIFEST = TARGET / "manifest.json"
+KEPT_RUNS = 20
+_WRITING = {"build", "run", "seed", "snapshot", "test"}
+
+
+def build_arguments() -> list[str]:
+    """What a production run gives dbt: unit tests belong to CI (`make test`)."""
+    return ["build", "--exclude-resource-type", "unit_test"]
+
+
+def run_target(home: Path, run_id: str) -> Path:
+    """Folder for one run's dbt artifacts; the oldest beyond `KEPT_RUNS` are dropped."""
+    import shutil
+
+    runs = home / "dbt"
+    target = runs / run_id
+    target.mkdir(parents=True, exist_ok=True)
+    by_age = sorted(runs.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in by_age[KEPT_RUNS:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def prepare_manifest() -> bool:
+    """Parse the dbt project unless its manifest is current; several processes may ask.
+
+    Returns:
+        Whether it was parsed now.
+
+    Raises:
+        SkyOpsError: dbt cannot parse the project; the message holds dbt's own words.
+    """
+    current = _fingerprint()
+    stamp = TARGET / "fingerprint"
+    if _is_current(stamp, current):
+        return False
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with (TARGET / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_current(stamp, current):
+            return False
+        _dbt(["parse"], TARGET)
+        stamp.write_text(current)
+    return True
+
+
+def build_docs(page: Path) -> Path:
+    """Write the dbt docs as one static page.
+
+    Raises:
+        SkyOpsError: dbt cannot build them; the message holds dbt's own words.
+    """
+    import shutil
+
+    page.parent.mkdir(parents=True, exist_ok=True)
+    target = page.parent / "target"
+    _dbt(["docs", "generate", "--static"], target)
+    shutil.copyfile(target / "static_index.html", page)
+    return page
+
+
+def _dbt(arguments: list[str], target: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", "--quiet", *arguments],
+        cwd=DBT_PROJECT,
+        env={
+            **os.environ,
+            "DBT_PROFILES_DIR": str(DBT_PROJECT),
+            "DBT_TARGET_PATH": str(target),
+            "DBT_LOG_PATH": str(target),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = f"{done.stdout}{done.stderr}".strip()
+        raise SkyOpsError(f"dbt {' '.join(arguments)} failed: {said}")
+
+
+def _is_current(stamp: Path, current: str) -> bool:
+    return MANIFEST.exists() and stamp.exists() and stamp.read_text() == current
+
+
+def _fingerprint() -> str:
+    """A hash of everything that the manifest is made from."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256(version("dbt-core").encode())
+    digest.update(os.environ.get("SKYOPS_WATCH_AIRPORTS", "").encode())
+    for path in sorted(DBT_PROJECT.rglob("*")):
+        if path.suffix in (".sql", ".yml", ".md", ".csv") and TARGET not in path.parents:
+            digest.update(str(path.relative_to(DBT_PROJECT)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _writer_lock() -> Iterator[None]:
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse.server import open_warehouse
+
+    with (
+        open_warehouse(load_settings()).connect(autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("select pg_try_advisory_lock(hashtext('skyops.dbt'))")
+        row = cursor.fetchone()
+        if row and not row[0]:
+            print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
+            cursor.execute("select pg_advisory_lock(hashtext('skyops.dbt'))")
+        yield
+
+
+def main() -> None:
+    """Run dbt with the arguments of the command line, one writer at a time."""
+    from dbt.cli.main import cli
+
+    if _WRITING.intersection(sys.argv[1:]):
+        with _writer_lock():
+            cli()
+    else:
+        cli()
+
+
+if __name__ == "__main__":
+    main()

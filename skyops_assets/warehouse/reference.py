@@ -1,0 +1,136 @@
+"""Reference rows: airports from a wheel, runways from the mirror or the web.
+
+Belongs here: fetching with pinned hashes, units, replacing a reference table whole.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.opensky.recordings import FOOT_M
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.server import Warehouse
+
+RUNWAYS_URL = (
+    "https://raw.githubusercontent.com/davidmegginson/ourairports-data/1fb3eea0/runways.csv"
+)
+RUNWAYS_SHA256 = "4b01f389059e9d30aa09161b79c1db6d8c27c95ff85eb966634e4f0818e19dd8"
+WEB_TIMEOUT_S = 10
+
+
+class Unavailable(SkyOpsError):
+    """An open file can be had neither from the mirror nor from the web."""
+
+
+def airports() -> pa.Table:
+    """The world's airports with an ICAO code (airportsdata, MIT), one row an airport."""
+    import airportsdata
+
+    rows = [
+        {
+            "icao": a["icao"],
+            "iata": a["iata"] or None,
+            "name": a["name"],
+            "city": a["city"] or None,
+            "country": a["country"] or None,
+            "latitude_deg": float(a["lat"]),
+            "longitude_deg": float(a["lon"]),
+            "elevation_m": float(a["elevation"]) * FOOT_M,
+            "timezone": a["tz"],
+        }
+        for a in airportsdata.load("ICAO").values()
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def fetch(name: str, url: str, sha256: str, settings: Settings) -> Path:
+    """A file of open data: from ``SKYOPS_DATA_MIRROR``, else from the web, hash checked.
+
+    Args:
+        name: path inside the mirror, such as ``reference/runways.csv``.
+
+    Raises:
+        Unavailable: neither has it.
+        SkyOpsError: the file is there but is not the pinned one.
+    """
+    import pooch
+
+    if settings.data_mirror is not None:
+        path = settings.data_mirror / name
+        if not path.is_file():
+            raise Unavailable(f"SKYOPS_DATA_MIRROR has no file {path}.")
+        if pooch.file_hash(str(path)) != sha256:
+            raise SkyOpsError(
+                f"{path} is not the pinned version (SHA-256 {sha256[:12]}...). Fetch it anew."
+            )
+        return path
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        return Path(
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{sha256}",
+                path=settings.home / "downloads",
+                fname=Path(name).name,
+                downloader=pooch.HTTPDownloader(timeout=WEB_TIMEOUT_S),
+            )
+        )
+    except ValueError as error:
+        raise SkyOpsError(f"{url} is not the pinned version: {error}") from None
+    except Exception as error:
+        raise Unavailable(f"{url} cannot be fetched: {type(error).__name__}") from None
+
+
+def runways(settings: Settings) -> pa.Table:
+    """OurAirports' runways (public domain), one row a runway with both its ends.
+
+    Raises:
+        Unavailable: the file can be had neither from the mirror nor from the web.
+    """
+    import pandas as pd
+
+    path = fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings)
+    frame = pd.read_csv(path, dtype={"airport_ident": str, "le_ident": str, "he_ident": str})
+    out = {
+        "runway_id": frame["id"],
+        "airport": frame["airport_ident"],
+        "length_m": frame["length_ft"] * FOOT_M,
+        "width_m": frame["width_ft"] * FOOT_M,
+        "surface": frame["surface"].astype("string"),
+        "is_lighted": frame["lighted"] == 1,
+        "is_closed": frame["closed"] == 1,
+    }
+    for end in ("le", "he"):
+        out[f"{end}_ident"] = frame[f"{end}_ident"]
+        out[f"{end}_latitude_deg"] = frame[f"{end}_latitude_deg"]
+        out[f"{end}_longitude_deg"] = frame[f"{end}_longitude_deg"]
+        out[f"{end}_elevation_m"] = frame[f"{end}_elevation_ft"] * FOOT_M
+        out[f"{end}_heading_deg"] = frame[f"{end}_heading_degT"]
+    return pa.Table.from_pandas(pd.DataFrame(out), preserve_index=False)
+
+
+def replace_reference(
+    warehouse: Warehouse, target: str, source: str, rows: pa.Table, *, run_id: str | None = None
+) -> bulk.Batch:
+    """Put ``rows`` in place of all rows of a reference table, in one transaction.
+
+    Args:
+        target: ``schema.table``; its columns are those of ``rows`` and ``batch_id``.
+    """
+    started_at = datetime.now(UTC)
+    schema, table = target.split(".")
+    with bulk.transaction(warehouse) as cursor:
+        batch_id = bulk.next_batch(cursor)
+        batch = bulk.Batch(batch_id, target, source, None, None, len(rows), len(rows), 0, 0)
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+        cursor.execute(f"delete from {schema}.{table}")
+        column = pa.array([batch_id] * len(rows), pa.int64())
+        cursor.adbc_ingest(
+            table, rows.append_column("batch_id", column), mode="append", db_schema_name=schema
+        )
+    return batch

