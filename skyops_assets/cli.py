@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from skyops_assets.errors import SkyOpsError
@@ -128,15 +130,15 @@ def sql(
     except psycopg2.Error as error:
         raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
     if format is Format.json:
-        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=_plain))
+        print(json.dumps([dict(zip(names, map(_plain, row), strict=True)) for row in rows]))
     elif format is Format.csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(names)
-        writer.writerows([["" if v is None else _plain(v) for v in row] for row in rows])
+        writer.writerows([["" if v is None else _text(v) for v in row] for row in rows])
     else:
-        table = Table(*names)
+        table = Table(*[escape(name) for name in names])
         for row in rows:
-            table.add_row(*["" if v is None else str(_plain(v)) for v in row])
+            table.add_row(*["" if v is None else escape(_text(v)) for v in row])
         out.print(table)
 
 
@@ -171,12 +173,24 @@ def _gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A database value as JSON and CSV take it: ISO 8601 for times."""
+    """A database value as JSON takes it: ISO 8601 for times; NaN and infinities are text."""
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if isinstance(value, (int, float, str, bool, list, dict)):
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (bytes, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if value is None or isinstance(value, (int, float, str, bool, dict)):
         return value
     return str(value)
+
+
+def _text(value: Any) -> str:
+    """A database value as a cell of a table or CSV: JSON where it has parts."""
+    plain = _plain(value)
+    return json.dumps(plain, default=_plain) if isinstance(plain, (list, dict)) else str(plain)
 
 
 class _Steps:
@@ -269,7 +283,7 @@ def _show_decision(warehouse: Warehouse) -> None:
     is_promoted, reasons = row
     out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
     for reason in reasons:
-        mark = "[green]yes[/]" if reason["passed"] else "[yellow]no [/]"
+        mark = "[green]yes[/]" if reason["is_passed"] else "[yellow]no [/]"
         out.print(f"  {mark} {reason['text']}")
 
 
@@ -283,10 +297,10 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         if isinstance(error, SkyOpsError):
-            err.print(f"[red]Error:[/] {error}", soft_wrap=True)
+            err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
         else:
             err.print(
-                f"[red]Unexpected error:[/] {type(error).__name__}: {error} "
+                f"[red]Unexpected error:[/] {type(error).__name__}: {escape(str(error))} "
                 "(`skyops --debug ...` shows where)",
                 soft_wrap=True,
             )

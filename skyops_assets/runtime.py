@@ -68,7 +68,10 @@ def prepare(settings: Settings) -> Warehouse:
     migrate(warehouse)
     home = dagster_home(settings)
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+    # By rename: a process that starts meanwhile must not read half a file.
+    copy = home / f"dagster.yaml.{os.getpid()}"
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", copy)
+    copy.replace(home / "dagster.yaml")
     os.environ.update(environment(settings, warehouse))
     prepare_manifest()
     return warehouse

@@ -6,7 +6,7 @@ creating directories, or anything else that touches the world.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,7 +72,15 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError(f"{str(value)!r} names a user without a home folder") from None
+
+    @field_validator("first_hour")
+    @classmethod
+    def _in_utc(cls, value: datetime) -> datetime:
+        return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
 
     @cached_property
     def artifact_root(self) -> str:

@@ -22,7 +22,7 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
             "is_embedded": warehouse.is_embedded,
         },
         "counts": row_counts(warehouse),
-        "champion": champion_summary(warehouse),
+        "champion": champion_summary(warehouse, settings),
         "last_runs": last_runs(),
     }
 

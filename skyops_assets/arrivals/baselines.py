@@ -24,9 +24,13 @@ class Baseline(Protocol):
 
     name: str
 
-    def fit(self, train: pd.DataFrame) -> Self: ...
+    def fit(self, train: pd.DataFrame) -> Self:
+        """Learn from canonical arrivals; none at all is fine."""
+        ...
 
-    def predict(self, frame: pd.DataFrame) -> np.ndarray: ...
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Minutes per row of canonical crossings or arrivals, NaN where there is no answer."""
+        ...
 
 
 class AirportMedian:
@@ -35,10 +39,12 @@ class AirportMedian:
     name = "airport_median"
 
     def fit(self, train: pd.DataFrame) -> Self:
+        """Take the median per airport."""
         self._medians = train.groupby("airport")[LABEL].median().to_dict()
         return self
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """The median of the airport."""
         return frame["airport"].map(self._medians).to_numpy(dtype="float64")
 
 
@@ -48,11 +54,13 @@ class SectorMedian:
     name = "sector_median"
 
     def fit(self, train: pd.DataFrame) -> Self:
+        """Take the medians per airport and sector."""
         self._airport = AirportMedian().fit(train)
         self._medians = train.groupby(["airport", "sector"])[LABEL].median().to_dict()
         return self
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """The median of airport and sector, or of the airport."""
         import numpy as np
 
         pairs = zip(frame["airport"], frame["sector"], strict=True)
@@ -66,10 +74,12 @@ class LastLanded:
     name = "last_landed"
 
     def fit(self, train: pd.DataFrame) -> Self:
+        """Take the medians to fall back on."""
         self._sector = SectorMedian().fit(train)
         return self
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """The last transit known at the crossing, or a median."""
         import numpy as np
 
         last = frame["last_transit_min"].to_numpy(dtype="float64")
@@ -82,9 +92,11 @@ class DistanceSpeed:
     name = "distance_speed"
 
     def fit(self, train: pd.DataFrame) -> Self:
+        """Learn nothing."""
         return self
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """The time for the radius; NaN where the speed is missing or zero."""
         import numpy as np
 
         speed = frame["ground_speed_mps"].to_numpy(dtype="float64")

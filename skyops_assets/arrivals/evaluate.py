@@ -39,6 +39,9 @@ class Metrics:
     p90_min: float | None
 
 
+NOT_MEASURED = Metrics(0, None, None, None, None, None)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """By how much a candidate's MAE is below the reference's: skill = 1 - MAE / MAE_reference.
@@ -109,7 +112,7 @@ def measure(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
 
     _check_pair(actual, predicted)
     if not len(actual):
-        return Metrics(0, None, None, None, None, None)
+        return NOT_MEASURED
     error = predicted - actual
     spread = float(((actual - actual.mean()) ** 2).sum())
     is_constant = len(actual) < 2 or float(np.ptp(actual)) == 0
@@ -211,7 +214,6 @@ def evaluate(
             return None
         return compare(truth, minutes[scored], eligible[reference][scored], at, reference)
 
-    nothing = Metrics(0, None, None, None, None, None)
     scores = [
         Score(
             name,
@@ -226,7 +228,7 @@ def evaluate(
             name,
             "baseline",
             int(np.isfinite(minutes).sum()),
-            measured.get(name, nothing),
+            measured.get(name, NOT_MEASURED),
             against(minutes) if name in eligible else None,
         )
         for name, minutes in baselines.items()

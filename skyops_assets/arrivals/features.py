@@ -166,14 +166,13 @@ def fingerprint(frame: pd.DataFrame, ring_nm: int) -> str:
             values = ("\x00" if value is None else f"{len(value)}:{value}" for value in column)
             digest.update("\n".join(values).encode())
         elif name.endswith("_at"):
-            digest.update(column.dt.as_unit("us").astype("int64").to_numpy().astype("<i8"))
+            digest.update(column.dt.as_unit("us").astype("int64").to_numpy("<i8").tobytes())
         elif column.dtype.kind == "f":
             # NaN has many bit patterns and zero has two; adding 0.0 unites the zeros.
-            numbers = column.to_numpy().astype("<f8") + 0.0
-            digest.update(numbers[numbers == numbers])
-            digest.update((numbers == numbers).astype("u1"))
+            digest.update((column.dropna().to_numpy("<f8") + 0.0).tobytes())
+            digest.update(column.isna().to_numpy("u1").tobytes())
         else:
-            digest.update(column.to_numpy().astype("<i8"))
+            digest.update(column.to_numpy("<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -115,23 +115,7 @@ def decide(evidence: Evidence, policy: GatePolicy | None = None) -> Decision:
             policy.min_scored_share,
             percent=True,
         ),
-        Reason(
-            "reference_current",
-            evidence.is_reference_current,
-            "measured against the champion in force"
-            if evidence.has_champion
-            else "no champion yet: measured against the best baseline",
-            None,
-            None,
-        )
-        if evidence.is_reference_current
-        else Reason(
-            "reference_current",
-            False,
-            "not evaluated against the champion in force; evaluate again",
-            None,
-            None,
-        ),
+        _reference(evidence),
     ]
     if evidence.has_champion:
         reasons.append(_above("baseline", "skill against the best baseline", evidence.skill, 0.0))
@@ -156,11 +140,21 @@ def _trained(evidence: Evidence) -> Reason:
     return Reason("trained", False, f"no challenger: {why}", None, None)
 
 
+def _reference(evidence: Evidence) -> Reason:
+    if evidence.has_champion:
+        what = "against the champion in force"
+    else:
+        what = "against the best baseline, as there is no champion"
+    is_current = evidence.is_reference_current
+    text = f"{'evaluated' if is_current else 'not (or no longer) evaluated'} {what}"
+    return Reason("reference", evidence.is_reference_current, text, None, None)
+
+
 def _at_least(
     rule: str, what: str, value: float | None, limit: float, *, percent: bool = False
 ) -> Reason:
     if value is None:
-        return Reason(rule, False, f"{_unknown(what)}", None, limit)
+        return Reason(rule, False, _unknown(what), None, limit)
     is_passed = value >= limit
     if percent:
         text = f"{value:.1%} {what} ({'at least' if is_passed else 'needs'} {limit:.0%})"
@@ -171,7 +165,7 @@ def _at_least(
 
 def _above(rule: str, what: str, value: float | None, limit: float) -> Reason:
     if value is None:
-        return Reason(rule, False, f"{_unknown(what)}", None, limit)
+        return Reason(rule, False, _unknown(what), None, limit)
     is_passed = value > limit
     text = f"{what} {value:+.1%} ({'above' if is_passed else 'needs more than'} {limit:.0%})"
     return Reason(rule, is_passed, text, float(value), float(limit))

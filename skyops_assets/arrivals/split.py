@@ -116,8 +116,8 @@ def check_no_leak(train: pd.DataFrame, test: pd.DataFrame, cut_at: datetime | No
         if is_wrong.any():
             row = frame[is_wrong].iloc[0]
             raise SkyOpsError(
-                f"Leak: {words} at {row[column]} (flight {row['flight_id']!r}, {int(is_wrong.sum())} "
-                f"such rows), on the wrong side of the cut at {cut_at}."
+                f"Leak: {words} at {row[column]} (flight {row['flight_id']!r}), on the wrong side "
+                f"of the cut at {cut_at} ({int(is_wrong.sum())} such rows)."
             )
 
 

@@ -73,7 +73,7 @@ def fit(train: pd.DataFrame, recipe: Recipe = GRADIENT_BOOSTING_L1) -> Pipeline:
     """The fitted pipeline; it takes a frame with the columns FEATURES and gives minutes.
 
     Features that are null in every training row are left out of the fit and ignored later;
-    an airport or sector not seen in training counts as missing.
+    an airport or sector not seen in training is none of those known.
 
     Args:
         train: canonical arrivals.
@@ -84,28 +84,23 @@ def fit(train: pd.DataFrame, recipe: Recipe = GRADIENT_BOOSTING_L1) -> Pipeline:
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OrdinalEncoder
+    from sklearn.preprocessing import OneHotEncoder
 
     if len(train) < recipe.min_fit_rows:
         raise SkyOpsError(
             f"{recipe.name} cannot be fitted on {len(train)} rows; it needs {recipe.min_fit_rows}."
         )
-    nan = float("nan")
-    encoder = OrdinalEncoder(
-        handle_unknown="use_encoded_value",
-        unknown_value=nan,
-        encoded_missing_value=nan,
-        # Gradient boosting takes at most 255 categories; the rarest share the last one.
-        max_categories=200,
+    # One column per airport and sector instead of gradient boosting's own categories, which
+    # skops only loads when told to trust functools.partial; equally good (see _decisions).
+    encoder = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=200, sparse_output=False
     )
     # Gradient boosting fails on a column without any value ("window shape cannot be larger").
     numbers = [name for name in NUMERIC if train[name].notna().any()]
     columns = ColumnTransformer(
         [("category", encoder, list(CATEGORICAL)), ("number", "passthrough", numbers)]
     )
-    model = HistGradientBoostingRegressor(
-        categorical_features=list(range(len(CATEGORICAL))), **recipe.params
-    )
+    model = HistGradientBoostingRegressor(**recipe.params)
     pipeline = Pipeline([("columns", columns), ("model", model)])
     return pipeline.fit(train[list(FEATURES)], train[LABEL])
 

@@ -1,5 +1,7 @@
 """What several stages show in the same way."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -34,3 +36,16 @@ def rules_result(broken: dict[str, int]) -> dg.AssetCheckResult:
         description="; ".join(f"not true in {n} rows: {rule}" for rule, n in wrong.items()) or None,
         metadata=dict(broken),
     )
+
+
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as metadata; what is not known is left out instead of shown as a number."""
+    return {name: _metadata(value) for name, value in values.items() if value is not None}
+
+
+def _metadata(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return dg.MetadataValue.timestamp(value)
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value)
+    return value

@@ -75,8 +75,11 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
             in ft/min.
 
     Raises:
-        SkyOpsError: the file is missing, cannot be read, or lacks a column.
+        SkyOpsError: the file is missing, cannot be read, lacks a column, or holds text
+            where a number belongs.
     """
+    import zlib
+
     import pandas as pd
 
     if not path.is_file():
@@ -87,20 +90,29 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
             dtype={"icao24": str, "callsign": str, "squawk": str},  # type: ignore[arg-type]
             convert_dates=False,
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise SkyOpsError(f"The recording {path} cannot be read as JSON records: {error}") from None
     needed = {"icao24", "timestamp", "latitude", "longitude"}
     if missing := sorted(needed - set(frame.columns)):
         raise SkyOpsError(f"The recording {path} has no column {', '.join(missing)}.")
-    at = pd.to_datetime(frame["timestamp"], unit="ms", utc=True)
-    frame = frame[(at >= start) & (at < end)].reset_index(drop=True)
-    rows = pa.Table.from_pandas(frame, preserve_index=False)
-    name = path.name.split(".")[0]
-    return Recording(f"recording:{name}", rows, _from_traffic(rows))
+    try:
+        at = pd.to_datetime(frame["timestamp"], unit="ms", utc=True).dt.round("us")
+        within = (at >= start) & (at < end)
+        rows = pa.Table.from_pandas(frame[within], preserve_index=False)
+        states = _from_traffic(rows, pa.array(at[within]))
+    except (ValueError, TypeError) as error:
+        raise SkyOpsError(
+            f"The recording {path} holds a value that is not of its column's kind: {error}"
+        ) from None
+    return Recording(f"recording:{path.name.split('.')[0]}", rows, states)
 
 
-def _from_traffic(rows: pa.Table) -> pa.Table:
-    """`traffic`'s columns and units as state vectors; what it does not have is null."""
+def _from_traffic(rows: pa.Table, at: pa.Array) -> pa.Table:
+    """`traffic`'s columns and units as state vectors; what it does not have is null.
+
+    Args:
+        at: the time of each row.
+    """
     import pyarrow.compute as pc
 
     def column(name: str, kind: pa.DataType, factor: float | None = None) -> pa.ChunkedArray:
@@ -114,7 +126,7 @@ def _from_traffic(rows: pa.Table) -> pa.Table:
     found = {
         "icao24": pc.utf8_lower(column("icao24", text)),
         "callsign": pc.if_else(pc.equal(callsign, ""), pa.scalar(None, text), callsign),
-        "time_position": rows["timestamp"].cast(pa.timestamp("ms", tz="UTC")),
+        "time_position": at,
         "longitude_deg": column("longitude", number),
         "latitude_deg": column("latitude", number),
         "baro_altitude_m": column("altitude", number, FOOT_M),

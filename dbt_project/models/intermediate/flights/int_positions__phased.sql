@@ -64,7 +64,17 @@ smoothed as (
     select
         positions.*,
         nearest.airport as nearest_airport,
-        avg(positions.vertical_rate_mps) over recent as mean_vertical_rate_mps,
+        coalesce(
+            avg(positions.vertical_rate_mps) over recent,
+            -- Some transponders send no velocity at all: then the slope of the altitude stands in, taken
+            -- from the means of the window, which is exact for a steady climb.
+            (positions.altitude_m - avg(positions.altitude_m) over recent)
+            / nullif(
+                extract(epoch from positions.positioned_at)
+                - avg(extract(epoch from positions.positioned_at)) filter (where positions.altitude_m is not null) over recent,
+                0
+            )
+        ) as mean_vertical_rate_mps,
         coalesce(positions.altitude_m, avg(positions.altitude_m) over recent)
         - coalesce(nearest.elevation_m, 0) as height_m
     from positions

@@ -102,6 +102,8 @@ judged as (
         coalesce(
             aligned.beside_m + abs(aligned.before_m) / 10,
             sqrt(power(2 * aside_m, 2) + power(ahead_m, 2))
+            -- Off the glide path of 3 degrees (tangent 0.052) to the nearer end of the field's runways.
+            + coalesce(5 * abs(height_m - 0.052 * greatest(ahead_m - 1500, 0)), 0)
         )
         -- Six of seven confusions that OPDI counted were a military field 7-25 NM away.
         + case when has_scheduled_service then 0 else 4000 end as cost_m
@@ -175,6 +177,7 @@ timed as (
 select
     moment_id as movement_id,
     flight_id,
+    icao24,
     airport,
     movement,
     case

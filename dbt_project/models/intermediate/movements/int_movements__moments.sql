@@ -68,10 +68,11 @@ moments as (
 fixed as (
     select
         moments.*,
-        latitude_deg,
-        longitude_deg,
-        ground_speed_mps,
-        track_deg
+        positions.icao24,
+        positions.latitude_deg,
+        positions.longitude_deg,
+        positions.ground_speed_mps,
+        positions.track_deg
     from moments
     inner join {{ ref('int_positions__phased') }} as positions
         on
@@ -93,16 +94,14 @@ described as (
                 and positions.positioned_at > fixed.moment_at
                 and positions.positioned_at <= fixed.moment_at + interval '20 seconds'
             ) as is_contradicted,
-            max(abs(seconds.from_moment)) filter (where seconds.is_near) as base_s,
-            (
-                array_agg(positions.latitude_deg order by abs(seconds.from_moment) desc)
-                filter (where seconds.is_near)
-            )[1] as base_latitude_deg,
-            (
-                array_agg(positions.longitude_deg order by abs(seconds.from_moment) desc)
-                filter (where seconds.is_near)
-            )[1] as base_longitude_deg,
-            avg(positions.ground_speed_mps) filter (where seconds.is_near and positions.phase <> 'GROUND')
+            -- The fix furthest away within 40 s, or else the nearest one, gives course and speed made good.
+            (array_agg(abs(seconds.from_moment) order by seconds.base_rank) filter (where seconds.is_base))[1]
+                as base_s,
+            (array_agg(positions.latitude_deg order by seconds.base_rank) filter (where seconds.is_base))[1]
+                as base_latitude_deg,
+            (array_agg(positions.longitude_deg order by seconds.base_rank) filter (where seconds.is_base))[1]
+                as base_longitude_deg,
+            avg(positions.ground_speed_mps) filter (where seconds.is_air_side and abs(seconds.from_moment) <= 30)
                 as mean_ground_speed_mps,
             -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
             coalesce(
@@ -118,10 +117,16 @@ described as (
             select
                 offsets.from_moment,
                 case
-                    when fixed.movement = 'landing' then offsets.from_moment between -40 and 0
-                    else offsets.from_moment between 0 and 40
-                end as is_near,
-                positions.phase <> 'GROUND' and case
+                    when abs(offsets.from_moment) <= 40 then -abs(offsets.from_moment)
+                    else abs(offsets.from_moment)
+                end as base_rank,
+                case
+                    when fixed.movement = 'landing' then offsets.from_moment < 0
+                    else offsets.from_moment > 0
+                end as is_base,
+                positions.phase <> 'GROUND'
+                and abs(offsets.from_moment) <= 60
+                and case
                     when fixed.movement = 'landing' then offsets.from_moment <= 0
                     else offsets.from_moment >= 0
                 end as is_air_side
@@ -131,7 +136,8 @@ described as (
         ) as seconds
         where
             positions.flight_id = fixed.flight_id
-            and positions.positioned_at between fixed.moment_at - interval '60 seconds' and fixed.moment_at + interval '60 seconds'
+            and positions.positioned_at >= fixed.moment_at - interval '{{ var("silence_s") }} seconds'
+            and positions.positioned_at <= fixed.moment_at + interval '{{ var("silence_s") }} seconds'
             and positions.position_status = 'fresh'
     ) as air_side
 ),
@@ -154,7 +160,10 @@ moving as (
             when movement = 'landing' then course_deg
             else course_deg + 180 - 360 * floor((course_deg + 180) / 360)
         end as moment_track_deg,
-        case when base_s >= 5 then base_m / base_s else ground_speed_mps end as made_good_mps,
+        case
+            when base_s >= 5 then base_m / base_s
+            when method <> 'ground_contact' then ground_speed_mps
+        end as made_good_mps,
         coalesce(mean_ground_speed_mps, ground_speed_mps) as moment_ground_speed_mps
     from directed
 ),
@@ -166,12 +175,13 @@ flown as (
         *,
         lag(moment_at) over (partition by flight_id, movement order by moment_at) as previous_moment_at
     from moving
-    where made_good_mps >= 15 or made_good_mps is null
+    where made_good_mps >= 15 or (made_good_mps is null and method <> 'ground_contact')
 )
 
 select
     flight_id || '_' || movement || '_' || to_char(moment_at at time zone 'UTC', 'HH24MISS') as moment_id,
     flight_id,
+    icao24,
     moment_at,
     movement,
     method,

@@ -1,0 +1,1 @@
+"""Measurements: what a thing costs, as ratios from one run on one machine."""

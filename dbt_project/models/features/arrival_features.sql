@@ -1,0 +1,51 @@
+with features as (
+    select * from {{ ref('crossing_features') }}
+),
+
+arrivals as (
+    select * from {{ ref('fct_arrivals') }}
+)
+
+select
+    features.crossing_id,
+    features.flight_id,
+    features.airport,
+    features.ring_nm,
+    features.crossed_at,
+    features.known_at,
+    features.is_inbound,
+    features.sector,
+    features.bearing_deg,
+    features.bearing_sin,
+    features.bearing_cos,
+    features.altitude_m,
+    features.ground_speed_mps,
+    features.vertical_rate_mps,
+    features.track_offset_deg,
+    features.inbound_inside_count,
+    features.entries_15min_count,
+    features.entries_30min_count,
+    features.entries_60min_count,
+    features.landings_15min_count,
+    features.landings_30min_count,
+    features.landings_60min_count,
+    features.predecessor_age_min,
+    features.last_transit_min,
+    features.last_transit_age_min,
+    features.mean_last5_transit_min,
+    features.sector_last_transit_min,
+    features.sector_last_transit_age_min,
+    features.runway_in_use_deg,
+    features.runway_in_use_sin,
+    features.runway_in_use_cos,
+    features.local_hour,
+    features.local_weekday,
+    arrivals.landed_at,
+    arrivals.transit_min,
+    arrivals.label_quality
+from features
+inner join arrivals
+    on
+        features.flight_id = arrivals.flight_id
+        and features.airport = arrivals.airport
+        and features.ring_nm = arrivals.ring_nm

@@ -1,0 +1,25 @@
+{{ config(indexes=[{'columns': ['positioned_at']}], post_hook='analyze {{ this }}') }}
+
+-- The first fix of each slot, not the last: later data must not change what was known.
+with slots as (
+    select
+        flight_id,
+        min(positioned_at) as positioned_at
+    from {{ ref('int_positions__phased') }}
+    where position_status = 'fresh' and phase <> 'GROUND'
+    group by flight_id, floor(extract(epoch from positioned_at) / 10)
+)
+
+select
+    positions.flight_id,
+    positions.positioned_at,
+    positions.latitude_deg,
+    positions.longitude_deg,
+    positions.altitude_m,
+    positions.track_deg,
+    positions.mean_vertical_rate_mps
+from slots
+inner join {{ ref('int_positions__phased') }} as positions
+    on
+        slots.flight_id = positions.flight_id
+        and slots.positioned_at = positions.positioned_at

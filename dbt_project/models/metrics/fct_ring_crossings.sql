@@ -1,0 +1,142 @@
+{{ config(
+    indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}],
+    post_hook='analyze {{ this }}'
+) }}
+
+with entries as (
+    select
+        entries.flight_id,
+        entries.airport,
+        entries.ring_nm,
+        entries.first_inside_at,
+        airports.latitude_deg as airport_latitude_deg,
+        airports.longitude_deg as airport_longitude_deg,
+        airports.elevation_m as airport_elevation_m
+    from {{ ref('int_flights__ring_entries') }} as entries
+    inner join {{ ref('int_airports__watched') }} as airports on entries.airport = airports.airport
+),
+
+-- The fixes on both sides of the ring. A flight first seen inside has none outside, and drops out.
+brackets as (
+    select
+        entries.*,
+        inside.icao24,
+        inside.latitude_deg as inside_latitude_deg,
+        inside.longitude_deg as inside_longitude_deg,
+        inside.altitude_m as inside_altitude_m,
+        inside.ground_speed_mps as inside_ground_speed_mps,
+        outside.positioned_at as outside_at,
+        outside.latitude_deg as outside_latitude_deg,
+        outside.longitude_deg as outside_longitude_deg,
+        outside.altitude_m as outside_altitude_m,
+        outside.ground_speed_mps as outside_ground_speed_mps,
+        {{ distance_m('outside.latitude_deg', 'outside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }} as outside_m,
+        {{ distance_m('inside.latitude_deg', 'inside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }} as inside_m
+    from entries
+    inner join {{ ref('int_positions__phased') }} as inside
+        on
+            entries.flight_id = inside.flight_id
+            and entries.first_inside_at = inside.positioned_at
+    cross join lateral (
+        select
+            positions.positioned_at,
+            positions.latitude_deg,
+            positions.longitude_deg,
+            positions.altitude_m,
+            positions.ground_speed_mps
+        from {{ ref('int_positions__phased') }} as positions
+        where
+            positions.flight_id = entries.flight_id
+            and positions.positioned_at < entries.first_inside_at
+            and positions.positioned_at >= entries.first_inside_at - interval '{{ var("crossing_gap_s") }} seconds'
+            and positions.position_status = 'fresh'
+        order by positions.positioned_at desc
+        limit 1
+    ) as outside
+),
+
+-- The latest known values, for those that the two fixes themselves lack.
+recent as (
+    select
+        brackets.*,
+        latest.altitude_m as latest_altitude_m,
+        latest.ground_speed_mps as latest_ground_speed_mps,
+        latest.vertical_rate_mps as latest_vertical_rate_mps,
+        latest.track_deg as latest_track_deg,
+        (outside_m - ring_nm * {{ metres_per_nm() }}) / (outside_m - inside_m) as fraction
+    from brackets
+    cross join lateral (
+        select
+            (array_agg(positions.altitude_m order by positions.positioned_at desc)
+                filter (where positions.altitude_m is not null))[1] as altitude_m,
+            (array_agg(positions.ground_speed_mps order by positions.positioned_at desc)
+                filter (where positions.ground_speed_mps is not null))[1] as ground_speed_mps,
+            (array_agg(positions.vertical_rate_mps order by positions.positioned_at desc)
+                filter (where positions.vertical_rate_mps is not null))[1] as vertical_rate_mps,
+            (array_agg(positions.track_deg order by positions.positioned_at desc)
+                filter (where positions.track_deg is not null))[1] as track_deg
+        from {{ ref('int_positions__phased') }} as positions
+        where
+            positions.flight_id = brackets.flight_id
+            and positions.positioned_at <= brackets.first_inside_at
+            and positions.positioned_at >= brackets.first_inside_at - interval '60 seconds'
+    ) as latest
+    where outside_m > ring_nm * {{ metres_per_nm() }}
+),
+
+interpolated as (
+    select
+        *,
+        outside_at + (first_inside_at - outside_at) * fraction as crossed_at,
+        outside_latitude_deg + (inside_latitude_deg - outside_latitude_deg) * fraction as latitude_deg,
+        outside_longitude_deg + fraction * (
+            inside_longitude_deg - outside_longitude_deg
+            - 360 * round((inside_longitude_deg - outside_longitude_deg) / 360)
+        ) as unwrapped_longitude_deg,
+        coalesce(
+            outside_altitude_m + (inside_altitude_m - outside_altitude_m) * fraction,
+            latest_altitude_m
+        ) as altitude_m,
+        coalesce(
+            outside_ground_speed_mps + (inside_ground_speed_mps - outside_ground_speed_mps) * fraction,
+            latest_ground_speed_mps
+        ) as ground_speed_mps
+    from recent
+),
+
+directed as (
+    select
+        *,
+        unwrapped_longitude_deg - 360 * round(unwrapped_longitude_deg / 360) as longitude_deg,
+        {{ bearing_deg('airport_latitude_deg', 'airport_longitude_deg', 'latitude_deg', 'unwrapped_longitude_deg') }} as bearing_deg,
+        {{ bearing_deg('latitude_deg', 'unwrapped_longitude_deg', 'airport_latitude_deg', 'airport_longitude_deg') }} as to_airport_deg
+    from interpolated
+),
+
+offset_tracks as (
+    select
+        *,
+        {{ angle_between_deg('latest_track_deg', 'to_airport_deg') }} as track_offset_deg
+    from directed
+)
+
+select
+    flight_id || '_' || airport || '_' || ring_nm as crossing_id,
+    flight_id,
+    icao24,
+    airport,
+    ring_nm,
+    crossed_at,
+    first_inside_at as known_at,
+    latitude_deg,
+    longitude_deg,
+    bearing_deg,
+    {{ sector('bearing_deg') }} as sector,
+    altitude_m,
+    ground_speed_mps,
+    latest_vertical_rate_mps as vertical_rate_mps,
+    latest_track_deg as track_deg,
+    track_offset_deg,
+    {{ is_inbound('track_offset_deg', 'latest_vertical_rate_mps', 'altitude_m - airport_elevation_m', 'ring_nm') }} as is_inbound,
+    extract(epoch from first_inside_at - outside_at)::double precision as fix_gap_s
+from offset_tracks

@@ -1,0 +1,642 @@
+"""The model loop, one function per asset; they meet in Postgres and MLflow only.
+
+Belongs here: the order of reading, computing and writing, and what a step tells about itself.
+Does not: rules or formulas (the modules beside), Dagster. Each step works alone and may be
+repeated: it takes the latest state from the warehouse and leaves a complete one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals import (
+    baselines,
+    evaluate,
+    explain,
+    features,
+    gatekeeper,
+    predict,
+    registry,
+    split,
+    store,
+    train,
+)
+from skyops_assets.arrivals.evaluate import Comparison, Metrics
+from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy
+from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+RING_NM = 40
+
+
+@dataclass(frozen=True)
+class TrainingSetSummary:
+    """What `build_training_set` froze."""
+
+    fingerprint: str
+    ring_nm: int
+    row_count: int
+    excluded: dict[str, int]
+    airports: tuple[str, ...]
+    crossed_from_at: datetime | None
+    crossed_through_at: datetime | None
+    snapshot: str
+    markdown: str
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What `train_challenger` fitted and registered; no version where it could not."""
+
+    training_run_id: str
+    model_name: str
+    model_version: str | None
+    is_new_version: bool
+    untrained_reason: str | None
+    mlflow_run_id: str | None
+    recipe: str
+    fingerprint: str
+    train_rows: int
+    test_rows: int
+    embargoed_rows: int
+    shared_flight_rows: int
+    trained_from_at: datetime | None
+    trained_through_at: datetime | None
+    test_from_at: datetime | None
+    test_through_at: datetime | None
+    train_mae_min: float | None
+    absent_features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """What `evaluate_challenger` measured; None is what could not be computed.
+
+    `against_baseline` is skill, `against_champion` the gain. `importance_min` is the rise of
+    the MAE per feature group. `images` maps file names (``residuals.png`` ...) to PNG bytes.
+    """
+
+    training_run_id: str
+    candidate: str | None
+    test_rows: int
+    scored_rows: int
+    metrics: Metrics
+    against_baseline: Comparison | None
+    against_champion: Comparison | None
+    reference: str | None
+    reference_mae_min: float | None
+    importance_min: dict[str, float]
+    images: dict[str, bytes]
+    markdown: str
+
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """The challenger's numbers in one flat table."""
+        skill, gain = self.against_baseline, self.against_champion
+        return {
+            "mae_min": self.metrics.mae_min,
+            "rmse_min": self.metrics.rmse_min,
+            "r2": self.metrics.r2,
+            "bias_min": self.metrics.bias_min,
+            "p90_min": self.metrics.p90_min,
+            "skill": skill.skill if skill else None,
+            "skill_low": skill.low if skill else None,
+            "skill_high": skill.high if skill else None,
+            "reference_mae_min": self.reference_mae_min,
+            "champion_gain": gain.skill if gain else None,
+            "champion_gain_low": gain.low if gain else None,
+            "champion_gain_high": gain.high if gain else None,
+        }
+
+
+@dataclass(frozen=True)
+class PromotionSummary:
+    """What `decide_promotion` decided, and why."""
+
+    training_run_id: str
+    challenger_version: str | None
+    champion_version: str | None
+    is_promoted: bool
+    sentence: str
+    reasons: tuple[gatekeeper.Reason, ...]
+    markdown: str
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What `predict_crossings` predicted with."""
+
+    model_name: str
+    model_version: str
+    is_champion: bool
+    crossings: int
+    new_predictions: int
+    unanswered: int
+    in_sample: int
+
+
+@dataclass(frozen=True)
+class OutcomeSummary:
+    """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample ones."""
+
+    predictions: int
+    changed: int
+    counts: dict[str, int]
+    resolved_share: float | None
+    out_of_sample_landed: int
+    mae_min: float | None
+    bias_min: float | None
+    by_model: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+
+
+def build_training_set(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    dagster_run_id: str | None = None,
+) -> TrainingSetSummary:
+    """Freeze the arrivals of one ring under their fingerprint.
+
+    Raises:
+        SkyOpsError: the features table is missing or not what it is to be.
+    """
+    frame, excluded = features.usable_arrivals(store.read_arrivals(warehouse, ring_nm))
+    mark = features.fingerprint(frame, ring_nm)
+    path = store.write_snapshot(settings, mark, frame)
+    times = frame["crossed_at"]
+    training_set = TrainingSet(
+        fingerprint=mark,
+        ring_nm=ring_nm,
+        row_count=len(frame),
+        excluded=excluded,
+        airports=tuple(sorted(frame["airport"].unique())),
+        crossed_from_at=times.min().to_pydatetime() if len(frame) else None,
+        crossed_through_at=times.max().to_pydatetime() if len(frame) else None,
+    )
+    store.save_training_set(warehouse, training_set, dagster_run_id)
+    return TrainingSetSummary(
+        **vars(training_set), snapshot=str(path), markdown=_airports_markdown(frame)
+    )
+
+
+def train_challenger(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    recipe: train.Recipe = train.GRADIENT_BOOSTING_L1,
+    train_share: float = split.TRAIN_SHARE,
+    dagster_run_id: str | None = None,
+    code_version: str | None = None,
+) -> TrainingSummary:
+    """Fit the recipe on the latest training set's past and register it as challenger.
+
+    With too few rows no model is fitted; the training run says so and the step succeeds.
+    The same rows, recipe and split find the version that is already registered.
+
+    Raises:
+        SkyOpsError: there is no training set, or MLflow and the warehouse disagree.
+    """
+    training_set = store.latest_training_set(warehouse, ring_nm)
+    rows = store.read_snapshot(settings, training_set.fingerprint)
+    parts = split.temporal_split(rows, train_share)
+    name = store.model_name(ring_nm)
+    reason = None
+    if len(parts.train) < recipe.min_fit_rows:
+        reason = (
+            f"{len(parts.train)} arrivals to learn from, and {recipe.name} needs "
+            f"{recipe.min_fit_rows} to fit anything"
+        )
+    run = TrainingRun(
+        training_run_id=train.identity(training_set.fingerprint, recipe, train_share),
+        model_name=name,
+        ring_nm=ring_nm,
+        recipe=recipe.name,
+        fingerprint=training_set.fingerprint,
+        features=features.FEATURES,
+        params=recipe.params,
+        train_share=train_share,
+        cut_at=parts.cut_at,
+        train_rows=len(parts.train),
+        test_rows=len(parts.test),
+        embargoed_rows=parts.embargoed_rows,
+        shared_flight_rows=parts.shared_flight_rows,
+        trained_from_at=parts.trained_from_at,
+        trained_through_at=parts.trained_through_at,
+        test_from_at=parts.test_from_at,
+        test_through_at=parts.test_through_at,
+        untrained_reason=reason,
+        code_version=code_version,
+    )
+    version, is_new, mae = None, False, None
+    if reason is None:
+        client = registry.configure(warehouse, settings)
+        _follow_champion(warehouse, client, name)
+        model = train.fit(parts.train, recipe)
+        mae = evaluate.measure(
+            parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
+        ).mae_min
+        version = store.version_of(warehouse, run.training_run_id)
+        if version is None or not registry.is_registered(
+            client, name, version.version, version.mlflow_run_id
+        ):
+            is_new = True
+            version = _register(
+                client,
+                settings,
+                run,
+                model=model,
+                train_mae_min=mae,
+                parts=parts,
+                dagster_run_id=dagster_run_id,
+            )
+    store.save_training_run(warehouse, run, version, dagster_run_id)
+    return TrainingSummary(
+        model_version=version.version if version else None,
+        is_new_version=is_new,
+        mlflow_run_id=version.mlflow_run_id if version else None,
+        train_mae_min=mae,
+        absent_features=tuple(
+            column for column in features.FEATURES if parts.train[column].isna().all()
+        ),
+        **{
+            key: value
+            for key, value in vars(run).items()
+            if key in TrainingSummary.__dataclass_fields__
+        },
+    )
+
+
+def evaluate_challenger(
+    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+) -> EvaluationSummary:
+    """Measure the latest challenger, the champion and every baseline on the same test rows.
+
+    Raises:
+        SkyOpsError: nothing was trained, or a model or its rows are gone.
+    """
+    run = _latest_run(warehouse, ring_nm)
+    parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
+    test = parts.test
+    challenger = store.version_of(warehouse, run.training_run_id)
+    champion = store.champion(warehouse, run.model_name)
+    if champion and champion.training_run_id == run.training_run_id:
+        champion = None  # It is the challenger.
+    client = registry.configure(warehouse, settings) if challenger or champion else None
+    models = {
+        version.label: registry.load(
+            client, version.model_name, version.version, version.mlflow_run_id
+        )
+        for version in (challenger, champion)
+        if version and client
+    }
+    minutes = {label: train.predict(model, test) for label, model in models.items()}
+    result = evaluate.evaluate(
+        test,
+        {
+            baselines.PREFIX + name: baseline.predict(test)
+            for name, baseline in baselines.fit_baselines(parts.train).items()
+        },
+        challenger=(challenger.label, minutes[challenger.label]) if challenger else None,
+        champion=(champion.label, minutes[champion.label]) if champion else None,
+        champion_trained_through_at=champion.trained_through_at if champion else None,
+    )
+    store.save_evaluation(warehouse, run.training_run_id, result)
+    importance: dict[str, float] = {}
+    images: dict[str, bytes] = {}
+    if challenger:
+        model = models[challenger.label]
+        importance = evaluate.group_importance(lambda frame: train.predict(model, frame), test)
+    if result.scored_rows:
+        images = _images(
+            result, test, minutes[challenger.label] if challenger else None, importance
+        )
+    text = explain.evaluation_markdown(result)
+    own = result.score("challenger")
+    best = next((s for s in result.scores if s.candidate == result.reference), None)
+    summary = EvaluationSummary(
+        training_run_id=run.training_run_id,
+        candidate=own.candidate if own else None,
+        test_rows=result.test_rows,
+        scored_rows=result.scored_rows,
+        metrics=own.metrics if own else evaluate.NOT_MEASURED,
+        against_baseline=own.against_baseline if own else None,
+        against_champion=result.against_champion,
+        reference=result.reference,
+        reference_mae_min=best.metrics.mae_min if best else None,
+        importance_min=importance,
+        images=images,
+        markdown=text,
+    )
+    if challenger and client:
+        registry.log_evaluation(
+            client,
+            challenger.mlflow_run_id,
+            {f"test_{name}": value for name, value in summary.numbers.items()},
+            images,
+            {"evaluation.md": text},
+        )
+    return summary
+
+
+def decide_promotion(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    policy: GatePolicy | None = None,
+    dagster_run_id: str | None = None,
+) -> PromotionSummary:
+    """Let the gatekeeper judge the latest training run, record it, and move the champion.
+
+    A challenger that is champion already keeps the decision that made it so.
+
+    Raises:
+        SkyOpsError: nothing was trained.
+    """
+    run = _latest_run(warehouse, ring_nm)
+    challenger = store.version_of(warehouse, run.training_run_id)
+    champion = store.champion(warehouse, run.model_name)
+    earlier = store.read_decision(warehouse, run.training_run_id)
+    if (
+        earlier
+        and champion
+        and challenger
+        and champion.version == challenger.version
+        and earlier["is_promoted"]
+    ):
+        decision = Decision(
+            True, tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"])
+        )
+        before = earlier["champion_version"]
+    else:
+        evidence = _evidence(
+            run, challenger, champion, store.read_evaluation(warehouse, run.training_run_id)
+        )
+        decision = gatekeeper.decide(evidence, policy)
+        before = champion.version if champion else None
+        store.save_decision(
+            warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
+        )
+    if challenger or champion:
+        client = registry.configure(warehouse, settings)
+        _follow_champion(warehouse, client, run.model_name)
+    return PromotionSummary(
+        training_run_id=run.training_run_id,
+        challenger_version=challenger.version if challenger else None,
+        champion_version=before,
+        is_promoted=decision.is_promoted,
+        sentence=decision.sentence,
+        reasons=decision.reasons,
+        markdown=explain.decision_markdown(decision),
+    )
+
+
+def predict_crossings(
+    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+) -> PredictionSummary:
+    """Predict every crossing that the predictor in force has not predicted yet.
+
+    Raises:
+        SkyOpsError: the features table is missing, or the champion cannot be loaded.
+    """
+    predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
+    crossings = store.read_unpredicted_crossings(
+        warehouse, ring_nm, predictor.name, predictor.version
+    )
+    rows = predict.score(crossings, predictor)
+    added = store.save_predictions(warehouse, rows)
+    return PredictionSummary(
+        model_name=predictor.name,
+        model_version=predictor.version,
+        is_champion=not predictor.name.startswith(baselines.PREFIX),
+        crossings=len(rows),
+        new_predictions=added,
+        unanswered=int(rows["predicted_transit_min"].isna().sum()),
+        in_sample=int(rows["is_in_sample"].sum()),
+    )
+
+
+def predictor_in_force(
+    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+) -> predict.Predictor:
+    """The champion; without one the best baseline of the latest training run.
+
+    Without a measured baseline it is the one that needs no training. MLflow is imported only
+    where there is a champion.
+
+    Raises:
+        SkyOpsError: the champion cannot be loaded, or the training rows are gone.
+    """
+    name = store.model_name(ring_nm)
+    champion = store.champion(warehouse, name)
+    if champion:
+        client = registry.configure(warehouse, settings)
+        model = registry.load(client, name, champion.version, champion.mlflow_run_id)
+        return predict.Predictor(
+            name,
+            champion.version,
+            champion.trained_through_at,
+            lambda frame: train.predict(model, frame),
+        )
+    run = store.latest_training_run(warehouse, name)
+    if run is None:
+        untrained = baselines.PREFIX + baselines.UNTRAINED
+        return predict.Predictor(untrained, "untrained", None, baselines.DistanceSpeed().predict)
+    parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
+    best = next(
+        (
+            row["candidate"]
+            for row in store.read_evaluation(warehouse, run.training_run_id)
+            if row["is_reference"]
+        ),
+        baselines.PREFIX + baselines.UNTRAINED,
+    )
+    fitted = baselines.fit_baselines(parts.train)[best.removeprefix(baselines.PREFIX)]
+    return predict.Predictor(best, run.training_run_id, run.trained_through_at, fitted.predict)
+
+
+def record_outcomes(
+    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+) -> OutcomeSummary:
+    """Join every prediction to what happened, and write what is new or changed.
+
+    Raises:
+        SkyOpsError: the tables of flights or movements are missing.
+    """
+    predictions = store.read_predictions(warehouse, ring_nm)
+    rows = predict.outcomes(
+        predictions, store.read_landings(warehouse), store.read_flights(warehouse)
+    )
+    changed = store.save_outcomes(warehouse, rows)
+    counts = {
+        name: int((rows["outcome"] == name).sum())
+        for name in (predict.LANDED, predict.LANDED_ELSEWHERE, predict.NOT_LANDED, predict.PENDING)
+    }
+    fair = rows[~predictions["is_in_sample"].astype(bool) & rows["error_min"].notna()]
+    by_model = {
+        f"{name}:{version}": _errors(group)
+        for (name, version), group in fair.groupby(["model_name", "model_version"])
+    }
+    overall = _errors(fair)
+    return OutcomeSummary(
+        predictions=len(rows),
+        changed=changed,
+        counts=counts,
+        resolved_share=1 - counts[predict.PENDING] / len(rows) if len(rows) else None,
+        out_of_sample_landed=len(fair),
+        mae_min=overall["mae_min"],
+        bias_min=overall["bias_min"],
+        by_model=by_model,
+    )
+
+
+champion_summary = store.champion_summary
+
+
+def _latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
+    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
+    if run is None:
+        raise SkyOpsError(
+            f"Nothing was trained for the {ring_nm} NM ring; materialise ml/training_runs first."
+        )
+    return run
+
+
+def _register(
+    client: MlflowClient,
+    settings: Settings,
+    run: TrainingRun,
+    *,
+    model: Any,
+    train_mae_min: float | None,
+    parts: split.Split,
+    dagster_run_id: str | None,
+) -> ModelVersion:
+    tags = {
+        "training_run_id": run.training_run_id,
+        "fingerprint": run.fingerprint,
+        "recipe": run.recipe,
+        "ring_nm": str(run.ring_nm),
+        "trained_from_at": str(run.trained_from_at),
+        "trained_through_at": str(run.trained_through_at),
+        "dagster_run_id": dagster_run_id or "",
+        "code_version": run.code_version or "",
+    }
+    sizes = {"train_rows": float(run.train_rows), "test_rows": float(run.test_rows)}
+    registered = registry.log_training(
+        client,
+        name=run.model_name,
+        model=model,
+        params={"recipe": run.recipe, "train_share": run.train_share, **run.params},
+        metrics=sizes | ({} if train_mae_min is None else {"train_mae_min": train_mae_min}),
+        tags=tags,
+        train=parts.train,
+        snapshot=store.snapshot_path(settings, run.fingerprint),
+    )
+    return ModelVersion(
+        model_name=run.model_name,
+        version=registered.version,
+        training_run_id=run.training_run_id,
+        fingerprint=run.fingerprint,
+        mlflow_run_id=registered.mlflow_run_id,
+        is_champion=False,
+        trained_through_at=run.trained_through_at,
+    )
+
+
+def _follow_champion(warehouse: Warehouse, client: MlflowClient, name: str) -> None:
+    champion = store.champion(warehouse, name)
+    registry.follow_champion(client, name, champion.version if champion else None)
+
+
+def _evidence(
+    run: TrainingRun,
+    challenger: ModelVersion | None,
+    champion: ModelVersion | None,
+    rows: list[dict[str, Any]],
+) -> Evidence:
+    own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
+    best = next((row for row in rows if row["is_reference"]), {})
+    theirs = next((row for row in rows if champion and row["candidate"] == champion.label), {})
+    # Without a challenger the reference still says how many test rows there would have been.
+    seen, prefix = (own, "champion_") if champion and own else (own or best, "")
+    return Evidence(
+        challenger_version=challenger.version if challenger else None,
+        untrained_reason=run.untrained_reason,
+        train_rows=run.train_rows,
+        test_rows=run.test_rows,
+        scored_rows=seen.get(f"{prefix}rows" if prefix else "scored_rows"),
+        test_days=seen.get(f"{prefix}days" if prefix else "test_days"),
+        reference=champion.label if champion else best.get("candidate"),
+        reference_mae_min=(theirs if champion else best).get("mae_min"),
+        challenger_mae_min=own.get("mae_min"),
+        gain=own.get("champion_gain" if champion else "skill"),
+        gain_low=own.get("champion_gain_low" if champion else "skill_low"),
+        skill=own.get("skill"),
+        has_champion=champion is not None,
+        is_reference_current=bool(own)
+        and own["champion"] == (champion.label if champion else None),
+    )
+
+
+def _images(
+    result: evaluate.Evaluation,
+    test: pd.DataFrame,
+    minutes: Any,
+    importance: dict[str, float],
+) -> dict[str, bytes]:
+    measured = [s for s in result.scores if s.metrics.mae_min is not None]
+    images = {
+        "candidates.png": explain.candidate_plot(
+            [s.candidate for s in measured],
+            [s.metrics.mae_min or 0.0 for s in measured],
+            result.scored_rows,
+            "Mean absolute error on the test arrivals",
+        )
+    }
+    own = result.score("challenger")
+    if own is None:
+        return images
+    actual = test[features.LABEL].to_numpy()[result.scored]
+    predicted = minutes[result.scored]
+    images["residuals.png"] = explain.residual_plot(
+        actual, predicted, f"Residuals of {own.candidate}"
+    )
+    images["predicted_vs_actual.png"] = explain.fit_plot(
+        actual, predicted, f"Predicted against actual, {own.candidate}"
+    )
+    if importance:
+        images["importance.png"] = explain.importance_plot(
+            importance, result.test_rows, f"Permutation importance, {own.candidate}"
+        )
+    return images
+
+
+def _errors(rows: pd.DataFrame) -> dict[str, Any]:
+    if not len(rows):
+        return {"landed": 0, "mae_min": None, "bias_min": None}
+    return {
+        "landed": len(rows),
+        "mae_min": float(rows["error_min"].abs().mean()),
+        "bias_min": float(rows["error_min"].mean()),
+    }
+
+
+def _airports_markdown(frame: pd.DataFrame) -> str:
+    counts = Counter(frame["airport"])
+    lines = ["| airport | arrivals | median transit (min) |", "|---|---|---|"]
+    for airport, number in sorted(counts.items()):
+        median = frame.loc[frame["airport"] == airport, features.LABEL].median()
+        lines.append(f"| {airport} | {number} | {median:.1f} |")
+    return "\n".join([explain.baseline_labels(frame), "", *lines])

@@ -1,0 +1,541 @@
+"""The model's rows in Postgres: features in, and every ``ml.`` table in and out.
+
+Belongs here: SQL of the ``ml`` schema, each write one transaction that may be repeated. Does
+not: deciding what to write (`steps`), MLflow (`registry`), or any feature logic (dbt).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals.features import (
+    ARRIVALS_TABLE,
+    CROSSINGS_TABLE,
+    arrival_columns,
+    canonical_arrivals,
+    canonical_crossings,
+    crossing_columns,
+)
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.bulk import read_arrow
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skyops_assets.arrivals.evaluate import Evaluation
+    from skyops_assets.arrivals.gatekeeper import Decision
+
+FLIGHTS_TABLE = "metrics.fct_flights"
+MOVEMENTS_TABLE = "metrics.fct_movements"
+_PREDICTION_KEY = ("flight_id", "airport", "ring_nm", "model_name", "model_version")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A row of ``ml.training_sets``."""
+
+    fingerprint: str
+    ring_nm: int
+    row_count: int
+    excluded: dict[str, int]
+    airports: tuple[str, ...]
+    crossed_from_at: datetime | None
+    crossed_through_at: datetime | None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A row of ``ml.training_runs``."""
+
+    training_run_id: str
+    model_name: str
+    ring_nm: int
+    recipe: str
+    fingerprint: str
+    features: tuple[str, ...]
+    params: dict[str, Any]
+    train_share: float
+    cut_at: datetime | None
+    train_rows: int
+    test_rows: int
+    embargoed_rows: int
+    shared_flight_rows: int
+    trained_from_at: datetime | None
+    trained_through_at: datetime | None
+    test_from_at: datetime | None
+    test_through_at: datetime | None
+    untrained_reason: str | None
+    code_version: str | None
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A row of ``ml.model_versions``, with the window of its training run."""
+
+    model_name: str
+    version: str
+    training_run_id: str
+    fingerprint: str
+    mlflow_run_id: str
+    is_champion: bool
+    trained_through_at: datetime | None
+
+    @property
+    def label(self) -> str:
+        """How evaluations and decisions call it, such as ``arrival-transit-40nm:3``."""
+        return f"{self.model_name}:{self.version}"
+
+
+def snapshot_path(settings: Settings, fingerprint: str) -> Path:
+    """Where the rows of a training set lie."""
+    return settings.home / "training" / f"{fingerprint}.parquet"
+
+
+def read_arrivals(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
+    """Canonical rows of ``features.arrival_features`` for one ring."""
+    return canonical_arrivals(
+        _read(warehouse, ARRIVALS_TABLE, arrival_columns(), f"ring_nm = {ring_nm:d}")
+    )
+
+
+def read_unpredicted_crossings(
+    warehouse: Warehouse, ring_nm: int, model_name: str, model_version: str
+) -> pd.DataFrame:
+    """Canonical rows of ``features.crossing_features`` that this version has not predicted."""
+    condition = f"""ring_nm = {ring_nm:d} and not exists (
+        select from ml.predictions p
+        where p.flight_id = t.flight_id::text and p.airport = t.airport::text
+            and p.ring_nm = {ring_nm:d}
+            and p.model_name = {_quoted(model_name)} and p.model_version = {_quoted(model_version)}
+    )"""
+    return canonical_crossings(_read(warehouse, CROSSINGS_TABLE, crossing_columns(), condition))
+
+
+def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) -> Path:
+    """Keep the rows of a training set; content-addressed, so writing twice is the same."""
+    path = snapshot_path(settings, fingerprint)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        frame.to_parquet(part, index=False)
+        part.replace(path)
+    return path
+
+
+def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
+    """The rows of a training set, canonical.
+
+    Raises:
+        SkyOpsError: the file is gone.
+    """
+    import pandas as pd
+
+    path = snapshot_path(settings, fingerprint)
+    if not path.exists():
+        raise SkyOpsError(
+            f"The training set {fingerprint[:12]} has no file {path}. Build the training set "
+            "again, or point SKYOPS_HOME at the folder that holds it."
+        )
+    return canonical_arrivals(pd.read_parquet(path))
+
+
+def save_training_set(
+    warehouse: Warehouse, training_set: TrainingSet, dagster_run_id: str | None
+) -> None:
+    """Record a training set; building it again only moves ``last_built_at``."""
+    row = dict(vars(training_set), excluded=json.dumps(training_set.excluded))
+    row |= {"airports": list(training_set.airports), "dagster_run_id": dagster_run_id}
+    _execute(
+        warehouse,
+        _insert("ml.training_sets", row)
+        + " on conflict (fingerprint) do update set last_built_at = clock_timestamp(),"
+        " dagster_run_id = excluded.dagster_run_id",
+        row,
+    )
+
+
+def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
+    """The training set built last for this ring.
+
+    Raises:
+        SkyOpsError: none was built.
+    """
+    row = _one(
+        warehouse,
+        f"select {_names(TrainingSet)} from ml.training_sets where ring_nm = %(ring_nm)s"
+        " order by last_built_at desc limit 1",
+        {"ring_nm": ring_nm},
+    )
+    if row is None:
+        raise SkyOpsError(
+            f"There is no training set for the {ring_nm} NM ring; materialise "
+            "ml/training_sets first."
+        )
+    return TrainingSet(**{**row, "airports": tuple(row["airports"])})
+
+
+def save_training_run(
+    warehouse: Warehouse,
+    run: TrainingRun,
+    version: ModelVersion | None,
+    dagster_run_id: str | None,
+) -> None:
+    """Record a training run and the version it registered, in one transaction.
+
+    Raises:
+        SkyOpsError: MLflow gave a version number that the warehouse knows from another run.
+    """
+    row = dict(vars(run), params=json.dumps(run.params), features=list(run.features))
+    row["dagster_run_id"] = dagster_run_id
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            _insert("ml.training_runs", row)
+            + " on conflict (training_run_id) do update set last_trained_at = clock_timestamp(),"
+            " dagster_run_id = excluded.dagster_run_id, code_version = excluded.code_version",
+            row,
+        )
+        if version is None:
+            return
+        entry = {
+            k: v for k, v in vars(version).items() if k not in ("is_champion", "trained_through_at")
+        }
+        cursor.execute(
+            _insert("ml.model_versions", entry) + " on conflict (model_name, version) do nothing",
+            entry,
+        )
+        cursor.execute(
+            "select mlflow_run_id from ml.model_versions"
+            " where model_name = %(model_name)s and version = %(version)s",
+            entry,
+        )
+        known = cursor.fetchone()
+        if known != (version.mlflow_run_id,):
+            raise SkyOpsError(
+                f"MLflow registered {version.label}, but ml.model_versions has that version from "
+                f"another MLflow run ({known}). The MLflow database was replaced: restore it, or "
+                "empty ml.model_versions."
+            )
+
+
+def latest_training_run(warehouse: Warehouse, model_name: str) -> TrainingRun | None:
+    """The training run that ran last."""
+    row = _one(
+        warehouse,
+        f"select {_names(TrainingRun)} from ml.training_runs where model_name = %(name)s"
+        " order by last_trained_at desc limit 1",
+        {"name": model_name},
+    )
+    return None if row is None else TrainingRun(**{**row, "features": tuple(row["features"])})
+
+
+def version_of(warehouse: Warehouse, training_run_id: str) -> ModelVersion | None:
+    """The version that a training run registered last."""
+    return _version(
+        warehouse,
+        "training_run_id = %(key)s order by v.registered_at desc limit 1",
+        training_run_id,
+    )
+
+
+def champion(warehouse: Warehouse, model_name: str) -> ModelVersion | None:
+    """The version in force."""
+    return _version(warehouse, "v.model_name = %(key)s and v.is_champion", model_name)
+
+
+def save_evaluation(warehouse: Warehouse, training_run_id: str, evaluation: Evaluation) -> None:
+    """Put an evaluation in the place of the training run's earlier one."""
+    rows = []
+    for score in evaluation.scores:
+        against = score.against_baseline
+        versus = evaluation.against_champion if score.role == "challenger" else None
+        rows.append(
+            {
+                "training_run_id": training_run_id,
+                "candidate": score.candidate,
+                "role": score.role,
+                "test_rows": evaluation.test_rows,
+                "predicted_rows": score.predicted_rows,
+                "scored_rows": score.metrics.rows,
+                "mae_min": score.metrics.mae_min,
+                "rmse_min": score.metrics.rmse_min,
+                "r2": score.metrics.r2,
+                "bias_min": score.metrics.bias_min,
+                "p90_min": score.metrics.p90_min,
+                "reference": against and against.reference,
+                "is_reference": score.candidate == evaluation.reference,
+                "skill": against and against.skill,
+                "skill_low": against and against.low,
+                "skill_high": against and against.high,
+                "test_days": against and against.days,
+                "blocks": against and against.blocks,
+                "block": against and against.block,
+                "champion": versus and versus.reference,
+                "champion_rows": versus and versus.rows,
+                "champion_days": versus and versus.days,
+                "champion_gain": versus and versus.skill,
+                "champion_gain_low": versus and versus.low,
+                "champion_gain_high": versus and versus.high,
+            }
+        )
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("delete from ml.evaluations where training_run_id = %s", (training_run_id,))
+        _insert_many(cursor, "ml.evaluations", rows)
+
+
+def read_evaluation(warehouse: Warehouse, training_run_id: str) -> list[dict[str, Any]]:
+    """The rows of ``ml.evaluations`` of a training run: models first, then by MAE."""
+    return _all(
+        warehouse,
+        "select * from ml.evaluations where training_run_id = %(id)s"
+        " order by role = 'baseline', mae_min nulls last, candidate",
+        {"id": training_run_id},
+    )
+
+
+def read_decision(warehouse: Warehouse, training_run_id: str) -> dict[str, Any] | None:
+    """The decision on a training run, if it was taken."""
+    return _one(
+        warehouse,
+        "select * from ml.promotion_decisions where training_run_id = %(id)s",
+        {"id": training_run_id},
+    )
+
+
+def save_decision(
+    warehouse: Warehouse,
+    run: TrainingRun,
+    challenger: ModelVersion | None,
+    champion: ModelVersion | None,
+    *,
+    decision: Decision,
+    dagster_run_id: str | None,
+) -> None:
+    """Record a decision and, where it promotes, make the challenger champion: both or neither."""
+    row = {
+        "training_run_id": run.training_run_id,
+        "model_name": run.model_name,
+        "challenger_version": challenger and challenger.version,
+        "champion_version": champion and champion.version,
+        "is_promoted": decision.is_promoted,
+        "reasons": json.dumps(decision.as_json()),
+        "summary": decision.sentence,
+        "dagster_run_id": dagster_run_id,
+    }
+    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name != "training_run_id")
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            _insert("ml.promotion_decisions", row)
+            + f" on conflict (training_run_id) do update set {changes}, decided_at = now()",
+            row,
+        )
+        if decision.is_promoted and challenger is not None:
+            key = {"name": challenger.model_name, "version": challenger.version}
+            cursor.execute(
+                "update ml.model_versions set is_champion = false"
+                " where model_name = %(name)s and is_champion",
+                key,
+            )
+            cursor.execute(
+                "update ml.model_versions set is_champion = true, promoted_at = now()"
+                " where model_name = %(name)s and version = %(version)s",
+                key,
+            )
+
+
+def save_predictions(warehouse: Warehouse, rows: pd.DataFrame) -> int:
+    """Add predictions and return how many were new; one that was given is never rewritten."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        return _insert_many(
+            cursor, "ml.predictions", _records(rows), " on conflict do nothing returning 1"
+        )
+
+
+def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
+    """All predictions for a ring: the key, crossed_at, predicted_transit_min, is_in_sample."""
+    columns = (*_PREDICTION_KEY, "crossed_at", "predicted_transit_min", "is_in_sample")
+    query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"
+    frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
+    return frame.sort_values(list(_PREDICTION_KEY)).reset_index(drop=True)
+
+
+def read_landings(warehouse: Warehouse) -> pd.DataFrame:
+    """flight_id, airport and landed_at of every landing in ``metrics.fct_movements``."""
+    columns = _columns(warehouse, MOVEMENTS_TABLE)
+    _require(MOVEMENTS_TABLE, columns, ("flight_id", "airport", "movement", "moved_at"))
+    return read_arrow(
+        warehouse,
+        "select flight_id::text as flight_id, airport::text as airport, moved_at as landed_at "
+        f"from {MOVEMENTS_TABLE} where movement = 'landing'",
+    ).to_pandas()
+
+
+def read_flights(warehouse: Warehouse) -> pd.DataFrame:
+    """flight_id and last_seen_at of every flight in ``metrics.fct_flights``."""
+    columns = _columns(warehouse, FLIGHTS_TABLE)
+    _require(FLIGHTS_TABLE, columns, ("flight_id", "last_seen_at"))
+    return read_arrow(
+        warehouse, f"select flight_id::text as flight_id, last_seen_at from {FLIGHTS_TABLE}"
+    ).to_pandas()
+
+
+def save_outcomes(warehouse: Warehouse, rows: pd.DataFrame) -> int:
+    """Write outcomes and return how many are new or changed."""
+    values = ("outcome", "landed_at", "error_min")
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        return _insert_many(
+            cursor,
+            "ml.prediction_outcomes",
+            _records(rows),
+            f" on conflict ({', '.join(_PREDICTION_KEY)}) do update set "
+            + ", ".join(f"{name} = excluded.{name}" for name in (*values, "resolved_at"))
+            + " where ({}) is distinct from ({}) returning 1".format(
+                ", ".join(f"prediction_outcomes.{name}" for name in values),
+                ", ".join(f"excluded.{name}" for name in values),
+            ),
+        )
+
+
+def champion_summary(
+    warehouse: Warehouse, settings: Settings, ring_nm: int = 40
+) -> dict[str, Any] | None:
+    """name, version, mae_min, skill and trained_through (ISO, UTC) of the champion, or None.
+
+    Reads Postgres only. `mae_min` and `skill` are those measured before it was promoted.
+    """
+    row = _one(
+        warehouse,
+        """
+        select v.model_name as name, v.version, e.mae_min, e.skill, r.trained_through_at
+        from ml.model_versions v
+        join ml.training_runs r using (training_run_id)
+        left join ml.evaluations e
+            on e.training_run_id = v.training_run_id
+            and e.candidate = v.model_name || ':' || v.version
+        where v.is_champion and v.model_name = %(name)s
+        """,
+        {"name": model_name(ring_nm)},
+    )
+    if row is None:
+        return None
+    through = row.pop("trained_through_at")
+    return {**row, "trained_through": through and through.isoformat()}
+
+
+def model_name(ring_nm: int) -> str:
+    """The registered model of a ring, such as ``arrival-transit-40nm``."""
+    return f"arrival-transit-{ring_nm:d}nm"
+
+
+def _version(warehouse: Warehouse, condition: str, key: str) -> ModelVersion | None:
+    row = _one(
+        warehouse,
+        "select v.model_name, v.version, v.training_run_id, v.fingerprint, v.mlflow_run_id,"
+        " v.is_champion, r.trained_through_at"
+        " from ml.model_versions v join ml.training_runs r using (training_run_id)"
+        f" where {condition}",
+        {"key": key},
+    )
+    return None if row is None else ModelVersion(**row)
+
+
+def _read(warehouse: Warehouse, table: str, columns: Sequence[str], condition: str) -> pd.DataFrame:
+    _require(table, _columns(warehouse, table), columns)
+    query = f"select {', '.join(_cast(name) for name in columns)} from {table} t where {condition}"
+    return read_arrow(warehouse, query).to_pandas()
+
+
+def _columns(warehouse: Warehouse, table: str) -> set[str]:
+    schema, name = table.split(".")
+    rows = _all(
+        warehouse,
+        "select column_name from information_schema.columns"
+        " where table_schema = %(schema)s and table_name = %(name)s",
+        {"schema": schema, "name": name},
+    )
+    if not rows:
+        raise SkyOpsError(
+            f"The table {table} does not exist yet; materialise the dbt models first."
+        )
+    return {row["column_name"] for row in rows}
+
+
+def _require(table: str, present: Iterable[str], wanted: Sequence[str]) -> None:
+    missing = sorted(set(wanted) - set(present))
+    if missing:
+        raise SkyOpsError(f"{table} lacks {', '.join(missing)}; rebuild it with dbt.")
+
+
+def _cast(name: str) -> str:
+    """The column in the type that the canonical frame wants; numeric would come as text."""
+    if name in ("flight_id", "airport", "sector", "label_quality"):
+        return f"t.{name}::text as {name}"
+    if name.endswith("_at"):
+        return f"t.{name}::timestamptz as {name}"
+    if name == "is_inbound":
+        return f"t.{name}::boolean as {name}"
+    return f"t.{name}::double precision as {name}"
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _names(kind: type) -> str:
+    return ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+def _insert(table: str, row: dict[str, Any]) -> str:
+    names = list(row)
+    values = ", ".join(f"%({name})s" for name in names)
+    return f"insert into {table} ({', '.join(names)}) values ({values})"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as psycopg2 takes them: no numpy types, every missing value None."""
+    objects = frame.astype(object).where(frame.notna(), None)
+    return objects.to_dict("records")  # type: ignore[return-value]
+
+
+def _insert_many(cursor: Any, table: str, rows: Sequence[dict[str, Any]], suffix: str = "") -> int:
+    """Insert rows; with a ``returning`` suffix the count is of rows written."""
+    from psycopg2.extras import execute_values
+
+    if not rows:
+        return 0
+    names = list(rows[0])
+    written = execute_values(
+        cursor,
+        f"insert into {table} ({', '.join(names)}) values %s{suffix}",
+        [tuple(row[name] for name in names) for row in rows],
+        page_size=2000,
+        fetch="returning" in suffix,
+    )
+    return len(rows) if written is None else len(written)
+
+
+def _execute(warehouse: Warehouse, statement: str, values: dict[str, Any]) -> None:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+def _all(warehouse: Warehouse, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    from psycopg2.extras import RealDictCursor
+
+    with (
+        warehouse.connect() as connection,
+        connection.cursor(cursor_factory=RealDictCursor) as cursor,
+    ):
+        cursor.execute(query, values)
+        return [dict(row) for row in cursor.fetchall()]
+
+
+def _one(warehouse: Warehouse, query: str, values: dict[str, Any]) -> dict[str, Any] | None:
+    rows = _all(warehouse, query, values)
+    return rows[0] if rows else None

@@ -1,0 +1,69 @@
+"""Whether the registered challenger is what it says: loadable, sane, and repeatable.
+
+Belongs here: looking at the latest training run from outside. Does not: judging how good it
+is (`evaluate`, `gatekeeper`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyops_assets.arrivals import registry, split, store, train
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+LONGEST_TRANSIT_MIN = 120
+"""EUROCONTROL's limit for a transit of 40 NM; no prediction may be beyond it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found; `problem` is None for a sound challenger or when none was trained."""
+
+    version: str | None
+    train_rows: int
+    problem: str | None
+    largest_difference_min: float | None = None
+
+
+def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = 40) -> Verdict:
+    """Load the latest challenger, predict its training rows, and fit it again.
+
+    Raises:
+        SkyOpsError: nothing was trained yet, or the training rows are gone.
+    """
+    import numpy as np
+
+    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
+    if run is None:
+        raise SkyOpsError("Nothing was trained yet; materialise ml/training_runs first.")
+    challenger = store.version_of(warehouse, run.training_run_id)
+    if challenger is None:
+        return Verdict(None, run.train_rows, None)
+    client = registry.configure(warehouse, settings)
+    try:
+        model = registry.load(
+            client, challenger.model_name, challenger.version, challenger.mlflow_run_id
+        )
+    except SkyOpsError as error:
+        return Verdict(challenger.version, run.train_rows, str(error))
+    rows = split.temporal_split(
+        store.read_snapshot(settings, run.fingerprint), run.train_share
+    ).train
+    minutes = train.predict(model, rows)
+    again = train.predict(train.fit(rows, train.Recipe(run.recipe, run.params)), rows)
+    difference = float(np.max(np.abs(minutes - again)))
+    sane = np.isfinite(minutes) & (minutes > 0) & (minutes <= LONGEST_TRANSIT_MIN)
+    problem = None
+    if not sane.all():
+        problem = (
+            f"{int((~sane).sum())} of {len(rows)} predictions are not within 0 to "
+            f"{LONGEST_TRANSIT_MIN} min"
+        )
+    elif difference > 0:
+        problem = (
+            f"fitting the same rows again gives other predictions (up to {difference:.3g} min "
+            "apart): the recipe or a library changed; train again"
+        )
+    return Verdict(challenger.version, len(rows), problem, difference)

@@ -1,0 +1,126 @@
+"""The model loop: freeze the rows, train, evaluate, decide."""
+
+from base64 import b64encode
+from typing import Any
+
+import dagster as dg
+
+from skyops_assets import __version__
+from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.shared import OWNERS, known
+
+
+@dg.asset(
+    key=["ml", "training_sets"],
+    deps=[dg.AssetKey(["features", "arrival_features"])],
+    group_name="model",
+    kinds={"parquet"},
+    owners=OWNERS,
+)
+def training_sets(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """One row per frozen training set: the arrivals of one ring, under their content's hash."""
+    from skyops_assets.arrivals.steps import build_training_set
+
+    made = build_training_set(warehouse.open(), warehouse.settings, dagster_run_id=context.run_id)
+    return dg.MaterializeResult(
+        metadata=known(
+            {
+                "dagster/row_count": made.row_count,
+                "fingerprint": made.fingerprint,
+                "ring_nm": made.ring_nm,
+                "crossed_from_at": made.crossed_from_at,
+                "crossed_through_at": made.crossed_through_at,
+                "excluded": made.excluded,
+                "airports": dg.MetadataValue.md(made.markdown),
+                "snapshot": dg.MetadataValue.path(made.snapshot),
+            }
+        )
+    )
+
+
+@dg.asset(
+    key=["ml", "training_runs"],
+    deps=[training_sets],
+    group_name="model",
+    kinds={"scikitlearn", "mlflow"},
+    owners=OWNERS,
+)
+def training_runs(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """One row per training run: the challenger, fitted on the past part of the training set.
+
+    The model itself is registered in MLflow with the alias `challenger`.
+    """
+    from skyops_assets.arrivals.steps import train_challenger
+
+    made = train_challenger(
+        warehouse.open(),
+        warehouse.settings,
+        dagster_run_id=context.run_id,
+        code_version=__version__,
+    )
+    if made.untrained_reason:
+        context.log.warning(f"No model was trained: {made.untrained_reason}")
+    return dg.MaterializeResult(metadata=known(vars(made)))
+
+
+@dg.asset(
+    key=["ml", "evaluations"],
+    deps=[training_runs],
+    group_name="model",
+    kinds={"scikitlearn", "mlflow"},
+    owners=OWNERS,
+)
+def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
+    """One row per candidate and training run: challenger, champion, baselines on the same rows."""
+    from skyops_assets.arrivals.steps import evaluate_challenger
+
+    found = evaluate_challenger(warehouse.open(), warehouse.settings)
+    shown: dict[str, Any] = {
+        "candidate": found.candidate,
+        "reference": found.reference,
+        "test_rows": found.test_rows,
+        "scored_rows": found.scored_rows,
+        **found.numbers,
+        "comparison": dg.MetadataValue.md(found.markdown),
+    }
+    for name, png in found.images.items():
+        title = name.removesuffix(".png")
+        shown[title] = dg.MetadataValue.md(
+            f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
+        )
+    return dg.MaterializeResult(metadata=known(shown))
+
+
+@dg.asset(
+    key=["ml", "promotion_decisions"],
+    deps=[evaluations],
+    group_name="model",
+    kinds={"mlflow"},
+    owners=OWNERS,
+)
+def promotion_decisions(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """One row per training run: the gatekeeper's decision, with the reason of every rule.
+
+    Where it promotes, the version becomes champion. Not promoting is a normal outcome.
+    """
+    from skyops_assets.arrivals.steps import decide_promotion
+
+    made = decide_promotion(warehouse.open(), warehouse.settings, dagster_run_id=context.run_id)
+    context.log.info(made.sentence)
+    return dg.MaterializeResult(
+        metadata=known(
+            {
+                "is_promoted": made.is_promoted,
+                "decision": made.sentence,
+                "challenger_version": made.challenger_version,
+                "champion_version_before": made.champion_version,
+                "reasons": dg.MetadataValue.md(made.markdown),
+            }
+        )
+    )

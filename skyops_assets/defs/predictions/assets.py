@@ -1,0 +1,55 @@
+"""Predictions for every crossing, and what came of them."""
+
+import dagster as dg
+
+from skyops_assets.defs.model.assets import promotion_decisions
+from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.shared import OWNERS, known
+
+WHEN_FED = (
+    dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("new input that passed its blocking checks")
+
+
+@dg.asset(
+    key=["ml", "predictions"],
+    deps=[dg.AssetKey(["features", "crossing_features"]), promotion_decisions],
+    group_name="predictions",
+    kinds={"scikitlearn", "postgres"},
+    owners=OWNERS,
+    automation_condition=WHEN_FED,
+)
+def predictions(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """One row per ring crossing and model version: when it lands, if it lands at this airport.
+
+    The champion predicts; without one the best baseline does, under its own name.
+    """
+    from skyops_assets.arrivals.steps import predict_crossings
+
+    made = predict_crossings(warehouse.open(), warehouse.settings)
+    if not made.is_champion:
+        context.log.info(f"There is no champion; {made.model_name} predicts.")
+    return dg.MaterializeResult(metadata=known(vars(made)))
+
+
+@dg.asset(
+    key=["ml", "prediction_outcomes"],
+    deps=[
+        predictions,
+        dg.AssetKey(["metrics", "fct_movements"]),
+        dg.AssetKey(["metrics", "fct_flights"]),
+    ],
+    group_name="predictions",
+    kinds={"postgres"},
+    owners=OWNERS,
+    automation_condition=WHEN_FED,
+)
+def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:
+    """One row per prediction: whether and when the flight landed, and by how much it was off."""
+    from skyops_assets.arrivals.steps import record_outcomes
+
+    return dg.MaterializeResult(
+        metadata=known(vars(record_outcomes(warehouse.open(), warehouse.settings)))
+    )
