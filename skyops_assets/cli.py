@@ -190,7 +190,7 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     """A database value as a cell of a table or CSV: JSON where it has parts."""
     plain = _plain(value)
-    return json.dumps(plain, default=_plain) if isinstance(plain, (list, dict)) else str(plain)
+    return json.dumps(plain) if isinstance(plain, (list, dict)) else str(plain)
 
 
 class _Steps:

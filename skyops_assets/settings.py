@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     dagster_database: str = Field("dagster", description="Database of Dagster's storage.")
     mlflow_database: str = Field("mlflow", description="Database of MLflow's backend.")
     connect_timeout_s: int = Field(5, ge=1, description="Seconds until a connection attempt fails.")
+    wait_for_warehouse_s: int = Field(
+        0, ge=0, description="Seconds to keep trying a server that cannot be reached yet."
+    )
     data_mirror: Path | None = Field(
         None, description="Local folder that stands in for the web when fetching open data."
     )

@@ -16,7 +16,7 @@ having count(*) > 1
 select {{ column_name }}
 from {{ model }}
 where
-    {{ column_name }} = 'NaN'
+    {{ column_name }}::double precision = 'NaN'
     {% if low is not none %}or {{ column_name }} < {{ low }}{% endif %}
     {% if high is not none %}or {{ column_name }} > {{ high }}{% endif %}
 {% endtest %}

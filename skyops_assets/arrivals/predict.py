@@ -99,7 +99,8 @@ def outcomes(
     is_here = joined["airport_landed"] == joined["airport"]
     here = joined[is_here].groupby("row")["landed_at"].min().reindex(rows["row"])
     elsewhere = joined[~is_here].groupby("row")["landed_at"].min().reindex(rows["row"])
-    last_seen = rows["flight_id"].map(flights.set_index("flight_id")["last_seen_at"])
+    last_seen = flights.groupby("flight_id")["last_seen_at"].max().reindex(rows["flight_id"])
+    last_seen = last_seen.reset_index(drop=True)
     through = flights["last_seen_at"].max()
     is_over = (through - last_seen) > pd.Timedelta(minutes=FLIGHT_OVER_AFTER_MIN)
     rows["outcome"] = np.select(

@@ -46,6 +46,6 @@ def known(values: Mapping[str, Any]) -> dict[str, Any]:
 def _metadata(value: Any) -> Any:
     if isinstance(value, datetime):
         return dg.MetadataValue.timestamp(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not isinstance(value, dg.MetadataValue):
         return ", ".join(str(item) for item in value)
     return value

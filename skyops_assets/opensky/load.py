@@ -7,8 +7,9 @@ killed process leaves all of it or nothing; loading the same rows again changes 
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -94,10 +95,7 @@ def _insert_rejected(
     bad = pc.is_valid(reasons)
     if not pc.any(bad).as_py():
         return 0
-    payloads = [
-        json.dumps(row, default=str, sort_keys=True)
-        for row in recording.rows.filter(bad).to_pylist()
-    ]
+    payloads = [_payload(row) for row in recording.rows.filter(bad).to_pylist()]
     table = pa.table({"payload": payloads, "reason": reasons.filter(bad)})
     cursor.adbc_ingest("incoming_rejected", table, mode="create", temporary=True)
     count = bulk.scalar(
@@ -115,6 +113,15 @@ def _insert_rejected(
     )
     cursor.execute("drop table incoming_rejected")
     return int(count)
+
+
+def _payload(row: dict[str, Any]) -> str:
+    """A row as JSON, which has no infinities and no NaN: they become text."""
+    kept = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+    return json.dumps(kept, default=str, sort_keys=True)
 
 
 def _ensure_partition(cursor: Cursor, day: datetime) -> None:

@@ -85,11 +85,8 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
     if not path.is_file():
         raise SkyOpsError(f"The recording {path} does not exist. Correct SKYOPS_RECORDING.")
     try:
-        frame = pd.read_json(
-            path,
-            dtype={"icao24": str, "callsign": str, "squawk": str},  # type: ignore[arg-type]
-            convert_dates=False,
-        )
+        # No guessing of types: an address such as 1e1234 must not become a number.
+        frame = pd.read_json(path, dtype=False)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise SkyOpsError(f"The recording {path} cannot be read as JSON records: {error}") from None
     needed = {"icao24", "timestamp", "latitude", "longitude"}
@@ -99,7 +96,8 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
         at = pd.to_datetime(frame["timestamp"], unit="ms", utc=True).dt.round("us")
         within = (at >= start) & (at < end)
         rows = pa.Table.from_pandas(frame[within], preserve_index=False)
-        states = _from_traffic(rows, pa.array(at[within]))
+        times = at[within].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+        states = _from_traffic(rows, pa.array(times))
     except (ValueError, TypeError) as error:
         raise SkyOpsError(
             f"The recording {path} holds a value that is not of its column's kind: {error}"

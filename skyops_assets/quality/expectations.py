@@ -79,6 +79,10 @@ def _subject(kwargs: dict[str, Any]) -> list[str]:
     return [part for part in (column, *limits) if part]
 
 
+def _cell(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
 def report(outcomes: list[Expected]) -> str:
     """The outcomes as a Markdown table, broken ones first."""
     lines = [
@@ -86,7 +90,7 @@ def report(outcomes: list[Expected]) -> str:
         "|---|---|---|---|---|",
     ]
     for item in sorted(outcomes, key=lambda outcome: outcome.is_met):
-        samples = ", ".join(str(sample) for sample in item.samples)
+        samples = ", ".join(_cell(sample) for sample in item.samples)
         count = "" if item.unexpected_rows is None else item.unexpected_rows
         advice = "" if item.is_met else item.advice
         met = "yes" if item.is_met else "**no**"

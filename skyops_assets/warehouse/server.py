@@ -11,9 +11,10 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 OLDEST_SERVER = 150000
 EMBEDDED_START_S = 120
+LONGEST_PAUSE_S = 5.0
 _SHELL_MEANS_MORE = re.compile(r"""[\s"'`$&|;<>()*?\[\]{}#~!\\]""")
 
 
@@ -121,6 +123,10 @@ class DatabaseMissing(SkyOpsError):
     """The server answered, but the named database does not exist."""
 
 
+class ServerUnreachable(SkyOpsError):
+    """Nothing answers at the address, or what answers is still starting: it may pass."""
+
+
 def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     """Turn libpq's words into one sentence that says what to do."""
     where = warehouse.safe_url
@@ -137,11 +143,11 @@ def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     if re.search(r'database ".*" does not exist', text):
         return DatabaseMissing(f"The warehouse {where} has no such database: {text}")
     if "could not translate host name" in text:
-        return SkyOpsError(
+        return ServerUnreachable(
             f"The warehouse {where} has a host name that cannot be found. "
             "Correct SKYOPS_DATABASE_URL."
         )
-    return SkyOpsError(
+    return ServerUnreachable(
         f"The warehouse {where} cannot be reached ({text}). Is the server running, and does "
         "SKYOPS_DATABASE_URL name the right host and port?"
     )
@@ -185,7 +191,8 @@ def open_warehouse(settings: Settings) -> Warehouse:
     that uses it.
 
     Raises:
-        SkyOpsError: the URL, login, server or its version is unusable; within seconds.
+        SkyOpsError: the URL, login, server or its version is unusable; within seconds, but
+            for a server that cannot be reached only after ``wait_for_warehouse_s``.
     """
     given = settings.warehouse_url or settings.database_url
     is_embedded = settings.database_url is None
@@ -196,8 +203,14 @@ def open_warehouse(settings: Settings) -> Warehouse:
         url = parse_url(given.get_secret_value())
     warehouse = Warehouse(url, is_embedded, settings.connect_timeout_s)
     if settings.warehouse_url is None:
-        _ensure_databases(
-            warehouse, [str(url.database), settings.dagster_database, settings.mlflow_database]
+        names = [str(url.database), settings.dagster_database, settings.mlflow_database]
+        _patiently(
+            lambda: _ensure_databases(warehouse, names),
+            settings.wait_for_warehouse_s,
+            lambda left: print(
+                f"No answer yet from {warehouse.safe_url}; trying for {left:.0f} s more.",
+                file=sys.stderr,
+            ),
         )
     return warehouse
 
@@ -207,6 +220,30 @@ def server_version(warehouse: Warehouse) -> str:
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("show server_version")
         return str(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def _patiently(act: Callable[[], None], wait_s: float, on_pause: Callable[[float], None]) -> None:
+    """Repeat ``act``, with growing pauses, while the server cannot be reached.
+
+    Args:
+        on_pause: called before each pause with the seconds left.
+
+    Raises:
+        ServerUnreachable: it still cannot be after ``wait_s`` seconds.
+        SkyOpsError: anything that waiting does not mend, such as a wrong password; at once.
+    """
+    deadline = time.monotonic() + wait_s
+    pause = 0.5
+    while True:
+        try:
+            return act()
+        except ServerUnreachable:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            on_pause(left)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 def _ensure_databases(warehouse: Warehouse, names: list[str]) -> None:

@@ -374,7 +374,8 @@ def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Pa
         "from arrival_frames import synthetic\n"
         "from skyops_assets.arrivals import train, features\n"
         "frame = synthetic(2000, hours=48)\n"
-        "print(features.fingerprint(frame, 40), train.predict(train.fit(frame), frame).tobytes().hex())"
+        "print(features.fingerprint(frame, 40))\n"
+        "print(train.predict(train.fit(frame), frame).tobytes().hex())"
     )
     folder = Path(__file__).parents[1] / "unit" / "arrivals"
     said = [

@@ -25,14 +25,16 @@ others as (
         positions.mean_vertical_rate_mps,
         positions.track_deg,
         crossings.ring_nm,
-        {{ distance_m('positions.latitude_deg', 'positions.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as distance_m,
-        {{ bearing_deg('positions.latitude_deg', 'positions.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as to_airport_deg
+        {{ distance_m('positions.latitude_deg', 'positions.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+            as distance_m,
+        {{ bearing_deg('positions.latitude_deg', 'positions.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+            as to_airport_deg
     from crossings
     inner join airports on crossings.airport = airports.airport
     inner join {{ ref('int_positions__sampled_10s') }} as positions
         on
             positions.positioned_at > crossings.crossed_at - interval '30 seconds'
-            and positions.positioned_at <= crossings.crossed_at
+            and crossings.crossed_at >= positions.positioned_at
             and crossings.flight_id <> positions.flight_id
 ),
 
@@ -50,8 +52,10 @@ inside_now as (
 entries as (
     select
         crossings.crossing_id,
-        count(*) filter (where earlier.crossed_at > crossings.crossed_at - interval '15 minutes') as entries_15min_count,
-        count(*) filter (where earlier.crossed_at > crossings.crossed_at - interval '30 minutes') as entries_30min_count,
+        count(*) filter (where earlier.crossed_at > crossings.crossed_at - interval '15 minutes')
+            as entries_15min_count,
+        count(*) filter (where earlier.crossed_at > crossings.crossed_at - interval '30 minutes')
+            as entries_30min_count,
         count(*) as entries_60min_count,
         extract(epoch from crossings.crossed_at - max(earlier.crossed_at))::double precision / 60 as predecessor_age_min
     from crossings
@@ -59,26 +63,28 @@ entries as (
         on
             crossings.airport = earlier.airport
             and crossings.ring_nm = earlier.ring_nm
-            and earlier.known_at <= crossings.crossed_at
+            and crossings.crossed_at >= earlier.known_at
             and earlier.crossed_at > crossings.crossed_at - interval '60 minutes'
             and earlier.is_inbound
-            and earlier.flight_id <> crossings.flight_id
+            and crossings.flight_id <> earlier.flight_id
     group by crossings.crossing_id, crossings.crossed_at
 ),
 
 landing_counts as (
     select
         crossings.crossing_id,
-        count(*) filter (where landings.moved_at > crossings.crossed_at - interval '15 minutes') as landings_15min_count,
-        count(*) filter (where landings.moved_at > crossings.crossed_at - interval '30 minutes') as landings_30min_count,
+        count(*) filter (where landings.moved_at > crossings.crossed_at - interval '15 minutes')
+            as landings_15min_count,
+        count(*) filter (where landings.moved_at > crossings.crossed_at - interval '30 minutes')
+            as landings_30min_count,
         count(*) as landings_60min_count
     from crossings
     inner join landings
         on
             crossings.airport = landings.airport
-            and landings.known_at <= crossings.crossed_at
+            and crossings.crossed_at >= landings.known_at
             and landings.moved_at > crossings.crossed_at - interval '60 minutes'
-            and (landings.withdrawn_at is null or landings.withdrawn_at > crossings.crossed_at)
+            and (landings.withdrawn_at is null or crossings.crossed_at < landings.withdrawn_at)
     group by crossings.crossing_id
 ),
 
@@ -91,9 +97,9 @@ last_landings as (
     inner join landings
         on
             crossings.airport = landings.airport
-            and landings.known_at <= crossings.crossed_at
+            and crossings.crossed_at >= landings.known_at
             and landings.known_at > crossings.crossed_at - interval '6 hours'
-            and (landings.withdrawn_at is null or landings.withdrawn_at > crossings.crossed_at)
+            and (landings.withdrawn_at is null or crossings.crossed_at < landings.withdrawn_at)
     order by crossings.crossing_id asc, landings.moved_at desc, landings.movement_id desc
 ),
 
@@ -117,20 +123,21 @@ known_arrivals as (
         on
             crossings.airport = arrivals.airport
             and crossings.ring_nm = arrivals.ring_nm
-            and arrivals.known_at <= crossings.crossed_at
+            and crossings.crossed_at >= arrivals.known_at
             and arrivals.known_at > crossings.crossed_at - interval '6 hours'
-            and (arrivals.withdrawn_at is null or arrivals.withdrawn_at > crossings.crossed_at)
+            and (arrivals.withdrawn_at is null or crossings.crossed_at < arrivals.withdrawn_at)
 ),
 
 transits as (
     select
         crossing_id,
         max(transit_min) filter (where recency = 1) as last_transit_min,
-        max(extract(epoch from crossed_at - landed_at)::double precision / 60) filter (where recency = 1) as last_transit_age_min,
+        max(extract(epoch from crossed_at - landed_at)::double precision / 60) filter (where recency = 1)
+            as last_transit_age_min,
         avg(transit_min) filter (where recency <= 5) as mean_last5_transit_min,
         max(transit_min) filter (where is_same_sector and sector_recency = 1) as sector_last_transit_min,
         max(extract(epoch from crossed_at - landed_at)::double precision / 60)
-            filter (where is_same_sector and sector_recency = 1) as sector_last_transit_age_min
+        filter (where is_same_sector and sector_recency = 1) as sector_last_transit_age_min
     from known_arrivals
     group by crossing_id
 ),

@@ -1,37 +1,16 @@
-with positions as (
-    select * from {{ ref('int_positions__phased') }}
-),
-
-flights as (
+with flights as (
     select
         flight_id,
         icao24,
+        -- The one sent most often: a corrected typing error loses.
+        mode() within group (order by callsign) as callsign,
         min(positioned_at) as first_seen_at,
         max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
         max(height_m) as max_height_m,
         bool_or(phase not in ('GROUND', 'UNKNOWN') or height_m > 300) as is_airborne,
         count(*) as position_count
-    from positions
+    from {{ ref('int_positions__phased') }}
     group by flight_id, icao24
-),
-
--- The callsign sent most often; a corrected typing error loses.
-callsign_counts as (
-    select
-        flight_id,
-        callsign,
-        count(*) as position_count
-    from positions
-    where callsign is not null
-    group by flight_id, callsign
-),
-
-callsigns as (
-    select distinct on (flight_id)
-        flight_id,
-        callsign
-    from callsign_counts
-    order by flight_id asc, position_count desc, callsign asc
 ),
 
 movements as (
@@ -61,43 +40,38 @@ arrivals as (
     order by flight_id asc, moved_at desc
 ),
 
-horizon as (
-    select max(positioned_at) as latest_at
-    from positions
-),
-
 ends as (
     select
         flights.*,
-        callsigns.callsign,
         departures.airport as departure_airport,
         departures.method as departure_method,
         departures.moved_at as departed_at,
         arrivals.airport as arrival_airport,
-        case when arrivals.label_quality = 'provisional' then 'landing_provisional' else arrivals.method end as arrival_method,
+        case
+            when arrivals.label_quality = 'provisional' then 'landing_provisional'
+            else arrivals.method
+        end as arrival_method,
         arrivals.moved_at as arrived_at,
         first_fix.height_m as first_height_m,
         last_fix.height_m as last_height_m,
         first_fix.phase = 'GROUND' as is_first_on_ground,
         last_fix.phase = 'GROUND' as is_last_on_ground,
-        horizon.latest_at
+        max(flights.last_seen_at) over () as latest_at
     from flights
-    cross join horizon
-    inner join positions as first_fix
+    inner join {{ ref('int_positions__phased') }} as first_fix
         on
             flights.flight_id = first_fix.flight_id
             and flights.first_seen_at = first_fix.positioned_at
-    inner join positions as last_fix
+    inner join {{ ref('int_positions__phased') }} as last_fix
         on
             flights.flight_id = last_fix.flight_id
             and flights.last_seen_at = last_fix.positioned_at
-    left join callsigns on flights.flight_id = callsigns.flight_id
     left join departures on flights.flight_id = departures.flight_id
     -- A flight that took off after its last landing has not arrived.
     left join arrivals
         on
             flights.flight_id = arrivals.flight_id
-            and (departures.moved_at is null or arrivals.moved_at > departures.moved_at)
+            and arrivals.moved_at > coalesce(departures.moved_at, '-infinity')
 )
 
 select

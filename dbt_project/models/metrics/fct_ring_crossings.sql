@@ -30,8 +30,10 @@ brackets as (
         outside.longitude_deg as outside_longitude_deg,
         outside.altitude_m as outside_altitude_m,
         outside.ground_speed_mps as outside_ground_speed_mps,
-        {{ distance_m('outside.latitude_deg', 'outside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }} as outside_m,
-        {{ distance_m('inside.latitude_deg', 'inside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }} as inside_m
+        {{ distance_m('outside.latitude_deg', 'outside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }}
+            as outside_m,
+        {{ distance_m('inside.latitude_deg', 'inside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }}
+            as inside_m
     from entries
     inner join {{ ref('int_positions__phased') }} as inside
         on
@@ -65,22 +67,35 @@ recent as (
         latest.track_deg as latest_track_deg,
         (outside_m - ring_nm * {{ metres_per_nm() }}) / (outside_m - inside_m) as fraction
     from brackets
-    cross join lateral (
-        select
-            (array_agg(positions.altitude_m order by positions.positioned_at desc)
-                filter (where positions.altitude_m is not null))[1] as altitude_m,
-            (array_agg(positions.ground_speed_mps order by positions.positioned_at desc)
-                filter (where positions.ground_speed_mps is not null))[1] as ground_speed_mps,
-            (array_agg(positions.vertical_rate_mps order by positions.positioned_at desc)
-                filter (where positions.vertical_rate_mps is not null))[1] as vertical_rate_mps,
-            (array_agg(positions.track_deg order by positions.positioned_at desc)
-                filter (where positions.track_deg is not null))[1] as track_deg
-        from {{ ref('int_positions__phased') }} as positions
-        where
-            positions.flight_id = brackets.flight_id
-            and positions.positioned_at <= brackets.first_inside_at
-            and positions.positioned_at >= brackets.first_inside_at - interval '60 seconds'
-    ) as latest
+    cross join
+        lateral (
+            select
+                (
+                    array_agg(positions.altitude_m order by positions.positioned_at desc)
+                    filter (where positions.altitude_m is not null)
+                )[1
+                ] as altitude_m,
+                (
+                    array_agg(positions.ground_speed_mps order by positions.positioned_at desc)
+                    filter (where positions.ground_speed_mps is not null)
+                )[1
+                ] as ground_speed_mps,
+                (
+                    array_agg(positions.vertical_rate_mps order by positions.positioned_at desc)
+                    filter (where positions.vertical_rate_mps is not null)
+                )[1
+                ] as vertical_rate_mps,
+                (
+                    array_agg(positions.track_deg order by positions.positioned_at desc)
+                    filter (where positions.track_deg is not null)
+                )[1
+                ] as track_deg
+            from {{ ref('int_positions__phased') }} as positions
+            where
+                positions.flight_id = brackets.flight_id
+                and positions.positioned_at <= brackets.first_inside_at
+                and positions.positioned_at >= brackets.first_inside_at - interval '60 seconds'
+        ) as latest
     where outside_m > ring_nm * {{ metres_per_nm() }}
 ),
 
@@ -108,8 +123,10 @@ directed as (
     select
         *,
         unwrapped_longitude_deg - 360 * round(unwrapped_longitude_deg / 360) as longitude_deg,
-        {{ bearing_deg('airport_latitude_deg', 'airport_longitude_deg', 'latitude_deg', 'unwrapped_longitude_deg') }} as bearing_deg,
-        {{ bearing_deg('latitude_deg', 'unwrapped_longitude_deg', 'airport_latitude_deg', 'airport_longitude_deg') }} as to_airport_deg
+        {{ bearing_deg('airport_latitude_deg', 'airport_longitude_deg', 'latitude_deg', 'unwrapped_longitude_deg') }}
+            as bearing_deg,
+        {{ bearing_deg('latitude_deg', 'unwrapped_longitude_deg', 'airport_latitude_deg', 'airport_longitude_deg') }}
+            as to_airport_deg
     from interpolated
 ),
 
@@ -137,6 +154,7 @@ select
     latest_vertical_rate_mps as vertical_rate_mps,
     latest_track_deg as track_deg,
     track_offset_deg,
-    {{ is_inbound('track_offset_deg', 'latest_vertical_rate_mps', 'altitude_m - airport_elevation_m', 'ring_nm') }} as is_inbound,
+    {{ is_inbound('track_offset_deg', 'latest_vertical_rate_mps', 'altitude_m - airport_elevation_m', 'ring_nm') }}
+        as is_inbound,
     extract(epoch from first_inside_at - outside_at)::double precision as fix_gap_s
 from offset_tracks

@@ -23,7 +23,9 @@ def training_sets(
     """One row per frozen training set: the arrivals of one ring, under their content's hash."""
     from skyops_assets.arrivals.steps import build_training_set
 
-    made = build_training_set(warehouse.open(), warehouse.settings, dagster_run_id=context.run_id)
+    made = build_training_set(
+        warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id
+    )
     return dg.MaterializeResult(
         metadata=known(
             {
@@ -59,7 +61,7 @@ def training_runs(
     made = train_challenger(
         warehouse.open(),
         warehouse.settings,
-        dagster_run_id=context.run_id,
+        dagster_run_id=context.run.run_id,
         code_version=__version__,
     )
     if made.untrained_reason:
@@ -111,7 +113,7 @@ def promotion_decisions(
     """
     from skyops_assets.arrivals.steps import decide_promotion
 
-    made = decide_promotion(warehouse.open(), warehouse.settings, dagster_run_id=context.run_id)
+    made = decide_promotion(warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id)
     context.log.info(made.sentence)
     return dg.MaterializeResult(
         metadata=known(

@@ -40,7 +40,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     for key in context.partition_keys:
         hour = HOURS.time_window_for_partition_key(key)
         batch = load_states(
-            database, recording.between(hour.start, hour.end), run_id=context.run_id
+            database, recording.between(hour.start, hour.end), run_id=context.run.run_id
         )
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
@@ -56,7 +56,7 @@ def airports(
 
     rows = reference.airports()
     batch = reference.replace_reference(
-        warehouse.open(), "raw.airports", "airportsdata", rows, run_id=context.run_id
+        warehouse.open(), "raw.airports", "airportsdata", rows, run_id=context.run.run_id
     )
     return dg.MaterializeResult(metadata=batch_metadata(batch))
 
@@ -78,6 +78,6 @@ def runways(
         context.log.warning(f"{error} The runways stay as they are.")
         return dg.MaterializeResult(metadata={"unavailable": str(error)})
     batch = reference.replace_reference(
-        warehouse.open(), "raw.runways", "ourairports", rows, run_id=context.run_id
+        warehouse.open(), "raw.runways", "ourairports", rows, run_id=context.run.run_id
     )
     return dg.MaterializeResult(metadata=batch_metadata(batch))

@@ -31,7 +31,7 @@ def dbt_models(
     invocation = dbt.cli(
         build_arguments(),
         context=context,
-        target_path=run_target(warehouse.settings.home, context.run_id),
+        target_path=run_target(warehouse.settings.home, context.run.run_id),
     )
     yield from (
         invocation.stream().fetch_row_counts().fetch_column_metadata(with_column_lineage=True)

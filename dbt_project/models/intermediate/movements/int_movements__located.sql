@@ -4,7 +4,8 @@ with moments as (
     select * from {{ ref('int_movements__moments') }}
 ),
 
-horizon as (
+-- Materialized, or the planner may scan the positions once per movement.
+horizon as materialized (
     select max(positioned_at) as latest_at
     from {{ ref('int_positions__phased') }}
 ),
@@ -15,8 +16,10 @@ nearby as (
         airports.airport,
         airports.has_scheduled_service,
         moments.altitude_m - airports.elevation_m as height_m,
-        {{ distance_m('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as distance_m,
-        {{ bearing_deg('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as bearing_deg
+        {{ distance_m('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+            as distance_m,
+        {{ bearing_deg('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+            as bearing_deg
     from moments
     inner join {{ ref('stg_reference__airports') }} as airports
         on
@@ -51,8 +54,10 @@ thresholds as (
         runway_ends.length_m,
         runway_ends.latitude_deg as threshold_latitude_deg,
         runway_ends.longitude_deg as threshold_longitude_deg,
-        {{ distance_m('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }} as threshold_m,
-        {{ bearing_deg('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }} - runway_ends.heading_true_deg as off_deg
+        {{ distance_m('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }}
+            as threshold_m,
+        {{ bearing_deg('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }}
+        - runway_ends.heading_true_deg as off_deg
     from candidates
     inner join runway_ends on candidates.airport = runway_ends.airport
     where {{ angle_between_deg('candidates.track_deg', 'runway_ends.heading_true_deg') }} < 20
@@ -141,18 +146,22 @@ passages as (
         min(fixes.positioned_at) filter (where fixes.past_m >= 400) as after_at,
         min(fixes.past_m) filter (where fixes.past_m >= 400) as after_past_m
     from chosen
-    cross join lateral (
-        select
-            positions.positioned_at,
-            {{ distance_m('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }}
-            * cosd({{ bearing_deg('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }} - chosen.heading_true_deg)
-                as past_m
-        from {{ ref('int_positions__phased') }} as positions
-        where
-            positions.flight_id = chosen.flight_id
-            and positions.positioned_at between chosen.moment_at - interval '120 seconds' and chosen.moment_at
-            and positions.position_status = 'fresh'
-    ) as fixes
+    cross join
+        lateral (
+            select
+                positions.positioned_at,
+                {{ distance_m('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }}
+                * cosd(
+                    {{ bearing_deg('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }}
+                    - chosen.heading_true_deg
+                )
+                    as past_m
+            from {{ ref('int_positions__phased') }} as positions
+            where
+                positions.flight_id = chosen.flight_id
+                and positions.positioned_at between chosen.moment_at - interval '120 seconds' and chosen.moment_at
+                and positions.position_status = 'fresh'
+        ) as fixes
     where chosen.movement = 'landing' and chosen.is_aligned
     group by chosen.moment_id
 ),
@@ -191,14 +200,19 @@ select
         else moment_at + greatest(to_go_s, {{ var('silence_s') }}) * interval '1 second'
     end as known_at,
     withdrawn_at,
-    coalesce(runway_direction, lpad((case when round(track_deg / 10) < 1 then 36 else round(track_deg / 10) end)::text, 2, '0')) as runway_direction,
+    coalesce(
+        runway_direction,
+        lpad((case when round(track_deg / 10) < 1 then 36 else round(track_deg / 10) end)::text, 2, '0')
+    ) as runway_direction,
     runway,
     heading_true_deg,
     track_deg,
     method,
     case
         when method = 'ground_contact' or touched_at is not null then 'observed'
-        when movement = 'landing' and moment_at + interval '{{ var("silence_s") }} seconds' > horizon.latest_at then 'provisional'
+        when
+            movement = 'landing' and moment_at + interval '{{ var("silence_s") }} seconds' > horizon.latest_at
+            then 'provisional'
         else 'extrapolated'
     end as label_quality,
     height_m,

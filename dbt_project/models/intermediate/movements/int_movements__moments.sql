@@ -113,27 +113,29 @@ described as (
                 avg(positions.vertical_rate_mps) filter (where seconds.is_air_side)
             ) as climb_mps
         from {{ ref('int_positions__phased') }} as positions
-        cross join lateral (
-            select
-                offsets.from_moment,
-                case
-                    when abs(offsets.from_moment) <= 40 then -abs(offsets.from_moment)
-                    else abs(offsets.from_moment)
-                end as base_rank,
-                case
-                    when fixed.movement = 'landing' then offsets.from_moment < 0
-                    else offsets.from_moment > 0
-                end as is_base,
-                positions.phase <> 'GROUND'
-                and abs(offsets.from_moment) <= 60
-                and case
-                    when fixed.movement = 'landing' then offsets.from_moment <= 0
-                    else offsets.from_moment >= 0
-                end as is_air_side
-            from (
-                select extract(epoch from positions.positioned_at - fixed.moment_at)::double precision as from_moment
-            ) as offsets
-        ) as seconds
+        cross join
+            lateral (
+                select
+                    offsets.from_moment,
+                    case
+                        when abs(offsets.from_moment) <= 40 then -abs(offsets.from_moment)
+                        else abs(offsets.from_moment)
+                    end as base_rank,
+                    case
+                        when fixed.movement = 'landing' then offsets.from_moment < 0
+                        else offsets.from_moment > 0
+                    end as is_base,
+                    positions.phase <> 'GROUND'
+                    and abs(offsets.from_moment) <= 60
+                    and case
+                        when fixed.movement = 'landing' then offsets.from_moment <= 0
+                        else offsets.from_moment >= 0
+                    end as is_air_side
+                from (
+                    select
+                        extract(epoch from positions.positioned_at - fixed.moment_at)::double precision as from_moment
+                ) as offsets
+            ) as seconds
         where
             positions.flight_id = fixed.flight_id
             and positions.positioned_at >= fixed.moment_at - interval '{{ var("silence_s") }} seconds'

@@ -46,7 +46,12 @@ located as (
 )
 
 select
-    airport || '_' || lpad(regexp_replace(ident, '[LRC]', ''), 2, '0') || regexp_replace(ident, '[0-9]', '', 'g') || '_' || runway_id as runway_end_id,
+    airport
+    || '_'
+    || lpad(regexp_replace(ident, '[LRC]', ''), 2, '0')
+    || regexp_replace(ident, '[0-9]', '', 'g')
+    || '_'
+    || runway_id as runway_end_id,
     airport,
     lpad(regexp_replace(ident, '[LRC]', ''), 2, '0') || regexp_replace(ident, '[0-9]', '', 'g') as runway,
     lpad(regexp_replace(ident, '[LRC]', ''), 2, '0') as runway_direction,

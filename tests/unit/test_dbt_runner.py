@@ -1,0 +1,90 @@
+"""How dbt is called, where a run's artifacts go, and when the manifest is parsed anew."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.warehouse import dbt
+
+
+def test_a_production_run_builds_and_tests_but_runs_no_unit_test() -> None:
+    assert dbt.build_arguments() == ["build", "--exclude-resource-type", "unit_test"]
+
+
+def test_only_the_newest_runs_keep_their_artifacts(tmp_path: Path) -> None:
+    for number in range(dbt.KEPT_RUNS + 3):
+        folder = dbt.run_target(tmp_path, f"run{number}")
+        (folder / "run_results.json").write_text("{}")
+        os.utime(folder, (number, number))
+    left = {path.name for path in (tmp_path / "dbt").iterdir()}
+    assert left == {f"run{number}" for number in range(3, dbt.KEPT_RUNS + 3)}
+
+
+def test_the_same_run_keeps_its_folder(tmp_path: Path) -> None:
+    (dbt.run_target(tmp_path, "one") / "kept").touch()
+    assert (dbt.run_target(tmp_path, "one") / "kept").exists()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty dbt project, whose parsing is only counted (in the file `parsed`)."""
+    target = tmp_path / "target"
+    monkeypatch.setattr(dbt, "DBT_PROJECT", tmp_path)
+    monkeypatch.setattr(dbt, "TARGET", target)
+    monkeypatch.setattr(dbt, "MANIFEST", target / "manifest.json")
+
+    def parse(arguments: list[str], folder: Path) -> None:
+        (folder / "manifest.json").write_text("{}")
+
+    monkeypatch.setattr(dbt, "_dbt", parse)
+    (tmp_path / "dbt_project.yml").write_text("name: x")
+    return tmp_path
+
+
+def test_the_manifest_is_parsed_once(project: Path) -> None:
+    assert dbt.prepare_manifest() is True
+    assert dbt.prepare_manifest() is False
+
+
+@pytest.mark.parametrize("name", ["models/a.sql", "models/a.yml", "docs/a.md", "seeds/a.csv"])
+def test_a_changed_file_of_the_project_is_parsed_anew(project: Path, name: str) -> None:
+    dbt.prepare_manifest()
+    (project / name).parent.mkdir()
+    (project / name).write_text("select 1")
+    assert dbt.prepare_manifest() is True
+    assert dbt.prepare_manifest() is False
+
+
+def test_other_watched_airports_are_parsed_anew(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dbt.prepare_manifest()
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH")
+    assert dbt.prepare_manifest() is True
+
+
+def test_a_lost_manifest_is_made_again_and_the_targets_own_files_do_not_count(
+    project: Path,
+) -> None:
+    dbt.prepare_manifest()
+    (project / "target" / "compiled.sql").write_text("select 1")
+    assert dbt.prepare_manifest() is False
+    (project / "target" / "manifest.json").unlink()
+    assert dbt.prepare_manifest() is True
+
+
+def test_a_parse_that_failed_is_tried_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(arguments: list[str], folder: Path) -> None:
+        raise SkyOpsError("dbt parse failed: syntax error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(dbt, "_dbt", fail)
+        with pytest.raises(SkyOpsError, match="syntax error"):
+            dbt.prepare_manifest()
+    assert dbt.prepare_manifest() is True

@@ -1,0 +1,61 @@
+"""The suite's outcomes as a table, and rules whose null answer counts as broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skyops_assets.opensky.schema import LIMITS, STATE_VECTOR
+from skyops_assets.quality.expectations import SUITES, Expected, report
+
+MET = Expected("a column", True, 0, [], "do nothing")
+BROKEN = Expected("b column", False, 2, [124_200.0, -3], "look at the source")
+
+
+def test_the_report_puts_broken_ones_first_and_advises_only_there() -> None:
+    lines = report([MET, BROKEN]).splitlines()
+    assert lines[0].startswith("| expectation | met |")
+    assert lines[2] == "| b column | **no** | 2 | 124200.0, -3 | look at the source |"
+    assert lines[3] == "| a column | yes | 0 |  |  |"
+
+
+def test_an_unknown_count_is_left_out_and_an_empty_report_is_only_the_head() -> None:
+    assert report([Expected("x", True, None, [], "")]).splitlines()[2] == "| x | yes |  |  |  |"
+    assert len(report([]).splitlines()) == 2
+
+
+def test_a_sample_cannot_break_the_table() -> None:
+    row = report([Expected("x", False, 1, ["a|b\nc"], "y")]).splitlines()
+    assert len(row) == 3
+    assert row[2].replace("\\|", "").count("|") == 6
+
+
+SUITE = json.loads((SUITES / "raw_opensky_states.json").read_text())
+
+
+@pytest.mark.parametrize("expectation", SUITE["expectations"], ids=lambda e: e["type"])
+def test_every_expectation_is_about_a_real_column_and_says_what_to_do(
+    expectation: dict[str, dict[str, object]],
+) -> None:
+    kwargs = expectation["kwargs"]
+    columns = [kwargs["column"]] if "column" in kwargs else kwargs.get("column_list", [])
+    assert isinstance(columns, list)
+    assert set(columns) <= {*STATE_VECTOR.names, "source"}
+    assert str(expectation["meta"]["advice"]).endswith((".", "?"))
+
+
+def test_the_suite_and_the_loader_have_the_same_limits() -> None:
+    suite = {
+        e["kwargs"]["column"]: (e["kwargs"]["min_value"], e["kwargs"]["max_value"])
+        for e in SUITE["expectations"]
+        if e["type"] == "expect_column_values_to_be_between"
+    }
+    assert suite == {name: LIMITS[name] for name in suite}
+    assert set(LIMITS) - set(suite) == {"geo_altitude_m"}
+
+
+def test_every_suite_is_a_file_with_its_own_name() -> None:
+    for path in Path(SUITES).glob("*.json"):
+        assert json.loads(path.read_text())["name"] == path.stem

@@ -1,0 +1,78 @@
+"""Settings: a bad value is one clear sentence that names its variable."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import PROJECT_ROOT, load_settings
+
+
+def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SKYOPS_DATA_MIRROR", raising=False)
+    settings = load_settings()
+    assert settings.home == PROJECT_ROOT / ".skyops"
+    assert settings.database_url is None
+    assert settings.data_mirror is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SKYOPS_WATCH_AIRPORTS", "LFPG,paris", "'paris' is not an ICAO airport code"),
+        ("SKYOPS_WATCH_AIRPORTS", "LFPG,", "'' is not an ICAO airport code"),
+        ("SKYOPS_WATCH_AIRPORTS", "", "'' is not an ICAO airport code"),
+        ("SKYOPS_WATCH_AIRPORTS", "LFP'", '"LFP\'" is not an ICAO airport code'),
+        ("SKYOPS_UI_PORT", "99999", "less than or equal to 65535"),
+        ("SKYOPS_DOCS_PORT", "zero", "valid integer"),
+        ("SKYOPS_CONNECT_TIMEOUT_S", "0", "greater than or equal to 1"),
+        ("SKYOPS_FIRST_HOUR", "yesterday", "valid datetime"),
+        ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SkyOpsError) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert message.startswith(f"{name} cannot be used: ")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_airports_are_separated_by_commas_and_spaces_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH, EGLL ,EHAM")
+    assert load_settings().watch_airports == ("LSZH", "EGLL", "EHAM")
+
+
+def test_a_relative_home_becomes_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKYOPS_HOME", "state")
+    settings = load_settings()
+    assert settings.home == tmp_path / "state"
+    assert settings.artifact_root == str(tmp_path / "state" / "mlflow")
+
+
+@pytest.mark.parametrize("given", ["2021-10-07T14:00:00+02:00", "2021-10-07T12:00:00Z"])
+def test_the_first_hour_is_utc_whatever_offset_it_is_given_with(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("SKYOPS_FIRST_HOUR", given)
+    assert load_settings().first_hour == datetime(2021, 10, 7, 12)
+
+
+def test_a_password_in_the_settings_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYOPS_DATABASE_URL", "postgresql://u:hunter2@host/skyops")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings) + str(settings)
