@@ -61,9 +61,13 @@ def options(
 def demo() -> None:
     """Run the whole graph on the Paris recording and show what it produced."""
     from skyops_assets.opensky.recordings import DEMO_END, DEMO_START
+    from skyops_assets.warehouse.server import only_one
 
     settings, warehouse = _prepare()
-    with _steps(settings.home / "logs" / "demo.log") as progress:
+    with (
+        _steps(settings.home / "logs" / "demo.log") as progress,
+        only_one(warehouse, "skyops.demo", lambda: progress.line("waiting for another demo")),
+    ):
         progress.line("loading the asset graph")
         from skyops_assets.defs.platform.run import run_main
 

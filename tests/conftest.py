@@ -58,7 +58,7 @@ def mirror() -> Path:
     return Path(os.environ[MIRROR])
 
 
-def _short_dir() -> Path:
+def short_dir() -> Path:
     """A folder with a short path: a Unix socket's may have 107 characters, pytest's are longer."""
     return Path(tempfile.mkdtemp(prefix="sk-", dir="/tmp" if os.path.isdir("/tmp") else None))
 
@@ -66,7 +66,7 @@ def _short_dir() -> Path:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home of its own for one test; an embedded server started in it is stopped."""
-    folder = _short_dir()
+    folder = short_dir()
     try:
         yield folder
     finally:
@@ -121,7 +121,7 @@ class Databases:
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
     """This worker's server."""
-    folder = _short_dir()
+    folder = short_dir()
     try:
         yield Databases(folder)
     finally:

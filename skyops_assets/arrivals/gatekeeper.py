@@ -18,16 +18,17 @@ class GatePolicy:
     Attributes:
         min_train_rows: at LSZH (forward-chained, 2019-03) the model lost to the best baseline
             when it knew 100 arrivals (4.02 against 3.55 min) and beat it from 200 (3.27).
-        min_test_rows: floor under the interval.
-        min_test_days: with >= 3 days, low > 0 and gain >= 2 %, 0-1 % of A/A tests promote;
-            "promote if better" promotes 46-59 % of identical recipes.
+        min_test_rows, min_test_days: identical recipes, fitted on 95 % of LSZH 2019-03 each and
+            compared in 2019-05, were promoted in 8.9 % of 3-hour windows, 3.0 % of single days,
+            2.3 % of 3 days with 400 arrivals, 0.7 % with 700, 0.3 % with all 1,032; "promote if
+            better" promotes 50 %. A day is a UTC date with test arrivals.
         min_scored_share: share of the test rows on which all candidates could be compared.
-        min_gain: 1 - MAE / MAE_reference.
+        min_gain: 1 - MAE / MAE_reference; without it 5.7 % of those 3-day windows promoted.
         min_skill_low: the 95 % interval's lower bound is to be above it.
     """
 
     min_train_rows: int = 200
-    min_test_rows: int = 100
+    min_test_rows: int = 700
     min_test_days: int = 3
     min_scored_share: float = 0.9
     min_gain: float = 0.02

@@ -12,8 +12,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError
@@ -118,29 +116,19 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _writer_lock() -> Iterator[None]:
-    from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse.server import open_warehouse
-
-    with (
-        open_warehouse(load_settings()).connect(autocommit=True) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("select pg_try_advisory_lock(hashtext('skyops.dbt'))")
-        row = cursor.fetchone()
-        if row and not row[0]:
-            print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
-            cursor.execute("select pg_advisory_lock(hashtext('skyops.dbt'))")
-        yield
+def _say_waiting() -> None:
+    print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
 
 
 def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
     from dbt.cli.main import cli
 
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse.server import only_one, open_warehouse
+
     if _WRITING.intersection(sys.argv[1:]):
-        with _writer_lock():
+        with only_one(open_warehouse(load_settings()), "skyops.dbt", _say_waiting):
             cli()
     else:
         cli()

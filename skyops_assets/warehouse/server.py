@@ -100,6 +100,22 @@ class Warehouse:
             connection.close()
 
 
+@contextmanager
+def only_one(warehouse: Warehouse, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the warehouse's lock ``name``; it is free again when this process ends, however.
+
+    Args:
+        on_wait: called once if another process holds the lock, before waiting for it.
+    """
+    with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (name,))
+        row = cursor.fetchone()
+        if row and not row[0]:
+            on_wait()
+            cursor.execute("select pg_advisory_lock(hashtext(%s))", (name,))
+        yield
+
+
 def _connect(warehouse: Warehouse, database: str | None = None) -> Connection:
     import psycopg2
 

@@ -14,6 +14,8 @@ from dagster._core.storage.tags import (
 
 from skyops_assets.defs.raw.assets import HOURS
 
+DEMO = {"skyops/by": "demo"}
+
 
 @dataclass(frozen=True)
 class MainRun:
@@ -31,15 +33,18 @@ class MainRun:
 def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None]) -> MainRun:
     """Materialise the whole graph for the hours from ``start`` to ``end`` (exclusive), as one run.
 
+    The caller holds the warehouse's lock "skyops.demo".
+
     Args:
-        on_event: called with (kind, name): ("start", step), ("asset", key), ("check", name),
-            ("failed check", name), ("done", step).
+        on_event: called with (kind, name): ("start", step), ("asset", key),
+            ("failed check", name).
     """
     from skyops_assets.definitions import defs
 
     hours = HOURS.get_partition_keys_in_time_window(dg.TimeWindow(start, end))
     job = defs.resolve_job_def("main")
     with dg.DagsterInstance.get() as instance:
+        _end_dead_runs(instance)
         run_id = str(uuid4())
         instance.add_event_listener(run_id, lambda entry: _tell(entry, on_event))
         result = job.execute_in_process(
@@ -48,6 +53,7 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
             tags={
+                **DEMO,
                 ASSET_PARTITION_RANGE_START_TAG: hours[0],
                 ASSET_PARTITION_RANGE_END_TAG: hours[-1],
             },
@@ -58,6 +64,15 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
         if event.event_type == dg.DagsterEventType.STEP_FAILURE
     ]
     return MainRun(run_id, result.success, failures)
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Fail what earlier demos left unfinished: this one holds the lock, so they are dead."""
+    unfinished = dg.RunsFilter(
+        tags=DEMO, statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    )
+    for run in instance.get_runs(unfinished):
+        instance.report_run_failed(run, "The process ended before its run did.")
 
 
 def last_runs(limit: int = 5) -> list[dict[str, Any]]:
@@ -97,6 +112,5 @@ def _tell(entry: dg.EventLogEntry, on_event: Callable[[str, str], None]) -> None
         on_event("asset", event.asset_key.to_user_string())
     elif kind == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
-        on_event("check" if check.passed else "failed check", check.check_name)
-    elif kind in (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE):
-        on_event("done", str(event.step_key))
+        if not check.passed:
+            on_event("failed check", check.check_name)

@@ -46,7 +46,7 @@ def test_good_evidence_promotes(evidence: Evidence) -> None:
 RED = {
     "trained": {"challenger_version": None, "untrained_reason": "3 arrivals"},
     "train_rows": {"train_rows": 199},
-    "test_rows": {"scored_rows": 99, "test_rows": 99},
+    "test_rows": {"scored_rows": 699, "test_rows": 699},
     "test_days": {"test_days": 2},
     "scored_share": {"scored_rows": 890},
     "reference": {"is_reference_current": False},
@@ -87,7 +87,7 @@ def test_nothing_known_at_all_is_a_clean_no() -> None:
 @given(
     gain=st.floats(-1, 1),
     low=st.floats(-1, 1),
-    rows=st.integers(0, 400),
+    rows=st.integers(0, 1500),
     days=st.integers(0, 9),
 )
 def test_promoted_exactly_where_all_thresholds_hold(
@@ -102,7 +102,7 @@ def test_promoted_exactly_where_all_thresholds_hold(
         test_rows=rows,
         test_days=days,
     )
-    expected = gain >= 0.02 and low > 0 and rows >= 200 and days >= 3
+    expected = gain >= 0.02 and low > 0 and rows >= 700 and days >= 3
     assert decide(evidence).is_promoted == expected
 
 

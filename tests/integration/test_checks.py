@@ -1,0 +1,365 @@
+"""Every asset check shown green and red, run by Dagster on a real warehouse.
+
+One group, so that Great Expectations (seconds to import) is imported by one worker only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+from states import recording, seconds, state
+
+from skyops_assets.opensky.accounts import states_between
+from skyops_assets.opensky.load import load_states
+from skyops_assets.opensky.recordings import DEMO_START
+from skyops_assets.quality.expectations import SUITES, validate
+from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.warehouse.server import Warehouse
+
+pytestmark = pytest.mark.xdist_group("checks")
+
+Query = Callable[..., list[tuple[Any, ...]]]
+Use = Callable[[Warehouse], Settings]
+EXPECTATIONS = json.loads((SUITES / "raw_opensky_states.json").read_text())["expectations"]
+
+
+def run_check(check: Any) -> Any:
+    """Evaluate one check as a run of its own, without its asset."""
+    import dagster as dg
+
+    from skyops_assets.defs.resources import WarehouseResource
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [check],
+            instance=instance,
+            resources={"warehouse": WarehouseResource()},
+            selection=dg.AssetSelection.checks(check),
+            raise_on_error=False,
+        )
+        (found,) = result.get_asset_check_evaluations()
+        # A blocking check that fails is what ends the run.
+        assert result.success == (found.passed or not found.blocking)
+    return found
+
+
+# raw/opensky_states: nothing_is_lost
+
+
+def loaded(warehouse: Warehouse) -> None:
+    load_states(warehouse, recording(*seconds(20), state(latitude_deg=None)))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete from raw.opensky_states where time_position = (select min(time_position) from "
+        "raw.opensky_states)",
+        "insert into raw.opensky_states select (jsonb_populate_record(s, "
+        '\'{"icao24": "000001"}\')).* from raw.opensky_states as s limit 1',
+        "delete from raw.rejected_states",
+        "delete from raw.rejected_states; delete from raw.ingest_batches",
+        "update raw.ingest_batches set read_rows = read_rows - 1, loaded_rows = loaded_rows - 1",
+    ],
+    ids=["row gone", "row added", "rejected row gone", "batch gone", "accounts changed"],
+)
+def test_nothing_is_lost_goes_red_when_tables_and_accounts_differ(
+    warehouse: Warehouse, query: Query, use: Use, damage: str
+) -> None:
+    from skyops_assets.defs.raw.checks import nothing_is_lost
+
+    use(warehouse)
+    loaded(warehouse)
+    assert run_check(nothing_is_lost).passed
+    query(warehouse, damage)
+    found = run_check(nothing_is_lost)
+    assert not found.passed
+    assert found.blocking
+    assert "load the affected hours again" in found.description
+
+
+def test_nothing_is_lost_is_green_on_an_empty_warehouse(warehouse: Warehouse, use: Use) -> None:
+    from skyops_assets.defs.raw.checks import nothing_is_lost
+
+    use(warehouse)
+    assert run_check(nothing_is_lost).passed
+
+
+# raw/opensky_states: state_vectors_can_be_true
+
+
+def test_state_vectors_go_red_when_a_value_cannot_be_true(
+    warehouse: Warehouse, query: Query, use: Use
+) -> None:
+    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+
+    use(warehouse)
+    loaded(warehouse)
+    green = run_check(state_vectors_can_be_true)
+    assert green.passed
+    assert green.metadata["rows"].value == 20
+    query(warehouse, "update raw.opensky_states set baro_altitude_m = 37856 where time_position = "
+                     "(select max(time_position) from raw.opensky_states)")  # fmt: skip
+    red = run_check(state_vectors_can_be_true)
+    assert not red.passed
+    assert red.blocking
+    assert "values_to_be_between baro_altitude_m" in red.description
+    assert "Metres, not feet?" in red.description
+    assert "37856" in red.metadata["expectations"].value
+
+
+def test_state_vectors_go_red_when_nothing_was_loaded(warehouse: Warehouse, use: Use) -> None:
+    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+
+    use(warehouse)
+    found = run_check(state_vectors_can_be_true)
+    assert not found.passed
+    assert "No positions were loaded" in found.description
+
+
+def test_only_the_positions_loaded_last_are_looked_at(
+    warehouse: Warehouse, query: Query, use: Use
+) -> None:
+    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+
+    use(warehouse)
+    load_states(warehouse, recording(*seconds(5)), run_id="old")
+    query(warehouse, "update raw.opensky_states set velocity_mps = 9999")
+    load_states(warehouse, recording(*seconds(7, DEMO_START + timedelta(hours=1))), run_id="new")
+    found = run_check(state_vectors_can_be_true)
+    assert found.passed
+    assert found.metadata["rows"].value == 7
+
+
+def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
+    warehouse: Warehouse, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a blocking check is for: the asset behind it does not materialise."""
+    import dagster as dg
+
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.raw.checks import nothing_is_lost
+    from skyops_assets.defs.resources import WarehouseResource
+    from skyops_assets.opensky import accounts
+
+    use(warehouse)
+    monkeypatch.setattr(accounts.Accounts, "is_balanced", False)
+    monkeypatch.setattr("skyops_assets.opensky.recordings.read_recording",
+                        lambda *_: recording(*seconds(3)))  # fmt: skip
+
+    @dg.asset(deps=[opensky_states])
+    def after() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [opensky_states, nothing_is_lost, after],
+            instance=instance,
+            partition_key="2021-10-07-12:00",
+            resources={"warehouse": WarehouseResource()},
+            raise_on_error=False,
+        )
+        assert not result.success
+        made = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert made == {opensky_states.key}
+
+
+@pytest.fixture(scope="module")
+def frame(shared_warehouse: Warehouse) -> Any:
+    """Twenty good rows, as the check reads them."""
+    loaded(shared_warehouse)
+    return states_between(shared_warehouse, DEMO_START, DEMO_START + timedelta(hours=1))
+
+
+def spoil(frame: Any, expectation: dict[str, Any]) -> Any:
+    """A copy of the frame that breaks this expectation."""
+    kind, kwargs = expectation["type"], expectation["kwargs"]
+    spoilt = frame.copy()
+    if kind == "expect_table_row_count_to_be_between":
+        return spoilt.iloc[:0]
+    if kind == "expect_compound_columns_to_be_unique":
+        spoilt.iloc[1] = spoilt.iloc[0]
+    elif kind == "expect_column_values_to_match_regex":
+        spoilt.loc[3, kwargs["column"]] = "3C6444"
+    elif kind == "expect_column_values_to_be_between":
+        spoilt.loc[3, kwargs["column"]] = kwargs["max_value"] + 1
+    else:
+        assert kind == "expect_column_values_to_not_be_null"
+        spoilt.loc[: int(len(frame) * (1 - kwargs.get("mostly", 1))), kwargs["column"]] = None
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    "expectation", EXPECTATIONS, ids=lambda e: f"{e['type']}-{e['kwargs'].get('column', '')}"
+)
+def test_every_expectation_of_the_suite_can_fail(frame: Any, expectation: dict[str, Any]) -> None:
+    advice = expectation["meta"]["advice"]
+    broken = [item for item in validate(spoil(frame, expectation), "raw_opensky_states")
+              if not item.is_met]  # fmt: skip
+    assert advice in [item.advice for item in broken]
+    # Nothing else is red with it, but for rows that are not there at all.
+    assert len({item.expectation for item in broken}) == 1 or not len(spoil(frame, expectation))
+
+
+def test_a_good_frame_meets_every_expectation(frame: Any) -> None:
+    found = validate(frame, "raw_opensky_states")
+    assert len(found) == len(EXPECTATIONS)
+    assert all(item.is_met for item in found)
+
+
+def test_a_frame_without_a_column_is_an_error_and_not_a_pass(frame: Any) -> None:
+    from skyops_assets.errors import SkyOpsError
+
+    with pytest.raises(SkyOpsError, match="icao24"):
+        validate(frame.drop(columns="icao24"), "raw_opensky_states")
+
+
+def test_a_suite_that_does_not_exist_is_an_error(frame: Any) -> None:
+    from skyops_assets.errors import SkyOpsError
+
+    with pytest.raises(SkyOpsError, match="no suite 'other'"):
+        validate(frame, "other")
+
+
+# features/arrival_features: features_hold_together
+
+
+def create_from_contract(warehouse: Warehouse, query: Query, model: str) -> list[str]:
+    """The table of a dbt model's contract, empty; returns its columns."""
+    path = PROJECT_ROOT / "dbt_project/models/features" / f"{model}.yml"
+    (declared,) = [m for m in yaml.safe_load(path.read_text())["models"] if m["name"] == model]
+    columns = [f"{column['name']} {column['data_type']}" for column in declared["columns"]]
+    query(warehouse, "create schema if not exists features")
+    query(warehouse, f"create table features.{model} ({', '.join(columns)})")
+    return [column["name"] for column in declared["columns"]]
+
+
+CROSSED = DEMO_START
+ARRIVAL: dict[str, Any] = {
+    "flight_id": "3c6444_1", "airport": "LFPG", "ring_nm": 40, "crossed_at": CROSSED,
+    "landed_at": CROSSED + timedelta(minutes=15), "transit_min": 15.0, "bearing_sin": 0.6,
+    "bearing_cos": 0.8, "entries_15min_count": 1, "entries_30min_count": 2,
+    "entries_60min_count": 2, "landings_15min_count": 0, "landings_30min_count": 1,
+    "landings_60min_count": 4, "last_transit_age_min": None, "predecessor_age_min": 0.0,
+}  # fmt: skip
+
+
+def insert(query: Query, warehouse: Warehouse, table: str, row: dict[str, Any]) -> None:
+    marks = ", ".join(["%s"] * len(row))
+    query(warehouse, f"insert into {table} ({', '.join(row)}) values ({marks})", *row.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"crossed_at": CROSSED + timedelta(minutes=15)}, "the crossing comes before the landing"),
+        ({"landed_at": None}, "the crossing comes before the landing"),
+        ({"transit_min": 15.01}, "the label is the time between them"),
+        ({"transit_min": None}, "the label is the time between them"),
+        ({"transit_min": 2.0, "landed_at": CROSSED + timedelta(minutes=2)},
+         "the transit is 3 to 120 minutes"),
+        ({"transit_min": 121.0, "landed_at": CROSSED + timedelta(minutes=121)},
+         "the transit is 3 to 120 minutes"),
+        ({"bearing_cos": -0.81}, "the bearing's sine and cosine belong together"),
+        ({"bearing_sin": None}, "the bearing's sine and cosine belong together"),
+        ({"entries_30min_count": 0}, "counts grow with their window"),
+        ({"landings_60min_count": 0}, "counts grow with their window"),
+        ({"last_transit_age_min": -0.1}, "nothing recent is from the future"),
+        ({"predecessor_age_min": -0.1}, "nothing recent is from the future"),
+    ],
+)  # fmt: skip
+def test_features_go_red_for_each_rule(
+    warehouse: Warehouse, query: Query, use: Use, changes: dict[str, Any], rule: str
+) -> None:
+    from skyops_assets.defs.features.checks import features_hold_together
+
+    use(warehouse)
+    create_from_contract(warehouse, query, "arrival_features")
+    insert(query, warehouse, "features.arrival_features", ARRIVAL)
+    assert run_check(features_hold_together).passed
+    insert(query, warehouse, "features.arrival_features", ARRIVAL | changes)
+    found = run_check(features_hold_together)
+    assert not found.passed
+    assert found.blocking
+    assert f"not true in 1 rows: {rule}" in found.description
+
+
+# ml/predictions: predictions_hold_together
+
+PREDICTION: dict[str, Any] = {
+    "flight_id": "3c6444_1", "airport": "LFPG", "ring_nm": 40, "crossed_at": CROSSED,
+    "is_inbound": True, "model_name": "baseline_sector", "model_version": "1",
+    "predicted_transit_min": 15.0, "predicted_landing_at": CROSSED + timedelta(minutes=15),
+    "is_in_sample": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"predicted_landing_at": CROSSED + timedelta(minutes=16)}, "the predicted landing is"),
+        ({"predicted_landing_at": None}, "the predicted landing is"),
+        ({"predicted_transit_min": -1.0, "predicted_landing_at": CROSSED - timedelta(minutes=1)},
+         "the predicted transit is 0 to 120 minutes"),
+        ({"model_version": ""}, "the model is named"),
+    ],
+)  # fmt: skip
+def test_predictions_go_red_for_each_rule(
+    warehouse: Warehouse, query: Query, use: Use, changes: dict[str, Any], rule: str
+) -> None:
+    from skyops_assets.defs.predictions.checks import predictions_hold_together
+
+    use(warehouse)
+    create_from_contract(warehouse, query, "crossing_features")
+    insert(query, warehouse, "ml.predictions", PREDICTION)
+    assert run_check(predictions_hold_together).passed
+    insert(query, warehouse, "ml.predictions", PREDICTION | {"flight_id": "2"} | changes)
+    found = run_check(predictions_hold_together)
+    assert not found.passed
+    assert f"not true in 1 rows: {rule}" in found.description
+
+
+def test_predictions_go_red_when_a_crossing_has_none(
+    warehouse: Warehouse, query: Query, use: Use
+) -> None:
+    from skyops_assets.defs.predictions.checks import predictions_hold_together
+
+    use(warehouse)
+    create_from_contract(warehouse, query, "crossing_features")
+    keys = {name: PREDICTION[name] for name in ("flight_id", "airport", "ring_nm")}
+    insert(query, warehouse, "features.crossing_features", keys)
+    red = run_check(predictions_hold_together)
+    assert "not true in 1 rows: every ring crossing has a prediction" in red.description
+    insert(query, warehouse, "ml.predictions", PREDICTION)
+    assert run_check(predictions_hold_together).passed
+
+
+# ml/training_runs: challenger_is_sound (what it finds is tested with the model)
+
+
+@pytest.mark.parametrize(
+    ("version", "problem", "said"),
+    [
+        ("3", None, None),
+        (None, None, "No model was trained: too few arrivals."),
+        ("3", "2 of 60 predictions are not within 0 to 120 min", "2 of 60 predictions"),
+    ],
+)
+def test_the_challenger_goes_red_when_it_has_a_problem(
+    warehouse: Warehouse, use: Use, monkeypatch: pytest.MonkeyPatch,
+    version: str | None, problem: str | None, said: str | None,
+) -> None:  # fmt: skip
+    from skyops_assets.arrivals import verify
+    from skyops_assets.defs.model.checks import challenger_is_sound
+
+    use(warehouse)
+    verdict = verify.Verdict(version, 60, problem)
+    monkeypatch.setattr(verify, "verify_challenger", lambda *_: verdict)
+    found = run_check(challenger_is_sound)
+    assert found.passed == (problem is None)
+    assert found.blocking
+    assert (said or "") in (found.description or "")

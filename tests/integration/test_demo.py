@@ -1,0 +1,358 @@
+"""The demo as a new user runs it: `skyops demo`, `skyops up`, in homes of their own.
+
+The tests of this file share one finished demo, so they run in one worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+from tests.conftest import short_dir, stop_server
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+DEMO_LIMIT_S = 600
+# What differs between two runs by its nature: numbers of batches and runs, and times of writing.
+PASSING = {
+    "batch_id", "dagster_run_id", "run_id", "mlflow_run_id", "decision_id",
+    "started_at", "finished_at", "rejected_at", "predicted_at", "resolved_at", "created_at",
+    "last_built_at", "last_trained_at", "registered_at", "promoted_at", "evaluated_at",
+    "decided_at",
+}  # fmt: skip
+BOOKS = {"raw.ingest_batches", "audit.monitoring_log"}
+"""Books of what happened, which a killed run adds to."""
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "SKYOPS_HOME": str(home), **more}
+
+
+def run_demo(home: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "skyops_assets.cli", "demo"],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=DEMO_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def status(home: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "skyops_assets.cli", "status", "--json"],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def tables(warehouse: Warehouse) -> dict[str, tuple[int, str]]:
+    """Rows and content hash of every table, whatever the order of rows, without `PASSING`."""
+    found = {}
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select n.nspname || '.' || c.relname, array_agg(quote_ident(a.attname) "
+            "order by a.attnum) from pg_class as c "
+            "join pg_namespace as n on n.oid = c.relnamespace "
+            "join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
+            "where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition "
+            "and a.attname <> all(%s) group by 1",
+            (["raw", "staging", "intermediate", "metrics", "features", "ml"], list(PASSING)),
+        )
+        for name, columns in cursor.fetchall():
+            if name in BOOKS:
+                continue
+            cursor.execute(
+                "select count(*), coalesce(sum(('x' || left(md5(row_text), 15))::bit(60)::bigint"
+                "::numeric), 0)::text from (select row("
+                + ", ".join(columns)
+                + f")::text as row_text from {name}) as rows"
+            )
+            row = cursor.fetchone()
+            assert row is not None
+            found[name] = (row[0], row[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Warehouse, str]]:
+    """A home in which the demo ran once, its warehouse, and what the demo printed."""
+    home = short_dir()
+    try:
+        printed = run_demo(home)
+        yield home, open_warehouse(Settings(home=home)), printed
+    finally:
+        stop_server(home / "postgres")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+Query = Callable[..., list[tuple[Any, ...]]]
+Finished = tuple[Path, Warehouse, str]
+
+
+def test_every_position_is_accounted_for(finished: Finished, query: Query) -> None:
+    _, warehouse, _ = finished
+    [(read, loaded, duplicates, rejected)] = query(
+        warehouse,
+        "select sum(read_rows), sum(loaded_rows), sum(duplicate_rows), sum(rejected_rows) "
+        "from raw.ingest_batches where target = 'raw.opensky_states'",
+    )
+    assert read == loaded + duplicates + rejected == 284_505
+    assert query(warehouse, "select count(*) from raw.opensky_states") == [(loaded,)]
+    assert query(warehouse, "select count(*) from raw.rejected_states") == [(rejected,)]
+
+
+def test_status_tells_what_there_is(finished: Finished) -> None:
+    home, _, _ = finished
+    found = status(home)
+    assert found["warehouse"]["is_embedded"] is True
+    assert found["counts"]["raw.opensky_states"] == 284_502
+    assert found["counts"]["ml.predictions"] == found["counts"]["metrics.fct_ring_crossings"] > 0
+    assert found["last_runs"][0]["status"] == "SUCCESS"
+    assert found["champion"] is None, "98 landings are too few to promote on"
+
+
+def test_the_demo_says_what_it_did(finished: Finished) -> None:
+    _, _, printed = finished
+    for word in ("raw/opensky_states", "metrics/fct_arrivals", "ml/promotion_decisions"):
+        assert word in printed
+    assert "Gatekeeper: not promoted" in printed
+    assert "Traceback" not in printed and "Warning" not in printed
+
+
+def test_the_gatekeeper_gives_its_reasons(finished: Finished, query: Query) -> None:
+    _, warehouse, _ = finished
+    [(is_promoted, reasons)] = query(
+        warehouse, "select is_promoted, reasons from ml.promotion_decisions"
+    )
+    assert is_promoted is False
+    failed = {reason["rule"] for reason in reasons if not reason["is_passed"]}
+    assert "train_rows" in failed and "test_days" in failed
+
+
+def test_predictions_come_from_a_named_baseline_and_get_an_outcome(
+    finished: Finished, query: Query
+) -> None:
+    _, warehouse, _ = finished
+    [(model, crossings)] = query(
+        warehouse, "select model_name, count(*) from ml.predictions group by 1"
+    )
+    assert model.startswith("baseline:")
+    outcomes = dict(
+        query(warehouse, "select outcome, count(*) from ml.prediction_outcomes group by 1")
+    )
+    assert sum(outcomes.values()) == crossings
+    assert outcomes["landed"] == query(warehouse, "select count(*) from metrics.fct_arrivals")[0][0]
+
+
+@pytest.mark.mirror
+def test_landings_agree_with_the_yardstick(finished: Finished, query: Query, mirror: Path) -> None:
+    """Of the peer's 98 landings at least 93 are found at the same airport within 90 s."""
+    _, warehouse, _ = finished
+    peer = pd.read_csv(mirror / "yardstick" / "paris_landings.csv", parse_dates=["moved_until"])
+    peer = peer[peer["apt"].notna()]
+    ours = pd.DataFrame(
+        query(
+            warehouse,
+            "select f.callsign, m.airport, m.moved_at, m.movement_id from metrics.fct_movements m "
+            "join metrics.fct_flights f using (flight_id) where m.movement = 'landing'",
+        ),
+        columns=["callsign", "airport", "moved_at", "movement_id"],
+    )
+    pairs = peer.merge(ours, left_on=["cs", "apt"], right_on=["callsign", "airport"])
+    apart = (pairs["moved_at"] - pairs["moved_until"]).abs() <= pd.Timedelta(90, "s")
+    near = pairs[apart]
+    assert len(peer) == 98
+    assert near["fid"].nunique() >= 93
+    assert len(ours) - near["movement_id"].nunique() <= 5
+
+
+def test_the_runway_change_is_seen(finished: Finished, query: Query) -> None:
+    """At LFPG and LFPO landings turn from west to east between 13:15 and 13:35 UTC."""
+    _, warehouse, _ = finished
+    for airport in ("LFPG", "LFPO"):
+        rows = query(
+            warehouse,
+            "select moved_at, runway_direction::int between 18 and 35 as is_west "
+            "from metrics.fct_movements where movement = 'landing' and airport = %s order by 1",
+            airport,
+        )
+        last_west = max(at for at, is_west in rows if is_west)
+        first_east = min(at for at, is_west in rows if not is_west)
+        assert "13:00" <= f"{last_west:%H:%M}" <= "13:35", (airport, last_west)
+        assert "13:15" <= f"{first_east:%H:%M}" <= "13:40", (airport, first_east)
+        assert last_west < first_east
+
+
+def test_a_second_demo_changes_nothing(finished: Finished) -> None:
+    home, warehouse, _ = finished
+    before = tables(warehouse)
+    assert len(before) > 20
+    run_demo(home)
+    assert tables(warehouse) == before
+
+
+def test_a_demo_killed_at_five_moments_ends_with_the_same_tables(finished: Finished) -> None:
+    """Killed (-9) while it prepares, loads, transforms, trains and predicts; then run in full."""
+    _, undisturbed, _ = finished
+    home = short_dir()
+    try:
+        for moment, delay_s in (
+            ("loading the asset graph", 1.0),
+            ("raw/opensky_states", 2.5),
+            ("metrics/fct_movements", 0.2),
+            ("ml/training_runs", 1.5),
+            ("ml/predictions", 0.3),
+        ):
+            kill_when(home, moment, delay_s)
+        run_demo(home)
+        assert tables(open_warehouse(Settings(home=home))) == tables(undisturbed)
+        runs = status(home)["last_runs"]
+        assert [run["status"] for run in runs] == ["SUCCESS", *["FAILURE"] * (len(runs) - 1)]
+    finally:
+        stop_server(home / "postgres")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def kill_when(home: Path, moment: str, delay_s: float) -> None:
+    """Start a demo and kill its process, not its children, ``delay_s`` after it prints a word."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "skyops_assets.cli", "demo"],
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if moment in line:
+                break
+        else:
+            pytest.fail(f"The demo never came to {moment!r}: {''.join(said)}")
+        time.sleep(delay_s)
+        process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def services(finished: Finished) -> Iterator[tuple[str, str]]:
+    """`skyops up` on the finished home: addresses of the UI and of the docs."""
+    home, _, _ = finished
+    ui, docs = free_port(), free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "skyops_assets.cli", "up"],
+        env=environment(home, SKYOPS_UI_PORT=str(ui), SKYOPS_DOCS_PORT=str(docs)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "Ctrl-C" in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        yield f"http://127.0.0.1:{ui}", f"http://127.0.0.1:{docs}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+        if process.stdout:
+            process.stdout.close()
+    assert code == 0, "SIGTERM is a clean end"
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    """A page of a headless Chromium; what it complains of is in ``page.complaints``."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("There is no Chromium, and in CI the UI must be looked at")
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        page: Any = browser.new_page(viewport={"width": 1800, "height": 1100})
+        page.set_default_timeout(60_000)
+        page.complaints = []
+        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
+        yield page
+        browser.close()
+
+
+def test_the_ui_loads_the_code_location(services: tuple[str, str], page: Any) -> None:
+    page.goto(f"{services[0]}/deployment/locations")
+    page.get_by_text("Loaded", exact=True).first.wait_for()
+    assert page.get_by_text("Failed", exact=True).count() == 0
+
+
+def test_the_ui_shows_one_lineage(services: tuple[str, str], page: Any) -> None:
+    page.goto(f"{services[0]}/asset-groups?expanded=global%40global%3Araw")
+    for name in ("opensky_states", "transform", "features", "model", "predictions"):
+        page.get_by_text(name).first.wait_for()
+
+
+def test_the_ui_shows_a_plot(services: tuple[str, str], page: Any) -> None:
+    page.goto(f"{services[0]}/assets/ml/evaluations?view=overview")
+    page.get_by_text("residuals", exact=True).wait_for()
+    page.get_by_text("[Show Markdown]").last.click()
+    picture = page.locator("img[src^='data:image/png']")
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") > 300
+
+
+def test_the_ui_shows_a_check_and_a_run(services: tuple[str, str], page: Any) -> None:
+    page.goto(f"{services[0]}/assets/raw/opensky_states?view=checks")
+    page.get_by_text("state_vectors_can_be_true").first.click()
+    page.get_by_text("Passed").first.wait_for()
+    page.goto(f"{services[0]}/runs")
+    page.get_by_text("Success").first.wait_for()
+
+
+def test_the_docs_are_served(services: tuple[str, str], page: Any) -> None:
+    page.goto(f"{services[1]}/")
+    page.get_by_text("fct_arrivals").first.wait_for(state="attached")
+
+
+def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finished) -> None:
+    """No error in the browser, no deprecated or preview API in what the services log."""
+    assert page.complaints == []
+    log = "".join(path.read_text() for path in (finished[0] / "logs").glob("*.log"))
+    assert "Started Dagster code server" in log or "dagster" in log
+    for word in ("DeprecationWarning", "BetaWarning", "PreviewWarning", "SupersessionWarning"):
+        assert word not in log
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
