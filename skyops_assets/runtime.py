@@ -12,6 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse.migrate import migrate
@@ -65,16 +66,21 @@ def prepare(settings: Settings) -> Warehouse:
     Safe to repeat, and by several processes at once.
 
     Raises:
-        SkyOpsError: the warehouse or the dbt project cannot be used.
+        SkyOpsError: the home, the warehouse or the dbt project cannot be used.
     """
     warehouse = open_warehouse(settings)
     migrate(warehouse)
     home = dagster_home(settings)
-    home.mkdir(parents=True, exist_ok=True)
-    # By rename: a process that starts meanwhile must not read half a file.
-    copy = home / f"dagster.yaml.{os.getpid()}"
-    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", copy)
-    copy.replace(home / "dagster.yaml")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        # By rename: a process that starts meanwhile must not read half a file.
+        copy = home / f"dagster.yaml.{os.getpid()}"
+        shutil.copyfile(PROJECT_ROOT / "dagster.yaml", copy)
+        copy.replace(home / "dagster.yaml")
+    except OSError as error:
+        raise SkyOpsError(
+            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
+        ) from None
     os.environ.update(environment(settings, warehouse))
     prepare_manifest()
     return warehouse

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from skyops_assets.runtime import QUIET, environment
-from skyops_assets.settings import Settings, load_settings
+from skyops_assets.settings import Settings
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
@@ -26,6 +26,7 @@ OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
 MIRROR = "SKYOPS_DATA_MIRROR"
 
 os.environ.update(QUIET)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What reads the environment at import, before the first fixture, must not see them either.
 # The mirror stays: xdist's workers inherit it from this process.
 for _name in [name for name in os.environ if name.startswith(OURS)]:
@@ -146,23 +147,17 @@ def shared_warehouse(databases: Databases) -> Iterator[Warehouse]:
 
 
 @pytest.fixture
-def use(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Warehouse], Settings]:
-    """Point this process, as `skyops` points its children, at a warehouse."""
-
-    def point(warehouse: Warehouse) -> Settings:
-        monkeypatch.setenv("SKYOPS_HOME", str(home))
-        for name, value in environment(Settings(home=home), warehouse).items():
-            if name.startswith("SKYOPS_"):
-                monkeypatch.setenv(name, value)
-        return load_settings()
-
-    return point
+def pointed(warehouse: Warehouse, home: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """The test's warehouse, with this process pointed at it as `skyops` points its children."""
+    monkeypatch.setenv("SKYOPS_HOME", str(home))
+    for name, value in environment(Settings(home=home), warehouse).items():
+        if name.startswith("SKYOPS_"):
+            monkeypatch.setenv(name, value)
+    return warehouse
 
 
 @pytest.fixture
-def query(request: pytest.FixtureRequest) -> Callable[..., list[tuple[Any, ...]]]:
+def query() -> Callable[..., list[tuple[Any, ...]]]:
     """Run a statement on a warehouse and return its rows, if it has any."""
 
     def run(warehouse: Warehouse, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -19,6 +19,7 @@ CROSSINGS_TABLE = "features.crossing_features"
 
 KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"
+PROVISIONAL = "provisional"
 
 CATEGORICAL = ("airport", "sector")
 NUMERIC = (
@@ -141,13 +142,16 @@ def usable_arrivals(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """The rows to learn and score on, and how many were left out for which reason."""
     has_label = frame[LABEL].notna() & frame["landed_at"].notna()
     is_plausible = frame[LABEL].between(MIN_TRANSIT_MIN, MAX_TRANSIT_MIN)
+    # More data may still withdraw such a landing.
+    is_settled = frame["label_quality"] != PROVISIONAL
     excluded = {
         "no label": int((~has_label).sum()),
+        "provisional landing": int((has_label & ~is_settled).sum()),
         f"transit outside {MIN_TRANSIT_MIN:g} to {MAX_TRANSIT_MIN:g} min": int(
-            (has_label & ~is_plausible).sum()
+            (has_label & is_settled & ~is_plausible).sum()
         ),
     }
-    return frame[has_label & is_plausible].reset_index(drop=True), excluded
+    return frame[has_label & is_settled & is_plausible].reset_index(drop=True), excluded
 
 
 def fingerprint(frame: pd.DataFrame, ring_nm: int) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals.features import (
     ARRIVALS_TABLE,
     CROSSINGS_TABLE,
+    PROVISIONAL,
     arrival_columns,
     canonical_arrivals,
     canonical_crossings,
@@ -366,13 +367,17 @@ def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
 
 
 def read_landings(warehouse: Warehouse) -> pd.DataFrame:
-    """flight_id, airport and landed_at of every landing in ``metrics.fct_movements``."""
+    """flight_id, airport and landed_at of every settled landing in ``metrics.fct_movements``.
+
+    A provisional landing, one that more data may still withdraw, leaves its outcome pending.
+    """
     columns = _columns(warehouse, MOVEMENTS_TABLE)
-    _require(MOVEMENTS_TABLE, columns, ("flight_id", "airport", "movement", "moved_at"))
+    needed = ("flight_id", "airport", "movement", "moved_at", "label_quality")
+    _require(MOVEMENTS_TABLE, columns, needed)
     return read_arrow(
         warehouse,
         "select flight_id::text as flight_id, airport::text as airport, moved_at as landed_at "
-        f"from {MOVEMENTS_TABLE} where movement = 'landing'",
+        f"from {MOVEMENTS_TABLE} where movement = 'landing' and label_quality <> '{PROVISIONAL}'",
     ).to_pandas()
 
 

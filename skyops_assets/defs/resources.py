@@ -1,5 +1,7 @@
 """The resources that assets, checks and sensors ask for by name."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -29,11 +31,13 @@ class WarehouseResource(dg.ConfigurableResource):
 
 def resources() -> dict[str, Any]:
     """What the graph runs with unless `build_defs` is given something else."""
+    # Beside this Python, whether or not its folder is on the PATH.
+    beside = Path(sys.executable).with_name("skyops-dbt")
     return {
         "warehouse": WarehouseResource(),
         "dbt": DbtCliResource(
             project_dir=str(DBT_PROJECT),
             profiles_dir=str(DBT_PROJECT),
-            dbt_executable="skyops-dbt",
+            dbt_executable=str(beside) if beside.exists() else "skyops-dbt",
         ),
     }

@@ -38,6 +38,14 @@ def rules_result(broken: dict[str, int]) -> dg.AssetCheckResult:
     )
 
 
+def cause(event: dg.DagsterEvent) -> str:
+    """The error at the root of a step's failure, which is the one that a person should read."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else event.message or "failed"
+
+
 def known(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as metadata; what is not known is left out instead of shown as a number."""
     return {name: _metadata(value) for name, value in values.items() if value is not None}

@@ -59,8 +59,8 @@ def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:
 def _outcome(result: Any) -> Expected:
     config = result.expectation_config
     name = " ".join([config.type.removeprefix("expect_"), *_subject(config.kwargs)])
-    if result.exception_info and result.exception_info.get("raised_exception"):
-        raise SkyOpsError(f"{name} cannot be evaluated: {result.exception_info}")
+    if failure := _failure(result.exception_info or {}):
+        raise SkyOpsError(f"{name} cannot be evaluated: {failure}")
     found = result.result or {}
     return Expected(
         expectation=name,
@@ -71,6 +71,14 @@ def _outcome(result: Any) -> Expected:
         else list(found.get("partial_unexpected_list") or [])[:SAMPLES],
         advice=str((config.meta or {}).get("advice", "")),
     )
+
+
+def _failure(info: dict[str, Any]) -> str | None:
+    """What Great Expectations could not compute; it tells it at the top or once per metric."""
+    for part in (info, *(value for value in info.values() if isinstance(value, dict))):
+        if part.get("raised_exception"):
+            return str(part.get("exception_message"))
+    return None
 
 
 def _subject(kwargs: dict[str, Any]) -> list[str]:

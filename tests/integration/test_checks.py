@@ -18,13 +18,12 @@ from skyops_assets.opensky.accounts import states_between
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import DEMO_START
 from skyops_assets.quality.expectations import SUITES, validate
-from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
 
 Query = Callable[..., list[tuple[Any, ...]]]
-Use = Callable[[Warehouse], Settings]
 EXPECTATIONS = json.loads((SUITES / "raw_opensky_states.json").read_text())["expectations"]
 
 
@@ -69,41 +68,36 @@ def loaded(warehouse: Warehouse) -> None:
     ids=["row gone", "row added", "rejected row gone", "batch gone", "accounts changed"],
 )
 def test_nothing_is_lost_goes_red_when_tables_and_accounts_differ(
-    warehouse: Warehouse, query: Query, use: Use, damage: str
+    pointed: Warehouse, query: Query, damage: str
 ) -> None:
     from skyops_assets.defs.raw.checks import nothing_is_lost
 
-    use(warehouse)
-    loaded(warehouse)
+    loaded(pointed)
     assert run_check(nothing_is_lost).passed
-    query(warehouse, damage)
+    query(pointed, damage)
     found = run_check(nothing_is_lost)
     assert not found.passed
     assert found.blocking
     assert "load the affected hours again" in found.description
 
 
-def test_nothing_is_lost_is_green_on_an_empty_warehouse(warehouse: Warehouse, use: Use) -> None:
+def test_nothing_is_lost_is_green_on_an_empty_warehouse(pointed: Warehouse) -> None:
     from skyops_assets.defs.raw.checks import nothing_is_lost
 
-    use(warehouse)
     assert run_check(nothing_is_lost).passed
 
 
 # raw/opensky_states: state_vectors_can_be_true
 
 
-def test_state_vectors_go_red_when_a_value_cannot_be_true(
-    warehouse: Warehouse, query: Query, use: Use
-) -> None:
+def test_state_vectors_go_red_when_a_value_cannot_be_true(pointed: Warehouse, query: Query) -> None:
     from skyops_assets.defs.raw.checks import state_vectors_can_be_true
 
-    use(warehouse)
-    loaded(warehouse)
+    loaded(pointed)
     green = run_check(state_vectors_can_be_true)
     assert green.passed
     assert green.metadata["rows"].value == 20
-    query(warehouse, "update raw.opensky_states set baro_altitude_m = 37856 where time_position = "
+    query(pointed, "update raw.opensky_states set baro_altitude_m = 37856 where time_position = "
                      "(select max(time_position) from raw.opensky_states)")  # fmt: skip
     red = run_check(state_vectors_can_be_true)
     assert not red.passed
@@ -113,31 +107,27 @@ def test_state_vectors_go_red_when_a_value_cannot_be_true(
     assert "37856" in red.metadata["expectations"].value
 
 
-def test_state_vectors_go_red_when_nothing_was_loaded(warehouse: Warehouse, use: Use) -> None:
+def test_state_vectors_go_red_when_nothing_was_loaded(pointed: Warehouse) -> None:
     from skyops_assets.defs.raw.checks import state_vectors_can_be_true
 
-    use(warehouse)
     found = run_check(state_vectors_can_be_true)
     assert not found.passed
     assert "No positions were loaded" in found.description
 
 
-def test_only_the_positions_loaded_last_are_looked_at(
-    warehouse: Warehouse, query: Query, use: Use
-) -> None:
+def test_only_the_positions_loaded_last_are_looked_at(pointed: Warehouse, query: Query) -> None:
     from skyops_assets.defs.raw.checks import state_vectors_can_be_true
 
-    use(warehouse)
-    load_states(warehouse, recording(*seconds(5)), run_id="old")
-    query(warehouse, "update raw.opensky_states set velocity_mps = 9999")
-    load_states(warehouse, recording(*seconds(7, DEMO_START + timedelta(hours=1))), run_id="new")
+    load_states(pointed, recording(*seconds(5)), run_id="old")
+    query(pointed, "update raw.opensky_states set velocity_mps = 9999")
+    load_states(pointed, recording(*seconds(7, DEMO_START + timedelta(hours=1))), run_id="new")
     found = run_check(state_vectors_can_be_true)
     assert found.passed
     assert found.metadata["rows"].value == 7
 
 
 def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
-    warehouse: Warehouse, use: Use, monkeypatch: pytest.MonkeyPatch
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a blocking check is for: the asset behind it does not materialise."""
     import dagster as dg
@@ -147,7 +137,6 @@ def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
     from skyops_assets.defs.resources import WarehouseResource
     from skyops_assets.opensky import accounts
 
-    use(warehouse)
     monkeypatch.setattr(accounts.Accounts, "is_balanced", False)
     monkeypatch.setattr("skyops_assets.opensky.recordings.read_recording",
                         lambda *_: recording(*seconds(3)))  # fmt: skip
@@ -273,15 +262,14 @@ def insert(query: Query, warehouse: Warehouse, table: str, row: dict[str, Any]) 
     ],
 )  # fmt: skip
 def test_features_go_red_for_each_rule(
-    warehouse: Warehouse, query: Query, use: Use, changes: dict[str, Any], rule: str
+    pointed: Warehouse, query: Query, changes: dict[str, Any], rule: str
 ) -> None:
     from skyops_assets.defs.features.checks import features_hold_together
 
-    use(warehouse)
-    create_from_contract(warehouse, query, "arrival_features")
-    insert(query, warehouse, "features.arrival_features", ARRIVAL)
+    create_from_contract(pointed, query, "arrival_features")
+    insert(query, pointed, "features.arrival_features", ARRIVAL)
     assert run_check(features_hold_together).passed
-    insert(query, warehouse, "features.arrival_features", ARRIVAL | changes)
+    insert(query, pointed, "features.arrival_features", ARRIVAL | changes)
     found = run_check(features_hold_together)
     assert not found.passed
     assert found.blocking
@@ -309,32 +297,28 @@ PREDICTION: dict[str, Any] = {
     ],
 )  # fmt: skip
 def test_predictions_go_red_for_each_rule(
-    warehouse: Warehouse, query: Query, use: Use, changes: dict[str, Any], rule: str
+    pointed: Warehouse, query: Query, changes: dict[str, Any], rule: str
 ) -> None:
     from skyops_assets.defs.predictions.checks import predictions_hold_together
 
-    use(warehouse)
-    create_from_contract(warehouse, query, "crossing_features")
-    insert(query, warehouse, "ml.predictions", PREDICTION)
+    create_from_contract(pointed, query, "crossing_features")
+    insert(query, pointed, "ml.predictions", PREDICTION)
     assert run_check(predictions_hold_together).passed
-    insert(query, warehouse, "ml.predictions", PREDICTION | {"flight_id": "2"} | changes)
+    insert(query, pointed, "ml.predictions", PREDICTION | {"flight_id": "2"} | changes)
     found = run_check(predictions_hold_together)
     assert not found.passed
     assert f"not true in 1 rows: {rule}" in found.description
 
 
-def test_predictions_go_red_when_a_crossing_has_none(
-    warehouse: Warehouse, query: Query, use: Use
-) -> None:
+def test_predictions_go_red_when_a_crossing_has_none(pointed: Warehouse, query: Query) -> None:
     from skyops_assets.defs.predictions.checks import predictions_hold_together
 
-    use(warehouse)
-    create_from_contract(warehouse, query, "crossing_features")
+    create_from_contract(pointed, query, "crossing_features")
     keys = {name: PREDICTION[name] for name in ("flight_id", "airport", "ring_nm")}
-    insert(query, warehouse, "features.crossing_features", keys)
+    insert(query, pointed, "features.crossing_features", keys)
     red = run_check(predictions_hold_together)
     assert "not true in 1 rows: every ring crossing has a prediction" in red.description
-    insert(query, warehouse, "ml.predictions", PREDICTION)
+    insert(query, pointed, "ml.predictions", PREDICTION)
     assert run_check(predictions_hold_together).passed
 
 
@@ -350,13 +334,15 @@ def test_predictions_go_red_when_a_crossing_has_none(
     ],
 )
 def test_the_challenger_goes_red_when_it_has_a_problem(
-    warehouse: Warehouse, use: Use, monkeypatch: pytest.MonkeyPatch,
-    version: str | None, problem: str | None, said: str | None,
-) -> None:  # fmt: skip
+    pointed: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str | None,
+    problem: str | None,
+    said: str | None,
+) -> None:
     from skyops_assets.arrivals import verify
     from skyops_assets.defs.model.checks import challenger_is_sound
 
-    use(warehouse)
     verdict = verify.Verdict(version, 60, problem)
     monkeypatch.setattr(verify, "verify_challenger", lambda *_: verdict)
     found = run_check(challenger_is_sound)

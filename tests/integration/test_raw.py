@@ -23,7 +23,6 @@ from states import recording, seconds, state, states, traffic_row, write_recordi
 from skyops_assets.opensky.accounts import accounts, loaded_window, states_between
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import DEMO_END, DEMO_START, Recording
-from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -62,22 +61,21 @@ def hours(first: str, last: str) -> dict[str, str]:
     importlib.util.find_spec("traffic") is None, reason="the recording's wheel is not installed"
 )
 def test_the_paris_recording_is_loaded_to_the_row_and_again_without_change(
-    warehouse: Warehouse, query: Query, use: Callable[[Warehouse], Settings]
+    pointed: Warehouse, query: Query
 ) -> None:
     import dagster as dg
 
     from skyops_assets.defs.raw.assets import opensky_states
 
-    use(warehouse)
     tags = hours("2021-10-07-12:00", "2021-10-07-14:00")
     with dg.DagsterInstance.ephemeral() as instance:
         first = materialize([opensky_states], instance, tags=tags)
-        before = query(warehouse, CONTENT)
+        before = query(pointed, CONTENT)
         second = materialize([opensky_states], instance, tags=tags)
     assert first.success
     assert second.success
     found = query(
-        warehouse,
+        pointed,
         "select run_id = %s, count(*), sum(read_rows)::int, sum(loaded_rows)::int, "
         "sum(duplicate_rows)::int, sum(rejected_rows)::int from raw.ingest_batches "
         "group by 1 order by 1 desc",
@@ -89,10 +87,10 @@ def test_the_paris_recording_is_loaded_to_the_row_and_again_without_change(
     assert loaded > 280_000
     assert rejected > 0
     assert again == (False, 3, 284_505, 0, 284_505, 0)
-    assert query(warehouse, CONTENT) == before
-    assert query(warehouse, "select count(*) from raw.opensky_states") == [(loaded,)]
-    assert query(warehouse, "select count(*) from raw.rejected_states") == [(rejected,)]
-    assert accounts(warehouse).is_balanced
+    assert query(pointed, CONTENT) == before
+    assert query(pointed, "select count(*) from raw.opensky_states") == [(loaded,)]
+    assert query(pointed, "select count(*) from raw.rejected_states") == [(rejected,)]
+    assert accounts(pointed).is_balanced
 
     shown = {
         event.materialization.partition: event.materialization.metadata
@@ -107,10 +105,10 @@ def test_the_paris_recording_is_loaded_to_the_row_and_again_without_change(
 
 def test_each_row_is_loaded_a_duplicate_or_rejected(warehouse: Warehouse, query: Query) -> None:
     good = seconds(3)
+    bad = [state(latitude_deg=None), state(velocity_mps=2_441.0)]
     made = load_states(
         warehouse,
-        recording(*good, good[0], state(icao24="3c6445"), state(latitude_deg=None),
-                  state(velocity_mps=2_441.0)),  # fmt: skip
+        recording(*good, good[0], state(icao24="3c6445"), *bad),
         run_id="r1",
     )
     assert (made.read_rows, made.loaded_rows, made.duplicate_rows, made.rejected_rows) == (
@@ -196,7 +194,8 @@ def test_rows_around_midnight_go_to_the_partition_of_their_utc_day(
     times = [midnight - timedelta(microseconds=1), midnight]
     load_states(warehouse, recording(*[state(time_position=at) for at in times]))
     assert query(
-        warehouse, "select tableoid::regclass::text, time_position from raw.opensky_states order by 2"
+        warehouse,
+        "select tableoid::regclass::text, time_position from raw.opensky_states order by 2",
     ) == [("raw.opensky_states_20211007", times[0]), ("raw.opensky_states_20211008", times[1])]
 
 
@@ -280,9 +279,8 @@ def test_a_load_that_is_killed_leaves_nothing_and_can_be_repeated(
 
 
 def test_an_hour_without_rows_is_green_with_a_batch_of_none(
-    warehouse: Warehouse,
+    pointed: Warehouse,
     query: Query,
-    use: Callable[[Warehouse], Settings],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -292,14 +290,13 @@ def test_an_hour_without_rows_is_green_with_a_batch_of_none(
 
     path = write_recording(tmp_path / "some.json", traffic_row())
     monkeypatch.setenv("SKYOPS_RECORDING", str(path))
-    use(warehouse)
     with dg.DagsterInstance.ephemeral() as instance:
         assert materialize([opensky_states], instance, partition_key="2021-10-07-13:00").success
-    assert query(warehouse, "select read_rows from raw.ingest_batches") == [(0,)]
+    assert query(pointed, "select read_rows from raw.ingest_batches") == [(0,)]
 
 
 def test_a_missing_recording_fails_the_run_with_one_clear_sentence(
-    warehouse: Warehouse, use: Callable[[Warehouse], Settings], monkeypatch: pytest.MonkeyPatch
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import dagster as dg
 
@@ -307,7 +304,6 @@ def test_a_missing_recording_fails_the_run_with_one_clear_sentence(
     from skyops_assets.errors import SkyOpsError
 
     monkeypatch.setenv("SKYOPS_RECORDING", "/nowhere/some.json")
-    use(warehouse)
     with (
         dg.DagsterInstance.ephemeral() as instance,
         pytest.raises(SkyOpsError, match=r"/nowhere/some\.json does not exist"),
@@ -316,9 +312,8 @@ def test_a_missing_recording_fails_the_run_with_one_clear_sentence(
 
 
 def test_airports_are_replaced_and_missing_runways_do_not_stop_the_graph(
-    warehouse: Warehouse,
+    pointed: Warehouse,
     query: Query,
-    use: Callable[[Warehouse], Settings],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -327,13 +322,12 @@ def test_airports_are_replaced_and_missing_runways_do_not_stop_the_graph(
     from skyops_assets.defs.raw.assets import airports, runways
 
     monkeypatch.setenv("SKYOPS_DATA_MIRROR", str(tmp_path))
-    use(warehouse)
     counts = "select (select count(*) from raw.airports), (select count(*) from raw.runways)"
     with dg.DagsterInstance.ephemeral() as instance:
         first = materialize([airports, runways], instance)
-        stored = query(warehouse, counts)
+        stored = query(pointed, counts)
         assert materialize([airports, runways], instance).success
-    assert query(warehouse, counts) == stored
+    assert query(pointed, counts) == stored
     assert stored[0][0] > 20_000
     assert stored[0][1] == 0
     shown = first.asset_materializations_for_node("raw__runways")[0].metadata
@@ -341,18 +335,15 @@ def test_airports_are_replaced_and_missing_runways_do_not_stop_the_graph(
 
 
 @pytest.mark.mirror
-def test_runways_are_loaded_whole_and_replaced(
-    warehouse: Warehouse, query: Query, use: Callable[[Warehouse], Settings]
-) -> None:
+def test_runways_are_loaded_whole_and_replaced(pointed: Warehouse, query: Query) -> None:
     import dagster as dg
 
     from skyops_assets.defs.raw.assets import runways
 
-    use(warehouse)
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(2):
             assert materialize([runways], instance).success
-    assert query(warehouse, "select count(*) from raw.runways") == [(48_184,)]
+    assert query(pointed, "select count(*) from raw.runways") == [(48_184,)]
 
 
 def test_cutting_a_recording_keeps_rows_and_states_together() -> None:

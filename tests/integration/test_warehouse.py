@@ -28,7 +28,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse import server as server_module
 from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse, server_version
+from skyops_assets.warehouse.server import open_warehouse, server_version
 
 Query = Callable[..., list[tuple[Any, ...]]]
 SECONDS = 10
@@ -226,10 +226,10 @@ def test_a_server_that_is_no_postgres_is_an_error_in_seconds(
 
 def system_binaries() -> Path | None:
     """The folder of the newest installed Postgres's programs, 15 or later."""
-    found = [path for path in (shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb"))
-             if path]  # fmt: skip
     usable = []
-    for path in found:
+    for path in (shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb")):
+        if path is None:
+            continue
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
         version = said.stdout.split()[-1:] or ["0"]
         if version[0].split(".")[0].isdigit() and int(version[0].split(".")[0]) >= 15:

@@ -77,9 +77,7 @@ def test_a_lost_manifest_is_made_again_and_the_targets_own_files_do_not_count(
     assert dbt.prepare_manifest() is True
 
 
-def test_a_parse_that_failed_is_tried_again(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_parse_that_failed_is_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(arguments: list[str], folder: Path) -> None:
         raise SkyOpsError("dbt parse failed: syntax error")
 

@@ -27,9 +27,7 @@ STAGE_FILES = {"__init__.py", "assets.py", "checks.py", "automation.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OUTSIDE = [
-    path
-    for path in MODULES
-    if DEFS not in path.parents and path != PACKAGE / "definitions.py"
+    path for path in MODULES if DEFS not in path.parents and path != PACKAGE / "definitions.py"
 ]
 
 
@@ -79,9 +77,7 @@ def name(path: Path) -> str:
         ("import dagsterly", {"dagsterly"}),
     ],
 )
-def test_the_search_for_imports_finds_them_wherever_they_hide(
-    source: str, found: set[str]
-) -> None:
+def test_the_search_for_imports_finds_them_wherever_they_hide(source: str, found: set[str]) -> None:
     assert set(imports(ast.parse(source))) == found
 
 

@@ -24,9 +24,7 @@ from skyops_assets.opensky.schema import STATE_VECTOR
 
 
 def read(folder: Path, *rows: dict[str, Any]) -> Recording:
-    return read_recording(
-        write_recording(folder / "some.rec.json", *rows), DEMO_START, DEMO_END
-    )
+    return read_recording(write_recording(folder / "some.rec.json", *rows), DEMO_START, DEMO_END)
 
 
 def one(folder: Path, **changes: Any) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def test_airports_are_separated_by_commas_and_spaces_do_not_matter(
     assert load_settings().watch_airports == ("LSZH", "EGLL", "EHAM")
 
 
-def test_a_relative_home_becomes_absolute(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_relative_home_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SKYOPS_HOME", "state")
     settings = load_settings()

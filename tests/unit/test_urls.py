@@ -83,7 +83,11 @@ def test_no_password_is_in_the_address_that_is_shown(secret: str) -> None:
     warehouse = Warehouse(parse_url(url.render_as_string(hide_password=False)), False)
     assert warehouse.parts["password"] == secret
     assert not shown(warehouse.safe_url, secret)
-    for said in ("password authentication failed", "timeout expired", 'database "x" does not exist'):
+    for said in (
+        "password authentication failed",
+        "timeout expired",
+        'database "x" does not exist',
+    ):
         assert not shown(str(connection_error(warehouse, said)), secret)
 
 
@@ -108,8 +112,9 @@ def test_no_connection_error_shows_the_password(address: str, secret: str) -> No
     given_url = f"postgresql://u:{secret}@{address}"
     with pytest.raises(SkyOpsError) as caught:
         open_warehouse(Settings(database_url=SecretStr(given_url)))
-    with pytest.raises(SkyOpsError) as through_arrow, transaction(
-        Warehouse(parse_url(given_url), False)
+    with (
+        pytest.raises(SkyOpsError) as through_arrow,
+        transaction(Warehouse(parse_url(given_url), False)),
     ):
         pass
     for error in (caught.value, through_arrow.value):
@@ -120,7 +125,10 @@ def test_no_connection_error_shows_the_password(address: str, secret: str) -> No
 @pytest.mark.parametrize(
     ("libpq", "said"),
     [
-        ('FATAL:  password authentication failed for user "u"', "user 'u' or its password is wrong"),
+        (
+            'FATAL:  password authentication failed for user "u"',
+            "user 'u' or its password is wrong",
+        ),
         ("fe_sendauth: no password supplied", "user 'u' or its password is wrong"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "allows no login from this machine"),
         ('FATAL:  database "db" does not exist', "has no such database"),

@@ -13,6 +13,7 @@ from dagster._core.storage.tags import (
 )
 
 from skyops_assets.defs.raw.assets import HOURS
+from skyops_assets.defs.shared import cause
 
 DEMO = {"skyops/by": "demo"}
 
@@ -59,7 +60,7 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
             },
         )
     failures = [
-        f"{event.step_key}: {_cause(event)}"
+        f"{event.step_key}: {cause(event)}"
         for event in result.all_events
         if event.event_type == dg.DagsterEventType.STEP_FAILURE
     ]
@@ -92,13 +93,6 @@ def last_runs(limit: int = 5) -> list[dict[str, Any]]:
 
 def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def _cause(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error else event.message or "failed"
 
 
 def _tell(entry: dg.EventLogEntry, on_event: Callable[[str, str], None]) -> None:

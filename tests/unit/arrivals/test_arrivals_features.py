@@ -111,9 +111,10 @@ def test_arrivals_without_label_or_with_an_impossible_one_are_left_out_and_count
     frame.loc[0, ["landed_at", "transit_min"]] = [pd.NaT, np.nan]
     frame.loc[1, "transit_min"] = 2.0
     frame.loc[2, "transit_min"] = 91.0
+    frame.loc[3, "label_quality"] = "provisional"
     kept, excluded = features.usable_arrivals(frame)
-    assert len(kept) == 7
-    assert list(excluded.values()) == [1, 2]
+    assert len(kept) == 6
+    assert list(excluded.values()) == [1, 1, 2]
 
 
 def test_postgres_numerics_and_integers_become_floats() -> None:

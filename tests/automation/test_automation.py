@@ -1,0 +1,329 @@
+"""What runs by itself, each by a real evaluation against an instance of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+import yaml
+
+from skyops_assets.monitoring.log import record_run_failure
+from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.warehouse.server import Warehouse
+
+Query = Callable[..., list[tuple[Any, ...]]]
+RAW = dg.AssetKey(["raw", "opensky_states"])
+FEATURES = dg.AssetKey(["features", "arrival_features"])
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def lasting(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A schedule's context takes only an instance that another process could open."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def repository(graph: Any) -> Any:
+    return graph.defs.get_repository_def()
+
+
+def materialized(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None = None
+) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+
+
+# hourly_refresh
+
+
+def tick(lasting: dg.DagsterInstance, repository: Any, name: str, at: datetime) -> Any:
+    context = dg.build_schedule_context(
+        instance=lasting, scheduled_execution_time=at, repository_def=repository
+    )
+    return repository.get_schedule_def(name).evaluate_tick(context)
+
+
+def refresh(lasting: dg.DagsterInstance, repository: Any) -> Any:
+    at = datetime(2021, 10, 7, 13, 5, tzinfo=ZoneInfo("UTC"))
+    return tick(lasting, repository, "hourly_refresh", at)
+
+
+def test_the_refresh_skips_while_no_positions_were_ever_loaded(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    found = refresh(lasting, repository)
+    assert not found.run_requests
+    assert found.skip_message == "No positions have been loaded yet."
+
+
+def test_the_refresh_asks_for_a_run_when_positions_were_loaded_and_nothing_was_built(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    found = refresh(lasting, repository)
+    assert len(found.run_requests) == 1
+    assert repository.get_schedule_def("hourly_refresh").job_name == "refresh"
+
+
+def test_the_refresh_skips_when_nothing_newer_was_loaded(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    materialized(lasting, FEATURES)
+    found = refresh(lasting, repository)
+    assert not found.run_requests
+    assert found.skip_message == "No positions were loaded since the last transform."
+
+
+def test_the_refresh_asks_again_when_positions_came_after_the_transform(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    materialized(lasting, FEATURES)
+    materialized(lasting, RAW, "2021-10-07-13:00")
+    assert len(refresh(lasting, repository).run_requests) == 1
+
+
+def test_a_refresh_that_failed_is_asked_for_again_in_the_next_hour(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    first, second = refresh(lasting, repository), refresh(lasting, repository)
+    assert len(first.run_requests) == len(second.run_requests) == 1
+    # A key would make the second a copy of the first, which is never run.
+    assert second.run_requests[0].run_key is None
+
+
+# weekly_retrain
+
+
+def test_the_retraining_is_on_mondays_and_runs_by_default(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    schedule = repository.get_schedule_def("weekly_retrain")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    start = datetime(2026, 11, 18, tzinfo=ZoneInfo("UTC")).timestamp()
+    times = schedule_times(schedule, start, 5)
+    assert all(time.weekday() == 0 and time.hour == 4 for time in times)
+    assert {(b - a).days for a, b in zip(times, times[1:], strict=False)} == {7}
+    assert len(tick(lasting, repository, "weekly_retrain", times[0]).run_requests) == 1
+
+
+def schedule_times(schedule: Any, start: float, count: int) -> list[datetime]:
+    from dagster._utils.schedules import schedule_execution_time_iterator
+
+    iterator = schedule_execution_time_iterator(
+        start, schedule.cron_schedule, schedule.execution_timezone
+    )
+    return [next(iterator) for _ in range(count)]
+
+
+# Every schedule and sensor
+
+
+def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any) -> None:
+    """Dagster's own default is STOPPED: a platform that looks alive and does nothing."""
+    found = {one.name: one.default_status.value for one in repository.schedule_defs}
+    found |= {one.name: one.default_status.value for one in repository.sensor_defs}
+    assert found == dict.fromkeys(
+        ("hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log"), "RUNNING"
+    )
+
+
+def test_there_is_no_second_automation_sensor_of_dagsters_own(repository: Any) -> None:
+    kinds = [one.sensor_type.value for one in repository.sensor_defs]
+    assert kinds.count("AUTO_MATERIALIZE") == 1
+
+
+# automation
+
+
+def requested(graph: Any, instance: dg.DagsterInstance, cursor: Any = None) -> Any:
+    return dg.evaluate_automation_conditions(graph.defs, instance, cursor=cursor)
+
+
+def test_automation_watches_every_asset_and_marks_its_runs_as_writers(repository: Any) -> None:
+    sensor = repository.get_sensor_def("automation")
+    keys = repository.asset_graph.get_all_asset_keys()
+    assert sensor.asset_selection.resolve(repository.asset_graph) == keys
+    assert sensor.run_tags == {"skyops/writes": "warehouse"}
+
+
+def test_automation_asks_for_nothing_on_an_empty_platform(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    assert requested(graph, instance).total_requested == 0
+
+
+CROSSINGS = dg.AssetKey(["features", "crossing_features"])
+PREDICTIONS = dg.AssetKey(["ml", "predictions"])
+
+
+def built(graph: Any, instance: dg.DagsterInstance) -> Any:
+    """Materialise everything there is; returns the cursor after it was seen."""
+    for key in graph.defs.resolve_asset_graph().toposorted_asset_keys:
+        materialized(instance, key, "2021-10-07-12:00" if key == RAW else None)
+    return requested(graph, instance).cursor
+
+
+def rebuilt(graph: Any, instance: dg.DagsterInstance, failed: str | None = None) -> None:
+    """The crossings' features anew, with the tests that dbt runs on them."""
+    materialized(instance, CROSSINGS)
+    checks = graph.defs.resolve_asset_graph().get(CROSSINGS).check_keys
+    assert failed is None or failed in {key.name for key in checks}
+    for key in checks:
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=CROSSINGS, check_name=key.name, passed=key.name != failed, metadata={}
+            )
+        )
+
+
+def test_new_features_ask_for_predictions_once(graph: Any, instance: dg.DagsterInstance) -> None:
+    cursor = built(graph, instance)
+    rebuilt(graph, instance)
+    after = requested(graph, instance, cursor)
+    assert after.get_num_requested(PREDICTIONS) == 1
+    again = requested(graph, instance, after.cursor)
+    assert again.get_num_requested(PREDICTIONS) == 0
+
+
+def test_new_features_with_a_failed_test_hold_the_predictions_back(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    """The blocking check failed in an earlier run, which `eager()` alone does not see."""
+    cursor = built(graph, instance)
+    rebuilt(graph, instance, failed="unique_crossing_features_crossing_id")
+    held = requested(graph, instance, cursor)
+    assert held.get_num_requested(PREDICTIONS) == 0
+    rebuilt(graph, instance)
+    assert requested(graph, instance, held.cursor).get_num_requested(PREDICTIONS) == 1
+
+
+# run_failures_to_audit_log
+
+
+@pytest.fixture
+def failed(
+    graph: Any,
+    instance: dg.DagsterInstance,
+    pointed: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """A real run of the main job that fails for want of its recording; its number."""
+    monkeypatch.setenv("SKYOPS_RECORDING", "/nowhere/some.json")
+    result = graph.defs.resolve_job_def("main").execute_in_process(
+        instance=instance, asset_selection=[RAW], partition_key="2021-10-07-12:00",
+        raise_on_error=False,
+    )  # fmt: skip
+    assert not result.success
+    return str(result.run_id)
+
+
+def watch(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> str | None:
+    """One tick of the sensor; returns its cursor."""
+    from skyops_assets.defs.resources import WarehouseResource
+
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, repository_def=repository,
+        sensor_name="run_failures_to_audit_log", resources={"warehouse": WarehouseResource()},
+    )  # fmt: skip
+    found = repository.get_sensor_def("run_failures_to_audit_log").evaluate_tick(context)
+    for reaction in found.dagster_run_reactions:
+        assert reaction.error is None
+    return found.cursor  # type: ignore[no-any-return]
+
+
+LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"
+
+
+def test_a_failed_run_is_written_to_the_audit_log_once_with_its_cause(
+    graph: Any, repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query,
+    failed: str,
+) -> None:  # fmt: skip
+    from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
+
+    start = RunStatusSensorCursor(record_id=0).to_json()
+    first = watch(repository, instance, start)
+    [(kind, run_id, job, error)] = query(pointed, LOG)
+    assert (kind, run_id, job) == ("run_failure", failed, "main")
+    assert "raw__opensky_states: " in error
+    assert "The recording /nowhere/some.json does not exist." in error
+    watch(repository, instance, first)
+    # The daemon's cursor can be lost, and a tick can be repeated.
+    watch(repository, instance, start)
+    assert len(query(pointed, LOG)) == 1
+
+
+def test_runs_that_succeed_are_not_written(
+    graph: Any, repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query
+) -> None:
+    @dg.job
+    def fine() -> None: ...
+
+    cursor = watch(repository, instance, None)
+    assert fine.execute_in_process(instance=instance).success
+    watch(repository, instance, cursor)
+    assert query(pointed, LOG) == []
+
+
+def test_another_failure_is_another_row_and_the_same_one_is_not(
+    warehouse: Warehouse, query: Query
+) -> None:
+    written = [
+        record_run_failure(warehouse, run_id=run, job="main", error="x") for run in ("a", "b", "a")
+    ]
+    assert written == [True, True, False]
+    assert len(query(warehouse, LOG)) == 2
+
+
+# dagster.yaml
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    return loaded
+
+
+def test_the_instance_config_is_one_that_dagster_takes(
+    config: dict[str, Any], home: Any, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
+) -> None:
+    """With its real storage, on a real Postgres."""
+    (home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
+    monkeypatch.setenv("SKYOPS_DAGSTER_URL", warehouse.sqlalchemy())
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_run_records(limit=1) == []
+        assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+        assert type(instance.run_coordinator).__name__ == "QueuedRunCoordinator"
+        assert instance.telemetry_enabled is False
+        assert instance.nux_enabled is False
+        assert instance.run_monitoring_enabled is True
+        assert instance.run_monitoring_max_runtime_seconds > 0
+        assert instance.run_retries_enabled is True
+        assert instance.run_retries_max_retries >= 1
+        assert instance.run_retries_retry_on_asset_or_op_failure is False
+
+
+def test_runs_that_write_wait_for_each_other(config: dict[str, Any]) -> None:
+    (limit,) = config["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert limit == {"key": "skyops/writes", "value": "warehouse", "limit": 1}
+
+
+def test_nothing_in_the_instance_config_is_a_secret_or_a_path_of_one_machine() -> None:
+    text = (PROJECT_ROOT / "dagster.yaml").read_text()
+    assert "postgresql://" not in text
+    assert "/home/" not in text

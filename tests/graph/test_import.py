@@ -1,0 +1,84 @@
+"""Loading the code location: what it costs, what it drags in, and what it complains about.
+
+Every run, sensor tick and code server pays for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BUDGET = 1.5
+HEAVY = ("mlflow", "sklearn", "great_expectations", "pandas", "matplotlib", "scipy", "skops")
+
+MEASURE = """
+import json, sys, time, warnings
+began = time.perf_counter()
+import dagster, dagster_dbt
+between = time.perf_counter()
+with warnings.catch_warnings(record=True) as found:
+    warnings.simplefilter("always")
+    import skyops_assets.definitions
+ended = time.perf_counter()
+with warnings.catch_warnings(record=True) as resolved:
+    warnings.simplefilter("always")
+    skyops_assets.definitions.defs.get_repository_def()
+modules = {name.split(".")[0] for name in sys.modules}
+print(json.dumps({
+    "base": between - began,
+    "whole": ended - began,
+    "modules": sorted(modules),
+    "warnings": [[w.category.__name__, str(w.message), w.filename] for w in found + resolved],
+}))
+"""
+
+pytestmark = pytest.mark.xdist_group("import")
+
+
+@pytest.fixture(scope="module")
+def imports(manifest: Path) -> list[dict[str, Any]]:
+    """Three fresh processes, one after the other."""
+    found = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return found
+
+
+def test_the_code_location_costs_little_more_than_dagster_and_dagster_dbt(
+    imports: list[dict[str, Any]],
+) -> None:
+    """The smallest of three, because other work on the machine only ever adds."""
+    assert min(one["whole"] / one["base"] for one in imports) <= BUDGET
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_a_library_that_takes_seconds_is_not_imported(
+    imports: list[dict[str, Any]], package: str
+) -> None:
+    assert package not in imports[0]["modules"]
+
+
+def test_no_definition_is_deprecated_superseded_or_a_preview(
+    imports: list[dict[str, Any]],
+) -> None:
+    ours = [
+        (category, message)
+        for category, message, _ in imports[0]["warnings"]
+        # Dagster's own use of pydantic.
+        if category != "PydanticDeprecatedSince20"
+    ]
+    assert not ours

@@ -1,0 +1,227 @@
+"""The command `skyops` as a person runs it, on one home for all tests.
+
+The commands share one embedded server, kept running by the fixture, so that none waits for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import short_dir, stop_server
+
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.server import open_warehouse
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+Skyops = Callable[..., subprocess.CompletedProcess[str]]
+PASSWORD = "zQsecretQz"
+
+
+@pytest.fixture(scope="module")
+def skyops(manifest: Path) -> Iterator[Skyops]:
+    """Run `skyops` with these arguments; the database's user has a password that must not show."""
+    folder = short_dir()
+    try:
+        server = open_warehouse(Settings(home=folder))
+        migrate(server)
+        # With a password in the address, as an external server has one.
+        url = server.url.set(password=PASSWORD).render_as_string(hide_password=False)
+
+        def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+            environment = {**os.environ, "SKYOPS_HOME": str(folder), "SKYOPS_DATABASE_URL": url}
+            return subprocess.run(
+                [str(Path(sys.executable).parent / "skyops"), *arguments],
+                env={**environment, **variables},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+
+        yield run
+    finally:
+        stop_server(folder / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
+
+
+VALUES = (
+    "select 1 as n, null as nothing, 'a,\"b\" [red]c[/red]' as said, true as is_so, 1.10 as price, "
+    "'NaN'::float8 as odd, '2021-10-07 12:00+00'::timestamptz as at, "
+    """'{"k": [1]}'::jsonb as parts, array['LFPG', 'LFPO'] as airports"""
+)
+
+
+def test_sql_as_json_is_json_that_any_reader_takes(skyops: Skyops) -> None:
+    def refuse(constant: str) -> Any:
+        raise AssertionError(f"{constant} is no JSON")
+
+    assert json.loads(answer(skyops("sql", VALUES, "--format", "json")), parse_constant=refuse) == [
+        {
+            "n": 1, "nothing": None, "said": 'a,"b" [red]c[/red]', "is_so": True, "price": "1.10",
+            "odd": "nan", "at": "2021-10-07T12:00:00+00:00", "parts": {"k": [1]},
+            "airports": ["LFPG", "LFPO"],
+        }
+    ]  # fmt: skip
+
+
+def test_sql_as_csv_comes_back_through_a_csv_reader(skyops: Skyops) -> None:
+    (row,) = csv.DictReader(io.StringIO(answer(skyops("sql", VALUES, "--format", "csv"))))
+    assert row == {
+        "n": "1", "nothing": "", "said": 'a,"b" [red]c[/red]', "is_so": "True", "price": "1.10",
+        "odd": "nan", "at": "2021-10-07T12:00:00+00:00", "parts": '{"k": [1]}',
+        "airports": '["LFPG", "LFPO"]',
+    }  # fmt: skip
+
+
+def test_sql_as_a_table_shows_text_as_it_is(skyops: Skyops) -> None:
+    text = answer(skyops("sql", "select 'a [red]c[/red] [/]' as \"[bold]name\", 1 as n"))
+    assert "[bold]name" in text
+    assert "a [red]c[/red] [/]" in text
+
+
+def test_an_answer_without_rows_is_still_an_answer(skyops: Skyops) -> None:
+    query = "select 1 as n where false"
+    assert json.loads(answer(skyops("sql", query, "--format", "json"))) == []
+    assert answer(skyops("sql", query, "--format", "csv")).split() == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("create table raw.mine (n int)", "read-only transaction"),
+        ("delete from raw.opensky_states", "read-only transaction"),
+        ("with gone as (delete from raw.airports returning 1) select * from gone",
+         "read-only transaction"),
+        ("set work_mem = '1MB'", "takes a SELECT"),
+        ("selec 1", 'syntax error at or near "selec"'),
+        ("select * from raw.nothing", 'relation "raw.nothing" does not exist'),
+        ("", "empty query"),
+    ],
+)  # fmt: skip
+def test_what_sql_cannot_do_is_one_clear_error(skyops: Skyops, query: str, said: str) -> None:
+    text = refused(skyops("sql", query))
+    assert text.startswith("Error: ")
+    assert said in text
+
+
+def test_debug_shows_where_an_error_comes_from(skyops: Skyops) -> None:
+    done = skyops("--debug", "sql", "selec 1")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "Postgres refuses the query" in done.stderr
+
+
+def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) -> None:
+    done = skyops("status", "--json")
+    found = json.loads(answer(done))
+    assert set(found) == {"warehouse", "counts", "champion", "last_runs"}
+    assert set(found["warehouse"]) == {"url", "server_version", "is_embedded"}
+    assert found["warehouse"]["is_embedded"] is False
+    for table in ("raw.opensky_states", "raw.rejected_states", "raw.ingest_batches",
+                  "ml.predictions", "audit.monitoring_log"):  # fmt: skip
+        assert found["counts"][table] == 0
+    assert not [name for name in found["counts"] if "opensky_states_2" in name]
+    assert found["champion"] is None
+    assert found["last_runs"] == []
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_status_for_people_shows_no_secrets_either(skyops: Skyops) -> None:
+    done = skyops("status")
+    assert "Champion: none" in answer(done)
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_exec_runs_a_command_in_the_environment_and_adds_nothing_unexpected(
+    skyops: Skyops,
+) -> None:
+    done = skyops("exec", "--", "env", "-0", MY_OWN="kept\nline")
+    seen = dict(part.split("=", 1) for part in answer(done).split("\0") if part)
+    assert seen["MY_OWN"] == "kept\nline"
+    added = set(seen) - set(os.environ) - {"MY_OWN"}
+    assert added == {
+        "SKYOPS_HOME", "SKYOPS_DATABASE_URL", "SKYOPS_WAREHOUSE_URL", "SKYOPS_WATCH_AIRPORTS",
+        "SKYOPS_DAGSTER_URL", "SKYOPS_PG_HOST", "SKYOPS_PG_PORT", "SKYOPS_PG_USER",
+        "SKYOPS_PG_PASSWORD", "SKYOPS_PG_DBNAME", "DAGSTER_HOME", "DBT_PROJECT_DIR",
+        "DBT_PROFILES_DIR",
+    }  # fmt: skip
+    changed = {name for name in os.environ if seen.get(name) != os.environ[name]}
+    # The shell of a test has the virtual environment's programs on its path, or not.
+    assert changed <= {"PATH", "_", "LINES", "COLUMNS"}
+    assert Path(seen["DAGSTER_HOME"], "dagster.yaml").is_file()
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_exec_returns_the_commands_exit_code_and_passes_its_options_on(
+    skyops: Skyops, code: int
+) -> None:
+    script = "import sys; print(sys.argv[1:]); sys.exit(int(sys.argv[-1]))"
+    done = skyops("exec", "--", "python", "-c", script, "--json", "-x", str(code))
+    assert done.returncode == code
+    assert done.stdout == f"['--json', '-x', '{code}']\n"
+
+
+def test_exec_of_nothing_or_of_no_program_is_a_clear_error(skyops: Skyops) -> None:
+    assert "Name a command to run" in refused(skyops("exec"))
+    assert "no command 'no-such-program'" in refused(skyops("exec", "--", "no-such-program"))
+
+
+def test_help_names_every_command(skyops: Skyops) -> None:
+    text = answer(skyops("--help"))
+    for command in ("demo", "up", "docs", "status", "sql", "exec"):
+        assert command in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fly"], "No such command"),
+        (["sql", "select 1", "--format", "xml"], "xml"),
+        (["status", "--yaml"], "No such option"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_wrong(
+    skyops: Skyops, arguments: list[str], said: str
+) -> None:
+    assert said in refused(skyops(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SKYOPS_UI_PORT", "high", "SKYOPS_UI_PORT cannot be used"),
+        ("SKYOPS_DATABASE_URL", "postgresql://u:zQsecretQz@127.0.0.1:1/db", "cannot be reached"),
+        ("SKYOPS_DATABASE_URL", "mysql://u:zQsecretQz@host/db", "warehouse is Postgres"),
+        ("SKYOPS_HOME", "/dev/null/home", "SKYOPS_HOME '/dev/null/home' cannot be used"),
+    ],
+)
+def test_bad_settings_are_one_clear_error(
+    skyops: Skyops, variable: str, value: str, said: str
+) -> None:
+    text = refused(skyops("status", **{variable: value}))
+    assert text.startswith("Error: ")
+    assert said in text
+    assert PASSWORD not in text
