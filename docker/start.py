@@ -1,7 +1,7 @@
 """Entry point of the containers: wait for the warehouse, set the environment, be the command.
 
 `skyops exec` would stay as a parent that keeps the stop signal for itself; here the command
-takes this process's place, so that Dagster hears of the stop and ends its runs in order.
+takes this process's place, so that Dagster hears of the stop and lets its runs end.
 """
 
 from __future__ import annotations

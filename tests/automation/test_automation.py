@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -117,7 +118,7 @@ def test_the_retraining_is_on_mondays_and_runs_by_default(
     start = datetime(2026, 11, 18, tzinfo=ZoneInfo("UTC")).timestamp()
     times = schedule_times(schedule, start, 5)
     assert all(time.weekday() == 0 and time.hour == 4 for time in times)
-    assert {(b - a).days for a, b in zip(times, times[1:], strict=False)} == {7}
+    assert {(b - a).days for a, b in itertools.pairwise(times)} == {7}
     assert len(tick(lasting, repository, "weekly_retrain", times[0]).run_requests) == 1
 
 
@@ -250,9 +251,8 @@ LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"
 
 
 def test_a_failed_run_is_written_to_the_audit_log_once_with_its_cause(
-    graph: Any, repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query,
-    failed: str,
-) -> None:  # fmt: skip
+    repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query, failed: str
+) -> None:
     from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 
     start = RunStatusSensorCursor(record_id=0).to_json()
@@ -268,7 +268,7 @@ def test_a_failed_run_is_written_to_the_audit_log_once_with_its_cause(
 
 
 def test_runs_that_succeed_are_not_written(
-    graph: Any, repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query
+    repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query
 ) -> None:
     @dg.job
     def fine() -> None: ...

@@ -6,6 +6,7 @@ A change of the graph on purpose: UPDATE_SNAPSHOT=1 pytest tests/graph, and comm
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def test_the_predictions_come_from_the_promotion_and_the_promotion_from_the_trai
 ) -> None:
     line = ["features/arrival_features", "ml/training_sets", "ml/training_runs", "ml/evaluations",
             "ml/promotion_decisions", "ml/predictions", "ml/prediction_outcomes"]  # fmt: skip
-    for parent, child in zip(line, line[1:], strict=False):
+    for parent, child in itertools.pairwise(line):
         node = asset_graph.get(dg.AssetKey(child.split("/")))
         assert parent in {name(key) for key in node.parent_keys}
 
