@@ -275,16 +275,24 @@ def _show_status(found: dict[str, Any]) -> None:
 
 
 def _show_decision(warehouse: Warehouse) -> None:
-    """The last decision of the gatekeeper, with its reasons."""
+    """The last decision of the gatekeeper: what was compared, the verdict, its reasons."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select is_promoted, reasons from ml.promotion_decisions "
+            "select training_run_id, is_promoted, reasons from ml.promotion_decisions "
             "order by decision_id desc limit 1"
         )
         row = cursor.fetchone()
-    if row is None:
-        return
-    is_promoted, reasons = row
+        if row is None:
+            return
+        run, is_promoted, reasons = row
+        cursor.execute(
+            "select candidate, mae_min, scored_rows from ml.evaluations "
+            "where training_run_id = %s and (role = 'challenger' or is_reference) "
+            "and mae_min is not null order by is_reference",
+            (run,),
+        )
+        for candidate, mae_min, rows in cursor.fetchall():
+            out.print(f"MAE {mae_min:.2f} min on {rows} test arrivals: {candidate}")
     out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
     for reason in reasons:
         mark = "[green]yes[/]" if reason["is_passed"] else "[yellow]no [/]"

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from skyops_assets.runtime import QUIET, environment
@@ -27,6 +28,15 @@ MIRROR = "SKYOPS_DATA_MIRROR"
 
 os.environ.update(QUIET)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A busy machine is no failure, and nothing is kept beside the tests.
+hypothesis.settings.register_profile(
+    "skyops",
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("skyops")
+
 # What reads the environment at import, before the first fixture, must not see them either.
 # The mirror stays: xdist's workers inherit it from this process.
 for _name in [name for name in os.environ if name.startswith(OURS)]:

@@ -163,3 +163,11 @@ def test_no_shipped_file_points_outside_the_project() -> None:
         if path.suffix in text and path.is_file() and outside in path.read_text(errors="ignore")
     ]
     assert not found
+
+
+@pytest.mark.xdist_group("house")
+def test_groups_of_tests_stay_together(request: pytest.FixtureRequest) -> None:
+    """Where xdist loses the groups it says nothing, and each worker runs its own demo."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("the tests are not distributed by group")
+    assert request.node.nodeid.endswith("@house")
