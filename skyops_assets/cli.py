@@ -124,7 +124,8 @@ def sql(
 
     _, warehouse = _prepare()
     try:
-        with warehouse.connect() as connection, connection.cursor() as cursor:
+        with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+            # For the session, not for one transaction: the query may hold a COMMIT.
             connection.set_session(readonly=True)
             cursor.execute(query)
             if cursor.description is None:

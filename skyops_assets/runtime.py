@@ -8,9 +8,9 @@ Does not: running anything.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
@@ -74,9 +74,9 @@ def prepare(settings: Settings) -> Warehouse:
     try:
         home.mkdir(parents=True, exist_ok=True)
         # By rename: a process that starts meanwhile must not read half a file.
-        copy = home / f"dagster.yaml.{os.getpid()}"
-        shutil.copyfile(PROJECT_ROOT / "dagster.yaml", copy)
-        copy.replace(home / "dagster.yaml")
+        with NamedTemporaryFile(dir=home, prefix="dagster.yaml.", delete=False) as copy:
+            copy.write((PROJECT_ROOT / "dagster.yaml").read_bytes())
+        Path(copy.name).replace(home / "dagster.yaml")
     except OSError as error:
         raise SkyOpsError(
             f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"

@@ -41,13 +41,16 @@ class Recording:
     states: pa.Table
 
     def between(self, start: datetime, end: datetime) -> Recording:
-        """The rows with ``start <= time_position < end``."""
+        """The rows with ``start <= time_position < end``, and those without a time."""
         import pyarrow.compute as pc
 
         at = self.states["time_position"]
         within = pc.and_(
             pc.greater_equal(at, pa.scalar(start, at.type)), pc.less(at, pa.scalar(end, at.type))
         )
+        # A row without a time belongs to no hour: each load of the file meets it, the first
+        # rejects it, and for the later ones it is a duplicate.
+        within = pc.fill_null(within, True)
         return Recording(self.source, self.rows.filter(within), self.states.filter(within))
 
 
@@ -67,7 +70,7 @@ def demo_recording() -> Path:
 
 
 def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
-    """Read the rows of a recording with ``start <= timestamp < end``.
+    """Read the rows of a recording with ``start <= timestamp < end``, and those without a time.
 
     Args:
         path: a `traffic`-style JSON file (records), gzip allowed: ``timestamp`` in epoch
@@ -94,7 +97,7 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
         raise SkyOpsError(f"The recording {path} has no column {', '.join(missing)}.")
     try:
         at = pd.to_datetime(frame["timestamp"], unit="ms", utc=True).dt.round("us")
-        within = (at >= start) & (at < end)
+        within = ((at >= start) & (at < end)) | at.isna()
         rows = pa.Table.from_pandas(frame[within], preserve_index=False)
         times = at[within].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
         states = _from_traffic(rows, pa.array(times))

@@ -238,9 +238,14 @@ def watch(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> 
     from skyops_assets.defs.resources import WarehouseResource
 
     context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, repository_def=repository,
-        sensor_name="run_failures_to_audit_log", resources={"warehouse": WarehouseResource()},
-    )  # fmt: skip
+        instance=instance,
+        cursor=cursor,
+        repository_def=repository,
+        # As the daemon runs it; a run of `skyops demo` belongs to no repository.
+        repository_name=repository.name,
+        sensor_name="run_failures_to_audit_log",
+        resources={"warehouse": WarehouseResource()},
+    )
     found = repository.get_sensor_def("run_failures_to_audit_log").evaluate_tick(context)
     for reaction in found.dagster_run_reactions:
         assert reaction.error is None

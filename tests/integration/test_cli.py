@@ -113,6 +113,7 @@ def test_an_answer_without_rows_is_still_an_answer(skyops: Skyops) -> None:
     [
         ("create table raw.mine (n int)", "read-only transaction"),
         ("delete from raw.opensky_states", "read-only transaction"),
+        ("select 1; commit; create table raw.mine (n int)", "read-only transaction"),
         ("with gone as (delete from raw.airports returning 1) select * from gone",
          "read-only transaction"),
         ("set work_mem = '1MB'", "takes a SELECT"),

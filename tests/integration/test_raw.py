@@ -152,6 +152,17 @@ def test_a_rejected_row_is_kept_once_unchanged_with_its_reason(
     assert kept == [("raw.opensky_states", "recording:some", wrong, reason, first)]
 
 
+def test_a_row_without_a_time_is_kept_once_however_many_hours_are_loaded(
+    warehouse: Warehouse, query: Query
+) -> None:
+    whole = recording(state(), state(time_position=None))
+    for hour in range(3):
+        start = DEMO_START + timedelta(hours=hour)
+        load_states(warehouse, whole.between(start, start + timedelta(hours=1)))
+    assert query(warehouse, "select reason from raw.rejected_states") == [("no time of position",)]
+    assert accounts(warehouse).is_balanced
+
+
 def test_values_that_json_does_not_know_do_not_stop_a_load(
     warehouse: Warehouse, query: Query
 ) -> None:

@@ -396,12 +396,20 @@ def test_a_killed_server_starts_again_with_what_was_committed(home: Path) -> Non
 def test_a_dead_servers_number_that_another_process_has_now_is_not_taken_for_it(
     home: Path,
 ) -> None:
-    """After a reboot, and in every container that restarts, numbers come back at once."""
+    """After a reboot, and in every container that restarts, numbers come back at once.
+
+    Taken for the server, the other process would even be ended at the end.
+    """
     finish(child(OPEN, home))
     data = home / "postgres"
-    lines = [str(os.getpid()), str(data), "1700000000", "5432", str(data), "", "1 1", "ready"]
-    (data / "postmaster.pid").write_text("\n".join(lines) + "\n")
-    assert finish(child(OPEN + "print('open')", home)) == "open\n"
+    with subprocess.Popen(["sleep", "120"]) as other:
+        try:
+            lines = [str(other.pid), str(data), "1700000000", "5432", str(data), "", "1 1", "ready"]
+            (data / "postmaster.pid").write_text("\n".join(lines) + "\n")
+            assert finish(child(OPEN + "print('open')", home)) == "open\n"
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 @pytest.mark.parametrize("after_s", [0.05, 0.3, 0.55, 0.8, 1.2])

@@ -113,9 +113,12 @@ def test_fractions_of_a_millisecond_are_kept(tmp_path: Path, offset: float) -> N
     assert row["time_position"] - DEMO_START == timedelta(milliseconds=offset)
 
 
-def test_a_row_without_a_time_does_not_spoil_the_others(tmp_path: Path) -> None:
+def test_a_row_without_a_time_is_read_with_every_hour(tmp_path: Path) -> None:
+    """It belongs to none, and would be lost without a word if it belonged to no load."""
     found = read(tmp_path, traffic_row(), traffic_row(timestamp=None))
-    assert found.states["time_position"].to_pylist() == [DEMO_START]
+    assert found.states["time_position"].to_pylist() == [DEMO_START, None]
+    later = found.between(DEMO_START + timedelta(hours=1), DEMO_START + timedelta(hours=2))
+    assert later.states["time_position"].to_pylist() == [None]
 
 
 def test_gzip_is_read(tmp_path: Path) -> None:

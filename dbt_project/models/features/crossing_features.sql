@@ -25,9 +25,19 @@ others as (
         positions.mean_vertical_rate_mps,
         positions.track_deg,
         crossings.ring_nm,
-        {{ distance_m('positions.latitude_deg', 'positions.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+        {{ distance_m(
+            'positions.latitude_deg',
+            'positions.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
             as distance_m,
-        {{ bearing_deg('positions.latitude_deg', 'positions.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+        {{ bearing_deg(
+            'positions.latitude_deg',
+            'positions.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
             as to_airport_deg
     from crossings
     inner join airports on crossings.airport = airports.airport
@@ -45,7 +55,12 @@ inside_now as (
     from others
     where
         distance_m <= ring_nm * {{ metres_per_nm() }}
-        and {{ is_inbound(angle_between_deg('track_deg', 'to_airport_deg'), 'mean_vertical_rate_mps', 'height_m', 'distance_m / ' ~ metres_per_nm()) }}
+        and {{ is_inbound(
+            angle_between_deg('track_deg', 'to_airport_deg'),
+            'mean_vertical_rate_mps',
+            'height_m',
+            'distance_m / ' ~ metres_per_nm(),
+        ) }}
     group by crossing_id
 ),
 

@@ -30,9 +30,19 @@ brackets as (
         outside.longitude_deg as outside_longitude_deg,
         outside.altitude_m as outside_altitude_m,
         outside.ground_speed_mps as outside_ground_speed_mps,
-        {{ distance_m('outside.latitude_deg', 'outside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }}
+        {{ distance_m(
+            'outside.latitude_deg',
+            'outside.longitude_deg',
+            'entries.airport_latitude_deg',
+            'entries.airport_longitude_deg',
+        ) }}
             as outside_m,
-        {{ distance_m('inside.latitude_deg', 'inside.longitude_deg', 'entries.airport_latitude_deg', 'entries.airport_longitude_deg') }}
+        {{ distance_m(
+            'inside.latitude_deg',
+            'inside.longitude_deg',
+            'entries.airport_latitude_deg',
+            'entries.airport_longitude_deg',
+        ) }}
             as inside_m
     from entries
     inner join {{ ref('int_positions__phased') }} as inside
@@ -65,7 +75,8 @@ recent as (
         latest.ground_speed_mps as latest_ground_speed_mps,
         latest.vertical_rate_mps as latest_vertical_rate_mps,
         latest.track_deg as latest_track_deg,
-        (outside_m - ring_nm * {{ metres_per_nm() }}) / (outside_m - inside_m) as fraction
+        (brackets.outside_m - brackets.ring_nm * {{ metres_per_nm() }})
+        / (brackets.outside_m - brackets.inside_m) as fraction
     from brackets
     cross join
         lateral (
@@ -96,7 +107,7 @@ recent as (
                 and positions.positioned_at <= brackets.first_inside_at
                 and positions.positioned_at >= brackets.first_inside_at - interval '60 seconds'
         ) as latest
-    where outside_m > ring_nm * {{ metres_per_nm() }}
+    where brackets.outside_m > brackets.ring_nm * {{ metres_per_nm() }}
 ),
 
 interpolated as (

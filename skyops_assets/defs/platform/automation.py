@@ -40,7 +40,13 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     built = context.instance.get_latest_materialization_event(FEATURES)
     if loaded is None:
         return dg.SkipReason("No positions have been loaded yet.")
-    if built is not None and built.timestamp > loaded.timestamp:
+    if built is not None and built.run_id != loaded.run_id:
+        # Its start counts, not its end: what came while it ran may have come too late for it.
+        record = context.instance.get_run_record_by_id(built.run_id)
+        began = (record and record.start_time) or built.timestamp
+    else:
+        began = built.timestamp if built else 0.0
+    if loaded.timestamp < began:
         return dg.SkipReason("No positions were loaded since the last transform.")
     return dg.RunRequest()
 

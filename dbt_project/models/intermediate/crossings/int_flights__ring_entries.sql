@@ -1,7 +1,19 @@
-{#- A box around each airport, a tenth larger than the widest ring, spares most of the trigonometry. -#}
-{%- set box_deg = (var('rings_nm') | max) * 1.1 / 60 -%}
+with rings as (
+    select ring_nm
+    from (values {{ rings_sql() }}) as listed (ring_nm)
+),
 
-with fixes as (
+-- A box around each airport, a tenth larger than the widest ring, spares most of the trigonometry.
+boxes as (
+    select
+        airport,
+        latitude_deg,
+        longitude_deg,
+        (select max(rings.ring_nm) * 1.1 / 60 from rings) as box_deg
+    from {{ ref('int_airports__watched') }}
+),
+
+fixes as (
     select
         flight_id,
         positioned_at,
@@ -16,16 +28,21 @@ distances as (
         fixes.flight_id,
         fixes.positioned_at,
         airports.airport,
-        {{ distance_m('fixes.latitude_deg', 'fixes.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }} as distance_m
+        {{ distance_m(
+            'fixes.latitude_deg',
+            'fixes.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }} as distance_m
     from fixes
-    inner join {{ ref('int_airports__watched') }} as airports
+    inner join boxes as airports
         on
-            fixes.latitude_deg between airports.latitude_deg - {{ box_deg }} and airports.latitude_deg + {{ box_deg }}
+            abs(fixes.latitude_deg - airports.latitude_deg) < airports.box_deg
             -- Brought into [-180, 180], so that both sides of the date line are near each other.
             and abs(
                 fixes.longitude_deg - airports.longitude_deg
                 - 360 * round((fixes.longitude_deg - airports.longitude_deg) / 360)
-            ) * cosd(airports.latitude_deg) < {{ box_deg }} * 1.2
+            ) * cosd(airports.latitude_deg) < airports.box_deg * 1.2
 ),
 
 entries as (
@@ -35,8 +52,7 @@ entries as (
         rings.ring_nm,
         min(distances.positioned_at) as first_inside_at
     from distances
-    inner join (values {{ rings_sql() }}) as rings (ring_nm)
-        on distances.distance_m <= rings.ring_nm * {{ metres_per_nm() }}
+    inner join rings on distances.distance_m <= rings.ring_nm * {{ metres_per_nm() }}
     group by distances.flight_id, distances.airport, rings.ring_nm
 )
 

@@ -16,9 +16,19 @@ nearby as (
         airports.airport,
         airports.has_scheduled_service,
         moments.altitude_m - airports.elevation_m as height_m,
-        {{ distance_m('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+        {{ distance_m(
+            'moments.latitude_deg',
+            'moments.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
             as distance_m,
-        {{ bearing_deg('moments.latitude_deg', 'moments.longitude_deg', 'airports.latitude_deg', 'airports.longitude_deg') }}
+        {{ bearing_deg(
+            'moments.latitude_deg',
+            'moments.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
             as bearing_deg
     from moments
     inner join {{ ref('stg_reference__airports') }} as airports
@@ -54,9 +64,19 @@ thresholds as (
         runway_ends.length_m,
         runway_ends.latitude_deg as threshold_latitude_deg,
         runway_ends.longitude_deg as threshold_longitude_deg,
-        {{ distance_m('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }}
+        {{ distance_m(
+            'candidates.latitude_deg',
+            'candidates.longitude_deg',
+            'runway_ends.latitude_deg',
+            'runway_ends.longitude_deg',
+        ) }}
             as threshold_m,
-        {{ bearing_deg('candidates.latitude_deg', 'candidates.longitude_deg', 'runway_ends.latitude_deg', 'runway_ends.longitude_deg') }}
+        {{ bearing_deg(
+            'candidates.latitude_deg',
+            'candidates.longitude_deg',
+            'runway_ends.latitude_deg',
+            'runway_ends.longitude_deg',
+        ) }}
         - runway_ends.heading_true_deg as off_deg
     from candidates
     inner join runway_ends on candidates.airport = runway_ends.airport
@@ -106,12 +126,13 @@ judged as (
         aligned.runway is not null as is_aligned,
         coalesce(
             aligned.beside_m + abs(aligned.before_m) / 10,
-            sqrt(power(2 * aside_m, 2) + power(ahead_m, 2))
-            -- Off the glide path of 3 degrees (tangent 0.052) to the nearer end of the field's runways.
-            + coalesce(5 * abs(height_m - 0.052 * greatest(ahead_m - 1500, 0)), 0)
+            sqrt(power(2 * candidates.aside_m, 2) + power(candidates.ahead_m, 2))
+            -- A path of 3 degrees (tangent 0.052) ends 1,500 m short of the reference point; metres off it in
+            -- height count as the distance that it takes to lose them.
+            + coalesce(abs(candidates.height_m / 0.052 - greatest(candidates.ahead_m - 1500, 0)), 0)
         )
         -- Six of seven confusions that OPDI counted were a military field 7-25 NM away.
-        + case when has_scheduled_service then 0 else 4000 end as cost_m
+        + case when candidates.has_scheduled_service then 0 else 4000 end as cost_m
     from candidates
     left join aligned
         on
@@ -119,14 +140,14 @@ judged as (
             and candidates.airport = aligned.airport
     where
         case
-            when candidates.method = 'ground_contact' then distance_m < 5000
+            when candidates.method = 'ground_contact' then candidates.distance_m < 5000
             when candidates.movement = 'landing'
                 then
-                    (climb_mps < -0.5 or height_m < 100 or climb_mps is null)
-                    and (aligned.runway is not null or (ahead_m > -3000 and aside_m < 4000))
+                    (candidates.climb_mps < -0.5 or candidates.height_m < 100 or candidates.climb_mps is null)
+                    and (aligned.runway is not null or (candidates.ahead_m > -3000 and candidates.aside_m < 4000))
             else
-                (climb_mps > 0.5 or climb_mps is null)
-                and (aligned.runway is not null or (ahead_m > -5000 and aside_m < 4000))
+                (candidates.climb_mps > 0.5 or candidates.climb_mps is null)
+                and (aligned.runway is not null or (candidates.ahead_m > -5000 and candidates.aside_m < 4000))
         end
 ),
 
@@ -150,9 +171,19 @@ passages as (
         lateral (
             select
                 positions.positioned_at,
-                {{ distance_m('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }}
+                {{ distance_m(
+                    'chosen.threshold_latitude_deg',
+                    'chosen.threshold_longitude_deg',
+                    'positions.latitude_deg',
+                    'positions.longitude_deg',
+                ) }}
                 * cosd(
-                    {{ bearing_deg('chosen.threshold_latitude_deg', 'chosen.threshold_longitude_deg', 'positions.latitude_deg', 'positions.longitude_deg') }}
+                    {{ bearing_deg(
+                        'chosen.threshold_latitude_deg',
+                        'chosen.threshold_longitude_deg',
+                        'positions.latitude_deg',
+                        'positions.longitude_deg',
+                    ) }}
                     - chosen.heading_true_deg
                 )
                     as past_m
@@ -169,6 +200,7 @@ passages as (
 timed as (
     select
         chosen.*,
+        horizon.latest_at,
         case
             when passages.before_at < passages.after_at
                 then
@@ -178,9 +210,30 @@ timed as (
         end as touched_at,
         -- Seconds from the fix to the touch-down point: 400 m behind the threshold, or, without
         -- runway data, 1,500 m short of the field's reference point.
-        greatest(0, coalesce(before_m + 400, ahead_m - 1500)) / greatest(coalesce(ground_speed_mps, 70), 30) as to_go_s
+        greatest(0, coalesce(chosen.before_m + 400, chosen.ahead_m - 1500))
+        / greatest(coalesce(chosen.ground_speed_mps, 70), 30) as to_go_s
     from chosen
+    cross join horizon
     left join passages on chosen.moment_id = passages.moment_id
+),
+
+dated as (
+    select
+        *,
+        case
+            when touched_at is not null then touched_at
+            when movement = 'landing' and method = 'signal_lost' then moment_at + to_go_s * interval '1 second'
+            else moment_at
+        end as moved_at,
+        -- Contact is contradicted within 20 s, silence broken within two minutes, or neither is.
+        case
+            when movement = 'landing' and method = 'ground_contact' then moment_at + interval '20 seconds'
+            when movement = 'landing'
+                then moment_at + greatest(to_go_s, {{ var('silence_s') }}) * interval '1 second'
+            else moment_at + {{ var('silence_s') }} * interval '1 second'
+        end as known_at,
+        lpad((1 + (round(track_deg / 10)::integer + 35) % 36)::text, 2, '0') as track_direction
+    from timed
 )
 
 select
@@ -189,30 +242,18 @@ select
     icao24,
     airport,
     movement,
-    case
-        when touched_at is not null then touched_at
-        when movement = 'landing' and method = 'signal_lost' then moment_at + to_go_s * interval '1 second'
-        else moment_at
-    end as moved_at,
+    moved_at,
     moment_at as last_fix_at,
-    case
-        when method = 'ground_contact' then moment_at + interval '20 seconds'
-        else moment_at + greatest(to_go_s, {{ var('silence_s') }}) * interval '1 second'
-    end as known_at,
+    known_at,
     withdrawn_at,
-    coalesce(
-        runway_direction,
-        lpad((case when round(track_deg / 10) < 1 then 36 else round(track_deg / 10) end)::text, 2, '0')
-    ) as runway_direction,
+    coalesce(runway_direction, track_direction) as runway_direction,
     runway,
     heading_true_deg,
     track_deg,
     method,
     case
+        when movement = 'landing' and known_at > latest_at then 'provisional'
         when method = 'ground_contact' or touched_at is not null then 'observed'
-        when
-            movement = 'landing' and moment_at + interval '{{ var("silence_s") }} seconds' > horizon.latest_at
-            then 'provisional'
         else 'extrapolated'
     end as label_quality,
     height_m,
@@ -220,5 +261,4 @@ select
     cost_m,
     is_aligned,
     to_go_s
-from timed
-cross join horizon
+from dated

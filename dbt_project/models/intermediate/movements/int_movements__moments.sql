@@ -68,6 +68,8 @@ moments as (
 fixed as (
     select
         moments.*,
+        moments.flight_id || '_' || moments.movement || '_'
+        || to_char(moments.moment_at at time zone 'UTC', 'HH24MISS') as moment_id,
         positions.icao24,
         positions.latitude_deg,
         positions.longitude_deg,
@@ -80,77 +82,84 @@ fixed as (
             and moments.moment_at = positions.positioned_at
 ),
 
--- What the flight did around the moment; the air side lies before a landing and after a take-off.
-described as (
+-- What the flight did in the two minutes around the moment; the air side lies before a landing
+-- and after a take-off.
+surroundings as (
     select
-        fixed.*,
-        air_side.*
+        fixed.moment_id,
+        fixed.movement,
+        positions.latitude_deg,
+        positions.longitude_deg,
+        positions.altitude_m,
+        positions.ground_speed_mps,
+        positions.vertical_rate_mps,
+        positions.phase = 'GROUND' as is_grounded,
+        extract(epoch from positions.positioned_at - fixed.moment_at)::double precision as after_s
     from fixed
-    cross join lateral (
-        select
-            -- The ground flag flickers: contact counts when the next 20 s do not contradict it.
-            bool_or(
-                (positions.phase = 'GROUND') <> (fixed.movement = 'landing')
-                and positions.positioned_at > fixed.moment_at
-                and positions.positioned_at <= fixed.moment_at + interval '20 seconds'
-            ) as is_contradicted,
-            -- The fix furthest away within 40 s, or else the nearest one, gives course and speed made good.
-            (array_agg(abs(seconds.from_moment) order by seconds.base_rank) filter (where seconds.is_base))[1]
-                as base_s,
-            (array_agg(positions.latitude_deg order by seconds.base_rank) filter (where seconds.is_base))[1]
-                as base_latitude_deg,
-            (array_agg(positions.longitude_deg order by seconds.base_rank) filter (where seconds.is_base))[1]
-                as base_longitude_deg,
-            avg(positions.ground_speed_mps) filter (where seconds.is_air_side and abs(seconds.from_moment) <= 30)
-                as mean_ground_speed_mps,
-            -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
-            coalesce(
-                regr_intercept(positions.altitude_m, seconds.from_moment) filter (where seconds.is_air_side),
-                avg(positions.altitude_m) filter (where seconds.is_air_side)
-            ) as altitude_m,
-            coalesce(
-                regr_slope(positions.altitude_m, seconds.from_moment) filter (where seconds.is_air_side),
-                avg(positions.vertical_rate_mps) filter (where seconds.is_air_side)
-            ) as climb_mps
-        from {{ ref('int_positions__phased') }} as positions
-        cross join
-            lateral (
-                select
-                    offsets.from_moment,
-                    case
-                        when abs(offsets.from_moment) <= 40 then -abs(offsets.from_moment)
-                        else abs(offsets.from_moment)
-                    end as base_rank,
-                    case
-                        when fixed.movement = 'landing' then offsets.from_moment < 0
-                        else offsets.from_moment > 0
-                    end as is_base,
-                    positions.phase <> 'GROUND'
-                    and abs(offsets.from_moment) <= 60
-                    and case
-                        when fixed.movement = 'landing' then offsets.from_moment <= 0
-                        else offsets.from_moment >= 0
-                    end as is_air_side
-                from (
-                    select
-                        extract(epoch from positions.positioned_at - fixed.moment_at)::double precision as from_moment
-                ) as offsets
-            ) as seconds
-        where
-            positions.flight_id = fixed.flight_id
+    inner join {{ ref('int_positions__phased') }} as positions
+        on
+            fixed.flight_id = positions.flight_id
             and positions.positioned_at >= fixed.moment_at - interval '{{ var("silence_s") }} seconds'
             and positions.positioned_at <= fixed.moment_at + interval '{{ var("silence_s") }} seconds'
             and positions.position_status = 'fresh'
-    ) as air_side
+),
+
+sided as (
+    select
+        *,
+        case when movement = 'landing' then after_s < 0 else after_s > 0 end as is_base,
+        -- The fix furthest away within 40 s goes first, then the nearest one beyond.
+        case when abs(after_s) <= 40 then -abs(after_s) else abs(after_s) end as base_rank,
+        not is_grounded
+        and abs(after_s) <= 60
+        and case when movement = 'landing' then after_s <= 0 else after_s >= 0 end as is_air_side
+    from surroundings
+),
+
+described as (
+    select
+        moment_id,
+        -- The ground flag flickers: contact counts when the next 20 s do not contradict it.
+        bool_or(is_grounded <> (movement = 'landing') and after_s > 0 and after_s <= 20) as is_contradicted,
+        (array_agg(abs(after_s) order by base_rank) filter (where is_base))[1] as base_s,
+        (array_agg(latitude_deg order by base_rank) filter (where is_base))[1] as base_latitude_deg,
+        (array_agg(longitude_deg order by base_rank) filter (where is_base))[1] as base_longitude_deg,
+        avg(ground_speed_mps) filter (where is_air_side and abs(after_s) <= 30) as mean_ground_speed_mps,
+        -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
+        coalesce(
+            regr_intercept(altitude_m, after_s) filter (where is_air_side),
+            avg(altitude_m) filter (where is_air_side)
+        ) as altitude_m,
+        coalesce(
+            regr_slope(altitude_m, after_s) filter (where is_air_side),
+            avg(vertical_rate_mps) filter (where is_air_side)
+        ) as climb_mps
+    from sided
+    group by moment_id
 ),
 
 directed as (
     select
-        *,
-        {{ distance_m('base_latitude_deg', 'base_longitude_deg', 'latitude_deg', 'longitude_deg') }} as base_m,
-        {{ bearing_deg('base_latitude_deg', 'base_longitude_deg', 'latitude_deg', 'longitude_deg') }} as course_deg
-    from described
-    where method <> 'ground_contact' or not is_contradicted
+        fixed.*,
+        described.base_s,
+        described.mean_ground_speed_mps,
+        described.altitude_m,
+        described.climb_mps,
+        {{ distance_m(
+            'described.base_latitude_deg',
+            'described.base_longitude_deg',
+            'fixed.latitude_deg',
+            'fixed.longitude_deg',
+        ) }} as base_m,
+        {{ bearing_deg(
+            'described.base_latitude_deg',
+            'described.base_longitude_deg',
+            'fixed.latitude_deg',
+            'fixed.longitude_deg',
+        ) }} as course_deg
+    from fixed
+    inner join described on fixed.moment_id = described.moment_id
+    where fixed.method <> 'ground_contact' or not described.is_contradicted
 ),
 
 moving as (
@@ -181,7 +190,7 @@ flown as (
 )
 
 select
-    flight_id || '_' || movement || '_' || to_char(moment_at at time zone 'UTC', 'HH24MISS') as moment_id,
+    moment_id,
     flight_id,
     icao24,
     moment_at,

@@ -38,15 +38,18 @@ compared as (
             and longitude_deg = lag(longitude_deg) over by_aircraft,
             false
         ) as is_same_position,
-        {{ distance_m('lag(latitude_deg) over by_aircraft', 'lag(longitude_deg) over by_aircraft', 'latitude_deg', 'longitude_deg') }}
+        {{ distance_m(
+            'lag(latitude_deg) over by_aircraft',
+            'lag(longitude_deg) over by_aircraft',
+            'latitude_deg',
+            'longitude_deg',
+        ) }}
             as moved_m,
-    -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
-    -- never makes the good sample after it look like one. Only the past is asked.
-    {% for n in (1, 2, 3) -%}
-    abs(baro_altitude_m - lag(baro_altitude_m, {{ n }}) over by_altitude)
-    > 150 + 50 * extract(epoch from positioned_at - lag(positioned_at, {{ n }}) over by_altitude)
-        as is_off_altitude_{{ n }}{{ ',' if not loop.last }}
-    {% endfor %}
+        -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
+        -- never makes the good sample after it look like one. Only the past is asked.
+        {{ is_off_altitude(1) }} as is_off_altitude_1,
+        {{ is_off_altitude(2) }} as is_off_altitude_2,
+        {{ is_off_altitude(3) }} as is_off_altitude_3
     from deduplicated
     window
         by_aircraft as (partition by icao24 order by positioned_at),

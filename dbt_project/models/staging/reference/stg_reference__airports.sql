@@ -20,8 +20,8 @@ with airports as (
 ),
 
 known_timezones as (
-    select name
-    from pg_timezone_names
+    select zones.name as timezone
+    from pg_timezone_names as zones
 )
 
 select
@@ -33,8 +33,8 @@ select
     airports.latitude_deg,
     airports.longitude_deg,
     airports.elevation_m,
-    known_timezones.name as timezone,
+    known_timezones.timezone,
     -- Nobody publishes schedules freely; an IATA code is the usual stand-in.
     coalesce(airports.iata, '') <> '' as has_scheduled_service
 from airports
-left join known_timezones on airports.timezone = known_timezones.name
+left join known_timezones on airports.timezone = known_timezones.timezone
