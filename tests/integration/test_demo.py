@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 from tests.conftest import short_dir, stop_server
@@ -164,6 +165,37 @@ def test_predictions_come_from_a_named_baseline_and_get_an_outcome(
     )
     assert sum(outcomes.values()) == crossings
     assert outcomes["landed"] == query(warehouse, "select count(*) from metrics.fct_arrivals")[0][0]
+
+
+def test_column_lineage_reaches_raw(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a feature, step by step through what the runs recorded, to columns of raw tables."""
+    import dagster as dg
+
+    home, warehouse, _ = finished
+    for name, value in runtime_environment(Settings(home=home), warehouse).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as instance:
+
+        def lineage(key: dg.AssetKey) -> dict[str, Any]:
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None and event.asset_materialization is not None
+            found = event.asset_materialization.metadata.get("dagster/column_lineage")
+            assert found is not None, f"{key.to_user_string()} has no column lineage"
+            return dict(found.value.deps_by_column)  # type: ignore[union-attr]
+
+        def sources(key: dg.AssetKey, column: str) -> set[str]:
+            if key.path[0] == "raw":
+                return {f"{key.to_user_string()}.{column}"}
+            return {
+                source
+                for dep in lineage(key).get(column, [])
+                for source in sources(dep.asset_key, dep.column_name)
+            }
+
+        feature = dg.AssetKey(["features", "arrival_features"])
+        assert "raw/opensky_states.baro_altitude_m" in sources(feature, "altitude_m")
+        assert "raw/opensky_states.velocity_mps" in sources(feature, "ground_speed_mps")
+        assert "raw/airports.latitude_deg" in sources(feature, "bearing_deg")
 
 
 @pytest.mark.mirror
