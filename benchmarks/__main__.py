@@ -97,7 +97,9 @@ def transform() -> tuple[str, str, str, str]:
     """All dbt models on what the warehouse holds, against dbt doing nothing but start."""
 
     def dbt(*arguments: str) -> Callable[[], object]:
-        return lambda: subprocess.run(["skyops-dbt", "--quiet", *arguments], check=True)
+        return lambda: subprocess.run(
+            ["skyops-dbt", "--quiet", *arguments], check=True, stdout=subprocess.DEVNULL
+        )
 
     start = best_s(dbt("ls"), rounds=1)
     build = best_s(dbt("run"), rounds=1)

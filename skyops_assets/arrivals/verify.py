@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skyops_assets.arrivals import registry, split, store, train
+from skyops_assets.arrivals.steps import RING_NM
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
@@ -27,7 +28,7 @@ class Verdict:
     largest_difference_min: float | None = None
 
 
-def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = 40) -> Verdict:
+def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = RING_NM) -> Verdict:
     """Load the latest challenger, predict its training rows, and fit it again.
 
     Raises:

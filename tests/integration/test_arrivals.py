@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
 from arrival_frames import lszh, mirror, raw_synthetic
 
-from skyops_assets.arrivals import predict, registry, steps, store, train
+from skyops_assets.arrivals import predict, registry, steps, store, train, verify
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -427,3 +427,55 @@ def test_real_arrivals_promote_a_model_that_is_better_than_any_baseline(
 
 def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_sound_challenger_passes_its_verification(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    fill(warehouse, raw_synthetic(90))
+    steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    found = verify.verify_challenger(warehouse, settings)
+    assert (found.version, found.problem, found.largest_difference_min) == ("1", None, 0.0)
+
+
+def test_a_challenger_that_cannot_be_fitted_again_equal_is_unsound(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    fill(warehouse, raw_synthetic(90))
+    steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.training_runs set params = params || '{\"max_iter\": 3}'")
+    found = verify.verify_challenger(warehouse, settings)
+    assert found.problem is not None and "fitting the same rows again" in found.problem
+
+
+def test_a_challenger_whose_files_are_gone_is_unsound(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    fill(warehouse, raw_synthetic(90))
+    steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.model_versions set mlflow_run_id = 'another'")
+    found = verify.verify_challenger(warehouse, settings)
+    assert found.problem is not None and "is of run" in found.problem
+
+
+def test_a_challenger_that_predicts_the_impossible_is_unsound(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(warehouse, raw_synthetic(90))
+    steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    monkeypatch.setattr(verify, "LONGEST_TRANSIT_MIN", 1)
+    found = verify.verify_challenger(warehouse, settings)
+    assert found.problem is not None and "are not within 0 to 1 min" in found.problem
+
+
+def test_verifying_before_any_training_says_what_to_do(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    with pytest.raises(SkyOpsError, match="materialise ml/training_runs first"):
+        verify.verify_challenger(warehouse, settings)
