@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.opensky.recordings import Recording
-from skyops_assets.opensky.schema import STATE_VECTOR, rejection_reasons
+from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 
@@ -41,7 +41,7 @@ def load_states(
     """
     started_at = datetime.now(UTC)
     source = recording.source
-    reasons = rejection_reasons(recording.states)
+    reasons = recording.reasons
     good = recording.states.filter(pc.is_null(reasons))
     window = pc.min_max(good["time_position"]).as_py() if len(good) else {}
     with bulk.transaction(warehouse) as cursor:

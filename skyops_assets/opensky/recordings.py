@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.opensky.schema import STATE_VECTOR, rejection_reasons
 
 FOOT_M = 0.3048
 KNOT_MPS = 1852 / 3600
@@ -34,11 +34,22 @@ class Recording:
         source: short name of where the rows come from; part of a row's identity.
         rows: the rows as the file has them, for keeping a rejected one unchanged.
         states: the same rows with `STATE_VECTOR`'s columns and units.
+        problems: a string for each row that could not be read as a state vector, else null;
+            None where every row could.
     """
 
     source: str
     rows: pa.Table
     states: pa.Table
+    problems: pa.ChunkedArray | None = None
+
+    @property
+    def reasons(self) -> pa.ChunkedArray:
+        """Why each row is rejected: unreadable, else untrue; null for a good one."""
+        import pyarrow.compute as pc
+
+        untrue = rejection_reasons(self.states)
+        return untrue if self.problems is None else pc.coalesce(self.problems, untrue)
 
     def between(self, start: datetime, end: datetime) -> Recording:
         """The rows with ``start <= time_position < end``, and those without a time."""
@@ -51,7 +62,10 @@ class Recording:
         # A row without a time belongs to no hour: each load of the file meets it, the first
         # rejects it, and for the later ones it is a duplicate.
         within = pc.fill_null(within, True)
-        return Recording(self.source, self.rows.filter(within), self.states.filter(within))
+        problems = None if self.problems is None else self.problems.filter(within)
+        return Recording(
+            self.source, self.rows.filter(within), self.states.filter(within), problems
+        )
 
 
 def demo_recording() -> Path:
