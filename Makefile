@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 .PHONY: help demo up test lint bench docs lock clean
 
 help: ## Show the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recording
 	@$(BIN)/skyops demo
