@@ -256,7 +256,7 @@ def _build_docs(settings: Settings) -> Path:
 
 def _show_status(found: dict[str, Any]) -> None:
     warehouse = found["warehouse"]
-    kind = "embedded" if warehouse["is_embedded"] else "external"
+    kind = "embedded" if warehouse["embedded"] else "external"
     out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
     table = Table("table", "rows")
     for name, rows in found["counts"].items():

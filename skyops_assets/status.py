@@ -19,7 +19,7 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
         "warehouse": {
             "url": warehouse.safe_url,
             "server_version": server_version(warehouse),
-            "is_embedded": warehouse.is_embedded,
+            "embedded": warehouse.is_embedded,
         },
         "counts": row_counts(warehouse),
         "champion": champion_summary(warehouse, settings),

@@ -139,8 +139,8 @@ def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) ->
     done = skyops("status", "--json")
     found = json.loads(answer(done))
     assert set(found) == {"warehouse", "counts", "champion", "last_runs"}
-    assert set(found["warehouse"]) == {"url", "server_version", "is_embedded"}
-    assert found["warehouse"]["is_embedded"] is False
+    assert set(found["warehouse"]) == {"url", "server_version", "embedded"}
+    assert found["warehouse"]["embedded"] is False
     for table in ("raw.opensky_states", "raw.rejected_states", "raw.ingest_batches",
                   "ml.predictions", "audit.monitoring_log"):  # fmt: skip
         assert found["counts"][table] == 0

@@ -127,7 +127,7 @@ def test_every_position_is_accounted_for(finished: Finished, query: Query) -> No
 def test_status_tells_what_there_is(finished: Finished) -> None:
     home, _, _ = finished
     found = status(home)
-    assert found["warehouse"]["is_embedded"] is True
+    assert found["warehouse"]["embedded"] is True
     assert found["counts"]["raw.opensky_states"] == 284_502
     assert found["counts"]["ml.predictions"] == found["counts"]["metrics.fct_ring_crossings"] > 0
     assert found["last_runs"][0]["status"] == "SUCCESS"

@@ -55,7 +55,7 @@ def test_values_with_parts_are_json_in_a_cell() -> None:
 
 
 FOUND: dict[str, Any] = {
-    "warehouse": {"url": "postgresql://u@h/db", "server_version": "18.4", "is_embedded": True},
+    "warehouse": {"url": "postgresql://u@h/db", "server_version": "18.4", "embedded": True},
     "counts": {"raw.opensky_states": 284505, "ml.predictions": 0},
     "champion": None,
     "last_runs": [
