@@ -6,7 +6,7 @@ creating directories, or anything else that touches the world.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,18 +53,29 @@ class Settings(BaseSettings):
     first_hour: datetime = Field(
         datetime(2021, 10, 7, 12), description="First hourly partition of raw/opensky_states (UTC)."
     )
+    history_airports: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("LSZH",),
+        description="ICAO codes, separated by commas, whose arrivals raw/arrivals_history reads.",
+    )
+    history_first_day: date = Field(
+        date(2019, 3, 1), description="First daily partition of raw/arrivals_history (UTC)."
+    )
+    aircraft_csv: Path | None = Field(
+        None,
+        description="Aircraft database (CSV with OpenSky's columns) that raw/aircraft reads.",
+    )
     mlflow_artifacts: str | None = Field(
         None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
     )
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
     docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
 
-    @field_validator("watch_airports", mode="before")
+    @field_validator("watch_airports", "history_airports", mode="before")
     @classmethod
     def _split_airports(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("watch_airports")
+    @field_validator("watch_airports", "history_airports")
     @classmethod
     def _check_airports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for code in value:

@@ -36,17 +36,21 @@ class Accounts:
         )
 
 
-def accounts(warehouse: Warehouse) -> Accounts:
-    """Add up the batches of positions and count what is stored."""
+def accounts(warehouse: Warehouse, target: str = TARGET) -> Accounts:
+    """Add up a table's batches and count what is stored.
+
+    Args:
+        target: ``schema.table``, loaded in batches that only ever add.
+    """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select coalesce(sum(read_rows), 0), "
             "coalesce(sum(loaded_rows + duplicate_rows + rejected_rows), 0), "
-            f"coalesce(sum(loaded_rows), 0), (select count(*) from {TARGET}), "
+            f"coalesce(sum(loaded_rows), 0), (select count(*) from {target}), "
             "coalesce(sum(rejected_rows), 0), "
             "(select count(*) from raw.rejected_states where target = %s) "
             "from raw.ingest_batches where target = %s",
-            (TARGET, TARGET),
+            (target, target),
         )
         row = cursor.fetchone()
     assert row is not None

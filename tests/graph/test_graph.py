@@ -15,6 +15,8 @@ import dagster as dg
 import pytest
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
+NOT_READ_YET = {"raw/arrivals_history", "raw/aircraft"}
+"""Loaded for models that do not exist yet; an entry goes when something reads it."""
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,8 @@ def test_no_asset_stands_alone_or_outside_the_project(asset_graph: Any) -> None:
     for key in asset_graph.get_all_asset_keys():
         node = asset_graph.get(key)
         assert node.is_materializable, f"{name(key)} is named but never made"
-        assert node.parent_keys or node.child_keys, f"{name(key)} is connected to nothing"
+        is_read = bool(node.parent_keys or node.child_keys)
+        assert is_read != (name(key) in NOT_READ_YET), f"{name(key)}: connected to nothing?"
         is_raw = name(key).startswith("raw/")
         assert bool(node.parent_keys) != is_raw, f"{name(key)} begins the line in mid-graph"
 
@@ -163,9 +166,14 @@ def test_each_stage_that_feeds_a_decision_has_a_blocking_check(asset_graph: Any)
     assert "ml/predictions" in checked
 
 
-def test_the_main_job_is_the_whole_graph(graph: Any, asset_graph: Any) -> None:
+def test_the_main_job_is_the_whole_graph_but_for_what_goes_by_the_day(
+    graph: Any, asset_graph: Any
+) -> None:
+    """A job has one kind of partition; the history has a job of its own."""
+    history = {dg.AssetKey(["raw", "arrivals_history"])}
     job = graph.defs.resolve_job_def("main")
-    assert job.asset_layer.selected_asset_keys == asset_graph.get_all_asset_keys()
+    assert job.asset_layer.selected_asset_keys == asset_graph.get_all_asset_keys() - history
+    assert graph.defs.resolve_job_def("load_history").asset_layer.selected_asset_keys == history
 
 
 def test_every_job_waits_its_turn_to_write(graph: Any) -> None:

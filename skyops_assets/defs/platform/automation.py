@@ -6,11 +6,21 @@ TAGS = {"skyops/writes": "warehouse"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
+# By the day, where positions go by the hour: a job has one kind of partition.
+HISTORY = dg.AssetSelection.assets(["raw", "arrivals_history"])
+
 main_job = dg.define_asset_job(
     "main",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - HISTORY,
     tags=TAGS,
     description="The whole graph, from the positions of the chosen hours to the predictions.",
+)
+
+history_job = dg.define_asset_job(
+    "load_history",
+    selection=HISTORY,
+    tags=TAGS,
+    description="The open per-arrival history of the chosen days.",
 )
 
 refresh_job = dg.define_asset_job(

@@ -1,13 +1,21 @@
-"""Raw data: positions by the hour, and the reference rows that they are read against."""
+"""Raw data: positions by the hour, past arrivals by the day, and the reference rows."""
+
+from datetime import date, datetime, time
 
 import dagster as dg
 
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, batch_metadata
+from skyops_assets.defs.shared import OWNERS, batch_metadata, batches_metadata
+from skyops_assets.history.schema import ARRIVAL
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.settings import load_settings
+from skyops_assets.warehouse.aircraft import AIRCRAFT
 
+LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
 HOURS = dg.HourlyPartitionsDefinition(start_date=load_settings().first_hour)
+DAYS = dg.DailyPartitionsDefinition(
+    start_date=datetime.combine(load_settings().history_first_day, time())
+)
 
 
 @dg.asset(
@@ -19,8 +27,7 @@ HOURS = dg.HourlyPartitionsDefinition(start_date=load_settings().first_hour)
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata={
         "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(field.name, str(field.type)) for field in STATE_VECTOR]
-            + [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
+            [dg.TableColumn(field.name, str(field.type)) for field in STATE_VECTOR] + LOADED_WITH
         )
     },
 )
@@ -80,4 +87,72 @@ def runways(
     batch = reference.replace_reference(
         warehouse.open(), "raw.runways", "ourairports", rows, run_id=context.run.run_id
     )
+    return dg.MaterializeResult(metadata=batch_metadata(batch))
+
+
+@dg.asset(
+    key=["raw", "arrivals_history"],
+    group_name="raw",
+    kinds={"postgres", "python"},
+    owners=OWNERS,
+    partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(field.name, str(field.type)) for field in ARRIVAL] + LOADED_WITH
+        )
+    },
+)
+def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
+    """One row per arrival of the open per-arrival history (EUROCONTROL PRU, CC0), in SI units.
+
+    Reads the days asked for, of the airports in SKYOPS_HISTORY_AIRPORTS. Rows that cannot be
+    true go to `raw.rejected_states` with a reason; loading a day again changes nothing. A day
+    that the history does not have loads no rows and says so.
+    """
+    from skyops_assets.history.load import load_file
+    from skyops_assets.history.source import history_file, known_days
+
+    settings = warehouse.settings
+    database = warehouse.open()
+    missing: dict[str, list[str]] = {}
+    for key in context.partition_keys:
+        batches = []
+        for airport in settings.history_airports:
+            file = history_file(airport, date.fromisoformat(key))
+            batches.append(load_file(database, file, settings, run_id=context.run.run_id))
+            if file.sha256 is None:
+                missing.setdefault(airport, []).append(key)
+        context.add_asset_metadata(batches_metadata(batches), partition_key=key)
+    for airport, days in missing.items():
+        context.log.warning(
+            f"The per-arrival history has no file of {airport} for {len(days)} of the days asked "
+            f"for, the first {days[0]}; it has these days: {known_days(airport)}."
+        )
+
+
+@dg.asset(
+    key=["raw", "aircraft"],
+    group_name="raw",
+    kinds={"postgres", "python"},
+    owners=OWNERS,
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(field.name, str(field.type)) for field in AIRCRAFT] + LOADED_WITH
+        )
+    },
+)
+def aircraft(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """One row per airframe (icao24) with type and operator, where SKYOPS_AIRCRAFT_CSV names a file.
+
+    Without one the table stays as it is; an airframe that is not in it has an unknown type.
+    """
+    from skyops_assets.warehouse.aircraft import load_aircraft
+
+    path = warehouse.settings.aircraft_csv
+    if path is None:
+        return dg.MaterializeResult(metadata={"unavailable": "SKYOPS_AIRCRAFT_CSV is not set."})
+    batch = load_aircraft(warehouse.open(), path, run_id=context.run.run_id)
     return dg.MaterializeResult(metadata=batch_metadata(batch))

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from skyops_assets.defs.raw.assets import opensky_states
+from skyops_assets.defs.raw.assets import arrivals_history, opensky_states
 from skyops_assets.defs.resources import WarehouseResource
 
 
@@ -40,14 +40,28 @@ def state_vectors_can_be_true(
 @dg.asset_check(asset=opensky_states, blocking=True)
 def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    from skyops_assets.opensky.load import TARGET
+
+    return _balance(warehouse, TARGET, "hours")
+
+
+@dg.asset_check(asset=arrivals_history, blocking=True)
+def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    from skyops_assets.history.load import TARGET
+
+    return _balance(warehouse, TARGET, "days")
+
+
+def _balance(warehouse: WarehouseResource, target: str, partitions: str) -> dg.AssetCheckResult:
     from skyops_assets.opensky.accounts import accounts
 
-    found = accounts(warehouse.open())
+    found = accounts(warehouse.open(), target)
     return dg.AssetCheckResult(
         passed=found.is_balanced,
         description=None
         if found.is_balanced
         else "Rows were written or removed around the loader; compare raw.ingest_batches with "
-        "the tables, then load the affected hours again.",
+        f"the tables, then load the affected {partitions} again.",
         metadata=vars(found),
     )

@@ -1,0 +1,127 @@
+"""Arrivals of the history into ``raw.arrivals_history``: deduplicated and accounted for.
+
+One transaction a file (airport and day), so that a killed process leaves all of it or nothing;
+loading a file again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from skyops_assets.history.schema import ARRIVAL, RINGS_NM, Judged, judge
+from skyops_assets.history.source import HistoryFile, read_history
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.rejects import keep_rejected, quote
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Cursor
+
+TARGET = "raw.arrivals_history"
+UID_TAKEN = "UID is there already with other values"
+_COLUMNS = ", ".join(ARRIVAL.names)
+
+
+def load_file(
+    warehouse: Warehouse, file: HistoryFile, settings: Settings, *, run_id: str | None = None
+) -> bulk.Batch:
+    """Load one airport's day; a day that the history does not have is a batch of no rows.
+
+    Raises:
+        SkyOpsError: the history has the file, but it cannot be had or is not the pinned one.
+    """
+    rows = [] if file.sha256 is None else read_history(file, settings)
+    return load_rows(warehouse, rows, file.airport, file.day, source=file.name, run_id=run_id)
+
+
+def load_rows(
+    warehouse: Warehouse,
+    rows: list[dict[str, Any]],
+    airport: str,
+    day: date,
+    *,
+    source: str,
+    run_id: str | None = None,
+) -> bulk.Batch:
+    """Load the rows of one airport and day; bad ones go to ``raw.rejected_states``.
+
+    Args:
+        rows: as `source.read_history` gives them.
+        source: where they come from, kept with each row.
+
+    Returns:
+        The accounts. A row that equals a stored one, or a rejected row that was kept before,
+        counts as a duplicate. Of rows with one UID and different values the first is loaded.
+    """
+    started_at = datetime.now(UTC)
+    judged = judge(rows, airport, day)
+    with bulk.transaction(warehouse) as cursor:
+        # Two loads of one day: the second waits here, then finds all rows there.
+        cursor.execute(f"select pg_advisory_xact_lock(hashtext({quote('skyops.' + TARGET)}))")
+        batch_id = bulk.next_batch(cursor)
+        new, rejected = _sort(judged, _stored(cursor, airport, day))
+        kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
+        window = _window(item.arrival for item in judged if item.arrival)
+        batch = bulk.Batch(
+            batch_id=batch_id,
+            target=TARGET,
+            source=source,
+            window_start_at=window[0],
+            window_end_at=window[1],
+            read_rows=len(rows),
+            loaded_rows=len(new),
+            duplicate_rows=len(rows) - len(new) - kept,
+            rejected_rows=kept,
+        )
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+        if new:
+            table = pa.Table.from_pylist(new, schema=ARRIVAL)
+            for name, value in (("source", source), ("batch_id", batch_id)):
+                table = table.append_column(name, pa.array([value] * len(new)))
+            cursor.adbc_ingest("arrivals_history", table, mode="append", db_schema_name="raw")
+    return batch
+
+
+def _stored(cursor: Cursor, airport: str, day: date) -> dict[str, dict[str, Any]]:
+    cursor.execute(
+        f"select {_COLUMNS} from {TARGET} where airport = {quote(airport)} and day = '{day}'"
+    )
+    found = cursor.fetch_arrow_table().cast(ARRIVAL).to_pylist()
+    return {row["uid"]: row for row in found}
+
+
+def _sort(
+    judged: Iterable[Judged], stored: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[tuple[Mapping[str, Any], str]]]:
+    """What is new, and what is rejected with its reason; the rest are duplicates."""
+    first: dict[str, Mapping[str, Any]] = dict(stored)
+    new: list[dict[str, Any]] = []
+    rejected: list[tuple[Mapping[str, Any], str]] = []
+    for item in judged:
+        if item.arrival is None:
+            rejected.append((item.row, str(item.reason)))
+            continue
+        uid = item.arrival["uid"]
+        if uid not in first:
+            first[uid] = item.arrival
+            new.append(item.arrival)
+        elif first[uid] != item.arrival:
+            rejected.append((item.row, UID_TAKEN))
+    return new, rejected
+
+
+def _window(arrivals: Iterable[Mapping[str, Any]]) -> tuple[datetime | None, datetime | None]:
+    """First crossing and last landing of the good rows."""
+    names = [f"ring_{ring}nm_crossed_at" for ring in RINGS_NM]
+    pairs = [
+        (min(row[name] for name in names if row[name] is not None), row["landed_at"])
+        for row in arrivals
+    ]
+    if not pairs:
+        return None, None
+    return min(start for start, _ in pairs), max(end for _, end in pairs)

@@ -1,0 +1,100 @@
+"""Where the per-arrival history lies: the files that exist, their hashes, and reading one.
+
+Belongs here: names, addresses, pins, CSV. Does not: what a row means (`schema`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.history.schema import HEADER
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse import reference
+
+COMMIT = "6df5e6f61a9c163ea61a3b4472b8e22140104258"
+URL = f"https://raw.githubusercontent.com/rainer-rq-koelle/paper-2021-DASC-openperf/{COMMIT}/data"
+PINS = Path(reference.__file__).parent / "pins" / "arrivals_history.txt"
+
+
+@dataclass(frozen=True)
+class HistoryFile:
+    """The arrivals of one airport and day (UTC).
+
+    Attributes:
+        sha256: the pinned hash; None where the history has no such file.
+    """
+
+    airport: str
+    day: date
+    sha256: str | None
+
+    @property
+    def name(self) -> str:
+        """The file's name, which also names the rows' source."""
+        return file_name(self.airport, self.day)
+
+
+def file_name(airport: str, day: date) -> str:
+    """The name of a day's file in the source and, under ``arrivals/``, in a mirror."""
+    return f"{airport}-{day.isoformat()}-asma.csv"
+
+
+@cache
+def pins() -> Mapping[str, str]:
+    """SHA-256 by file name, of every file that the history has."""
+    lines = [line.split() for line in PINS.read_text().splitlines() if line[:1] != "#"]
+    return {name: digest for digest, name in lines}
+
+
+def history_file(airport: str, day: date) -> HistoryFile:
+    """The file of an airport and day, whether or not the history has it."""
+    return HistoryFile(airport, day, pins().get(file_name(airport, day)))
+
+
+def known_days(airport: str) -> str:
+    """The days that the history has for an airport, as ranges for a person to read."""
+    days = sorted(date.fromisoformat(name[5:15]) for name in pins() if name[:4] == airport)
+    ranges: list[tuple[date, date]] = []
+    for day in days:
+        if ranges and (day - ranges[-1][1]).days == 1:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ", ".join(f"{start} to {end}" for start, end in ranges) or "none"
+
+
+def read_history(file: HistoryFile, settings: Settings) -> list[dict[str, Any]]:
+    """The rows of a file that the history has, as text by column name, in its order.
+
+    Raises:
+        SkyOpsError: the file cannot be had, is not the pinned one, or has other columns.
+    """
+    assert file.sha256 is not None, file.name
+    try:
+        path = reference.fetch(f"arrivals/{file.name}", f"{URL}/{file.name}", file.sha256, settings)
+    except reference.Unavailable as error:
+        raise SkyOpsError(
+            f"{error} The day {file.day} of {file.airport} is not loaded. Run it again where the "
+            f"web can be reached, or put the file under arrivals/ in the folder that "
+            "SKYOPS_DATA_MIRROR names."
+        ) from None
+    return read_rows(path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a history file; what is too much of a row lies under the name None."""
+    with path.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        if tuple(reader.fieldnames or ()) != HEADER:
+            raise SkyOpsError(
+                f"{path} is no file of the per-arrival history: its columns are "
+                f"{', '.join(reader.fieldnames or ['missing'])} instead of {', '.join(HEADER)}."
+            )
+        return list(reader)

@@ -1,0 +1,153 @@
+"""Airframes, their types and operators, from a CSV file with the columns of OpenSky's database.
+
+Belongs here: recognising the columns, judging a row, replacing ``raw.aircraft`` whole. The file
+is the user's own; without one the type of every aircraft is unknown.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.rejects import keep_rejected
+from skyops_assets.warehouse.server import Warehouse
+
+TARGET = "raw.aircraft"
+
+AIRCRAFT = pa.schema(
+    [
+        pa.field("icao24", pa.string(), nullable=False),
+        pa.field("registration", pa.string()),
+        pa.field("typecode", pa.string()),
+        pa.field("icao_type_description", pa.string()),
+        pa.field("operator", pa.string()),
+        pa.field("operator_icao", pa.string()),
+    ]
+)
+"""An airframe. ``typecode`` is ICAO's designator (A320), ``icao_type_description`` its kind,
+engines and propulsion (L2J), both of ICAO Doc 8643; ``operator_icao`` has three letters (DLH)."""
+
+COLUMNS = {
+    "icao24": ("icao24",),
+    "registration": ("registration",),
+    "typecode": ("typecode",),
+    "icao_type_description": ("icaoaircrafttype", "icaoaircraftclass"),
+    "operator": ("operator",),
+    "operator_icao": ("operatoricao",),
+}
+"""Where a value is found, whatever the case: the names of the releases up to and from 2024."""
+
+_FORMS = (
+    ("icao24", re.compile(r"[0-9a-f]{6}"), "icao24 is not six hexadecimal digits"),
+    ("typecode", re.compile(r"[A-Z][A-Z0-9]{1,3}"), "typecode is not a designator such as A320"),
+    ("operator_icao", re.compile(r"[A-Z]{3}"), "operatoricao is not three letters"),
+)
+TAKEN = "icao24 is there already with other values"
+
+
+def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None) -> bulk.Batch:
+    """Put the airframes of a file in place of those in ``raw.aircraft``, in one transaction.
+
+    Returns:
+        The accounts of this file. Equal rows for one airframe are duplicates; of different
+        ones the first is loaded. A rejected row that was kept before counts as a duplicate.
+
+    Raises:
+        SkyOpsError: the file is not there, or has not the columns of an aircraft database.
+    """
+    started_at = datetime.now(UTC)
+    source = path.name
+    airframes: dict[str, dict[str, str | None]] = {}
+    rejected: list[tuple[Mapping[str, Any], str]] = []
+    read = 0
+    for row, airframe in _rows(path):
+        read += 1
+        reason = rejection_reason(airframe)
+        if reason is None:
+            there = airframes.setdefault(str(airframe["icao24"]), airframe)
+            reason = TAKEN if there != airframe else None
+        if reason is not None:
+            rejected.append((row, reason))
+    with bulk.transaction(warehouse) as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.raw.aircraft'))")
+        batch_id = bulk.next_batch(cursor)
+        kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
+        loaded = len(airframes)
+        batch = bulk.Batch(
+            batch_id, TARGET, source, None, None, read, loaded, read - loaded - kept, kept
+        )
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+        cursor.execute("delete from raw.aircraft")
+        table = pa.Table.from_pylist(list(airframes.values()), schema=AIRCRAFT)
+        for name, value, kind in (("source", source, pa.string()), ("batch_id", batch_id, None)):
+            table = table.append_column(name, pa.array([value] * loaded, kind or pa.int64()))
+        if loaded:
+            cursor.adbc_ingest("aircraft", table, mode="append", db_schema_name="raw")
+    return batch
+
+
+def rejection_reason(airframe: Mapping[str, str | None]) -> str | None:
+    """Why a row is no airframe, or None: a value that is known has to have its form."""
+    for name, form, reason in _FORMS:
+        value = airframe[name]
+        if (value is not None or name == "icao24") and not form.fullmatch(value or ""):
+            return reason
+    return None
+
+
+def _rows(path: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, str | None]]]:
+    """Each row as the file has it, and its values by `AIRCRAFT`'s names; empty is null."""
+    try:
+        lines = path.open(newline="", encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise SkyOpsError(
+            f"SKYOPS_AIRCRAFT_CSV names {path}, which cannot be read: {error.strerror}. Name an "
+            "aircraft database as CSV, or leave the setting out."
+        ) from None
+    with lines:
+        # The releases from 2024 on are quoted with '.
+        quote = "'" if lines.read(1) == "'" else '"'
+        lines.seek(0)
+        reader = csv.DictReader(lines, quotechar=quote)
+        there = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
+        found = {
+            name: next((there[one] for one in names if one in there), None)
+            for name, names in COLUMNS.items()
+        }
+        if found["icao24"] is None or not any(
+            found[name] for name in ("registration", "typecode", "operator", "operator_icao")
+        ):
+            raise SkyOpsError(
+                f"SKYOPS_AIRCRAFT_CSV names {path}, whose columns are "
+                f"{', '.join(there) or 'missing'}. It needs icao24 and any of registration, "
+                "typecode, operator, operatoricao."
+            )
+        for row in _whole(reader, path):
+            values = {n: _text(row[column]) if column else None for n, column in found.items()}
+            for name in ("typecode", "operator_icao"):
+                values[name] = values[name] and str(values[name]).upper()
+            values["icao24"] = values["icao24"] and str(values["icao24"]).lower()
+            yield row, values
+
+
+def _whole(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise SkyOpsError(
+            f"SKYOPS_AIRCRAFT_CSV names {path}, which is no CSV file at line {reader.line_num}: "
+            f"{error}."
+        ) from None
+
+
+def _text(value: str | None) -> str | None:
+    """A value without padding and NULs; nothing where it is empty."""
+    return (value or "").replace("\x00", "").strip() or None
