@@ -588,7 +588,8 @@ class Running:
 def _server(fake: FakeOpenSky, port: int) -> tuple[uvicorn.Server, socket.socket, Running]:
     import uvicorn
 
-    listener = socket.socket()
+    # asyncio spares only sockets of this protocol Nagle's wait: 1 ms an answer instead of 44.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

@@ -11,16 +11,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from pydantic import SecretStr
+from states import recording, seconds
 
+from skyops_assets.opensky.client import OpenSkyClient
 from skyops_assets.opensky.credits import (
+    BoundingBox,
     CreditBudget,
     CreditState,
+    account_name,
     block,
     correct,
     read_credits,
     reserve,
 )
-from skyops_assets.opensky.failures import QuotaExceeded
+from skyops_assets.opensky.failures import QuotaExceeded, TransientFailure
+from skyops_assets.opensky.fake import FakeOpenSky, Replay, running
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
 
@@ -179,3 +185,40 @@ def test_the_settings_name_the_budget_and_its_account_by_a_hash(
     assert state.account.startswith("client:") and "someone" not in state.account
     assert state.interval_s(4, 5) >= 5
     assert CreditBudget.from_settings(Settings(), shared_warehouse).limit == 400
+
+
+def test_what_clients_spend_is_what_the_server_was_asked_for(
+    shared_warehouse: Warehouse, account: str
+) -> None:
+    """Two clients of one account, faults on, until the day's credits are gone."""
+    faults = ("500", "reset", "html", "truncated", "nan")
+    fake = FakeOpenSky(
+        Replay(recording(*seconds(30))), faults=faults, fault_rate=0.4, daily_credits=60
+    )
+    budget = CreditBudget(shared_warehouse, account_name("me"), 60)
+
+    def ask_on(url: str, token_url: str) -> int:
+        answers = 0
+        secret = SecretStr("anything")
+        with OpenSkyClient(url, token_url, "me", secret, budget=budget, sleep=_at_once) as client:
+            while True:
+                try:
+                    client.states(BoundingBox(48, 1, 50, 4))
+                except TransientFailure:
+                    continue
+                except QuotaExceeded:
+                    return answers
+                answers += 1
+
+    with running(fake) as server, ThreadPoolExecutor(2) as pool:
+        clients = [pool.submit(ask_on, server.url, server.token_url) for _ in range(2)]
+        answers = sum(one.result(timeout=60) for one in clients)
+    asked = fake.accounts.asked_credits
+    assert asked.total() == budget.read().spent == 60
+    assert fake.accounts.by_status["200"] == answers == fake.accounts.charged_credits.total()
+    assert 0 < answers < 60
+    assert "429" not in fake.accounts.by_status
+
+
+def _at_once(_: float) -> None:
+    """No pause."""
