@@ -53,8 +53,8 @@ class Budget(Protocol):
     def reserve(self, cost: int) -> int:
         """Spend, or raise `QuotaExceeded`."""
 
-    def correct(self, remaining: int) -> None:
-        """Hear what the server says is left."""
+    def correct(self, remaining: int, age_s: float) -> None:
+        """Hear what the server said is left, to a request of so many seconds ago."""
 
     def block(self, seconds: float) -> None:
         """Hear that the server asks to wait."""
@@ -249,6 +249,7 @@ class OpenSkyClient:
             raise QuotaExceeded(
                 f"OpenSky asked to wait; {wait_s:.0f} s of it are left.", retry_after_s=wait_s
             )
+        began = clock.monotonic()
         token = None if self.is_anonymous else self._fresh_token()
         response, body = self._send(parameters, cost, asked, token)
         if response.status_code == 401 and token is not None:
@@ -263,7 +264,7 @@ class OpenSkyClient:
                 self._budget.block(failure.retry_after_s)
         remaining = _remaining(response.headers.get(REMAINING))
         if remaining is not None and self._budget is not None:
-            self._budget.correct(remaining)
+            self._budget.correct(remaining, clock.monotonic() - began)
         if failure is not None:
             raise failure
         return Answer(

@@ -329,9 +329,9 @@ class CreditBudget:
         """See `reserve`."""
         return reserve(self.warehouse, self.account, cost, self.limit)
 
-    def correct(self, remaining: int) -> None:
+    def correct(self, remaining: int, age_s: float) -> None:
         """See `correct`."""
-        correct(self.warehouse, self.account, remaining, self.limit)
+        correct(self.warehouse, self.account, remaining, self.limit, age_s)
 
     def block(self, seconds: float) -> None:
         """See `block`."""
@@ -394,23 +394,30 @@ def reserve(warehouse: Warehouse, account: str, cost: int, limit: int) -> int:
     )
 
 
-def correct(warehouse: Warehouse, account: str, remaining: int, limit: int) -> None:
+def correct(
+    warehouse: Warehouse, account: str, remaining: int, limit: int, age_s: float = 0.0
+) -> None:
     """Take the server's word for what is left if it is less than we think; never if it is more.
 
     Args:
         remaining: what an answer's ``X-Rate-Limit-Remaining`` says. It does not know of requests
             on their way, so a larger number proves nothing.
+        age_s: seconds since the request was sent. One from before midnight speaks of yesterday's
+            credits and is not heard: it would take a whole new day away.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             f"""
             insert into raw.opensky_credits as credits (utc_day, account, spent)
-            select {_TODAY}, %(account)s, %(spent)s where %(spent)s > 0
+            select {_TODAY}, %(account)s, %(spent)s
+            where %(spent)s > 0 and {_TODAY} = (
+                (now() - make_interval(secs => %(age_s)s)) at time zone 'UTC'
+            )::date
             on conflict (utc_day, account) do update
             set spent = excluded.spent, updated_at = now()
             where credits.spent < excluded.spent
             """,
-            {"account": account, "spent": limit - max(remaining, 0)},
+            {"account": account, "spent": limit - max(remaining, 0), "age_s": age_s},
         )
 
 

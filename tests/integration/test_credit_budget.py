@@ -98,6 +98,15 @@ def test_the_servers_word_counts_only_downward(shared_warehouse: Warehouse, acco
     assert spent() == 100
 
 
+def test_yesterdays_word_does_not_take_todays_credits(
+    shared_warehouse: Warehouse, account: str
+) -> None:
+    correct(shared_warehouse, account, 0, 100, age_s=86_400)
+    assert reserve(shared_warehouse, account, 4, 100) == 96
+    correct(shared_warehouse, account, 0, 100, age_s=86_400)
+    assert read_credits(shared_warehouse, account, 100).spent == 4
+
+
 def test_a_wait_holds_for_every_process_and_over_midnight(
     shared_warehouse: Warehouse, account: str, query: Query
 ) -> None:

@@ -59,7 +59,8 @@ class Spending:
         self.spent += cost
         return self.limit - self.spent
 
-    def correct(self, remaining: int) -> None:
+    def correct(self, remaining: int, age_s: float) -> None:
+        assert 0 <= age_s < 60
         self.told.append(remaining)
 
     def block(self, seconds: float) -> None:
