@@ -160,6 +160,47 @@ def exec_(context: typer.Context) -> None:
     raise typer.Exit(done.returncode)
 
 
+@app.command("fake-opensky")
+def fake_opensky(  # noqa: PLR0917
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 8900,
+    recording: Annotated[str, typer.Option(help="A recording, or `demo` for Paris.")] = "demo",
+    answers: Annotated[
+        Path | None, typer.Option(help="Folder of OpenSky answers (*.json) to give instead.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Recorded seconds in one second.")] = 1.0,
+    faults: Annotated[str, typer.Option(help="Faults to play, separated by commas, or all.")] = "",
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="Keep the recorded times; else it is now.")
+    ] = False,
+) -> None:
+    """Stand in for OpenSky, so that "live" can be tried without an account."""
+    from skyops_assets.opensky import fake
+
+    names = fake.FAULTS if faults == "all" else [n.strip() for n in faults.split(",") if n.strip()]
+    with err.status("Reading what is to be replayed"):
+        source: fake.Source = (
+            fake.replay_of(None if recording == "demo" else Path(recording))
+            if answers is None
+            else fake.Snapshots.read(answers)
+        )
+        server = fake.FakeOpenSky(
+            source,
+            speed=speed,
+            faults=names,
+            # Where the time does not pass as fast as on the clock, "now" is a start only.
+            starts_at=None if as_recorded else int(time.time()),
+        )
+
+    def show(running: fake.Running) -> None:
+        out.print(f"OpenSky's stand-in answers at {running.url}. Ctrl-C stops it. To ask it:\n")
+        out.print(f"export SKYOPS_OPENSKY_URL={running.url}")
+        out.print(f"export SKYOPS_OPENSKY_TOKEN_URL={running.token_url}")
+        out.print("export SKYOPS_OPENSKY_CLIENT_ID=me SKYOPS_OPENSKY_CLIENT_SECRET=anything")
+        out.print(f"\nWhat it was asked: {running.base}/fake/accounts")
+
+    fake.serve(server, port, show)
+
+
 def _prepare() -> tuple[Settings, Warehouse]:
     """Settings and the running warehouse, with this process's environment set to them."""
     from skyops_assets.runtime import prepare

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -67,6 +68,25 @@ class Settings(BaseSettings):
     mlflow_artifacts: str | None = Field(
         None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
     )
+    opensky_client_id: str | None = Field(
+        None, description="OpenSky API client; unset asks anonymously, with fewer credits."
+    )
+    opensky_client_secret: SecretStr | None = Field(
+        None, description="Secret of the OpenSky API client."
+    )
+    opensky_url: str = Field(
+        "https://opensky-network.org/api", description="Address of OpenSky's REST API."
+    )
+    opensky_token_url: str = Field(
+        "https://auth.opensky-network.org/auth/realms/opensky-network/protocol/openid-connect/token",
+        description="Address that gives OpenSky's access tokens.",
+    )
+    opensky_daily_credits: int | None = Field(
+        None, ge=0, description="OpenSky credits to spend a UTC day; unset takes the account's."
+    )
+    opensky_timeout_s: float = Field(
+        30, gt=0, le=600, description="Seconds until a request to OpenSky fails."
+    )
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
     docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
 
@@ -82,6 +102,29 @@ class Settings(BaseSettings):
             if not (len(code) == 4 and code.isalnum() and code.isupper()):
                 raise ValueError(f"{code!r} is not an ICAO airport code such as LFPG")
         return value
+
+    @field_validator(
+        "opensky_client_id", "opensky_client_secret", "opensky_daily_credits", mode="before"
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        # docker compose passes a variable that is not set as an empty one.
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("opensky_url", "opensky_token_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise ValueError("it is no http or https address")
+        if parts.username is not None or parts.query or parts.fragment:
+            # An address is shown in messages; a password in it would be too.
+            raise ValueError("an address here has no user, password, ? or #")
+        return value.rstrip("/")
 
     @field_validator("home")
     @classmethod

@@ -32,6 +32,11 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_DOCS_PORT", "zero", "valid integer"),
         ("SKYOPS_CONNECT_TIMEOUT_S", "0", "greater than or equal to 1"),
         ("SKYOPS_FIRST_HOUR", "yesterday", "valid datetime"),
+        ("SKYOPS_OPENSKY_URL", "opensky-network.org", "no http or https address"),
+        ("SKYOPS_OPENSKY_URL", "https://u:p@opensky-network.org", "has no user, password"),
+        ("SKYOPS_OPENSKY_TOKEN_URL", "https://[", "no http or https address"),
+        ("SKYOPS_OPENSKY_DAILY_CREDITS", "-1", "greater than or equal to 0"),
+        ("SKYOPS_OPENSKY_TIMEOUT_S", "0", "greater than 0"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
     ],
 )
@@ -52,6 +57,15 @@ def test_airports_are_separated_by_commas_and_spaces_do_not_matter(
 ) -> None:
     monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH, EGLL ,EHAM")
     assert load_settings().watch_airports == ("LSZH", "EGLL", "EHAM")
+
+
+def test_an_empty_account_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docker compose passes what is not set as an empty variable."""
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "DAILY_CREDITS"):
+        monkeypatch.setenv(f"SKYOPS_OPENSKY_{name}", "")
+    settings = load_settings()
+    assert settings.opensky_client_id is settings.opensky_client_secret is None
+    assert settings.opensky_daily_credits is None
 
 
 def test_a_relative_home_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

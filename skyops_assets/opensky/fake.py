@@ -1,0 +1,649 @@
+"""A server that stands in for OpenSky: tokens, credits, answers, and every fault on demand.
+
+Belongs here: what the server says and to whom; it listens on loopback only. It is for tests and
+for trying SkyOps "live" without an account (``skyops fake-opensky``). Does not: anything
+that the rest of SkyOps relies on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import secrets
+import socket
+import struct
+import threading
+import time as clock
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.opensky.credits import (
+    ANONYMOUS,
+    ANONYMOUS_CREDITS,
+    STANDARD_CREDITS,
+    BoundingBox,
+    account_name,
+    cost_of,
+    seconds_left_of_day,
+)
+from skyops_assets.opensky.failures import REMAINING, RETRY_AFTER
+from skyops_assets.opensky.recordings import Recording
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+State = list[Any]
+"""One state vector as OpenSky sends it: 17 values by position, 18 with the category."""
+
+TIME, LAST_CONTACT, LONGITUDE, LATITUDE, ALTITUDE, VELOCITY = 3, 4, 5, 6, 7, 9
+CALLSIGN, CATEGORY = 1, 17
+HISTORY_S = 3_600
+
+REFUSALS = ("500", "503", "401", "429", "reset", "slow")
+"""Faults in place of an answer."""
+BROKEN_BODIES = ("truncated", "html", "null-states")
+"""Faults of a body that comes with status 200."""
+BAD_ROWS = ("nan", "out-of-range", "swapped", "zero-position", "future", "duplicates")
+"""Faults that add rows, so that no good position is lost by them; an added row of an aircraft
+has an older last contact than the good one."""
+ODD_ROWS = ("null-callsigns", "numbers-as-text")
+"""Faults that write good values in another way."""
+FAULTS = REFUSALS + BROKEN_BODIES + BAD_ROWS + ODD_ROWS
+
+
+class Source(Protocol):
+    """Where answers come from."""
+
+    @property
+    def start(self) -> int:
+        """Time of the first answer, Unix seconds."""
+
+    @property
+    def length(self) -> int:
+        """Seconds until it starts again, with later times."""
+
+    def at(self, second: int) -> tuple[int, list[State]]:
+        """Time of the answer and its 18-field states, for a second within start and length."""
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Answers as they were recorded; each is given until the next one's time."""
+
+    answers: tuple[tuple[int, list[State]], ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Snapshots:
+        """Every ``*.json`` of a folder, by time.
+
+        Raises:
+            SkyOpsError: there is none, or one is no answer of ``/states/all``.
+        """
+        found = []
+        for path in sorted(folder.glob("*.json")):
+            try:
+                answer = json.loads(path.read_bytes())
+                rows = [[*row[:17], *(row[17:18] or [0])] for row in answer["states"] or []]
+                found.append((int(answer["time"]), rows))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise SkyOpsError(f"{path} is no answer of OpenSky: {error!r}") from None
+        if not found:
+            raise SkyOpsError(f"There is no recorded answer (*.json) in {folder}.")
+        return cls(tuple(sorted(found, key=lambda one: one[0])))
+
+    @property
+    def start(self) -> int:
+        """Time of the first answer."""
+        return self.answers[0][0]
+
+    @property
+    def length(self) -> int:
+        """Through the last answer, which then stands for ten seconds."""
+        return self.answers[-1][0] - self.start + 10
+
+    def at(self, second: int) -> tuple[int, list[State]]:
+        """The last answer at or before a second."""
+        return max(
+            (one for one in self.answers if one[0] <= second),
+            key=lambda one: one[0],
+            default=self.answers[0],
+        )
+
+
+class Replay:
+    """A recording as answers: each aircraft's newest position of the last seconds.
+
+    Args:
+        recording: positions at about 1 Hz; rows that cannot be state vectors are left out.
+        resolution_s: answers change every so many seconds (OpenSky: 10 anonymous, 5 standard).
+        keep_s: an aircraft not heard for longer is gone (OpenSky: 15).
+    """
+
+    def __init__(self, recording: Recording, *, resolution_s: int = 10, keep_s: int = 15) -> None:
+        import pyarrow.compute as pc
+
+        good = recording.states.filter(pc.is_null(recording.reasons)).sort_by("time_position")
+        if not len(good):
+            raise SkyOpsError(f"{recording.source} holds no position to replay.")
+        micros = good["time_position"].cast("int64")
+        self._seconds = [value // 1_000_000 for value in micros.to_pylist()]
+        self._states = good
+        self._resolution_s = resolution_s
+        self._keep_s = keep_s
+        self.start = self._seconds[0] // resolution_s * resolution_s
+        self.length = self._seconds[-1] + 1 - self.start
+
+    def at(self, second: int) -> tuple[int, list[State]]:
+        """The answer of a second."""
+        from bisect import bisect_right
+
+        second = second // self._resolution_s * self._resolution_s
+        first = bisect_right(self._seconds, second - self._keep_s)
+        last = bisect_right(self._seconds, second)
+        newest = {row["icao24"]: row for row in self._states.slice(first, last - first).to_pylist()}
+        return second, [_as_sent(row) for row in newest.values()]
+
+
+def _as_sent(row: dict[str, Any]) -> State:
+    """A state vector in the REST answer's order, with its padding."""
+    at = row["time_position"].timestamp()
+    contact = row["last_contact"]
+    callsign = row["callsign"]
+    return [
+        row["icao24"],
+        None if callsign is None else callsign.ljust(8),
+        row["origin_country"] or "",
+        int(at),
+        int(at if contact is None else contact.timestamp()),
+        row["longitude_deg"],
+        row["latitude_deg"],
+        row["baro_altitude_m"],
+        bool(row["is_on_ground"]),
+        row["velocity_mps"],
+        row["true_track_deg"],
+        row["vertical_rate_mps"],
+        None,
+        row["geo_altitude_m"],
+        row["squawk"],
+        bool(row["is_spi"]),
+        row["position_source"] or 0,
+        row["category"] or 0,
+    ]
+
+
+@dataclass
+class Accounts:
+    """What the server was asked and what it gave, for tests to compare with.
+
+    Attributes:
+        requests: requests for states, by account.
+        asked_credits: what these would cost if every one counted, by account.
+        charged_credits: what was taken: answers with status 200, by account.
+        by_status: answers by HTTP status; a connection cut counts as "reset".
+        by_fault: faults that were played.
+        tokens: tokens given.
+        rows: state vectors sent in bodies that can be read.
+        delivered: (icao24, time) of every good state in a body that can be read, but for
+            slow answers, which the asker may have given up on.
+    """
+
+    requests: Counter[str] = field(default_factory=Counter)
+    asked_credits: Counter[str] = field(default_factory=Counter)
+    charged_credits: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_fault: Counter[str] = field(default_factory=Counter)
+    tokens: int = 0
+    rows: int = 0
+    delivered: set[tuple[str, int]] = field(default_factory=set)
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts; of the delivered positions, their number."""
+        return {**vars(self), "delivered": len(self.delivered)}
+
+
+class FakeOpenSky:
+    """The server's behaviour, in one place for its endpoints and for tests in its process.
+
+    Args:
+        source: what it replays.
+        speed: seconds of the recording in one second.
+        faults: names out of `FAULTS` that are played at random.
+        fault_rate: the share of requests that meet one of them.
+        seed: of the random faults.
+        daily_credits: of every account that has a client id; anonymous askers have 400.
+        client_secret: the one that is accepted; None accepts any.
+        token_life_s: seconds until a token is stale.
+        slow_s: how long a slow answer takes.
+        starts_at: when the recording's first second is to be, Unix seconds; None keeps its times.
+
+    Raises:
+        SkyOpsError: a fault that it does not know, or a speed or rate that makes no sense.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        speed: float = 1.0,
+        faults: Sequence[str] = (),
+        fault_rate: float = 0.2,
+        seed: int = 1,
+        daily_credits: int = STANDARD_CREDITS,
+        anonymous_credits: int = ANONYMOUS_CREDITS,
+        client_secret: str | None = None,
+        token_life_s: float = 1_800.0,
+        slow_s: float = 60.0,
+        starts_at: int | None = None,
+    ) -> None:
+        for name in faults:
+            check_fault(name)
+        if not (speed >= 0 and math.isfinite(speed)):
+            raise SkyOpsError(f"A speed of {speed} makes no sense; 1 is as recorded.")
+        if not 0 <= fault_rate <= 1:
+            raise SkyOpsError(f"A share of {fault_rate} faults makes no sense; give 0 to 1.")
+        self.source = source
+        self.speed = speed
+        self.accounts = Accounts()
+        self.server: uvicorn.Server | None = None
+        self._faults = tuple(faults)
+        self._fault_rate = fault_rate
+        self._random = random.Random(seed)  # noqa: S311
+        self._credits = daily_credits
+        self._anonymous_credits = anonymous_credits
+        self._client_secret = client_secret
+        self._token_life_s = token_life_s
+        self._slow_s = slow_s
+        self._shift = 0 if starts_at is None else starts_at - source.start
+        self._began = clock.monotonic()
+        self._skipped_s = 0.0
+        self._demanded: deque[str] = deque()
+        self._tokens: dict[str, tuple[str, float]] = {}
+        self._retry_after_s: float | None = None
+        self._lock = threading.RLock()
+
+    def demand(self, fault: str, times: int = 1) -> None:
+        """Play a fault on the next requests, before any random one."""
+        self._demanded.extend([check_fault(fault)] * times)
+
+    def advance(self, seconds: float) -> None:
+        """Let the replayed time jump ahead."""
+        self._skipped_s += seconds
+
+    def expire_tokens(self) -> None:
+        """Make every token stale that was given so far."""
+        self._tokens = {token: (account, 0.0) for token, (account, _) in self._tokens.items()}
+
+    def ask_to_wait(self, seconds: float | None) -> None:
+        """What a 429 says; None is the time until midnight UTC."""
+        self._retry_after_s = seconds
+
+    @property
+    def now(self) -> int:
+        """The replayed time in Unix seconds."""
+        passed = (clock.monotonic() - self._began) * self.speed + self._skipped_s
+        return self.source.start + self._shift + int(passed)
+
+    def answer_at(self, second: int) -> tuple[int, list[State]]:
+        """The answer of a moment, times moved; past its end the recording starts again."""
+        cycle, offset = divmod(second - self._shift - self.source.start, self.source.length)
+        at, rows = self.source.at(self.source.start + offset)
+        move = self._shift + cycle * self.source.length
+        moved = [
+            [
+                value + move if place in (TIME, LAST_CONTACT) and value is not None else value
+                for place, value in enumerate(row)
+            ]
+            for row in rows
+        ]
+        return at + move, moved
+
+    def remaining(self, account: str) -> int:
+        """Credits that an account has left."""
+        whole = self._anonymous_credits if account == ANONYMOUS else self._credits
+        return whole - self.accounts.charged_credits[account]
+
+    def app(self) -> Starlette:
+        """The endpoints, as an ASGI application."""
+        from starlette.applications import Starlette
+        from starlette.responses import JSONResponse, Response
+        from starlette.routing import Route
+
+        async def token(request: Request) -> Response:
+            return self._give_token(await request.body())
+
+        async def accounts(_: Request) -> Response:
+            return JSONResponse(self.accounts.as_json())
+
+        async def demand(request: Request) -> Response:
+            try:
+                self.demand(
+                    request.query_params["name"], int(request.query_params.get("times", "1"))
+                )
+            except (SkyOpsError, KeyError, ValueError) as error:
+                return JSONResponse({"error": str(error)}, status_code=400)
+            return Response(status_code=204)
+
+        return Starlette(
+            routes=[
+                Route("/api/states/all", self._states),
+                Route("/token", token, methods=["POST"]),
+                Route("/fake/accounts", accounts),
+                Route("/fake/faults", demand, methods=["POST"]),
+            ]
+        )
+
+    def _give_token(self, body: bytes) -> Response:
+        from starlette.responses import JSONResponse
+
+        form = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
+        if form.get("grant_type") != "client_credentials" or not form.get("client_id"):
+            return JSONResponse({"error": "invalid_request"}, status_code=400)
+        given = form.get("client_secret", "")
+        if not given or self._client_secret not in (None, given):
+            return JSONResponse({"error": "invalid_client"}, status_code=401)
+        token = secrets.token_urlsafe(32)
+        account = account_name(form["client_id"])
+        with self._lock:
+            self._tokens[token] = (account, clock.monotonic() + self._token_life_s)
+            self.accounts.tokens += 1
+        return JSONResponse(
+            {"access_token": token, "expires_in": self._token_life_s, "token_type": "Bearer"}
+        )
+
+    def _asker(self, request: Request) -> tuple[str, bool]:
+        """Who asks, and whether their token is still good."""
+        given = request.headers.get("Authorization")
+        if given is None:
+            return ANONYMOUS, True
+        account, until = self._tokens.get(given.removeprefix("Bearer "), ("unknown", 0.0))
+        return account, clock.monotonic() < until
+
+    def _next_fault(self) -> str | None:
+        if self._demanded:
+            return self._demanded.popleft()
+        if self._faults and self._random.random() < self._fault_rate:
+            return self._random.choice(self._faults)
+        return None
+
+    async def _states(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        with self._lock:
+            fault = self._next_fault()
+            if fault:
+                self.accounts.by_fault[fault] += 1
+            status, body, headers = self._decide(request, fault)
+            self.accounts.by_status[str(status) if status else "reset"] += 1
+        if fault == "slow":
+            await asyncio.sleep(self._slow_s)
+        if not status:
+            self._cut(request)
+        kind = "text/html" if body.lstrip().startswith(b"<") else "application/json"
+        return Response(body, status or 500, headers, media_type=kind)
+
+    def _decide(
+        self, request: Request, fault: str | None
+    ) -> tuple[int, bytes, dict[str, str] | None]:
+        """Status (0 cuts the connection), body and headers; books what it says."""
+        try:
+            box = _box_of(request)
+            at = self._time_of(request)
+        except (SkyOpsError, ValueError):
+            return 400, b'{"error": "bad request"}', None
+        account, is_known = self._asker(request)
+        cost = cost_of(box)
+        self.accounts.requests[account] += 1
+        self.accounts.asked_credits[account] += cost
+        if not is_known or fault == "401":
+            return 401, b'{"error": "unauthorized"}', None
+        if at is None and "time" in request.query_params and account != ANONYMOUS:
+            return 400, b'{"error": "time is more than one hour ago"}', None
+        if fault == "429" or self.remaining(account) < cost:
+            wait_s = self._retry_after_s
+            if wait_s is None:
+                wait_s = seconds_left_of_day(datetime.now(UTC))
+            return 429, b"Too many requests", {RETRY_AFTER: f"{math.ceil(wait_s)}"}
+        if fault in ("500", "503"):
+            return int(fault), b"<html>Something went wrong</html>", None
+        if fault == "reset":
+            return 0, b"", None
+        self.accounts.charged_credits[account] += cost
+        headers = {REMAINING: str(self.remaining(account))}
+        if fault == "html":
+            return 200, b"<!doctype html><title>Maintenance</title>", headers
+        return 200, self._body(request, box, at, fault), headers
+
+    def _time_of(self, request: Request) -> int | None:
+        """The moment that is asked for; None without one or for one out of reach."""
+        given = request.query_params.get("time")
+        if given is None:
+            return None
+        second = int(given)
+        return second if 0 <= self.now - second <= HISTORY_S else None
+
+    def _body(
+        self, request: Request, box: BoundingBox | None, at: int | None, fault: str | None
+    ) -> bytes:
+        is_anonymous = "Authorization" not in request.headers
+        second, rows = self.answer_at(self.now if at is None or is_anonymous else at)
+        wanted = {address.lower() for address in request.query_params.getlist("icao24")}
+        rows = [
+            row
+            for row in rows
+            if (not wanted or row[0] in wanted) and (box is None or _is_within(row, box))
+        ]
+        good = {(row[0], row[TIME]) for row in rows if row[TIME] is not None}
+        rows = self._spoil(rows, fault, second)
+        if request.query_params.get("extended") != "1":
+            rows = [row[:CATEGORY] for row in rows]
+        body = json.dumps({"time": second, "states": rows or None}).encode()
+        if fault == "null-states":
+            return json.dumps({"time": second, "states": None}).encode()
+        if fault == "truncated":
+            return body[: len(body) // 2]
+        if fault != "slow":
+            self.accounts.rows += len(rows)
+            self.accounts.delivered |= good
+        return body
+
+    def _spoil(self, rows: list[State], fault: str | None, second: int) -> list[State]:
+        """Rows with a fault's own added, or written in another way; about one in ten."""
+        if not rows:
+            return rows
+        chosen = self._random.sample(range(len(rows)), max(len(rows) // 10, 1))
+        if fault in ODD_ROWS:
+            for index in chosen:
+                row = rows[index]
+                if fault == "null-callsigns":
+                    row[CALLSIGN] = None
+                else:
+                    for place in (TIME, LONGITUDE, LATITUDE, ALTITUDE, VELOCITY):
+                        row[place] = None if row[place] is None else str(row[place])
+            return rows
+        change = _BAD_ROW.get(fault or "")
+        if change is None:
+            return rows
+        added = []
+        for index in chosen:
+            row = list(rows[index])
+            row[LAST_CONTACT] -= 1
+            change(row, second)
+            added.append(row)
+        return rows + added
+
+    def _cut(self, request: Request) -> None:
+        """Close the connection with a reset (RST), in place of an answer."""
+        assert self.server is not None and request.client is not None
+        for connection in list(self.server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport and getattr(connection, "client", None) == tuple(request.client):
+                option = struct.pack("ii", 1, 0)
+                transport.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, option
+                )
+                transport.abort()
+
+
+def _nan(row: State, _: int) -> None:
+    row[LATITUDE] = math.nan
+
+
+def _out_of_range(row: State, _: int) -> None:
+    row[LATITUDE] = 123.4
+
+
+def _swapped(row: State, _: int) -> None:
+    row[LONGITUDE], row[LATITUDE] = row[LATITUDE], row[LONGITUDE]
+
+
+def _zero_position(row: State, _: int) -> None:
+    row[LONGITUDE] = row[LATITUDE] = 0
+
+
+def _future(row: State, second: int) -> None:
+    row[TIME] = row[LAST_CONTACT] = second + 86_400
+
+
+def _duplicate(row: State, _: int) -> None:
+    row[LAST_CONTACT] += 1
+
+
+_BAD_ROW: dict[str, Callable[[State, int], None]] = {
+    "nan": _nan,
+    "out-of-range": _out_of_range,
+    "swapped": _swapped,
+    "zero-position": _zero_position,
+    "future": _future,
+    "duplicates": _duplicate,
+}
+
+
+def check_fault(name: str) -> str:
+    """The name of a fault, as given.
+
+    Raises:
+        SkyOpsError: there is none of this name.
+    """
+    if name not in FAULTS:
+        raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(FAULTS)}.")
+    return name
+
+
+def _box_of(request: Request) -> BoundingBox | None:
+    names = ("lamin", "lomin", "lamax", "lomax")
+    given = [request.query_params.get(name) for name in names]
+    if not any(given):
+        return None
+    return BoundingBox(*(float(value or "nan") for value in given))
+
+
+def _is_within(row: State, box: BoundingBox) -> bool:
+    if row[LATITUDE] is None or row[LONGITUDE] is None:
+        return False
+    return box.contains(row[LATITUDE], row[LONGITUDE])
+
+
+def replay_of(path: Path | None) -> Replay:
+    """A recording to replay; None is the demo's.
+
+    Raises:
+        SkyOpsError: it cannot be read, or holds no position.
+    """
+    from skyops_assets.opensky.recordings import demo_recording, read_recording
+
+    first, last = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+    return Replay(read_recording(path or demo_recording(), first, last))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers: its address and its behaviour."""
+
+    base: str
+    fake: FakeOpenSky
+
+    @property
+    def url(self) -> str:
+        """For SKYOPS_OPENSKY_URL."""
+        return f"{self.base}/api"
+
+    @property
+    def token_url(self) -> str:
+        """For SKYOPS_OPENSKY_TOKEN_URL."""
+        return f"{self.base}/token"
+
+
+def _server(fake: FakeOpenSky, port: int) -> tuple[uvicorn.Server, socket.socket, Running]:
+    import uvicorn
+
+    # asyncio spares only sockets of this protocol Nagle's wait: 1 ms an answer instead of 44.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise SkyOpsError(
+            f"Port {port} of this machine cannot be used ({error.strerror}). Give another."
+        ) from None
+    config = uvicorn.Config(
+        fake.app(),
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    fake.server = uvicorn.Server(config)
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return fake.server, listener, Running(base, fake)
+
+
+def serve(fake: FakeOpenSky, port: int, on_start: Callable[[Running], None]) -> None:
+    """Answer in this process until it is interrupted.
+
+    Args:
+        port: 0 takes a free one.
+        on_start: called with the address once the port is taken.
+
+    Raises:
+        SkyOpsError: the port cannot be used.
+    """
+    server, listener, running = _server(fake, port)
+    on_start(running)
+    server.run(sockets=[listener])
+
+
+@contextmanager
+def running(fake: FakeOpenSky, port: int = 0) -> Iterator[Running]:
+    """A server in a thread, on a free port, for the time of a ``with``."""
+    server, listener, found = _server(fake, port)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name="fake-opensky", daemon=True
+    )
+    thread.start()
+    try:
+        until = clock.monotonic() + 10
+        while not server.started:
+            if clock.monotonic() > until or not thread.is_alive():
+                raise SkyOpsError(f"The fake OpenSky does not start on {found.base}.")
+            clock.sleep(0.005)
+        yield found
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
