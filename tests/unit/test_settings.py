@@ -32,6 +32,8 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_DOCS_PORT", "zero", "valid integer"),
         ("SKYOPS_CONNECT_TIMEOUT_S", "0", "greater than or equal to 1"),
         ("SKYOPS_FIRST_HOUR", "yesterday", "valid datetime"),
+        ("SKYOPS_HISTORY_AIRPORTS", "LSZH,zurich", "'zurich' is not an ICAO airport code"),
+        ("SKYOPS_HISTORY_FIRST_DAY", "march", "valid date"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
     ],
 )
