@@ -37,6 +37,8 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_OPENSKY_TOKEN_URL", "https://[", "no http or https address"),
         ("SKYOPS_OPENSKY_DAILY_CREDITS", "-1", "greater than or equal to 0"),
         ("SKYOPS_OPENSKY_TIMEOUT_S", "0", "greater than 0"),
+        ("SKYOPS_HISTORY_AIRPORTS", "LSZH,zurich", "'zurich' is not an ICAO airport code"),
+        ("SKYOPS_HISTORY_FIRST_DAY", "march", "valid date"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
     ],
 )
