@@ -39,7 +39,8 @@ NM_PER_DEGREE = 59.7
 """A degree of latitude is nowhere shorter than 59.705 NM (WGS84, at the equator), so a box from
 this is never too small, by the ellipsoid or by the sphere that SkyOps measures rings on."""
 
-_EXACT_BOXES = 10
+_EXACT_BOXES = 6
+"""The search tries 3 to the power of their number: 0.6 s for 10 boxes, a few ms for 6."""
 
 
 @dataclass(frozen=True, order=True)
@@ -164,7 +165,7 @@ def merge_boxes(boxes: Sequence[BoundingBox]) -> tuple[BoundingBox, ...]:
     four credits is 10,000 aircraft of which four small boxes hold a few.
 
     Returns:
-        The boxes, sorted. The cheapest there is for up to 10 boxes (of all ways to group them);
+        The boxes, sorted. The cheapest there is for up to 6 boxes (of all ways to group them);
         above, boxes are first joined in pairs wherever the joint box costs no more.
     """
     remaining = sorted(set(boxes))
@@ -176,12 +177,13 @@ def merge_boxes(boxes: Sequence[BoundingBox]) -> tuple[BoundingBox, ...]:
         ]
         gain, one, other = min(pairs)
         if gain > 0:
-            # More than ten boxes that do not join cost more than the one of everything.
+            # More than six boxes that do not join cost more than the one of everything.
             everything = remaining[0]
             for box in remaining:
                 everything = everything.union(box)
             return (everything,)
-        remaining = sorted({*remaining, one.union(other)} - {one, other})
+        # In this order: where one box holds the other, the union is one of the two.
+        remaining = sorted(({*remaining} - {one, other}) | {one.union(other)})
     return _cheapest(tuple(remaining))
 
 
