@@ -27,8 +27,8 @@ HOURS = dg.HourlyPartitionsDefinition(start_date=load_settings().first_hour)
 def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per state vector (icao24, time_position, source), in SI units.
 
-    Reads the hours asked for from the recording. Rows that cannot be true go to
-    `raw.rejected_states` with a reason; loading the same hours again changes nothing.
+    Reads the hours asked for from the recording, or the folder of recordings. Rows that cannot be
+    true go to `raw.rejected_states` with a reason; loading the same hours again changes nothing.
     """
     from skyops_assets.opensky.load import load_states
     from skyops_assets.opensky.recordings import demo_recording, read_recording
