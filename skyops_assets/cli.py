@@ -157,7 +157,7 @@ def load(
     """Load recordings: REST answers, OpenSky history, traffic-style tables."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    from skyops_assets.opensky.load_files import load_file
+    from skyops_assets.opensky.load_files import FileLoad, load_file
     from skyops_assets.opensky.recordings import find_recordings
 
     files = find_recordings(paths)
@@ -178,7 +178,8 @@ def load(
                     speed = rows / max(time.monotonic() - began, 1e-6)
                     progress.update(bar, completed=rows, total=total, rows=rows, speed=speed)
 
-                done.append(load_file(warehouse, file, advance))
+                done.append(FileLoad(file))
+                load_file(warehouse, file, advance, done[-1])
                 if len(files) > 1:
                     progress.remove_task(bar)
     finally:

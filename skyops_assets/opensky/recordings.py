@@ -16,6 +16,7 @@ import io
 import json
 import math
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,8 +227,19 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
     Raises:
         SkyOpsError: the file is missing, cannot be read, or is of no format that SkyOps reads.
     """
-    parts = list(iter_recording(path, start, end))
-    return Recording.concat(parts)
+    if not path.is_file():
+        raise _missing(path)
+    return Recording.concat(list(iter_recording(path, start, end)))
+
+
+def read_recordings(path: Path, start: datetime, end: datetime) -> list[Recording]:
+    """As `read_recording`, of a file or of all in a folder: one recording for each source."""
+    if not path.is_dir():
+        return [read_recording(path, start, end)]
+    found: dict[str, list[Recording]] = {}
+    for chunk in iter_recording(path, start, end):
+        found.setdefault(chunk.source, []).append(chunk)
+    return [Recording.concat(parts) for parts in found.values()]
 
 
 def unreadable(source: str, texts: list[str], reasons: list[str]) -> Recording:
@@ -299,6 +311,8 @@ def _open_parquet(path: Path, chunk_rows: int) -> Opened:
 
     def chunks() -> Iterator[Recording]:
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+            if not total:
+                yield _table_chunk(kind, path, file.schema_arrow.empty_table())
             for batch in file.iter_batches(chunk_rows):
                 yield _table_chunk(kind, path, pa.Table.from_batches([batch]))
 
@@ -322,7 +336,8 @@ def _csv_chunks(
 ) -> Iterator[Recording]:
     import pyarrow.csv as pacsv
 
-    torn: list[tuple[str, str]] = []
+    # Arrow's reader adds to it while it reads ahead, in a thread of its own.
+    torn: deque[tuple[str, str]] = deque()
 
     def keep(row: pacsv.InvalidRow) -> str:
         reason = f"the line has {row.actual_columns} fields instead of {row.expected_columns}"
@@ -330,9 +345,8 @@ def _csv_chunks(
         return "skip"
 
     def take_torn() -> Iterator[Recording]:
-        if torn:
-            texts, reasons = zip(*torn, strict=True)
-            torn.clear()
+        if taken := [torn.popleft() for _ in range(len(torn))]:
+            texts, reasons = zip(*taken, strict=True)
             yield unreadable(kind.source_of(path), list(texts), list(reasons))
 
     with _plain(path) as file:

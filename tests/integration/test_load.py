@@ -135,6 +135,30 @@ def test_a_file_that_breaks_off_keeps_what_was_read(
     )  # fmt: skip
 
 
+def test_the_asset_reads_a_folder_each_source_for_itself(
+    pointed: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.resources import WarehouseResource
+
+    monkeypatch.setenv("SKYOPS_RECORDING", str(some_recordings(tmp_path / "in")))
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize(
+            [opensky_states], instance=instance, partition_key="2021-10-07-12:00",
+            resources={"warehouse": WarehouseResource()},
+        )  # fmt: skip
+    [event] = made.asset_materializations_for_node("raw__opensky_states")
+    # Of 107, two vectors lie before the hour and one traffic row after it.
+    assert event.metadata["read_rows"].value == 104
+    found = query(
+        pointed, "select source, count(*)::int from raw.opensky_states group by 1 order by 1"
+    )
+    assert found == [("opensky:history", 99), ("opensky:rest", 1), ("recording:traffic", 1)]
+    assert accounts(pointed).is_balanced
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"time": 1, "states": [["3c64', b"<html>\xc3\x9c</html>", b"\xff\0", b'{"states": "\0"}'],
@@ -210,7 +234,7 @@ def test_the_command_goes_on_after_a_bad_file_and_says_so(
         if len(cells) > 7
     }
     assert lines["history"] == ["OpenSky history", "102", "100", "0", "2"]
-    assert lines["cut.json"] == ["unknown", "1", "0", "0", "1"]
+    assert lines["cut.json"] == ["OpenSky REST answer", "1", "0", "0", "1"]
     before = query(warehouse, CONTENT)
     assert run().returncode == 1
     assert query(warehouse, CONTENT) == before

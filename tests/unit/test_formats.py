@@ -30,7 +30,7 @@ from skyops_assets.opensky.recordings import (
     find_recordings,
     iter_recording,
     open_recording,
-    read_recording,
+    read_recordings,
 )
 
 START = int(DEMO_START.timestamp())
@@ -286,22 +286,40 @@ def test_folders_are_searched_and_notes_of_writers_left_out(tmp_path: Path) -> N
         find_recordings([tmp_path / "empty"])
 
 
-def test_a_folder_is_read_as_one_recording(tmp_path: Path) -> None:
+def test_a_folder_is_read_as_one_recording_for_each_source(tmp_path: Path) -> None:
     as_csv(tmp_path / "a", [traffic_row()])
-    as_json(tmp_path / "b", [traffic_row(icao24="3c6445")])
-    found = read_recording(tmp_path, DEMO_START, DEMO_END)
-    assert found.states["icao24"].to_pylist() == ["3c6444", "3c6445"]
+    as_json(tmp_path / "b", [HISTORY])
+    as_parquet(tmp_path / "c", [{**HISTORY, "icao24": "3c6445"}])
+    found = read_recordings(tmp_path, DEMO_START, DEMO_END)
+    assert {one.source: one.states["icao24"].to_pylist() for one in found} == {
+        "recording:a": ["3c6444"],
+        "opensky:history": ["3c6444", "3c6445"],
+    }
+    assert [len(one.rows) for one in found] == [1, 2]
 
 
+@pytest.mark.parametrize("write", [as_csv, as_parquet])
+def test_a_table_without_rows_is_a_recording_without_rows(tmp_path: Path, write: Write) -> None:
+    path = write(tmp_path / "a", [HISTORY])
+    if write is as_csv:
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    else:
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert [len(chunk.reasons) for chunk in iter_recording(path)] == [0]
+
+
+# Not ru_maxrss: a child begins with that of the process that made it.
 PEAK = """
-    import resource, sys
+    import re, sys
     from pathlib import Path
     from skyops_assets.opensky.recordings import iter_recording
     rows = sum(len(c.reasons) for c in iter_recording(Path(sys.argv[1]), chunk_rows=50_000))
-    print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    status = Path("/proc/self/status").read_text()
+    print(rows, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
     import textwrap
@@ -331,7 +349,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         read, peak = map(int, done.stdout.split())
         assert read == rows
         peaks.append(peak)
-    assert peaks[1] - peaks[0] < 60, peaks
+    # 12 MB (parquet) and 39 MB (CSV) measured; held at once, the rows would take some 300.
+    assert peaks[1] - peaks[0] < 100, peaks
 
 
 def test_the_present_is_not_the_future(tmp_path: Path) -> None:
