@@ -38,7 +38,7 @@ DEMO_END = datetime(2021, 10, 7, 15, tzinfo=UTC)
 JSON_ROW = "state"
 """The only column of `Recording.rows` where a row is kept as its JSON text."""
 CHUNK_ROWS = 200_000
-"""Rows held at once: about 150 MB with all that is made of them."""
+"""Rows held at once, and loaded in one transaction."""
 BLOCK_BYTES = 8 << 20
 LINES = 1 << 20
 DELIMITERS = ",;\t|"

@@ -349,7 +349,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         read, peak = map(int, done.stdout.split())
         assert read == rows
         peaks.append(peak)
-    # 12 MB (parquet) and 39 MB (CSV) measured; held at once, the rows would take some 300.
+    # 12 MB (parquet) and 39 MB (CSV) measured on top of some 190.
     assert peaks[1] - peaks[0] < 100, peaks
 
 
