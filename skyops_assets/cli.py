@@ -27,6 +27,9 @@ from rich.table import Table
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from skyops_assets.opensky.load_files import FileLoad
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.server import Warehouse
 
@@ -145,6 +148,80 @@ def sql(
         for row in rows:
             table.add_row(*["" if v is None else escape(_text(v)) for v in row])
         out.print(table)
+
+
+@app.command()
+def load(
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+) -> None:
+    """Load recordings: REST answers, OpenSky history, traffic-style tables."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    from skyops_assets.opensky.load_files import FileLoad, load_file
+    from skyops_assets.opensky.recordings import find_recordings
+
+    files = find_recordings(paths)
+    _, warehouse = _prepare()
+    done: list[FileLoad] = []
+    shown = TextColumn("{task.fields[rows]:>12,} rows  {task.fields[speed]:>9,.0f} rows/s")
+    name = TextColumn("{task.description}", markup=False)
+    try:
+        with Progress(name, BarColumn(), TaskProgressColumn(), shown, console=err) as progress:
+            for number, file in enumerate(files, start=1):
+                label = f"{number}/{len(files)} {file.name}"
+                bar = progress.add_task(label, total=None, rows=0, speed=0)
+                began = time.monotonic()
+
+                def advance(
+                    rows: int, total: int | None, bar: Any = bar, began: float = began
+                ) -> None:
+                    speed = rows / max(time.monotonic() - began, 1e-6)
+                    progress.update(bar, completed=rows, total=total, rows=rows, speed=speed)
+
+                done.append(FileLoad(file))
+                load_file(warehouse, file, advance, done[-1])
+                if len(files) > 1:
+                    progress.remove_task(bar)
+    finally:
+        # Also after an interruption: what is committed, Dagster must know of.
+        _report_loads(done)
+    failed = [one for one in done if one.error]
+    if failed:
+        raise SkyOpsError(
+            f"{len(failed)} of {len(files)} files could not be loaded to their end; the others are "
+            "loaded. Correct these and load them again: what is there already changes nothing."
+        )
+
+
+def _report_loads(done: list[FileLoad]) -> None:
+    """Show what became of each file, and tell Dagster of the hours that were touched."""
+    from collections import Counter
+
+    table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
+    hours: Counter[datetime] = Counter()
+    for one in done:
+        hours.update(one.hours)
+        counts = (one.read_rows, one.loaded_rows, one.duplicate_rows, one.rejected_rows)
+        table.add_row(
+            escape(str(one.path)), one.format, *[f"{n:,}" for n in counts], f"{one.seconds:.1f}"
+        )
+    out.print(table)
+    for one in done:
+        if one.error:
+            err.print(f"[red]Not loaded:[/] {escape(one.error)}", soft_wrap=True)
+    if hours:
+        from skyops_assets.defs.platform.run import report_loaded
+
+        unreported = report_loaded(hours, "skyops load")
+        out.print(
+            f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states"
+        )
+        if unreported:
+            out.print(
+                f"Loaded, but no partition of it: {len(unreported)} hours from "
+                f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
+                "(before SKYOPS_FIRST_HOUR, or not over yet)"
+            )
 
 
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

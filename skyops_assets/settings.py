@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
     recording: Path | None = Field(
         None,
-        description="Recording that raw/opensky_states reads; unset takes the demo's.",
+        description="Recording, or folder, that raw/opensky_states reads; unset takes the demo's.",
     )
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),

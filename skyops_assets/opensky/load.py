@@ -6,15 +6,13 @@ killed process leaves all of it or nothing; loading the same rows again changes 
 
 from __future__ import annotations
 
-import json
-import math
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyops_assets.opensky.recordings import Recording
+from skyops_assets.opensky.recordings import Recording, row_json
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
@@ -95,7 +93,7 @@ def _insert_rejected(
     bad = pc.is_valid(reasons)
     if not pc.any(bad).as_py():
         return 0
-    payloads = [_payload(row) for row in recording.rows.filter(bad).to_pylist()]
+    payloads = [row_json(row) for row in recording.rows.filter(bad).to_pylist()]
     table = pa.table({"payload": payloads, "reason": reasons.filter(bad)})
     cursor.adbc_ingest("incoming_rejected", table, mode="create", temporary=True)
     count = bulk.scalar(
@@ -113,15 +111,6 @@ def _insert_rejected(
     )
     cursor.execute("drop table incoming_rejected")
     return int(count)
-
-
-def _payload(row: dict[str, Any]) -> str:
-    """A row as JSON, which has no infinities and no NaN: they become text."""
-    kept = {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
-    return json.dumps(kept, default=str, sort_keys=True)
 
 
 def _ensure_partition(cursor: Cursor, day: datetime) -> None:

@@ -72,6 +72,11 @@ def _checks(table: pa.Table) -> Iterator[tuple[pa.ChunkedArray, str]]:
         pc.equal(table["latitude_deg"], 0.0), pc.equal(table["longitude_deg"], 0.0)
     )
     yield at_null_island, "position is 0, 0"
+    # A latitude that only a longitude can be, beside a longitude that can be a latitude.
+    latitude, longitude = pc.abs(table["latitude_deg"]), pc.abs(table["longitude_deg"])
+    swapped = pc.and_(pc.greater(latitude, 90), pc.less_equal(latitude, 180))
+    swapped = pc.and_(swapped, pc.less_equal(longitude, 90))
+    yield swapped, "latitude and longitude look swapped"
     for name, (low, high) in LIMITS.items():
         outside = pc.or_(pc.less(table[name], low), pc.greater(table[name], high))
         yield outside, f"{name} outside {low:g} to {high:g}"

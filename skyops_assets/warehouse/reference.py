@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.recordings import FOOT_M
+from skyops_assets.opensky.formats import FOOT_M
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse

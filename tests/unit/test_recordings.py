@@ -159,13 +159,25 @@ def test_a_cut_off_gzip_is_one_clear_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"latitude": "north"}, {"timestamp": "noon"}, {"altitude": "FL350"}]
+    ("wrong", "reason"),
+    [
+        ({"latitude": "north"}, "latitude is not a number"),
+        ({"altitude": "FL350"}, "altitude is not a number"),
+        ({"onground": "maybe"}, "onground is neither true nor false"),
+        ({"icao24": 400000}, "icao24 is not text"),
+        ({"callsign": "A\0"}, "callsign is not text"),
+        ({"timestamp": "noon"}, "timestamp is no time from 1990 to 2099"),
+        ({"timestamp": 1_633_608_000}, "timestamp is no time from 1990 to 2099"),
+        ({"timestamp": "2090-01-01"}, "timestamp is later than the present"),
+    ],
 )
-def test_text_where_a_number_belongs_is_one_clear_error(
-    tmp_path: Path, wrong: dict[str, str]
+def test_a_value_of_another_kind_rejects_its_row_and_no_other(
+    tmp_path: Path, wrong: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(SkyOpsError, match="not of its column's kind"):
-        one(tmp_path, **wrong)
+    found = read(tmp_path, traffic_row(), traffic_row(**wrong), traffic_row(track=1))
+    reasons = found.reasons.to_pylist()
+    assert str(reasons[1]).startswith(reason)
+    assert (reasons[0], reasons[2]) == (None, None)
 
 
 def test_the_demo_recording_without_its_wheel_says_how_to_get_it(

@@ -34,21 +34,19 @@ DAYS = dg.DailyPartitionsDefinition(
 def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per state vector (icao24, time_position, source), in SI units.
 
-    Reads the hours asked for from the recording. Rows that cannot be true go to
-    `raw.rejected_states` with a reason; loading the same hours again changes nothing.
+    Reads the hours asked for from the recording, or the folder of recordings. Rows that cannot be
+    true go to `raw.rejected_states` with a reason; loading the same hours again changes nothing.
     """
-    from skyops_assets.opensky.load import load_states
-    from skyops_assets.opensky.recordings import demo_recording, read_recording
+    from skyops_assets.opensky.load_files import load_hour
+    from skyops_assets.opensky.recordings import demo_recording, read_recordings
 
     whole = context.partition_time_window
     path = warehouse.settings.recording or demo_recording()
-    recording = read_recording(path, whole.start, whole.end)
+    recordings = read_recordings(path, whole.start, whole.end)
     database = warehouse.open()
     for key in context.partition_keys:
         hour = HOURS.time_window_for_partition_key(key)
-        batch = load_states(
-            database, recording.between(hour.start, hour.end), run_id=context.run.run_id
-        )
+        batch = load_hour(database, recordings, hour.start, hour.end, run_id=context.run.run_id)
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
             context.log.warning(f"{path.name} has no rows in the hour {key}.")

@@ -1,0 +1,73 @@
+"""Answers that are none as a whole, kept whole.
+
+Belongs here: putting a body that could not be read into ``raw.rejected_states``, accounted for as
+one row. Does not: telling that it is bad (`rest`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from skyops_assets.opensky.load import TARGET
+from skyops_assets.opensky.recordings import storable
+from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.server import Warehouse
+
+
+def keep_bad_answer(
+    warehouse: Warehouse, body: bytes, reason: str, source: str, *, run_id: str | None = None
+) -> bulk.Batch:
+    """Keep a bad answer: one rejected row, or a duplicate where the same body is there already.
+
+    The payload is ``{"body": text}``, or ``{"body_base64": text}`` for what is not UTF-8 text.
+
+    Args:
+        body, reason: of the `BadAnswer`.
+        source: as that of the rows that it should have had.
+    """
+    started_at = datetime.now(UTC)
+    row = pa.table({"payload": [_payload(body)], "reason": [reason], "source": [source]})
+    with bulk.transaction(warehouse) as cursor:
+        batch_id = bulk.next_batch(cursor)
+        cursor.adbc_ingest("incoming_answer", row, mode="create", temporary=True)
+        rejected = bulk.scalar(
+            cursor,
+            f"""
+            with inserted as (
+                insert into raw.rejected_states (target, source, payload, reason, batch_id)
+                select '{TARGET}', source, payload::jsonb, reason, {batch_id}
+                from incoming_answer
+                on conflict do nothing
+                returning 1
+            )
+            select count(*) from inserted
+            """,
+        )
+        cursor.execute("drop table incoming_answer")
+        batch = bulk.Batch(
+            batch_id=batch_id,
+            target=TARGET,
+            source=source,
+            window_start_at=None,
+            window_end_at=None,
+            read_rows=1,
+            loaded_rows=0,
+            duplicate_rows=1 - rejected,
+            rejected_rows=rejected,
+        )
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+    return batch
+
+
+def _payload(body: bytes) -> str:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return json.dumps({"body_base64": base64.b64encode(body).decode()})
+    if storable(text) != text:
+        return json.dumps({"body_base64": base64.b64encode(body).decode()})
+    return json.dumps({"body": text})

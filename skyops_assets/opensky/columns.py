@@ -1,0 +1,328 @@
+"""Columns of any kind, read as the kinds that a state vector has.
+
+Belongs here: how a number, a text, a flag or a time may be written, and the reason that a value
+which is none of these gets. Does not: which column means what (`formats`, `rest`), and what a
+readable value may be (`schema`).
+
+A value that cannot be read becomes null and its row gets a reason; nothing here raises over a
+value. Whole columns are converted at once; only a column that mixes kinds is read value by value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skyops_assets.opensky.schema import STATE_VECTOR, UTC_TIME
+
+Values = Any
+"""A column: an Arrow array, chunked or not, a sequence of Python values, or None for none."""
+
+NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+MISSING = ("", "NULL", "null", "NaN", "nan", "None", r"\N")
+"""How CSV writers spell a missing value (pandas, Trino, Python, Postgres)."""
+TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""Nobody recorded ADS-B outside; milliseconds taken for seconds, or the reverse, land there."""
+
+NULLABLE = pa.schema([field.with_nullable(True) for field in STATE_VECTOR])
+
+
+class Reader:
+    """Converts the columns of one table and collects why rows could not be read.
+
+    Args:
+        rows: the number of rows; every column has as many values.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._reasons = pa.nulls(rows, pa.string())
+        self._none = pa.repeat(False, rows)
+
+    @property
+    def problems(self) -> pa.ChunkedArray | None:
+        """The first reason of each row, null for a readable one; None where all were."""
+        if self._reasons.null_count == self.rows:
+            return None
+        return pa.chunked_array([self._reasons])
+
+    def reject(self, mask: pa.Array, reason: str) -> None:
+        """Give a reason to the rows of a mask that have none yet; null is false."""
+        if pc.any(mask).as_py():
+            bad = pc.and_(pc.fill_null(mask, False), pc.is_null(self._reasons))
+            self._reasons = pc.if_else(bad, reason, self._reasons)
+
+    def number(self, name: str, values: Values, factor: float | None = None) -> pa.Array:
+        """Numbers (float64), times ``factor``. NaN is null; an infinity stays one."""
+        found, bad = self._numbers(values)
+        self.reject(bad, f"{name} is not a number")
+        return found if factor is None else pc.multiply(found, factor)
+
+    def code(self, name: str, values: Values) -> pa.Array:
+        """Whole numbers (int16) of a code list."""
+        found, bad = self._numbers(values)
+        outside = pc.or_(pc.less(found, 0), pc.greater(found, 32_767))
+        broken = pc.or_(outside, pc.not_equal(found, pc.floor(found)))
+        self.reject(pc.or_kleene(bad, broken), f"{name} is not a code")
+        return pc.if_else(pc.fill_null(broken, True), None, found).cast(pa.int16())
+
+    def text(self, name: str, values: Values) -> pa.Array:
+        """Text without the blanks around it; blank text is null.
+
+        A number is no text: the zeros before it may be lost.
+        """
+        found, bad = self._texts(values)
+        self.reject(bad, f"{name} is not text")
+        return found
+
+    def squawk(self, name: str, values: Values) -> pa.Array:
+        """Squawks as text of four digits: of a number, the zeros in front are certain."""
+        values = self._arrow(values)
+        if isinstance(values, pa.Array) and _is_number(values.type):
+            numbers, _ = self._numbers(values)
+            broken = pc.or_(pc.less(numbers, 0), pc.greater(numbers, 7777))
+            broken = pc.or_(broken, pc.not_equal(numbers, pc.floor(numbers)))
+            self.reject(broken, f"{name} is not a squawk")
+            whole = pc.if_else(pc.fill_null(broken, True), None, numbers).cast(pa.int64())
+            return pc.utf8_lpad(whole.cast(pa.string()), 4, "0")
+        return self.text(name, values)
+
+    def flag(self, name: str, values: Values) -> pa.Array:
+        """Booleans; true, t and 1, false, f and 0 count as such."""
+        values = self._arrow(values)
+        bad: pa.Array
+        if isinstance(values, list):
+            found, bad = _each(values, _as_flag, pa.bool_())
+        elif pa.types.is_boolean(values.type):
+            return values
+        elif _is_number(values.type):
+            numbers, _ = self._numbers(values)
+            found = pc.equal(numbers, 1)
+            bad = pc.and_(pc.not_equal(numbers, 0), pc.not_equal(numbers, 1))
+            found = pc.if_else(bad, None, found)
+        elif pa.types.is_string(values.type):
+            texts, unfit = self._texts(values)
+            lower = pc.utf8_lower(texts)
+            yes = pc.is_in(lower, pa.array(TRUE))
+            no = pc.is_in(lower, pa.array(FALSE))
+            known = pc.or_(yes, no)
+            found = pc.if_else(known, yes, None)
+            bad = pc.or_(unfit, pc.and_(pc.is_valid(texts), pc.invert(known)))
+        else:
+            found, bad = pa.nulls(self.rows, pa.bool_()), pc.is_valid(values)
+        self.reject(bad, f"{name} is neither true nor false")
+        return found
+
+    def time(self, name: str, values: Values, per_second: int = 1) -> pa.Array:
+        """Times in UTC (microseconds): epoch, timestamps, or text of either (ISO 8601).
+
+        Args:
+            per_second: the epoch's unit: 1 for seconds, 1000 for milliseconds.
+        """
+        values = self._arrow(values)
+        if isinstance(values, list):
+            values = pa.array([_spelt(value) for value in values], pa.string())
+        if pa.types.is_temporal(values.type):
+            found, bad = _from_temporal(values)
+        elif pa.types.is_string(values.type):
+            texts, unfit = self._texts(values)
+            numeric = pc.fill_null(pc.match_substring_regex(texts, NUMBER), False)
+            found, bad = self._epoch(pc.if_else(numeric, texts, None), per_second)
+            bad = pc.or_(bad, unfit)
+            if not pc.all(pc.or_(numeric, pc.is_null(texts))).as_py():
+                iso = _from_iso(pc.if_else(numeric, None, texts))
+                found = pc.coalesce(found, iso)
+                broken = pc.and_(pc.is_valid(texts), pc.invert(numeric))
+                bad = pc.or_(bad, pc.and_(broken, pc.is_null(iso)))
+        else:
+            found, bad = self._epoch(values, per_second)
+        outside = pc.or_(
+            pc.less(found, pa.scalar(EARLIEST, UTC_TIME)),
+            pc.greater_equal(found, pa.scalar(LATEST, UTC_TIME)),
+        )
+        unit = "seconds" if per_second == 1 else "milliseconds"
+        self.reject(
+            pc.or_(bad, pc.fill_null(outside, False)),
+            f"{name} is no time from 1990 to 2099 (epoch {unit} or ISO 8601)",
+        )
+        return pc.if_else(outside, None, found)
+
+    def no_later(self, name: str, times: pa.Array, limit: Any, than: str) -> pa.Array:
+        """Null the times later than ``limit`` (a time, or an array of them), with a reason.
+
+        A time that cannot be belongs to no hour; kept, no load of any hour would meet its row.
+        """
+        limit = limit.cast(UTC_TIME) if isinstance(limit, pa.Array) else pa.scalar(limit, UTC_TIME)
+        late = pc.fill_null(pc.greater(times, limit), False)
+        self.reject(late, f"{name} is later than {than}")
+        return pc.if_else(late, None, times)
+
+    def states(self, found: dict[str, pa.Array]) -> pa.Table:
+        """The columns as state vectors; what the source does not have is null."""
+        return pa.table(
+            {
+                field.name: found[field.name].cast(field.type)
+                if field.name in found
+                else pa.nulls(self.rows, field.type)
+                for field in NULLABLE
+            },
+            schema=NULLABLE,
+        )
+
+    def _arrow(self, values: Values) -> pa.Array | list[Any]:
+        """One Arrow array of a plain type; a list where the values have no common one."""
+        if values is None:
+            return pa.nulls(self.rows)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        if not isinstance(values, pa.Array):
+            arrow = common_kind(values)
+            if arrow is None:
+                return list(values)
+            values = arrow
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+            values = values.cast(pa.string())
+        return values
+
+    def _numbers(self, values: Values) -> tuple[pa.Array, pa.Array]:
+        """Numbers, and where a value is none."""
+        values = self._arrow(values)
+        if isinstance(values, list):
+            return _each(values, _as_number, pa.float64())
+        if pa.types.is_null(values.type):
+            return values.cast(pa.float64()), self._none
+        if _is_number(values.type):
+            found = values.cast(pa.float64(), safe=False)
+            return pc.if_else(pc.is_nan(found), None, found), self._none
+        if pa.types.is_string(values.type):
+            texts, unfit = self._texts(values)
+            fits = pc.match_substring_regex(texts, NUMBER)
+            found = pc.if_else(fits, texts, None).cast(pa.float64())
+            return found, pc.or_(unfit, pc.fill_null(pc.invert(fits), False))
+        return pa.nulls(self.rows, pa.float64()), pc.is_valid(values)
+
+    def _texts(self, values: Values) -> tuple[pa.Array, pa.Array]:
+        """Texts without blanks around them, and where a value is none."""
+        values = self._arrow(values)
+        if isinstance(values, list):
+            return _each(values, _as_text, pa.string())
+        if not pa.types.is_string(values.type):
+            return pa.nulls(self.rows, pa.string()), pc.is_valid(values)
+        # Postgres takes no NUL in a text: one such row would fail the load of all.
+        unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
+        trimmed = pc.utf8_trim_whitespace(values)
+        dropped = pc.or_(unfit, pc.is_in(trimmed, pa.array(MISSING)))
+        return pc.if_else(dropped, None, trimmed), unfit
+
+    def _epoch(self, values: Values, per_second: int) -> tuple[pa.Array, pa.Array]:
+        numbers, bad = self._numbers(values)
+        micros = pc.round(pc.multiply(numbers, 1e6 / per_second))
+        # Beyond it lies nothing that a timestamp holds; it is refused as no time.
+        beyond = pc.fill_null(pc.greater(pc.abs(micros), 2.0**62), False)
+        found = pc.if_else(beyond, None, micros).cast(pa.int64(), safe=False).cast(UTC_TIME)
+        return found, pc.or_(bad, beyond)
+
+
+def common_kind(values: Sequence[Any]) -> pa.Array | None:
+    """Python values as an Arrow array; None where they have no common type."""
+    try:
+        found = pa.array(values)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+        return None
+    # Arrow takes a boolean among numbers for 0 or 1.
+    return None if _is_number(found.type) and bool in set(map(type, values)) else found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _from_temporal(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        found = values.cast(pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
+        # Arrow changes the zone of a moment without changing it; without a zone, it is UTC.
+        return found.cast(UTC_TIME), pa.repeat(False, len(values))
+    return pa.nulls(len(values), UTC_TIME), pc.is_valid(values)
+
+
+def _from_iso(texts: pa.Array) -> pa.Array:
+    """Texts as times; null where a text is none. Without a zone, it is UTC."""
+    import pandas as pd
+
+    plain = pc.replace_substring_regex(texts, " ?UTC$", "Z")
+    parsed = pd.to_datetime(
+        plain.to_pandas().astype(object), format="ISO8601", utc=True, errors="coerce"
+    )
+    moments = parsed.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+    return pa.array(moments).cast(UTC_TIME)
+
+
+def _each(
+    values: list[Any], read: Callable[[Any], Any], kind: pa.DataType
+) -> tuple[pa.Array, pa.Array]:
+    """Read values one by one: the values, and where ``read`` raises ValueError."""
+    found: list[Any] = []
+    bad: list[bool] = []
+    for value in values:
+        try:
+            found.append(read(value))
+            bad.append(False)
+        except ValueError:
+            found.append(None)
+            bad.append(True)
+    return pa.array(found, kind), pa.array(bad, pa.bool_())
+
+
+def _spelt(value: Any) -> str | None:
+    """A value as text to be read again; what is no text stays no text that means anything."""
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
+
+
+def _as_number(value: Any) -> float | None:
+    if isinstance(value, str):
+        text = _as_text(value)
+        if text is None:
+            return None
+        if not re.match(NUMBER, text):
+            raise ValueError(value)
+        return float(text)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    return None if math.isnan(number) else number
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(value)
+    value.encode()  # A lone surrogate is no text; it raises UnicodeEncodeError, a ValueError.
+    text = value.strip()
+    return None if text in MISSING else text
+
+
+def _as_flag(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    text = _as_text(str(value) if isinstance(value, int) else value)
+    if text is None:
+        return None
+    if text.lower() not in TRUE + FALSE:
+        raise ValueError(value)
+    return text.lower() in TRUE

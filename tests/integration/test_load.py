@@ -1,0 +1,241 @@
+"""Files into the warehouse: `skyops load`, its accounts, and what Dagster is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from states import traffic_row, write_recording
+
+from skyops_assets.opensky.accounts import accounts
+from skyops_assets.opensky.bad_answers import keep_bad_answer
+from skyops_assets.opensky.load_files import FileLoad, load_file
+from skyops_assets.opensky.recordings import DEMO_START, open_recording
+from skyops_assets.opensky.rest import BadAnswer, read_answer
+from skyops_assets.warehouse.server import Warehouse
+
+Query = Callable[..., list[tuple[Any, ...]]]
+START = int(DEMO_START.timestamp())
+CONTENT = (
+    "select (select md5(string_agg(s::text, '' order by s.icao24, s.time_position, s.source)) "
+    "from raw.opensky_states as s), (select md5(string_agg(r::text, '' order by r.payload::text)) "
+    "from raw.rejected_states as r)"
+)
+
+
+def history(seconds: int, **changes: Any) -> list[dict[str, Any]]:
+    """So many vectors of one aircraft, a second apart."""
+    return [
+        {"time": START + i, "icao24": "3c6444", "lat": 49.0, "lon": 2.5, "velocity": 80.0,
+         "squawk": "0021", "lastposupdate": START + i - 0.5, "lastcontact": START + i - 0.25,
+         **changes}
+        for i in range(seconds)
+    ]  # fmt: skip
+
+
+def some_recordings(folder: Path) -> Path:
+    """A history of 100 good and 2 stale vectors, 2 good and 1 bad traffic rows, 1 REST row of 2."""
+    folder.mkdir()
+    rows = [*history(100), *history(2, lastcontact=START - 60.0)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "history")
+    write_recording(
+        folder / "traffic.json",
+        traffic_row(),
+        traffic_row(timestamp=(START + 3600) * 1000),
+        traffic_row(latitude="north"),
+    )
+    good = ["39de4f", "A\0", "France", START, START, 2.5, 49.0, 100.0, False, 80.0, 87, 0.0, None,
+            None, "0021", False, 0]  # fmt: skip
+    (folder / "rest.json").write_text(
+        json.dumps({"time": START, "states": [[*good[:1], "AFR1", *good[2:]], good]})
+    )
+    return folder
+
+
+def counts(one: FileLoad) -> tuple[int, int, int, int]:
+    return one.read_rows, one.loaded_rows, one.duplicate_rows, one.rejected_rows
+
+
+def test_files_of_every_kind_are_loaded_and_again_without_change(
+    warehouse: Warehouse, query: Query, tmp_path: Path
+) -> None:
+    folder = some_recordings(tmp_path / "in")
+    first = {path.name: load_file(warehouse, path) for path in sorted(folder.iterdir())}
+    assert {name: counts(one) for name, one in first.items()} == {
+        "history": (102, 100, 0, 2),
+        "traffic.json": (3, 2, 0, 1),
+        "rest.json": (2, 1, 0, 1),
+    }
+    # Half a second before the hour is its first position.
+    assert first["history"].hours == {DEMO_START - timedelta(hours=1): 1, DEMO_START: 99}
+    assert [one.error for one in first.values()] == [None] * 3
+    before = query(warehouse, CONTENT)
+    again = [load_file(warehouse, path) for path in sorted(folder.iterdir())]
+    assert [counts(one)[1:] for one in again] == [(0, 102, 0), (0, 2, 0), (0, 3, 0)]
+    assert query(warehouse, CONTENT) == before
+    assert accounts(warehouse).is_balanced
+    kept = query(warehouse, "select reason, payload from raw.rejected_states order by 1")
+    assert [reason for reason, _ in kept] == [
+        "callsign is not text",
+        "latitude is not a number",
+        *["stale: last contact over 15 s before its time"] * 2,
+    ]
+    assert kept[0][1][:3] == ["39de4f", "A\\u0000", "France"]
+
+
+@pytest.mark.mirror
+def test_the_three_real_answers_are_accounted_for_to_the_row(
+    warehouse: Warehouse, query: Query, mirror: Path
+) -> None:
+    """A position that did not change between two answers is one row, and a duplicate."""
+    loads = [
+        load_file(warehouse, path) for path in sorted((mirror / "opensky_rest").glob("*.json"))
+    ]
+    assert [one.read_rows for one in loads] == [10_722, 10_710, 10_672]
+    assert sum(one.read_rows for one in loads) == 32_104
+    assert [counts(one) for one in loads] == REAL
+    reasons = "select reason, count(*)::int from raw.rejected_states group by 1 order by 1"
+    assert dict(query(warehouse, reasons)) == REAL_REASONS
+    assert accounts(warehouse).is_balanced
+
+
+# Counted from the files by a script of twenty lines that shares no code with this.
+REAL = [(10722, 10642, 0, 80), (10710, 9653, 984, 73), (10672, 10100, 486, 86)]
+REAL_REASONS = {
+    "no time of position": 237,
+    "baro_altitude_m outside -1500 to 30480": 1,
+    "geo_altitude_m outside -1500 to 30480": 1,
+}
+
+
+def test_a_file_that_breaks_off_keeps_what_was_read(
+    warehouse: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skyops_assets.opensky.recordings.BLOCK_BYTES", 4096)
+    monkeypatch.setattr(open_recording, "__defaults__", (10,))
+    rows = [traffic_row(timestamp=(START + i) * 1000) for i in range(200)]
+    path = write_recording(tmp_path / "some.json", *rows)
+    path.write_text(path.read_text()[:-100])
+    found = load_file(warehouse, path)
+    assert "some.json cannot be read" in str(found.error)
+    assert 0 < found.loaded_rows < 200
+    assert query(warehouse, "select count(*) from raw.opensky_states") == [(found.loaded_rows,)]
+    write_recording(path, *rows)
+    assert counts(load_file(warehouse, path)) == (
+        200, 200 - found.loaded_rows, found.loaded_rows, 0,
+    )  # fmt: skip
+
+
+def test_the_asset_reads_a_folder_each_source_for_itself(
+    pointed: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.resources import WarehouseResource
+
+    monkeypatch.setenv("SKYOPS_RECORDING", str(some_recordings(tmp_path / "in")))
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize(
+            [opensky_states], instance=instance, partition_key="2021-10-07-12:00",
+            resources={"warehouse": WarehouseResource()},
+        )  # fmt: skip
+    [event] = made.asset_materializations_for_node("raw__opensky_states")
+    # Of 107, two vectors lie before the hour and one traffic row after it.
+    assert event.metadata["read_rows"].value == 104
+    found = query(
+        pointed, "select source, count(*)::int from raw.opensky_states group by 1 order by 1"
+    )
+    assert found == [("opensky:history", 99), ("opensky:rest", 1), ("recording:traffic", 1)]
+    assert accounts(pointed).is_balanced
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"time": 1, "states": [["3c64', b"<html>\xc3\x9c</html>", b"\xff\0", b'{"states": "\0"}'],
+)
+def test_a_bad_answer_is_kept_whole_and_once(
+    warehouse: Warehouse, query: Query, body: bytes
+) -> None:
+    import base64
+
+    with pytest.raises(BadAnswer) as caught:
+        read_answer(body, "rest")
+    error = caught.value
+    made = [keep_bad_answer(warehouse, error.body, error.reason, "rest") for _ in range(2)]
+    assert [(one.rejected_rows, one.duplicate_rows) for one in made] == [(1, 0), (0, 1)]
+    [(payload, reason)] = query(warehouse, "select payload, reason from raw.rejected_states")
+    text = payload.get("body")
+    assert (text.encode() if text else base64.b64decode(payload["body_base64"])) == body
+    assert reason == error.reason
+    assert accounts(warehouse).is_balanced
+
+
+def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.platform.run import report_loaded
+
+    early = DEMO_START - timedelta(hours=1)
+    present = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setattr("dagster.DagsterInstance.get", lambda: instance)
+        monkeypatch.setattr(type(instance), "__exit__", lambda *_: None)
+        assert report_loaded({DEMO_START: 7, early: 1, present: 2}, "test") == [early, present]
+        key = dg.AssetKey(["raw", "opensky_states"])
+        [event] = instance.fetch_materializations(key, limit=10).records
+        found = event.event_log_entry.asset_materialization
+        assert found is not None
+        assert found.partition == "2021-10-07-12:00"
+        assert found.metadata["good_rows"].value == 7
+
+
+@pytest.mark.xdist_group("cli")
+@pytest.mark.usefixtures("manifest")
+def test_the_command_goes_on_after_a_bad_file_and_says_so(
+    warehouse: Warehouse, query: Query, home: Path, tmp_path: Path
+) -> None:
+    folder = some_recordings(tmp_path / "in")
+    (folder / "a-note.txt").write_text("nothing, to see\n")
+    (folder / "cut.json").write_text('{"time": 1633608000, "states": [["3c64')
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "skyops_assets.cli", "load", str(folder)],
+            env={
+                **os.environ,
+                "SKYOPS_HOME": str(home),
+                "SKYOPS_DATABASE_URL": warehouse.libpq(),
+                "SKYOPS_DAGSTER_DATABASE": f"{warehouse.url.database}_dagster",
+            },
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    done = run()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "a-note.txt has no column" in done.stderr
+    assert "cut off" in done.stderr
+    assert "2 of 5 files could not be loaded to their end" in done.stderr
+    assert "Reported to Dagster: 2 hours" in done.stdout
+    assert "Loaded, but no partition of it: 1 hours" in done.stdout
+    lines = {
+        Path(cells[1].strip()).name: [cell.strip() for cell in cells[2:7]]
+        for cells in (line.split("│") for line in done.stdout.splitlines())
+        if len(cells) > 7
+    }
+    assert lines["history"] == ["OpenSky history", "102", "100", "0", "2"]
+    assert lines["cut.json"] == ["OpenSky REST answer", "1", "0", "0", "1"]
+    before = query(warehouse, CONTENT)
+    assert run().returncode == 1
+    assert query(warehouse, CONTENT) == before
+    assert accounts(warehouse).is_balanced
