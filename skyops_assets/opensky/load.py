@@ -23,9 +23,10 @@ import pyarrow.compute as pc
 
 from skyops_assets.opensky.partitions import (
     TARGET,
-    ensure_partition,
+    attach_partition,
     ensure_unique_index,
     lock_days,
+    make_partition,
     partition,
     summarize,
 )
@@ -99,16 +100,19 @@ def _insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> 
     lock_days(cursor, days.values())
     loaded = 0
     for number, day in days.items():
-        ensure_partition(cursor, day)
         within = numbers == number
-        rows = _stream(good, order if within.all() else order[within], source, batch_id)
         at = times[within]
-        if _has_any(cursor, day, source, int(at.min()), int(at.max())):
+        rows = _stream(good, order if within.all() else order[within], source, batch_id)
+        is_new = make_partition(cursor, day)
+        if not is_new and _has_any(cursor, day, source, int(at.min()), int(at.max())):
             loaded += _merge(cursor, day, rows, source)
         else:
             cursor.adbc_ingest(partition(day), rows, mode="append", db_schema_name="raw")
             loaded += len(at)
-        summarize(cursor, day)
+        if is_new:
+            attach_partition(cursor, day)
+        else:
+            summarize(cursor, day)
     return loaded
 
 

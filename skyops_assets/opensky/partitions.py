@@ -40,18 +40,35 @@ def lock_days(cursor: Cursor, days: Iterable[date]) -> None:
         )
 
 
-def ensure_partition(cursor: Cursor, day: date) -> None:
-    """Make the day's partition unless it is there; the day is locked.
+def make_partition(cursor: Cursor, day: date) -> bool:
+    """Make the day's table unless there is one; the day is locked.
 
-    Attached rather than made as a partition: that would keep readers out until the commit.
+    Returns:
+        Whether it was made; then it is not a partition, and has no index, until
+        `attach_partition`: one index built at the end costs a quarter of what it costs in steps.
     """
     name = partition(day)
-    if bulk.scalar(cursor, f"select to_regclass('raw.{name}')::text") is None:
-        cursor.execute(f"create table raw.{name} (like {TARGET} including defaults)")
-        cursor.execute(
-            f"alter table {TARGET} attach partition raw.{name} "
-            f"for values from ('{day}+00') to ('{day + timedelta(days=1)}+00')"
-        )
+    if bulk.scalar(cursor, f"select to_regclass('raw.{name}')::text") is not None:
+        return False
+    cursor.execute(
+        f"create table raw.{name} (like {TARGET} including defaults, constraint of_day check "
+        f"(time_position >= '{day}+00' and time_position < '{day + timedelta(days=1)}+00'))"
+    )
+    return True
+
+
+def attach_partition(cursor: Cursor, day: date) -> None:
+    """Make a day's new table a partition, with its indexes.
+
+    A partition made by ``create table ... partition of`` would keep readers out of the whole
+    table until the commit; this does not, and the constraint spares a scan.
+    """
+    name = partition(day)
+    cursor.execute(
+        f"alter table {TARGET} attach partition raw.{name} "
+        f"for values from ('{day}+00') to ('{day + timedelta(days=1)}+00')"
+    )
+    cursor.execute(f"alter table raw.{name} drop constraint of_day")
 
 
 def ensure_unique_index(cursor: Cursor, day: date) -> None:

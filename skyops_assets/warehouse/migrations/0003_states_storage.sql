@@ -4,9 +4,9 @@
 alter table raw.opensky_states drop constraint opensky_states_pkey;
 drop index raw.opensky_states_time_brin;
 
--- Each load is sorted by aircraft and time, so that 16 pages hold one or a few aircraft.
+-- Each load is sorted by aircraft and time, so that 32 pages hold one or a few aircraft.
 create index opensky_states_brin on raw.opensky_states
-    using brin (time_position, icao24) with (pages_per_range = 16);
+    using brin (time_position, icao24) with (pages_per_range = 32);
 
 -- What retention took away: loaded = stored + dropped.
 create table raw.dropped_partitions (
