@@ -67,7 +67,7 @@ def load_states(
     window = pc.min_max(good["time_position"]).as_py() if len(good) else {}
     with bulk.transaction(warehouse) as cursor:
         batch_id = bulk.next_batch(cursor)
-        loaded = _insert_good(cursor, good, source, batch_id)
+        loaded = insert_good(cursor, good, source, batch_id)
         rejected = _insert_rejected(cursor, recording, reasons, source, batch_id)
         batch = bulk.Batch(
             batch_id=batch_id,
@@ -84,7 +84,7 @@ def load_states(
     return batch
 
 
-def _insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:
+def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:
     """Store what is not there yet, and what is newer than what is there.
 
     Returns:
@@ -168,7 +168,7 @@ def _has_any(cursor: Cursor, day: date, source: str, first_us: int, last_us: int
     cursor.execute("set local enable_seqscan = off")
     found = bulk.scalar(
         cursor,
-        f"select exists (select from raw.{partition(day)} where source = {_quote(source)} "
+        f"select exists (select from raw.{partition(day)} where source = {bulk.quote(source)} "
         f"and time_position between {_at(first_us)} and {_at(last_us)})",
     )
     cursor.execute("set local enable_seqscan = on")
@@ -182,7 +182,7 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
     cursor.adbc_ingest("incoming_states", rows, mode="create", temporary=True)
     cursor.execute("analyze incoming_states")
     same = f"""
-        stored.source = {_quote(source)}
+        stored.source = {bulk.quote(source)}
         and stored.icao24 = incoming.icao24
         and stored.time_position = incoming.time_position
     """
@@ -229,7 +229,7 @@ def _insert_rejected(
         f"""
         with inserted as (
             insert into raw.rejected_states (target, source, payload, reason, batch_id)
-            select {_quote(TARGET)}, {_quote(source)}, payload::jsonb, reason, {batch_id}
+            select {bulk.quote(TARGET)}, {bulk.quote(source)}, payload::jsonb, reason, {batch_id}
             from incoming_rejected
             on conflict do nothing
             returning 1
@@ -253,7 +253,3 @@ def _payload(row: dict[str, Any]) -> str:
 def _at(microseconds: int) -> str:
     """A time as SQL, exact."""
     return f"'{(_EPOCH_AT + timedelta(microseconds=microseconds)).isoformat()}'::timestamptz"
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

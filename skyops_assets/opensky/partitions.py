@@ -112,9 +112,7 @@ def days_to_drop(stored: Collection[date], days: int | None, now: datetime) -> l
     return sorted(day for day in stored if day < oldest_kept)
 
 
-def days_to_index(
-    stored: Collection[date], touched: Collection[date], now: datetime
-) -> list[date]:
+def days_to_index(stored: Collection[date], touched: Collection[date], now: datetime) -> list[date]:
     """The finished days that lately no load has touched: they can have an index per row."""
     from datetime import UTC
 
@@ -125,16 +123,13 @@ def days_to_index(
 def stored_days(cursor: Cursor) -> list[date]:
     """The days that have a partition, in order."""
     cursor.execute(
-        "select inhrelid::regclass::text from pg_inherits "
-        f"where inhparent = '{TARGET}'::regclass"
+        f"select inhrelid::regclass::text from pg_inherits where inhparent = '{TARGET}'::regclass"
     )
     names = [str(row[0]).rpartition("_")[2] for row in cursor.fetchall()]
     return sorted(datetime.strptime(name, "%Y%m%d").date() for name in names)
 
 
-def drop_old_partitions(
-    warehouse: Warehouse, days: int | None, now: datetime
-) -> dict[date, int]:
+def drop_old_partitions(warehouse: Warehouse, days: int | None, now: datetime) -> dict[date, int]:
     """Drop the days that retention does not keep, and book their rows.
 
     One transaction a day. A day that a query is reading is left for the next time: waiting

@@ -1,5 +1,7 @@
 """Raw data: positions by the hour, and the reference rows that they are read against."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from skyops_assets.defs.resources import WarehouseResource
@@ -31,6 +33,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     `raw.rejected_states` with a reason; loading the same hours again changes nothing.
     """
     from skyops_assets.opensky.load import load_states
+    from skyops_assets.opensky.partitions import drop_old_partitions, index_finished_days
     from skyops_assets.opensky.recordings import demo_recording, read_recording
 
     whole = context.partition_time_window
@@ -45,6 +48,12 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
             context.log.warning(f"{path.name} has no rows in the hour {key}.")
+    now = datetime.now(UTC)
+    for day, rows in drop_old_partitions(
+        database, warehouse.settings.raw_retention_days, now
+    ).items():
+        context.log.info(f"Retention dropped {rows} positions of {day}.")
+    index_finished_days(database, now)
 
 
 @dg.asset(key=["raw", "airports"], group_name="raw", kinds={"postgres"}, owners=OWNERS)
