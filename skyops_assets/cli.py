@@ -224,6 +224,26 @@ def _report_loads(done: list[FileLoad]) -> None:
             )
 
 
+@app.command("replay-rejected")
+def replay_rejected(
+    target: Annotated[
+        str, typer.Option(help="Table that the rows were meant for.")
+    ] = "raw.opensky_states",
+    reason: Annotated[
+        str | None, typer.Option(help="Only rows with such a reason (SQL LIKE, % stands for any).")
+    ] = None,
+) -> None:
+    """Read rejected rows again and load those that are good by now."""
+    from skyops_assets.opensky import replay
+
+    _, warehouse = _prepare()
+    found = replay.replay_rejected(warehouse, target=target, reason=reason)
+    out.print(
+        f"Of {found.looked_at_rows:,} rejected rows {found.loaded_rows:,} are loaded now, "
+        f"{found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
+    )
+
+
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def exec_(context: typer.Context) -> None:
     """Run any command in SkyOps' environment: skyops exec -- dagster job list."""

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         None,
         description="Recording, or folder, that raw/opensky_states reads; unset takes the demo's.",
     )
+    raw_retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="Whole days before today for which positions are kept; unset keeps them all.",
+    )
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
         description="ICAO codes, separated by commas, for which rings and arrivals are modelled.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from skyops_assets.opensky.load import TARGET
+from skyops_assets.opensky.partitions import TARGET
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
@@ -23,15 +23,19 @@ class Accounts:
     accounted_rows: int
     loaded_rows: int
     stored_rows: int
+    dropped_rows: int
     rejected_rows: int
     stored_rejected_rows: int
 
     @property
     def is_balanced(self) -> bool:
-        """Whether every row that was read is loaded, a duplicate or rejected, and is there."""
+        """Whether every row that was read is loaded, a duplicate or rejected, and is there.
+
+        Rows of days that retention has dropped were loaded, and are booked as dropped.
+        """
         return (
             self.read_rows == self.accounted_rows
-            and self.loaded_rows == self.stored_rows
+            and self.loaded_rows == self.stored_rows + self.dropped_rows
             and self.rejected_rows == self.stored_rejected_rows
         )
 
@@ -47,14 +51,29 @@ def accounts(warehouse: Warehouse, target: str = TARGET) -> Accounts:
             "select coalesce(sum(read_rows), 0), "
             "coalesce(sum(loaded_rows + duplicate_rows + rejected_rows), 0), "
             f"coalesce(sum(loaded_rows), 0), (select count(*) from {target}), "
+            "(select coalesce(sum(row_count), 0) from raw.dropped_partitions where target = %s), "
             "coalesce(sum(rejected_rows), 0), "
             "(select count(*) from raw.rejected_states where target = %s) "
             "from raw.ingest_batches where target = %s",
-            (target, target),
+            (target, target, target),
         )
         row = cursor.fetchone()
     assert row is not None
     return Accounts(*(int(value) for value in row))
+
+
+def stored_twice(warehouse: Warehouse, start: datetime, end: datetime) -> int:
+    """Rows with ``start <= time_position <= end`` more than there are (icao24, time, source)."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select coalesce(sum(copies - 1), 0) from (select count(*) as copies "
+            f"from {TARGET} where time_position between %s and %s "
+            "group by icao24, time_position, source having count(*) > 1) as found",
+            (start, end),
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def loaded_window(warehouse: Warehouse, run_id: str | None) -> tuple[datetime, datetime] | None:

@@ -2,26 +2,46 @@
 
 Belongs here: the one way positions enter the warehouse. One transaction a load, so that a
 killed process leaves all of it or nothing; loading the same rows again changes nothing.
+
+No key guards the table while rows stream in, for that halves the speed (docs/storage.md).
+Instead a load sorts its rows and keeps one of each, locks the days that they touch, and asks
+whether its source has rows in their range of time. Mostly it has none, and the rows are copied
+straight into the day's partition; else they are compared with those that are there.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyops_assets.opensky.partitions import (
+    TARGET,
+    attach_partition,
+    ensure_unique_index,
+    lock_days,
+    make_partition,
+    partition,
+    summarize,
+)
 from skyops_assets.opensky.recordings import Recording, row_json
-from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
 
-TARGET = "raw.opensky_states"
-_COLUMNS = ", ".join(STATE_VECTOR.names)
+STREAM_ROWS = 65_536
+"""Rows that are copied at once into the order of the table: what a load needs beside its input."""
+
+_COMPARED = ("icao24", "time_position", "last_contact")
+_DAY_US = 86_400_000_000
+_EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = _EPOCH_AT.date()
 
 
 def load_states(
@@ -40,11 +60,12 @@ def load_states(
     started_at = datetime.now(UTC)
     source = recording.source
     reasons = recording.reasons
-    good = recording.states.filter(pc.is_null(reasons))
+    states = recording.states
+    good = states if reasons.null_count == len(states) else states.filter(pc.is_null(reasons))
     window = pc.min_max(good["time_position"]).as_py() if len(good) else {}
     with bulk.transaction(warehouse) as cursor:
         batch_id = bulk.next_batch(cursor)
-        loaded = _insert_good(cursor, good, source, batch_id)
+        loaded = insert_good(cursor, good, source, batch_id)
         rejected = _insert_rejected(cursor, recording, reasons, source, batch_id)
         batch = bulk.Batch(
             batch_id=batch_id,
@@ -61,30 +82,135 @@ def load_states(
     return batch
 
 
-def _insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:
+def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:
+    """Store what is not there yet, and what is newer than what is there.
+
+    Returns:
+        How many rows the table holds more than before.
+    """
     if not len(good):
         return 0
-    days = pc.unique(pc.floor_temporal(good["time_position"], unit="day"))
-    for day in days.to_pylist():
-        _ensure_partition(cursor, day.astimezone(UTC))
-    cursor.adbc_ingest("incoming_states", good, mode="create", temporary=True)
-    count = bulk.scalar(
+    good = good.combine_chunks()
+    order = one_of_each(good)
+    times = good["time_position"].chunk(0).cast(pa.int64()).to_numpy()[order]
+    numbers = times // _DAY_US
+    days = {int(number): _EPOCH + timedelta(days=int(number)) for number in np.unique(numbers)}
+    lock_days(cursor, days.values())
+    loaded = 0
+    for number, day in days.items():
+        within = numbers == number
+        at = times[within]
+        rows = _stream(good, order if within.all() else order[within], source, batch_id)
+        is_new = make_partition(cursor, day)
+        if not is_new and _has_any(cursor, day, source, int(at.min()), int(at.max())):
+            loaded += _merge(cursor, day, rows, source)
+        else:
+            cursor.adbc_ingest(partition(day), rows, mode="append", db_schema_name="raw")
+            loaded += len(at)
+        if is_new:
+            attach_partition(cursor, day)
+        else:
+            summarize(cursor, day)
+    return loaded
+
+
+def one_of_each(states: pa.Table) -> np.ndarray:
+    """The positions of rows to keep: one of each (icao24, time_position), sorted by them.
+
+    Of several the one with the newest ``last_contact`` is kept, then the first in the table.
+    """
+    keys = states.select(["icao24", "time_position", "last_contact"])
+    order = pc.sort_indices(
+        keys,
+        sort_keys=[("icao24", "ascending"), ("time_position", "ascending"),
+                   ("last_contact", "descending")],
+    )  # fmt: skip
+    found = keys.select(["icao24", "time_position"]).take(order)
+    is_first = np.ones(len(found), dtype=bool)
+    if len(found) > 1:
+        same = [pc.equal(column.slice(1), column.slice(0, len(found) - 1)) for column in found]
+        is_first[1:] = ~pc.and_(*same).to_numpy()
+    kept: np.ndarray = order.to_numpy()
+    return kept if is_first.all() else kept[is_first]
+
+
+def _stream(
+    states: pa.Table, order: np.ndarray, source: str, batch_id: int
+) -> pa.RecordBatchReader:
+    """The rows at ``order`` with their source and batch, made as they are sent.
+
+    Columns that are null throughout are left out: COPY pays for each field, null or not.
+    """
+    names = [
+        name for name in states.column_names
+        if name in _COMPARED or states[name].null_count < len(states)
+    ]  # fmt: skip
+    states = states.select(names)
+    schema = states.schema.append(pa.field("source", pa.string())).append(
+        pa.field("batch_id", pa.int64())
+    )
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(order), STREAM_ROWS):
+            part = states.take(order[start : start + STREAM_ROWS]).combine_chunks()
+            columns = [column.chunk(0) for column in part.columns]
+            constants = [pa.repeat(source, len(part)), pa.repeat(batch_id, len(part))]
+            yield pa.record_batch([*columns, *constants], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _has_any(cursor: Cursor, day: date, source: str, first_us: int, last_us: int) -> bool:
+    """Whether the source has rows of the day in a range of time, both ends included."""
+    # A sequential scan looks cheap for the first match, and reads everything when there is none.
+    cursor.execute("set local enable_seqscan = off")
+    found = bulk.scalar(
+        cursor,
+        f"select exists (select from raw.{partition(day)} where source = {bulk.quote(source)} "
+        f"and time_position between {_at(first_us)} and {_at(last_us)})",
+    )
+    cursor.execute("set local enable_seqscan = on")
+    return bool(found)
+
+
+def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -> int:
+    """Store rows beside those that are there; a newer ``last_contact`` replaces."""
+    ensure_unique_index(cursor, day)
+    table, columns = f"raw.{partition(day)}", ", ".join(rows.schema.names)
+    cursor.adbc_ingest("incoming_states", rows, mode="create", temporary=True)
+    cursor.execute("analyze incoming_states")
+    same = f"""
+        stored.source = {bulk.quote(source)}
+        and stored.icao24 = incoming.icao24
+        and stored.time_position = incoming.time_position
+    """
+    replaced = bulk.scalar(
+        cursor,
+        f"""
+        with replaced as (
+            delete from {table} as stored using incoming_states as incoming
+            where {same}
+                and incoming.last_contact > coalesce(stored.last_contact, '-infinity')
+            returning 1
+        )
+        select count(*) from replaced
+        """,
+    )
+    inserted = bulk.scalar(
         cursor,
         f"""
         with inserted as (
-            insert into {TARGET} ({_COLUMNS}, source, batch_id)
-            select distinct on (icao24, time_position)
-                {_COLUMNS}, {_quote(source)}, {batch_id}
-            from incoming_states
-            order by icao24, time_position, last_contact desc nulls last
-            on conflict (icao24, time_position, source) do nothing
+            insert into {table} ({columns})
+            select {columns} from incoming_states as incoming
+            where not exists (select from {table} as stored where {same})
+            order by icao24, time_position
             returning 1
         )
         select count(*) from inserted
         """,
     )
     cursor.execute("drop table incoming_states")
-    return int(count)
+    return int(inserted) - int(replaced)
 
 
 def _insert_rejected(
@@ -101,7 +227,7 @@ def _insert_rejected(
         f"""
         with inserted as (
             insert into raw.rejected_states (target, source, payload, reason, batch_id)
-            select {_quote(TARGET)}, {_quote(source)}, payload::jsonb, reason, {batch_id}
+            select {bulk.quote(TARGET)}, {bulk.quote(source)}, payload::jsonb, reason, {batch_id}
             from incoming_rejected
             on conflict do nothing
             returning 1
@@ -113,18 +239,6 @@ def _insert_rejected(
     return int(count)
 
 
-def _ensure_partition(cursor: Cursor, day: datetime) -> None:
-    """Make the day's partition unless it is there; asking first spares readers a lock."""
-    name = f"opensky_states_{day:%Y%m%d}"
-    if bulk.scalar(cursor, f"select to_regclass('raw.{name}')::text") is None:
-        # Two loads of a new day: the second waits here, then finds the first one's table.
-        cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.partition'))")
-        cursor.execute(
-            f"create table if not exists raw.{name} partition of {TARGET} "
-            f"for values from ('{day:%Y-%m-%d}+00') "
-            f"to ('{day + timedelta(days=1):%Y-%m-%d}+00')"
-        )
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _at(microseconds: int) -> str:
+    """A time as SQL, exact."""
+    return f"'{(_EPOCH_AT + timedelta(microseconds=microseconds)).isoformat()}'::timestamptz"

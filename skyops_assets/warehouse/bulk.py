@@ -70,6 +70,11 @@ def scalar(cursor: Cursor, query: str) -> Any:
     return None if row is None else row[0]
 
 
+def quote(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def next_batch(cursor: Cursor) -> int:
     """Reserve the number of a load; `record_batch` writes its row."""
     return int(

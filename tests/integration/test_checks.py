@@ -87,6 +87,27 @@ def test_nothing_is_lost_is_green_on_an_empty_warehouse(pointed: Warehouse) -> N
     assert run_check(nothing_is_lost).passed
 
 
+# raw/opensky_states: no_position_is_stored_twice
+
+
+def test_a_position_that_is_stored_twice_is_found_in_what_was_loaded_last(
+    pointed: Warehouse, query: Query
+) -> None:
+    from skyops_assets.defs.raw.checks import no_position_is_stored_twice
+
+    assert run_check(no_position_is_stored_twice).passed
+    loaded(pointed)
+    assert run_check(no_position_is_stored_twice).passed
+    query(pointed, "insert into raw.opensky_states select * from raw.opensky_states limit 3")
+    red = run_check(no_position_is_stored_twice)
+    assert not red.passed
+    assert red.blocking
+    assert red.metadata["stored_twice"].value == 3
+    assert "3 positions are stored twice" in red.description
+    load_states(pointed, recording(*seconds(5, DEMO_START + timedelta(days=1))), run_id="later")
+    assert run_check(no_position_is_stored_twice).passed
+
+
 # raw/opensky_states: state_vectors_can_be_true
 
 

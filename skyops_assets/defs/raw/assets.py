@@ -1,6 +1,6 @@
 """Raw data: positions by the hour, past arrivals by the day, and the reference rows."""
 
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 
 import dagster as dg
 
@@ -38,6 +38,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     true go to `raw.rejected_states` with a reason; loading the same hours again changes nothing.
     """
     from skyops_assets.opensky.load_files import load_hour
+    from skyops_assets.opensky.partitions import drop_old_partitions, index_finished_days
     from skyops_assets.opensky.recordings import demo_recording, read_recordings
 
     whole = context.partition_time_window
@@ -50,6 +51,12 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
             context.log.warning(f"{path.name} has no rows in the hour {key}.")
+    now = datetime.now(UTC)
+    for day, rows in drop_old_partitions(
+        database, warehouse.settings.raw_retention_days, now
+    ).items():
+        context.log.info(f"Retention dropped {rows} positions of {day}.")
+    index_finished_days(database, now)
 
 
 @dg.asset(key=["raw", "airports"], group_name="raw", kinds={"postgres"}, owners=OWNERS)

@@ -38,6 +38,29 @@ def state_vectors_can_be_true(
 
 
 @dg.asset_check(asset=opensky_states, blocking=True)
+def no_position_is_stored_twice(
+    context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """No (icao24, time_position, source) twice in the time that was loaded last.
+
+    The table has no key while rows are loaded; this proves what the loader promises.
+    """
+    from skyops_assets.opensky.accounts import loaded_window, stored_twice
+
+    database = warehouse.open()
+    window = loaded_window(database, context.run.run_id)
+    found = stored_twice(database, *window) if window else 0
+    return dg.AssetCheckResult(
+        passed=found == 0,
+        description=f"{found} positions are stored twice: rows were written around the loader. "
+        "Delete the later copies."
+        if found
+        else None,
+        metadata={"stored_twice": found},
+    )
+
+
+@dg.asset_check(asset=opensky_states, blocking=True)
 def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
     from skyops_assets.opensky.load import TARGET
