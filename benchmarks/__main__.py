@@ -1,4 +1,7 @@
-"""`make bench`: measure and print. Each figure stands beside what it is compared with."""
+"""`make bench`: measure and print. Each figure stands beside what it is compared with.
+
+With ``--plans`` the plans of the queries are printed too.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,17 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import storage
+
 ROUNDS = 3
 
 
 def main() -> None:
     table = Table("what", "measured", "compared with", "ratio")
-    for measure in (code_location_import, bulk_load, transform):
-        table.add_row(*measure())
+    table.add_row(*code_location_import())
+    for row in storage.measure():
+        table.add_row(*row)
+    table.add_row(*transform())
     Console(width=140, highlight=False).print(table)
 
 
@@ -44,52 +51,6 @@ def code_location_import() -> tuple[str, str, str, str]:
         f"{ours:.2f} s",
         f"import dagster, dagster_dbt: {bare:.2f} s",
         f"{ours / bare:.2f}",
-    )
-
-
-def bulk_load() -> tuple[str, str, str, str]:
-    """Positions into a keyed, partitioned table, judged and accounted for, against bare COPY."""
-    from skyops_assets.opensky.load import load_states
-    from skyops_assets.opensky.recordings import (
-        DEMO_END,
-        DEMO_START,
-        Recording,
-        demo_recording,
-        read_recording,
-    )
-    from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse import bulk
-    from skyops_assets.warehouse.server import open_warehouse
-
-    warehouse = open_warehouse(load_settings())
-    recording = read_recording(demo_recording(), DEMO_START, DEMO_END)
-
-    def bare() -> None:
-        with bulk.transaction(warehouse) as cursor:
-            cursor.adbc_ingest("bench_states", recording.states, mode="replace")
-
-    def ours() -> None:
-        load_states(warehouse, Recording("bench", recording.rows, recording.states))
-
-    def forget() -> None:
-        with warehouse.connect() as connection, connection.cursor() as cursor:
-            for table in ("opensky_states", "rejected_states", "ingest_batches"):
-                cursor.execute(f"delete from raw.{table} where source = 'bench'")
-
-    forget()
-    times = []
-    for _ in range(ROUNDS):
-        times.append(best_s(ours, rounds=1))
-        forget()
-    copy_s, load_s = best_s(bare), min(times)
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("drop table bench_states")
-    rows = len(recording.states)
-    return (
-        f"loading {rows:,} positions",
-        f"{rows / load_s:,.0f} rows/s",
-        f"bare COPY: {rows / copy_s:,.0f} rows/s",
-        f"{copy_s / load_s:.2f}",
     )
 
 
