@@ -25,8 +25,8 @@ def measure() -> Iterator[Row]:
         for number in range(BEFORE + ANSWERS):
             second = start + 10 * number
             rows = [
-                [f"{i:06x}", "TEST", "", second - i % 10, second, 2 + i / 1e4, 48.0, 9_000.0, False, 200.0,
-                 90.0, 0.0, None, 9_100.0, None, False, 0, 0]
+                [f"{i:06x}", "TEST", "", second - i % 10, second, 2 + i / 1e4, 48.0, 9_000.0, False,
+                 200.0, 90.0, 0.0, None, 9_100.0, None, False, 0, 0]
                 for i in range(AIRCRAFT)
             ]  # fmt: skip
             body = json.dumps({"time": second, "states": rows}).encode()
