@@ -268,7 +268,7 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("moment", ["load.insert_good", "load._insert_rejected",
+@pytest.mark.parametrize("moment", ["load.insert_good", "load.keep_payloads",
                                     "bulk.record_batch"])  # fmt: skip
 def test_a_load_that_is_killed_leaves_nothing_and_can_be_repeated(
     warehouse: Warehouse, query: Query, home: Path, moment: str
