@@ -10,11 +10,10 @@ import base64
 import json
 from datetime import UTC, datetime
 
-import pyarrow as pa
-
 from skyops_assets.opensky.load import TARGET
 from skyops_assets.opensky.recordings import storable
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse
 
 
@@ -30,24 +29,10 @@ def keep_bad_answer(
         source: as that of the rows that it should have had.
     """
     started_at = datetime.now(UTC)
-    row = pa.table({"payload": [_payload(body)], "reason": [reason], "source": [source]})
+    payloads = [_payload(body)]
     with bulk.transaction(warehouse) as cursor:
         batch_id = bulk.next_batch(cursor)
-        cursor.adbc_ingest("incoming_answer", row, mode="create", temporary=True)
-        rejected = bulk.scalar(
-            cursor,
-            f"""
-            with inserted as (
-                insert into raw.rejected_states (target, source, payload, reason, batch_id)
-                select '{TARGET}', source, payload::jsonb, reason, {batch_id}
-                from incoming_answer
-                on conflict do nothing
-                returning 1
-            )
-            select count(*) from inserted
-            """,
-        )
-        cursor.execute("drop table incoming_answer")
+        rejected = keep_payloads(cursor, TARGET, source, payloads, [reason], batch_id=batch_id)
         batch = bulk.Batch(
             batch_id=batch_id,
             target=TARGET,

@@ -223,6 +223,20 @@ def test_the_window_of_a_run_is_that_of_all_its_batches_else_of_the_last_run(
     assert loaded_window(warehouse, None) == last
 
 
+def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
+    warehouse: Warehouse, query: Query
+) -> None:
+    for day in range(3):
+        load_states(warehouse, recording(state(time_position=DEMO_START + timedelta(days=day))))
+    query(
+        warehouse,
+        "update raw.ingest_batches set finished_at = finished_at - interval '61 min' "
+        "where batch_id = 1",
+    )
+    window = (DEMO_START + timedelta(days=1), DEMO_START + timedelta(days=2))
+    assert loaded_window(warehouse, "none of them") == window
+
+
 # Several at once, and killed
 
 
@@ -268,7 +282,7 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("moment", ["load.insert_good", "load._insert_rejected",
+@pytest.mark.parametrize("moment", ["load.insert_good", "load.keep_payloads",
                                     "bulk.record_batch"])  # fmt: skip
 def test_a_load_that_is_killed_leaves_nothing_and_can_be_repeated(
     warehouse: Warehouse, query: Query, home: Path, moment: str
