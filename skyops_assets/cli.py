@@ -244,8 +244,8 @@ def replay_rejected(
     )
     if found.answers:
         out.print(
-            f"Whole answers among them: {found.answers:,}, with {found.answer_rows:,} rows, of which "
-            f"{found.rejected_rows:,} are rejected by themselves now."
+            f"Whole answers among them: {found.answers:,}, with {found.answer_rows:,} rows, of "
+            f"which {found.rejected_rows:,} are rejected by themselves now."
         )
 
 
