@@ -280,11 +280,11 @@ def _is_unclear(one: _Kept) -> bool:
         return True
     if _ESCAPES.search(one.text):
         return True
-    name, is_text, _ = one.reason.partition(" is not text")
-    if not is_text:
-        return False
     # An infinity, or what else JSON does not know, was kept as text.
+    no_text = re.fullmatch("(.+) is not (text|a squawk)", one.reason)
+    if no_text is None:
+        return False
     payload = one.payload
     if isinstance(payload, list):
         payload = dict(zip(rest.FIELDS, payload, strict=False))
-    return isinstance(payload, dict) and isinstance(payload.get(name), str)
+    return isinstance(payload, dict) and isinstance(payload.get(no_text[1]), str)

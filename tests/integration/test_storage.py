@@ -528,6 +528,7 @@ def test_a_row_of_an_answer_is_no_later_than_its_rejection(
         {"callsign": "A\0"},
         {"callsign": "\ud800"},
         {"callsign": math.inf},
+        {"squawk": math.inf},
         {"origin_country": math.nan},
     ],
 )
@@ -543,6 +544,7 @@ def test_a_row_whose_payload_hides_its_fault_stays(
     [
         ("timestamp", datetime.now(UTC) + timedelta(hours=30)),
         ("callsign", b"AFR1"),
+        ("squawk", math.inf),
         ("callsign", "A\0"),
         ("callsign", datetime(2021, 10, 7)),
     ],
