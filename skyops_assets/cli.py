@@ -276,9 +276,14 @@ def replay_rejected(
     _, warehouse = _prepare()
     found = replay.replay_rejected(warehouse, target=target, reason=reason)
     out.print(
-        f"Of {found.looked_at_rows:,} rejected rows {found.loaded_rows:,} are loaded now, "
-        f"{found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
+        f"Read {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} rows are loaded "
+        f"now, {found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
     )
+    if found.answers:
+        out.print(
+            f"Whole answers among them: {found.answers:,}, with {found.answer_rows:,} rows, of "
+            f"which {found.rejected_rows:,} are rejected by themselves now."
+        )
 
 
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -1,7 +1,7 @@
 """Answers that are none as a whole, kept whole.
 
 Belongs here: putting a body that could not be read into ``raw.rejected_states``, accounted for as
-one row. Does not: telling that it is bad (`rest`).
+one row, and taking it out of its payload. Does not: telling that it is bad (`rest`).
 """
 
 from __future__ import annotations
@@ -46,6 +46,19 @@ def keep_bad_answer(
         )
         bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
     return batch
+
+
+def kept_body(payload: object) -> bytes | None:
+    """The body that `keep_bad_answer` kept; None for another payload."""
+    match payload:
+        case {"body": str(text), **others} if not others:
+            return text.encode()
+        case {"body_base64": str(text), **others} if not others:
+            try:
+                return base64.b64decode(text)
+            except ValueError:
+                return None
+    return None
 
 
 def _payload(body: bytes) -> str:

@@ -59,36 +59,41 @@ def load_states(
         rejected row that was kept before, counts as a duplicate.
     """
     started_at = datetime.now(UTC)
+    with bulk.transaction(warehouse) as cursor:
+        batch = store(cursor, recording)
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+    return batch
+
+
+def store(cursor: Cursor, recording: Recording) -> bulk.Batch:
+    """As `load_states`, in the caller's transaction, which is to record the batch."""
     source = recording.source
     reasons = recording.reasons
     states = recording.states
     good = states if reasons.null_count == len(states) else states.filter(pc.is_null(reasons))
     window = pc.min_max(good["time_position"]).as_py() if len(good) else {}
-    with bulk.transaction(warehouse) as cursor:
-        batch_id = bulk.next_batch(cursor)
-        loaded = insert_good(cursor, good, source, batch_id)
-        bad = recording.rows.filter(pc.is_valid(reasons))
-        rejected = keep_payloads(
-            cursor,
-            TARGET,
-            source,
-            [row_json(row) for row in bad.to_pylist()],
-            reasons.drop_null(),
-            batch_id=batch_id,
-        )
-        batch = bulk.Batch(
-            batch_id=batch_id,
-            target=TARGET,
-            source=source,
-            window_start_at=window.get("min"),
-            window_end_at=window.get("max"),
-            read_rows=len(recording.states),
-            loaded_rows=loaded,
-            duplicate_rows=len(recording.states) - loaded - rejected,
-            rejected_rows=rejected,
-        )
-        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
-    return batch
+    batch_id = bulk.next_batch(cursor)
+    loaded = insert_good(cursor, good, source, batch_id)
+    bad = recording.rows.filter(pc.is_valid(reasons))
+    rejected = keep_payloads(
+        cursor,
+        TARGET,
+        source,
+        [row_json(row) for row in bad.to_pylist()],
+        reasons.drop_null(),
+        batch_id=batch_id,
+    )
+    return bulk.Batch(
+        batch_id=batch_id,
+        target=TARGET,
+        source=source,
+        window_start_at=window.get("min"),
+        window_end_at=window.get("max"),
+        read_rows=len(states),
+        loaded_rows=loaded,
+        duplicate_rows=len(states) - loaded - rejected,
+        rejected_rows=rejected,
+    )
 
 
 def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:

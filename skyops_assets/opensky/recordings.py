@@ -491,11 +491,15 @@ def row_json(row: dict[str, Any]) -> str:
     """A row of `Recording.rows` as JSON that Postgres takes.
 
     JSON has no infinity and no NaN, and Postgres no NUL and no half a character: they become
-    the text that shows them. What JSON does not know, such as a time, becomes text as well.
+    the text that shows them. What JSON does not know, such as a time, becomes text as well, and so
+    does a row that nests too deep to be walked through.
     """
-    if row.keys() == {JSON_ROW}:
-        row = json.loads(row[JSON_ROW])
-    return json.dumps(storable(row), default=str, sort_keys=True)
+    text = row[JSON_ROW] if row.keys() == {JSON_ROW} else None
+    try:
+        value = storable(row if text is None else json.loads(text))
+        return json.dumps(value, default=str, sort_keys=True)
+    except RecursionError:
+        return json.dumps(storable(json.dumps(row, default=str) if text is None else text))
 
 
 def storable(value: Any) -> Any:
