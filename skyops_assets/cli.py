@@ -439,16 +439,15 @@ def _show_status(found: dict[str, Any]) -> None:
     kind = "embedded" if warehouse["embedded"] else "external"
     out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
     feed = found["opensky"]
+    rhythm = feed.get("problem") or (
+        f"a round costs {feed['credits_a_round']}, one every {feed['interval_s']:.1f} s"
+    )
     last = feed["last_answer_at"]
+    seen = f"last live answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no live answer yet"
     out.print(
         f"OpenSky: {feed['credits_left']:,} of {feed['credits_a_day']:,} credits left today "
-        f"({feed['opensky_account']}), "
-        + (
-            escape(feed["problem"])
-            if "problem" in feed
-            else f"a round of {feed['credits_a_round']} every {feed['interval_s']:.1f} s; "
-        )
-        + (f"last answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no answer yet")
+        f"({feed['opensky_account']}); {escape(rhythm)}; {seen}",
+        soft_wrap=True,
     )
     table = Table("table", "rows")
     for name, rows in found["counts"].items():

@@ -3,10 +3,10 @@ there were as many as usual."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from skyops_assets.opensky.partitions import TARGET
 from skyops_assets.opensky.schema import STATE_VECTOR
@@ -23,6 +23,8 @@ USUAL_DAYS = 28
 LEAST_DAYS = 3
 """Earlier days with rows in the hour below which nothing is usual yet."""
 LATELY = timedelta(hours=24)
+PART_ROWS = 500_000
+"""Rows that a check holds in memory at once."""
 NAMED = 5
 """Hours or reasons that a sentence names."""
 
@@ -88,11 +90,24 @@ def stored_twice(warehouse: Warehouse, start: datetime, end: datetime) -> int:
     return int(row[0])
 
 
-def loaded_window(warehouse: Warehouse, run_id: str | None) -> tuple[datetime, datetime] | None:
-    """First and last time of the positions that a run read, else the last load that had any.
+class Load(NamedTuple):
+    """What was loaded last.
 
-    Loads outside of runs (`skyops load`) are one load where they ended within the last hour of
-    them: all there ever were would be the whole table.
+    Attributes:
+        start, end: first and last time of its positions.
+        batch_ids: of loads outside of runs; None where a run read whole hours.
+    """
+
+    start: datetime
+    end: datetime
+    batch_ids: tuple[int, ...] | None
+
+
+def last_load(warehouse: Warehouse, run_id: str | None) -> Load | None:
+    """What a run read, else the last load that had any positions.
+
+    Loads outside of runs (`skyops load`, `skyops collect`) are one load where they ended within
+    the last hour of them: all there ever were would be the whole table.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -100,13 +115,16 @@ def loaded_window(warehouse: Warehouse, run_id: str | None) -> tuple[datetime, d
             "where target = %(target)s and window_start_at is not null), "
             "chosen as (select run_id, finished_at from loads "
             "order by (run_id = %(run_id)s) desc nulls last, batch_id desc limit 1) "
-            "select min(window_start_at), max(window_end_at) from loads, chosen "
+            "select min(window_start_at), max(window_end_at), "
+            "array_agg(batch_id) filter (where loads.run_id is null) from loads, chosen "
             "where loads.run_id = chosen.run_id or (loads.run_id is null "
             "and chosen.run_id is null and loads.finished_at >= chosen.finished_at - %(hour)s)",
             {"target": TARGET, "run_id": run_id, "hour": HOUR},
         )
         row = cursor.fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
+    if row is None or row[0] is None:
+        return None
+    return Load(row[0], row[1], None if row[2] is None else tuple(row[2]))
 
 
 def dropped_days(warehouse: Warehouse, start: datetime, end: datetime) -> list[date]:
@@ -125,14 +143,31 @@ def dropped_days(warehouse: Warehouse, start: datetime, end: datetime) -> list[d
         return [row[0] for row in cursor.fetchall()]
 
 
-def states_between(warehouse: Warehouse, start: datetime, end: datetime) -> pd.DataFrame:
-    """The stored state vectors with ``start <= time_position <= end``, as a frame."""
+def loaded_states(warehouse: Warehouse, load: Load) -> Iterator[pd.DataFrame]:
+    """The state vectors stored in a load's time, in parts of about `PART_ROWS`; at least one.
+
+    A live answer reaches days back for one late position: of a load outside of runs only the rows
+    that came with it are read.
+    """
+    import pyarrow as pa
+
     columns = ", ".join([*STATE_VECTOR.names, "source"])
-    return bulk.read_arrow(
-        warehouse,
-        f"select {columns} from {TARGET} where time_position between "
-        f"'{start.isoformat()}' and '{end.isoformat()}'",
-    ).to_pandas()
+    start, end = load.start.isoformat(), load.end.isoformat()
+    condition = f"time_position between '{start}' and '{end}'"
+    if load.batch_ids is not None:
+        condition += f" and batch_id in ({', '.join(map(str, load.batch_ids))})"
+    with bulk.transaction(warehouse) as cursor:
+        cursor.execute(f"select {columns} from {TARGET} where {condition}")
+        reader = cursor.fetch_record_batch()
+        part, size = [], 0
+        for batch in reader:
+            part.append(batch)
+            size += len(batch)
+            if size >= PART_ROWS:
+                yield pa.Table.from_batches(part).to_pandas()
+                part, size = [], 0
+        if part or not size:
+            yield pa.Table.from_batches(part, schema=reader.schema).to_pandas()
 
 
 @dataclass(frozen=True)

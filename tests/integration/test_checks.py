@@ -21,13 +21,14 @@ from states import recording, seconds, state, traffic_row, write_recording
 from skyops_assets.opensky.accounts import (
     HourVolume,
     hour_volumes,
-    states_between,
+    last_load,
+    loaded_states,
     volume_problem,
     whole_hours,
 )
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import DEMO_START
-from skyops_assets.quality.expectations import SUITES, validate
+from skyops_assets.quality.expectations import SUITES, merged, validate
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.server import Warehouse
 
@@ -446,7 +447,21 @@ def test_a_replay_takes_its_rows_off_and_hides_no_others(
 def frame(shared_warehouse: Warehouse) -> Any:
     """Twenty good rows, as the check reads them."""
     loaded(shared_warehouse)
-    return states_between(shared_warehouse, DEMO_START, DEMO_START + timedelta(hours=1))
+    load = last_load(shared_warehouse, None)
+    assert load is not None
+    [rows] = loaded_states(shared_warehouse, load)
+    return rows
+
+
+def test_the_outcomes_of_parts_are_met_where_each_part_meets_them(frame: Any) -> None:
+    suite = "raw_opensky_states"
+    spoilt = [frame.assign(latitude_deg=degrees) for degrees in (91.0, -91.0)]
+    found = merged([validate(part, suite) for part in (frame, *spoilt)])
+    [broken] = [item for item in found if not item.is_met]
+    assert broken.expectation.startswith("column_values_to_be_between latitude_deg")
+    assert broken.unexpected_rows == 2 * len(frame)
+    assert broken.samples == [91.0] * 3
+    assert len(found) == len(EXPECTATIONS)
 
 
 def spoil(frame: Any, expectation: dict[str, Any]) -> Any:

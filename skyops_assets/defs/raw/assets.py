@@ -48,7 +48,10 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     loading the same hours again changes nothing.
     """
     from skyops_assets.opensky.load_files import load_hour
-    from skyops_assets.opensky.partitions import drop_old_partitions, index_finished_days
+    from skyops_assets.opensky.partitions import (
+        drop_old_partitions,
+        index_finished_days,
+    )
     from skyops_assets.opensky.recordings import demo_recording, read_recordings
 
     settings = warehouse.settings

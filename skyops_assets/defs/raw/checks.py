@@ -22,29 +22,32 @@ def state_vectors_can_be_true(
 
     Blocks the transform. Its file says for each expectation what to do.
     """
-    from skyops_assets.opensky.accounts import dropped_days, loaded_window, states_between
-    from skyops_assets.quality.expectations import report, validate
+    from skyops_assets.opensky.accounts import dropped_days, last_load, loaded_states
+    from skyops_assets.quality.expectations import merged, report, validate
 
     database = warehouse.open()
-    window = loaded_window(database, context.run.run_id)
-    if window is None:
+    load = last_load(database, context.run.run_id)
+    if load is None:
         return dg.AssetCheckResult(
             passed=False, description="No positions were loaded: check the hours and the source."
         )
-    frame = states_between(database, *window)
-    dropped = dropped_days(database, *window)
-    if frame.empty and (said := _dropped(dropped)):
+    rows, parts = 0, []
+    for frame in loaded_states(database, load):
+        rows += len(frame)
+        parts.append(validate(frame, "raw_opensky_states"))
+    dropped = dropped_days(database, load.start, load.end)
+    if not rows and (said := _dropped(dropped)):
         context.log.warning(said)
         return dg.AssetCheckResult(passed=True, description=said, metadata={"rows": 0})
-    outcomes = validate(frame, "raw_opensky_states")
+    outcomes = merged(parts)
     broken = [outcome for outcome in outcomes if not outcome.is_met]
     return dg.AssetCheckResult(
         passed=not broken,
         description="; ".join(f"{item.expectation}: {item.advice}" for item in broken)
         or _dropped(dropped),
         metadata={
-            "rows": len(frame),
-            "window": f"{window[0].isoformat()} to {window[1].isoformat()}",
+            "rows": rows,
+            "window": f"{load.start.isoformat()} to {load.end.isoformat()}",
             "expectations": dg.MetadataValue.md(report(outcomes)),
         },
     )
@@ -58,12 +61,12 @@ def no_position_is_stored_twice(
 
     The table has no key while rows are loaded; this proves what the loader promises.
     """
-    from skyops_assets.opensky.accounts import dropped_days, loaded_window, stored_twice
+    from skyops_assets.opensky.accounts import dropped_days, last_load, stored_twice
 
     database = warehouse.open()
-    window = loaded_window(database, context.run.run_id)
-    found = stored_twice(database, *window) if window else 0
-    dropped = dropped_days(database, *window) if window else []
+    load = last_load(database, context.run.run_id)
+    found = stored_twice(database, load.start, load.end) if load else 0
+    dropped = dropped_days(database, load.start, load.end) if load else []
     return dg.AssetCheckResult(
         passed=found == 0,
         description=f"{found} positions are stored twice: rows were written around the loader. "
@@ -94,7 +97,8 @@ def volume_is_as_usual(
     from skyops_assets.opensky import accounts
 
     database = warehouse.open()
-    window = _asked_for(context) or accounts.loaded_window(database, context.run.run_id)
+    load = accounts.last_load(database, context.run.run_id)
+    window = _asked_for(context) or (load and (load.start, load.end))
     if window is None:
         return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
     dropped = accounts.dropped_days(database, *window)
