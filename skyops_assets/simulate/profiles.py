@@ -7,6 +7,7 @@ level's altitude. Does not: where an aircraft flies (`truth`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ class Profile:
         return altitude[part], _thin_air(self.descent_m, self.descent_mps, to_m)[part]
 
 
-def profiles(seed: int) -> list[Profile]:
+@lru_cache(maxsize=4)
+def profiles(seed: int) -> tuple[Profile, ...]:
     """Forty profiles: ten types, four draws each of openap's ranges of speeds and rates.
 
     Raises:
@@ -65,11 +67,11 @@ def profiles(seed: int) -> list[Profile]:
             "skyops simulate needs the package openap, which a plain installation does not have: "
             "install the development packages (make test does), or openap 2.6 beside SkyOps."
         ) from None
-    return [
+    return tuple(
         _profile(name, FlightGenerator(name, random_seed=seed * VARIANTS + number))
         for name in TYPES
         for number in range(VARIANTS)
-    ]
+    )
 
 
 def _profile(name: str, generator: Any) -> Profile:

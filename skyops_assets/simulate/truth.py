@@ -205,9 +205,11 @@ class _Motion:
 
 
 def _mean(values: Floats, half: int) -> Floats:
-    padded = np.pad(values, half, mode="edge")
-    width = 2 * half + 1
-    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    """The mean of so many neighbours on both sides; near the ends of fewer, so that these stay."""
+    index = np.arange(len(values))
+    reach = np.minimum(np.minimum(index, index[::-1]), half)
+    sums = np.concatenate([[0.0], np.cumsum(values - values[0])])
+    return values[0] + (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)
 
 
 @dataclass
@@ -361,7 +363,7 @@ class _Airframe:
     """One aircraft and all that is drawn by lot for it."""
 
     def __init__(
-        self, plan: Plan, number: int, places: list[Field], library: list[Profile]
+        self, plan: Plan, number: int, places: list[Field], library: tuple[Profile, ...]
     ) -> None:
         self.plan, self.number, self.places = plan, number, places
         self.rng = np.random.default_rng([plan.seed, number])
@@ -381,7 +383,7 @@ class _Airframe:
         now = self.start_at + int(rng.integers(self.plan.days * DAY_S))
         home = places[int(rng.integers(len(places)))]
         callsign = self._callsign()
-        if self.number % 12 == 5:
+        if self.number % 12 == 3:
             return [self._overflight(now, callsign, home)]
         if self.number % 25 == 8:
             return [self._circuits(now, callsign, home)]
@@ -550,7 +552,7 @@ class _Airframe:
         rng, log = self.rng, _Log(at)
         field_m = place.elevation_m
         stand, other = self._stand(place), self._stand(place)
-        kind = "taxi" if rng.random() < 0.5 else "rejected_takeoff"
+        kind = "taxi" if self.number // 25 % 2 else "rejected_takeoff"
         log.park(stand, field_m, 120)
         off_block_at = log.now
         if kind == "taxi":

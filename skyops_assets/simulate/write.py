@@ -309,10 +309,10 @@ def _states(found: _Columns, layout: Layout) -> pa.Table:
         return pa.array(columns[name] / unit, from_pandas=True)
 
     def text(name: str) -> pa.Array:
-        values = pa.array(columns[name]).dictionary_encode()
-        blank = pc.equal(values.dictionary, "")
-        kept = pc.if_else(blank, None, values.dictionary)
-        return kept.take(values.indices)
+        # As numbers eight bytes sort ten times as fast.
+        found, codes = np.unique(columns[name].view(np.int64), return_inverse=True)
+        texts = [value.decode() or None for value in found.view("S8").tolist()]
+        return pa.array(texts, pa.string()).take(pa.array(codes))
 
     icao24 = icao24.take(pa.array(order)).cast(pa.string())
     flags = {"onground": columns["is_on_ground"], "spi": np.zeros(len(order), bool)}

