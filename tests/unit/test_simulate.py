@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from skyops_assets.cli import app
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.opensky.recordings import Recording, iter_recording
 from skyops_assets.simulate import geometry, truth
@@ -356,6 +359,24 @@ def test_without_openap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(__import__("sys").modules, "openap.gen", None)
     with pytest.raises(SkyOpsError, match="needs the package openap"):
         next(airframes(replace(PLAN, seed=99)))
+
+
+# The command
+
+
+def test_the_command_writes_what_load_reads_and_says_how(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    arguments = ["simulate", str(folder), "--flights", "3", "--airports", "lszh, eham"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    read_rows = sum(len(chunk.states) for chunk in iter_recording(folder / "recording"))
+    written = [pq.read_metadata(path).num_rows for path in (folder / "recording").iterdir()]
+    assert read_rows == sum(written) > 1_000
+    assert all(f"{rows:,}" in done.output for rows in written)
+    assert f"skyops load {folder / 'recording'}" in done.output
+    again = CliRunner().invoke(app, arguments)
+    assert isinstance(again.exception, SkyOpsError)
+    assert "not an empty folder" in str(again.exception)
 
 
 # Geometry
