@@ -1,8 +1,8 @@
 """How right SkyOps is about simulated flights: phases, flights, airports, movements.
 
-`skyops exec -- python -m benchmarks.truth [FLIGHTS] [DAYS] [SEED]` simulates, loads, runs dbt in a
-database of its own, and prints shares. Flights that share an address with another airframe are left
-out. Only rows with a fresh position count for phases.
+`skyops exec -- python -m benchmarks.truth [FLIGHTS DAYS SEED [LAYOUT]]` simulates, loads, runs dbt
+in a database of its own, and prints shares. Flights that share an address with another airframe are
+left out. Only rows with a fresh position count for phases.
 """
 
 from __future__ import annotations
@@ -49,14 +49,18 @@ select flight_key,
     bool_or(flight_id in (
         select flight_id from pairs group by flight_id having count(*) > 1
     )) as is_merged,
-    (array_agg(flight_id order by fixes desc))[1] as flight_id,
-    (array_agg(flight_id order by fixes desc)) as flight_ids
+    (array_agg(flight_id order by fixes desc))[1] as flight_id
 from pairs
 group by flight_key
 """
 SCORES = {
     "phase right, of fresh seconds": """
         select count(*) filter (where phase = true_phase), count(*)
+        from truth.owned where position_status = 'fresh'""",
+    "... cruise and level taken as one": """
+        select count(*) filter (
+            where phase = true_phase
+                or (phase in ('LEVEL', 'CRUISE') and true_phase in ('LEVEL', 'CRUISE'))), count(*)
         from truth.owned where position_status = 'fresh'""",
     "flights recovered exactly": """
         select count(*) filter (where pieces = 1 and not is_merged), count(*) from truth.matched""",
@@ -111,13 +115,26 @@ CAUSES = {
         select t.kind || case when m.is_merged then ' merged' else ' split' end, count(*)
         from truth.matched as m inner join truth.flights as t on m.flight_key = t.flight_key
         where pieces > 1 or is_merged group by 1""",
+    "merged flights, by the callsign of the next one": """
+        select case when x.callsign = y.callsign then 'the same' else 'another' end, count(*)
+        from truth.matched as one inner join truth.matched as other
+            on one.flight_id = other.flight_id and one.flight_key < other.flight_key
+        inner join truth.flights as x on one.flight_key = x.flight_key
+        inner join truth.flights as y on other.flight_key = y.flight_key group by 1""",
+    "airports not right, by what else is wrong": """
+        select case when m.is_merged then 'merged' when m.pieces > 1 then 'split'
+            else 'nothing' end, count(*)
+        from truth.ends as e inner join truth.matched as m on e.flight_key = m.flight_key
+        where e.found is not null and e.found is distinct from e.airport group by 1""",
     "airports wrong": """
         select side || ' ' || coalesce(airport, 'none') || ' called ' || found, count(*)
         from truth.ends where found <> airport or (airport is null and found is not null)
         group by 1""",
     "airports not answered": """
-        select side || ' ' || airport || ' ' || reason, count(*) from truth.ends
-        where airport is not null and found is null group by 1""",
+        select concat_ws(' ', side, e.airport, reason, case side when 'departure'
+            then t.departure_runway else t.arrival_runway end), count(*)
+        from truth.ends as e inner join truth.flights as t on e.flight_key = t.flight_key
+        where e.airport is not null and found is null group by 1""",
 }
 
 
@@ -196,4 +213,5 @@ def query(warehouse: Warehouse, statement: str) -> list[tuple[Any, ...]]:
 
 
 if __name__ == "__main__":
-    main(*[int(argument) for argument in sys.argv[1:]])
+    numbers = [int(argument) for argument in sys.argv[1:4]]
+    main(*numbers, layout=sys.argv[4] if len(sys.argv) > 4 else "traffic")

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.formats import FOOT_M
+from skyops_assets.opensky.formats import FOOT_M, KNOT_MPS
 from skyops_assets.simulate.geometry import Floats
 
 TYPES = ("A319", "A320", "A321", "A332", "B737", "B738", "B739", "B77W", "B789", "E190")
 VARIANTS = 4
 CEILING_FT = 41_000
 CRUISE_MACH = 0.80
+ACCELERATION_M = 457.0
+"""1,500 ft: where openap's initial climb ends."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,15 @@ def _profile(name: str, generator: Any) -> Profile:
     down = generator.descent(dt=1, random=True, alt_cr=CEILING_FT, withcr=False)
     climbing = (up["h"] > 0) & (up["h"] < CEILING_FT * FOOT_M)
     descending = (down["h"] > 0) & (down["h"] < CEILING_FT * FOOT_M)
+    climb_m = up["h"][climbing].to_numpy(float)
+    climb_mps = up["v"][climbing].to_numpy(float)
+    # openap accelerates from lift-off on, to 235 kt at 450 m. Airliners first climb and then
+    # accelerate: at V2 + 10 to 20 kt up to 800 ft or more (ICAO Doc 8168, noise abatement).
+    since = np.maximum(np.arange(len(climb_m)) - np.searchsorted(climb_m, ACCELERATION_M), 0)
     return Profile(
         name,
-        up["h"][climbing].to_numpy(float),
-        up["v"][climbing].to_numpy(float),
+        climb_m,
+        np.minimum(climb_mps, climb_mps[0] + 20 * KNOT_MPS + 0.7 * since),
         down["h"][descending].to_numpy(float),
         down["v"][descending].to_numpy(float),
         float(generator.wrap.takeoff_acceleration()["default"]),
