@@ -22,6 +22,8 @@ KNOT_MPS = 1852 / 3600
 FOOT_PER_MINUTE_MPS = FOOT_M / 60
 
 HISTORY_SOURCE = "opensky:history"
+SYNTHETIC_MARK = b"skyops.synthetic"
+"""Key in a parquet file's metadata: its rows are no observations, and their source says so."""
 FRESH_S = 15
 """OpenSky's history repeats a vector for up to 300 s after the aircraft's last message; it is
 usable while time - lastcontact is at most this (https://openskynetwork.github.io/opensky-api)."""
