@@ -164,10 +164,16 @@ def test_automation_watches_every_asset_and_marks_its_runs_as_writers(repository
     assert sensor.run_tags == {"skyops/writes": "warehouse"}
 
 
-def test_automation_asks_for_nothing_on_an_empty_platform(
+def test_automation_asks_on_an_empty_platform_for_the_airports_only_and_once(
     graph: Any, instance: dg.DagsterInstance
 ) -> None:
-    assert requested(graph, instance).total_requested == 0
+    first = requested(graph, instance)
+    reference = [dg.AssetKey(["raw", name]) for name in ("airports", "runways")]
+    assert [first.get_num_requested(key) for key in reference] == [1, 1]
+    assert first.total_requested == 2
+    for key in reference:
+        materialized(instance, key)
+    assert requested(graph, instance, first.cursor).total_requested == 0
 
 
 CROSSINGS = dg.AssetKey(["features", "crossing_features"])

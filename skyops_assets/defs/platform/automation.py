@@ -46,10 +46,11 @@ retrain_job = dg.define_asset_job(
     job=refresh_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
+    description="Every hour: rebuild what follows from positions, if any were loaded since.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Every hour: rebuild what follows from positions, if any were loaded since."""
+    """A run if positions were loaded since the last one."""
     loaded = context.instance.get_latest_materialization_event(RAW)
     built = context.instance.get_latest_materialization_event(FEATURES)
     if loaded is None:
@@ -73,12 +74,15 @@ poll_job = dg.define_asset_job(
 )
 
 
-@dg.schedule(job=poll_job, cron_schedule="*/5 * * * *", execution_timezone="UTC")
+@dg.schedule(
+    job=poll_job,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    description="Every five minutes: live positions, for those who do not run `skyops collect`. "
+    "Off until you switch it on, as it spends your OpenSky credits.",
+)
 def poll_opensky() -> dg.RunRequest:
-    """Every five minutes: live positions, for those who do not run `skyops collect`.
-
-    Off until it is switched on, as it spends the account's credits.
-    """
+    """One live answer for each box, into the present hour."""
     return dg.RunRequest(partition_key=HOURS.get_last_partition_key())
 
 
