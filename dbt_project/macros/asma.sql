@@ -19,3 +19,11 @@ count(*) as arrival_count,
     avg(additional_min) as mean_additional_min,
     percentile_cont(0.9) within group (order by additional_min) as p90_additional_min
 {%- endmacro -%}
+
+{#- Whether an arrival is of a group, and in the twelve months that end with the group's month. -#}
+{%- macro asma_look_back(arrivals, groups) -%}
+{%- for column in ['source', 'airport', 'ring_nm', 'sector', 'reference_runway'] -%}
+{{ arrivals }}.{{ column }} = {{ groups }}.{{ column }}
+and {% endfor -%}
+{{ arrivals }}.landing_month between ({{ groups }}.month - interval '11 months')::date and {{ groups }}.month
+{%- endmacro -%}

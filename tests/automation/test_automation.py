@@ -67,7 +67,9 @@ def test_the_refresh_skips_while_nothing_was_ever_loaded(
 ) -> None:
     found = refresh(lasting, repository)
     assert not found.run_requests
-    assert found.skip_message == "Neither positions nor arrivals of the history have been loaded yet."
+    assert (
+        found.skip_message == "Neither positions nor arrivals of the history have been loaded yet."
+    )
 
 
 def test_the_refresh_asks_for_a_run_when_positions_were_loaded_and_nothing_was_built(

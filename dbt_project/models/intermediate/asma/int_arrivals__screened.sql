@@ -1,7 +1,6 @@
 {{ config(
     indexes=[
-        {'columns': ['airport', 'ring_nm', 'source', 'reference_runway', 'sector', 'transit_min']},
-        {'columns': ['arrival_id']},
+        {'columns': ['airport', 'ring_nm', 'source', 'sector', 'reference_runway', 'landing_month', 'transit_min']}
     ],
     post_hook='analyze {{ this }}'
 ) }}
@@ -71,3 +70,5 @@ select
         when landed_local >= time '22:00' or landed_local < time '07:00' then 'night_landing'
     end as exclusion_reason
 from described
+-- A group's arrivals lie together on disk: the look-backs of int_asma__references read them by the run.
+order by airport, ring_nm, source, sector, reference_runway, landing_month

@@ -3,7 +3,9 @@
     post_hook='analyze {{ this }}'
 ) }}
 
-with arrivals as (
+-- Not materialized: each look-back below is then a short range of the table's index. Kept as a whole it
+-- would be read once a month and group.
+with arrivals as not materialized (
     select * from {{ ref('int_arrivals__screened') }}
     where exclusion_reason is null and reference_runway is not null
 ),
@@ -22,31 +24,18 @@ months as (
 
 percentiles as (
     select
-        months.source,
-        months.airport,
-        months.ring_nm,
-        months.sector,
-        months.reference_runway,
-        months.month,
-        percentile_cont(0.05) within group (order by arrivals.transit_min) as percentile_min,
-        count(*) as flight_count
+        months.*,
+        looked_back.percentile_min,
+        looked_back.flight_count
     from months
-    inner join arrivals
-        on
-            months.source = arrivals.source
-            and months.airport = arrivals.airport
-            and months.ring_nm = arrivals.ring_nm
-            and months.sector = arrivals.sector
-            and months.reference_runway = arrivals.reference_runway
-            and arrivals.landing_month > months.month - interval '12 months'
-            and months.month >= arrivals.landing_month
-    group by
-        months.source,
-        months.airport,
-        months.ring_nm,
-        months.sector,
-        months.reference_runway,
-        months.month
+    cross join lateral (
+        select
+            percentile_cont(0.05) within group (order by arrivals.transit_min) as percentile_min,
+            count(*) as flight_count
+        from arrivals
+        where
+            {{ asma_look_back('arrivals', 'months') }}
+    ) as looked_back
 ),
 
 -- Flights at the percentile itself count, so ties can make them more than a twentieth.
@@ -59,13 +48,7 @@ supported as (
         select count(*) as flight_count
         from arrivals
         where
-            arrivals.source = percentiles.source
-            and arrivals.airport = percentiles.airport
-            and arrivals.ring_nm = percentiles.ring_nm
-            and arrivals.sector = percentiles.sector
-            and arrivals.reference_runway = percentiles.reference_runway
-            and arrivals.landing_month > percentiles.month - interval '12 months'
-            and arrivals.landing_month <= percentiles.month
+            {{ asma_look_back('arrivals', 'percentiles') }}
             and arrivals.transit_min <= percentiles.percentile_min
     ) as fastest
 )
