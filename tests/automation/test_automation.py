@@ -116,6 +116,24 @@ def test_the_refresh_follows_the_history_as_it_follows_positions(
     assert len(refresh(lasting, repository).run_requests) == 1
 
 
+def test_with_the_history_alone_the_refresh_leaves_out_the_checks_of_positions(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    """They fail where there are no positions, and would hold the transform for ever."""
+    materialized(lasting, HISTORY, "2019-03-01")
+    (alone,) = refresh(lasting, repository).run_requests
+    job = repository.get_job("refresh")
+    assert set(alone.asset_selection) == set(job.asset_layer.selected_asset_keys)
+    assert alone.asset_check_keys is None
+    chosen = job.get_subset(asset_selection=set(alone.asset_selection), asset_check_selection=None)
+    assert RAW in {key.asset_key for key in job.asset_layer.asset_graph.asset_check_keys}
+    assert chosen.asset_layer.selected_asset_keys
+    assert RAW not in {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    (both,) = refresh(lasting, repository).run_requests
+    assert both.asset_selection is None
+
+
 def test_a_refresh_that_failed_is_asked_for_again_in_the_next_hour(
     lasting: dg.DagsterInstance, repository: Any
 ) -> None:

@@ -26,11 +26,12 @@ history_job = dg.define_asset_job(
     description="The open per-arrival history of the chosen days.",
 )
 
+FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions")
+
 refresh_job = dg.define_asset_job(
     "refresh",
     # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own.
-    selection=dg.AssetSelection.groups("transform", "features", "predictions")
-    | dg.AssetSelection.checks_for_assets(RAW),
+    selection=FOLLOWING | dg.AssetSelection.checks_for_assets(RAW),
     tags=TAGS,
     description="Everything that follows from what is already loaded, with the present model.",
 )
@@ -51,20 +52,27 @@ retrain_job = dg.define_asset_job(
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Every hour: rebuild what follows from positions and the history, if any were loaded since."""
-    events = map(context.instance.get_latest_materialization_event, (RAW, HISTORY_KEY))
-    loads = [event for event in events if event]
+    positions = context.instance.get_latest_materialization_event(RAW)
+    arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
+    loads = [event for event in (positions, arrivals) if event]
     if not loads:
         return dg.SkipReason("Neither positions nor arrivals of the history have been loaded yet.")
+    request = dg.RunRequest()
+    if positions is None and context.repository_def:
+        # With the history alone: the checks of positions would fail for want of any.
+        request = dg.RunRequest(
+            asset_selection=sorted(FOLLOWING.resolve(context.repository_def.asset_graph))
+        )
     built = context.instance.get_latest_materialization_event(FEATURES)
     if built is None:
-        return dg.RunRequest()
+        return request
     # Its start counts, not its end: what came while it ran may have come too late for it. What its
     # own run loaded was there.
     record = context.instance.get_run_record_by_id(built.run_id)
     began = (record and record.start_time) or built.timestamp
     for load in loads:
         if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
-            return dg.RunRequest()
+            return request
     return dg.SkipReason("Nothing was loaded since the last transform.")
 
 

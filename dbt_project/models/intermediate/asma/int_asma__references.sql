@@ -1,7 +1,4 @@
-{{ config(
-    indexes=[{'columns': ['airport', 'ring_nm', 'source', 'month']}],
-    post_hook='analyze {{ this }}'
-) }}
+{{ config(post_hook='analyze {{ this }}') }}
 
 -- Not materialized: each look-back below is then a short range of the table's index. Kept as a whole it
 -- would be read once a month and group.
