@@ -92,6 +92,32 @@ SCORES = {
                 and m.airport = t.airport
                 and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
         from metrics.fct_movements as m where m.movement = 'landing'""",
+    "go-arounds found at their field within 60 s": """
+        select count(*) filter (where exists (
+            select from metrics.fct_movements as m
+            where m.icao24 = t.icao24 and m.movement = 'go_around' and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 60)), count(*)
+        from truth.movements as t where t.movement = 'go_around'""",
+    "go-arounds said that are none": """
+        select count(*) filter (where not exists (
+            select from truth.movements as t
+            where m.icao24 = t.icao24 and t.movement = 'go_around'
+                and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
+        from metrics.fct_movements as m where m.movement = 'go_around'""",
+    "touch-and-goes found at their field within 60 s": """
+        select count(*) filter (where exists (
+            select from metrics.fct_movements as m
+            where m.icao24 = t.icao24 and m.movement = 'touch_and_go' and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 60)), count(*)
+        from truth.movements as t where t.movement = 'touch_and_go'""",
+    "touch-and-goes said that are none": """
+        select count(*) filter (where not exists (
+            select from truth.movements as t
+            where m.icao24 = t.icao24 and t.movement = 'touch_and_go'
+                and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
+        from metrics.fct_movements as m where m.movement = 'touch_and_go'""",
 }
 ENDS = """
 create table truth.ends as
@@ -108,6 +134,11 @@ inner join truth.matched as m on t.flight_key = m.flight_key
 inner join metrics.fct_flights as f on m.flight_id = f.flight_id
 """
 CAUSES = {
+    "movements of circuits, by what they are called": """
+        select t.movement || ' called ' || coalesce(m.movement || ' ' || m.method, 'nothing'), count(*)
+        from truth.movements as t left join metrics.fct_movements as m on m.icao24 = t.icao24
+            and m.airport = t.airport and abs(extract(epoch from m.moved_at - t.moved_at)) <= 90
+        where t.movement in ('go_around', 'touch_and_go') group by 1""",
     "phases confused": """
         select true_phase || ' called ' || phase, count(*) from truth.owned
         where position_status = 'fresh' and phase <> true_phase group by 1""",

@@ -14,6 +14,7 @@ with located as (
 approaches as (
     select
         *,
+        lowest_altitude_m - height_m as elevation_m,
         coalesce(lead(aligned_from_at) over (partition by flight_id order by aligned_from_at), 'infinity') as until_at
     from {{ ref('int_movements__approaches') }}
     {{ join_changes('int_movements__approaches', 'aligned_from_at') }}
@@ -55,18 +56,12 @@ fixes as (
     select
         approaches.approach_id,
         approaches.lowest_at,
-        approaches.lowest_altitude_m,
-        approaches.aligned_from_at,
         positions.positioned_at,
-        positions.altitude_m,
         positions.phase = 'GROUND' as is_grounded,
-        extract(
-            epoch from
-            lead(positions.positioned_at) over (
-                partition by approaches.approach_id
-                order by positions.positioned_at
-            ) - positions.positioned_at
-        )::double precision as step_s,
+        extract(epoch from lead(positions.positioned_at) over by_approach - positions.positioned_at)::double precision
+            as step_s,
+        greatest(0, positions.altitude_m - approaches.elevation_m) as height_m,
+        greatest(0, lead(positions.altitude_m) over by_approach - approaches.elevation_m) as next_height_m,
         min(positions.positioned_at) filter (
             where
             positions.positioned_at > approaches.lowest_at
@@ -80,6 +75,7 @@ fixes as (
             and positions.positioned_at >= approaches.aligned_from_at
             and positions.positioned_at < approaches.until_at
     where positions.position_status = 'fresh'
+    window by_approach as (partition by approaches.approach_id order by positions.positioned_at)
 ),
 
 -- What there was between the approach and the climb.
@@ -89,15 +85,14 @@ climbs as (
         climbed_at,
         min(positioned_at) filter (where is_grounded) as grounded_at,
         coalesce(sum(step_s order by positioned_at) filter (where is_grounded), 0) as grounded_s,
-        coalesce(
-            max(step_s) filter (
-                where
-                not is_grounded
-                and positioned_at >= lowest_at - interval '20 seconds'
-                and coalesce(altitude_m, lowest_altitude_m) <= lowest_altitude_m + 50
-            ),
-            0
-        ) as silent_s
+        -- Nothing was heard for as long as it takes to go down to the runway (900 ft/min), roll 10 s and climb to
+        -- where it is heard again (2,400 ft/min).
+        bool_or(
+            not is_grounded
+            and positioned_at >= lowest_at - interval '20 seconds'
+            and step_s >= 20
+            and step_s >= 10 + height_m / 4.5 + next_height_m / 12
+        ) as is_touch_possible
     from fixes
     where climbed_at is not null and positioned_at < climbed_at
     group by approach_id, climbed_at
@@ -111,8 +106,7 @@ abandoned as (
         climbs.grounded_at,
         -- A flag of less than five seconds is a flicker.
         climbs.grounded_s >= 5 as is_contact,
-        climbs.grounded_s >= 5
-        or (approaches.height_m < 150 and climbs.silent_s >= {{ var('approach_s') }}) as is_touch_possible,
+        climbs.grounded_s >= 5 or coalesce(climbs.is_touch_possible, false) as is_touch_possible,
         climbs.grounded_s <= {{ var('silence_s') }}
         and climbs.climbed_at - approaches.lowest_at
         <= interval '{{ var("touch_s") }} seconds' as is_short,
