@@ -83,7 +83,7 @@ pieces as (
         on
             ends.flight_id = begins.flight_id
             and begins.positioned_at >= ends.positioned_at - interval '{{ var("holding_s") }} seconds'
-            and begins.positioned_at < ends.positioned_at
+            and ends.positioned_at > begins.positioned_at
     where
         ends.range_deg >= 360
         and abs(ends.turned_deg - begins.turned_deg) >= 360

@@ -45,8 +45,8 @@ points as (
     inner join fixes
         on
             arrivals.flight_id = fixes.flight_id
-            and fixes.positioned_at > arrivals.crossed_at
-            and fixes.positioned_at <= arrivals.landed_at
+            and arrivals.crossed_at < fixes.positioned_at
+            and arrivals.landed_at >= fixes.positioned_at
 ),
 
 steps as (
@@ -96,8 +96,8 @@ held as (
     inner join holdings
         on
             arrivals.flight_id = holdings.flight_id
-            and holdings.started_at < arrivals.landed_at
-            and holdings.ended_at > arrivals.crossed_at
+            and arrivals.landed_at > holdings.started_at
+            and arrivals.crossed_at < holdings.ended_at
     group by arrivals.arrival_id
 ),
 

@@ -83,8 +83,8 @@ periods as (
     inner join landings
         on
             starts.airport = landings.airport
-            and landings.moved_at >= starts.started_at
-            and landings.moved_at < starts.until_at
+            and starts.started_at <= landings.moved_at
+            and starts.until_at > landings.moved_at
             and {{ angle_between_deg('landings.direction_deg', 'starts.direction_deg') }} <= 30
     group by starts.airport, starts.period_number, starts.known_at
 ),

@@ -41,7 +41,7 @@ paired as (
         on
             landings.flight_id = takeoffs.flight_id
             and landings.airport = takeoffs.airport
-            and takeoffs.last_fix_at > landings.last_fix_at
+            and landings.last_fix_at < takeoffs.last_fix_at
             and takeoffs.last_fix_at - landings.last_fix_at
             <= case
                 when landings.method = 'ground_contact' and takeoffs.method = 'ground_contact'
@@ -49,7 +49,7 @@ paired as (
                 else interval '{{ var("touch_s") }} seconds'
             end
             and (landings.method = 'ground_contact' or landings.height_m < 300)
-    order by takeoffs.movement_id, landings.last_fix_at desc
+    order by takeoffs.movement_id asc, landings.last_fix_at desc
 ),
 
 fixes as (
@@ -57,6 +57,7 @@ fixes as (
         approaches.approach_id,
         approaches.lowest_at,
         positions.positioned_at,
+        positions.altitude_m,
         positions.phase = 'GROUND' as is_grounded,
         extract(epoch from lead(positions.positioned_at) over by_approach - positions.positioned_at)::double precision
             as step_s,
@@ -67,13 +68,14 @@ fixes as (
             positions.positioned_at > approaches.lowest_at
             and positions.phase <> 'GROUND'
             and positions.altitude_m >= approaches.lowest_altitude_m + 100
-        ) over (partition by approaches.approach_id) as climbed_at
+        ) over (partition by approaches.approach_id) as climbed_at,
+        min(positions.altitude_m) over (partition by approaches.approach_id) as lowest_m
     from approaches
     inner join {{ ref('int_positions__phased') }} as positions
         on
             approaches.flight_id = positions.flight_id
-            and positions.positioned_at >= approaches.aligned_from_at
-            and positions.positioned_at < approaches.until_at
+            and approaches.aligned_from_at <= positions.positioned_at
+            and approaches.until_at > positions.positioned_at
     where positions.position_status = 'fresh'
     window by_approach as (partition by approaches.approach_id order by positions.positioned_at)
 ),
@@ -85,11 +87,13 @@ climbs as (
         climbed_at,
         min(positioned_at) filter (where is_grounded) as grounded_at,
         coalesce(sum(step_s order by positioned_at) filter (where is_grounded), 0) as grounded_s,
+        -- The flag comes late: of a roll of ten seconds some fixes have it. One that comes before or after the
+        -- lowest fix, and lasts less than five seconds, is a flicker.
+        coalesce(bool_or(is_grounded and altitude_m <= lowest_m + 15), false) as is_grounded_lowest,
         -- Nothing was heard for as long as it takes to go down to the runway (900 ft/min), roll 10 s and climb to
         -- where it is heard again (2,400 ft/min).
         bool_or(
             not is_grounded
-            and positioned_at >= lowest_at - interval '20 seconds'
             and step_s >= 20
             and step_s >= 10 + height_m / 4.5 + next_height_m / 12
         ) as is_touch_possible
@@ -104,9 +108,10 @@ abandoned as (
         approaches.*,
         climbs.climbed_at,
         climbs.grounded_at,
-        -- A flag of less than five seconds is a flicker.
-        climbs.grounded_s >= 5 as is_contact,
-        climbs.grounded_s >= 5 or coalesce(climbs.is_touch_possible, false) as is_touch_possible,
+        climbs.grounded_s >= 5 or climbs.is_grounded_lowest as is_contact,
+        climbs.grounded_s >= 5
+        or climbs.is_grounded_lowest
+        or coalesce(climbs.is_touch_possible, false) as is_touch_possible,
         climbs.grounded_s <= {{ var('silence_s') }}
         and climbs.climbed_at - approaches.lowest_at
         <= interval '{{ var("touch_s") }} seconds' as is_short,
