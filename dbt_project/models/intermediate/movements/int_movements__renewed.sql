@@ -30,26 +30,35 @@ takeoffs as (
     where movement = 'takeoff'
 ),
 
+followed as (
+    select
+        *,
+        lead(movement_id) over by_flight as takeoff_id,
+        lead(movement) over by_flight as next_movement,
+        lead(method) over by_flight as next_method,
+        lead(airport) over by_flight as next_airport,
+        lead(last_fix_at) over by_flight as next_fix_at,
+        lead(known_at) over by_flight as renewed_known_at
+    from located
+    -- One fix between two silences is a take-off and then a landing.
+    window by_flight as (partition by flight_id order by last_fix_at asc, movement desc)
+),
+
 -- A landing and the take-off that follows it too soon for a stop. A landing that was withdrawn ended in silence.
 paired as (
-    select distinct on (takeoffs.movement_id)
-        landings.*,
-        takeoffs.movement_id as takeoff_id,
-        takeoffs.known_at as renewed_known_at
-    from landings
-    inner join takeoffs
-        on
-            landings.flight_id = takeoffs.flight_id
-            and landings.airport = takeoffs.airport
-            and landings.last_fix_at < takeoffs.last_fix_at
-            and takeoffs.last_fix_at - landings.last_fix_at
-            <= case
-                when landings.method = 'ground_contact' and takeoffs.method = 'ground_contact'
-                    then interval '{{ var("silence_s") }} seconds'
-                else interval '{{ var("touch_s") }} seconds'
-            end
-            and (landings.method = 'ground_contact' or landings.height_m < 300)
-    order by takeoffs.movement_id asc, landings.last_fix_at desc
+    select *
+    from followed
+    where
+        movement = 'landing'
+        and next_movement = 'takeoff'
+        and next_airport = airport
+        and next_fix_at - last_fix_at
+        <= case
+            when method = 'ground_contact' and next_method = 'ground_contact'
+                then interval '{{ var("silence_s") }} seconds'
+            else interval '{{ var("touch_s") }} seconds'
+        end
+        and (method = 'ground_contact' or height_m < 300)
 ),
 
 fixes as (
@@ -61,15 +70,15 @@ fixes as (
         positions.phase = 'GROUND' as is_grounded,
         extract(epoch from lead(positions.positioned_at) over by_approach - positions.positioned_at)::double precision
             as step_s,
-        greatest(0, positions.altitude_m - approaches.elevation_m) as height_m,
-        greatest(0, lead(positions.altitude_m) over by_approach - approaches.elevation_m) as next_height_m,
+        -- 30 m less than measured: four hectopascals more than the standard add as much.
+        greatest(0, positions.altitude_m - approaches.elevation_m - 30) as height_m,
+        greatest(0, lead(positions.altitude_m) over by_approach - approaches.elevation_m - 30) as next_height_m,
         min(positions.positioned_at) filter (
             where
             positions.positioned_at > approaches.lowest_at
             and positions.phase <> 'GROUND'
             and positions.altitude_m >= approaches.lowest_altitude_m + 100
-        ) over (partition by approaches.approach_id) as climbed_at,
-        min(positions.altitude_m) over (partition by approaches.approach_id) as lowest_m
+        ) over (partition by approaches.approach_id) as climbed_at
     from approaches
     inner join {{ ref('int_positions__phased') }} as positions
         on
@@ -78,6 +87,14 @@ fixes as (
             and approaches.until_at > positions.positioned_at
     where positions.position_status = 'fresh'
     window by_approach as (partition by approaches.approach_id order by positions.positioned_at)
+),
+
+until_climb as (
+    select
+        *,
+        min(altitude_m) over (partition by approach_id) as lowest_m
+    from fixes
+    where climbed_at is not null and positioned_at < climbed_at
 ),
 
 -- What there was between the approach and the climb.
@@ -89,16 +106,16 @@ climbs as (
         coalesce(sum(step_s order by positioned_at) filter (where is_grounded), 0) as grounded_s,
         -- The flag comes late: of a roll of ten seconds some fixes have it. One that comes before or after the
         -- lowest fix, and lasts less than five seconds, is a flicker.
-        coalesce(bool_or(is_grounded and altitude_m <= lowest_m + 15), false) as is_grounded_lowest,
+        coalesce(bool_or(is_grounded and coalesce(altitude_m, lowest_m) <= lowest_m + 15), false) as is_grounded_lowest,
         -- Nothing was heard for as long as it takes to go down to the runway (900 ft/min), roll 10 s and climb to
-        -- where it is heard again (2,400 ft/min).
-        bool_or(
+        -- where it is heard again (2,400 ft/min). Expected when it is down.
+        min(positioned_at + height_m / 4.5 * interval '1 second') filter (
+            where
             not is_grounded
             and step_s >= 20
             and step_s >= 10 + height_m / 4.5 + next_height_m / 12
-        ) as is_touch_possible
-    from fixes
-    where climbed_at is not null and positioned_at < climbed_at
+        ) as unheard_at
+    from until_climb
     group by approach_id, climbed_at
 ),
 
@@ -108,10 +125,10 @@ abandoned as (
         approaches.*,
         climbs.climbed_at,
         climbs.grounded_at,
-        climbs.grounded_s >= 5 or climbs.is_grounded_lowest as is_contact,
+        climbs.unheard_at,
         climbs.grounded_s >= 5
         or climbs.is_grounded_lowest
-        or coalesce(climbs.is_touch_possible, false) as is_touch_possible,
+        or coalesce(takeoff.method = 'ground_contact', false) as is_contact,
         climbs.grounded_s <= {{ var('silence_s') }}
         and climbs.climbed_at - approaches.lowest_at
         <= interval '{{ var("touch_s") }} seconds' as is_short,
@@ -119,7 +136,9 @@ abandoned as (
     from approaches
     inner join climbs on approaches.approach_id = climbs.approach_id
     left join lateral (
-        select takeoffs.movement_id
+        select
+            takeoffs.movement_id,
+            takeoffs.method
         from takeoffs
         where
             takeoffs.flight_id = approaches.flight_id
@@ -167,7 +186,7 @@ returned as (
             abandoned.flight_id = tries.flight_id
             and abandoned.airport = tries.airport
             and abandoned.climbed_at <= tries.tried_at
-    where not abandoned.is_touch_possible
+    where not abandoned.is_contact and abandoned.unheard_at is null
     order by abandoned.approach_id, tries.known_at
 ),
 
@@ -194,7 +213,7 @@ renewed as (
         icao24,
         airport,
         'touch_and_go' as movement,
-        case when is_contact then grounded_at else lowest_at end as moved_at,
+        least(case when is_contact then coalesce(grounded_at, lowest_at) else unheard_at end, climbed_at) as moved_at,
         lowest_at as last_fix_at,
         climbed_at as known_at,
         runway_direction,
@@ -205,7 +224,7 @@ renewed as (
         null as landing_id,
         takeoff_id
     from abandoned
-    where is_touch_possible and is_short
+    where (is_contact or unheard_at is not null) and is_short
     union all
     select
         flight_id,
