@@ -64,7 +64,6 @@ paired as (
 fixes as (
     select
         approaches.approach_id,
-        approaches.lowest_at,
         positions.positioned_at,
         positions.altitude_m,
         positions.phase = 'GROUND' as is_grounded,
