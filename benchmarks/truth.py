@@ -92,6 +92,44 @@ SCORES = {
                 and m.airport = t.airport
                 and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
         from metrics.fct_movements as m where m.movement = 'landing'""",
+    "go-arounds found at their field within 60 s": """
+        select count(*) filter (where exists (
+            select from metrics.fct_movements as m
+            where m.icao24 = t.icao24 and m.movement = 'go_around' and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 60)), count(*)
+        from truth.movements as t where t.movement = 'go_around'""",
+    "go-arounds said that are none": """
+        select count(*) filter (where not exists (
+            select from truth.movements as t
+            where m.icao24 = t.icao24 and t.movement = 'go_around'
+                and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
+        from metrics.fct_movements as m where m.movement = 'go_around'""",
+    "touch-and-goes found at their field within 60 s": """
+        select count(*) filter (where exists (
+            select from metrics.fct_movements as m
+            where m.icao24 = t.icao24 and m.movement = 'touch_and_go' and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 60)), count(*)
+        from truth.movements as t where t.movement = 'touch_and_go'""",
+    "touch-and-goes said that are none": """
+        select count(*) filter (where not exists (
+            select from truth.movements as t
+            where m.icao24 = t.icao24 and t.movement = 'touch_and_go'
+                and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
+        from metrics.fct_movements as m where m.movement = 'touch_and_go'""",
+    "holdings found": """
+        select count(*) filter (where exists (
+            select from metrics.fct_holdings as h
+            where h.icao24 = t.icao24
+                and t.moved_at between h.started_at - interval '5 min' and h.ended_at)), count(*)
+        from truth.movements as t where t.movement = 'holding'""",
+    "holdings said that are none": """
+        select count(*) filter (where not exists (
+            select from truth.movements as t
+            where h.icao24 = t.icao24 and t.movement = 'holding'
+                and t.moved_at between h.started_at - interval '5 min' and h.ended_at)), count(*)
+        from metrics.fct_holdings as h""",
 }
 ENDS = """
 create table truth.ends as
@@ -108,6 +146,12 @@ inner join truth.matched as m on t.flight_key = m.flight_key
 inner join metrics.fct_flights as f on m.flight_id = f.flight_id
 """
 CAUSES = {
+    "movements of circuits, by what they are called": """
+        select concat_ws(' ', t.movement, 'called', coalesce(m.movement, 'nothing'), m.method),
+            count(*)
+        from truth.movements as t left join metrics.fct_movements as m on m.icao24 = t.icao24
+            and m.airport = t.airport and abs(extract(epoch from m.moved_at - t.moved_at)) <= 90
+        where t.movement in ('go_around', 'touch_and_go') group by 1""",
     "phases confused": """
         select true_phase || ' called ' || phase, count(*) from truth.owned
         where position_status = 'fresh' and phase <> true_phase group by 1""",
@@ -202,7 +246,7 @@ def transform(warehouse: Warehouse, folder: Path) -> None:
         "DBT_LOG_PATH": str(folder / "logs"),
     }
     command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "run"]
-    subprocess.run([*command, "--select", "+fct_flights", "+fct_movements"],
+    subprocess.run([*command, "--select", "+fct_flights", "+fct_holdings"],
                    cwd=DBT_PROJECT, env=variables, check=True)  # fmt: skip
 
 

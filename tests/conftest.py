@@ -28,6 +28,8 @@ from skyops_assets.warehouse.server import Warehouse, open_warehouse
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
 """Prefixes of the variables that a person's shell may hold and a test must not see."""
 MIRROR = "SKYOPS_DATA_MIRROR"
+Dbt = Callable[..., str]
+"""Runs `skyops-dbt` with these arguments and returns what it printed."""
 
 os.environ.update(QUIET)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -214,6 +216,37 @@ def manifest() -> Path:
 
     prepare_manifest()
     return MANIFEST
+
+
+@pytest.fixture(scope="module")
+def dbt_of() -> Iterator[Callable[[Warehouse], Dbt]]:
+    """Run `skyops-dbt` on a warehouse, as a run of the graph does."""
+    folder = short_dir()
+
+    def on(warehouse: Warehouse) -> Dbt:
+        target = folder / str(warehouse.url.database)
+        variables = {
+            **os.environ,
+            **environment(Settings(home=folder), warehouse),
+            "DBT_TARGET_PATH": str(target),
+            "DBT_LOG_PATH": str(target),
+        }
+
+        def run(*arguments: str) -> str:
+            done = subprocess.run(
+                [str(Path(sys.executable).parent / "skyops-dbt"), *arguments],
+                cwd=Path(__file__).parents[1] / "dbt_project",
+                env=variables, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        return run
+
+    try:
+        yield on
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,12 @@ with located as (
     from {{ ref('int_movements__located') }}
     {{ join_changes('int_movements__located', 'last_fix_at') }}
     where withdrawn_at is null
+),
+
+renewed as (
+    select *
+    from {{ ref('int_movements__renewed') }}
+    {{ join_changes('int_movements__renewed', 'last_fix_at') }}
 )
 
 select
@@ -31,3 +37,25 @@ select
     known_at,
     last_fix_at
 from located
+-- A touch-and-go stands for its landing and its take-off.
+where
+    not exists (
+        select 1 from renewed
+        where located.movement_id in (renewed.landing_id, renewed.takeoff_id)
+    )
+union all
+select
+    movement_id,
+    flight_id,
+    icao24,
+    airport,
+    movement,
+    moved_at,
+    runway_direction,
+    runway,
+    track_deg,
+    method,
+    label_quality,
+    known_at,
+    last_fix_at
+from renewed
