@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import storage
+from benchmarks import live, storage
 
 ROUNDS = 3
 
@@ -22,6 +22,8 @@ def main() -> None:
     table = Table("what", "measured", "compared with", "ratio")
     table.add_row(*code_location_import())
     for row in storage.measure():
+        table.add_row(*row)
+    for row in live.measure():
         table.add_row(*row)
     table.add_row(*transform())
     Console(width=140, highlight=False).print(table)

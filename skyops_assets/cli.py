@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,8 +28,6 @@ from rich.table import Table
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from skyops_assets.opensky.load_files import FileLoad
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.server import Warehouse
@@ -230,8 +229,9 @@ def _tell_dagster(done: list[FileLoad]) -> None:
         return
     from skyops_assets.defs.platform.run import report_loaded
 
+    shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
     try:
-        unreported = report_loaded(hours, "skyops load")
+        unreported = report_loaded(shown, "skyops load")
     except Exception as error:
         raise SkyOpsError(
             f"Dagster could not be told of {len(hours)} loaded hours of raw/opensky_states "
@@ -243,8 +243,45 @@ def _tell_dagster(done: list[FileLoad]) -> None:
         out.print(
             f"Loaded, but no partition of it: {len(unreported)} hours from "
             f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
-            "(before SKYOPS_FIRST_HOUR, or not over yet)"
+            "(before SKYOPS_FIRST_HOUR, or in the future)"
         )
+
+
+@app.command()
+def collect() -> None:
+    """Collect live positions around the watched airports until stopped."""
+    from skyops_assets.opensky.collect import Report, describe
+    from skyops_assets.opensky.collect import collect as run
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse.server import open_warehouse
+
+    as_given = load_settings()
+    settings, warehouse = _prepare()
+
+    def report(found: Report) -> None:
+        # Here and not at the top: Dagster takes seconds to import, and the first answer is stored.
+        from skyops_assets.defs.platform.run import report_loaded
+
+        shown = describe(found)
+        rows = found.rows.items()
+        report_loaded(
+            {hour: {"dagster/partition_row_count": count, **shown} for hour, count in rows},
+            "skyops collect",
+        )
+        out.print(
+            f"{datetime.now(UTC):%H:%M:%S} answers: {shown['answers']}, {shown['loaded_rows']:,} "
+            f"positions new, {shown['duplicate_rows']:,} known, {shown['rejected_rows']:,} "
+            f"rejected; {shown['credits_left']:,} credits left, a round every "
+            f"{shown['interval_s']:g} s"
+        )
+
+    run(
+        settings,
+        warehouse,
+        report=report,
+        say=lambda text: out.print(escape(text), soft_wrap=True),
+        revive=lambda: open_warehouse(as_given),
+    )
 
 
 @app.command("replay-rejected")
@@ -419,6 +456,18 @@ def _show_status(found: dict[str, Any]) -> None:
     warehouse = found["warehouse"]
     kind = "embedded" if warehouse["embedded"] else "external"
     out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
+    feed = found["opensky"]
+    last = feed["last_answer_at"]
+    out.print(
+        f"OpenSky: {feed['credits_left']:,} of {feed['credits_a_day']:,} credits left today "
+        f"({feed['opensky_account']}), "
+        + (
+            escape(feed["problem"])
+            if "problem" in feed
+            else f"a round of {feed['credits_a_round']} every {feed['interval_s']:.1f} s; "
+        )
+        + (f"last answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no answer yet")
+    )
     table = Table("table", "rows")
     for name, rows in found["counts"].items():
         table.add_row(name, f"{rows:,}")

@@ -92,6 +92,17 @@ class Settings(BaseSettings):
     opensky_timeout_s: float = Field(
         30, gt=0, le=600, description="Seconds until a request to OpenSky fails."
     )
+    collect_radius_nm: float = Field(
+        105,
+        gt=0,
+        le=1000,
+        description="Positions are asked for this far from each watched airport, nautical miles.",
+    )
+    collect_interval_s: float | None = Field(
+        None,
+        gt=0,
+        description="Shortest time between two rounds of requests; unset takes the account's.",
+    )
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
     docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
 
@@ -109,7 +120,11 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "opensky_client_id", "opensky_client_secret", "opensky_daily_credits", mode="before"
+        "opensky_client_id",
+        "opensky_client_secret",
+        "opensky_daily_credits",
+        "collect_interval_s",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:

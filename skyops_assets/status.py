@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse, server_version
 
@@ -11,7 +12,7 @@ SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit
 
 
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
-    """Everything as plain values: ``warehouse``, ``counts``, ``champion``, ``last_runs``."""
+    """Everything as plain values, by the keys of the answer."""
     from skyops_assets.arrivals.store import champion_summary
     from skyops_assets.defs.platform.run import last_runs
 
@@ -21,10 +22,36 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
             "server_version": server_version(warehouse),
             "embedded": warehouse.is_embedded,
         },
+        "opensky": opensky(settings, warehouse),
         "counts": row_counts(warehouse),
         "champion": champion_summary(warehouse, settings),
         "last_runs": last_runs(),
     }
+
+
+def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
+    """The account's credits, what a round of the watch list costs, and the last live answer."""
+    from skyops_assets.opensky import collect
+    from skyops_assets.opensky.credits import CreditBudget, cost_of
+    from skyops_assets.opensky.rest import SOURCE
+
+    state = CreditBudget.from_settings(settings, warehouse).read()
+    found: dict[str, Any] = collect.credit_figures(state)
+    try:
+        boxes = collect.watched_boxes(settings)
+    except SkyOpsError as error:
+        found["problem"] = str(error)
+    else:
+        cost = sum(cost_of(box) for box in boxes)
+        found["credits_a_round"] = cost
+        found["interval_s"] = state.interval_s(cost, collect.shortest_interval_s(settings))
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select max(finished_at) from raw.ingest_batches where source = %s", (SOURCE,)
+        )
+        row = cursor.fetchone()
+    found["last_answer_at"] = row[0] if row else None
+    return found
 
 
 def row_counts(warehouse: Warehouse) -> dict[str, int]:

@@ -144,7 +144,13 @@ class OpenSkyClient:
         self._blocked_until = 0.0
 
     @classmethod
-    def from_settings(cls, settings: Settings, budget: Budget | None = None) -> Self:
+    def from_settings(
+        cls,
+        settings: Settings,
+        budget: Budget | None = None,
+        *,
+        sleep: Callable[[float], None] = clock.sleep,
+    ) -> Self:
         """The client that the settings describe."""
         return cls(
             settings.opensky_url,
@@ -153,6 +159,7 @@ class OpenSkyClient:
             settings.opensky_client_secret,
             timeout_s=settings.opensky_timeout_s,
             budget=budget,
+            sleep=sleep,
         )
 
     def __repr__(self) -> str:

@@ -290,6 +290,11 @@ class FakeOpenSky:
         self._retry_after_s = seconds
 
     @property
+    def tokens(self) -> list[str]:
+        """Every token that was given."""
+        return list(self._tokens)
+
+    @property
     def now(self) -> int:
         """The replayed time in Unix seconds."""
         passed = (clock.monotonic() - self._began) * self.speed + self._skipped_s

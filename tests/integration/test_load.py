@@ -186,17 +186,21 @@ def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.Mo
     from skyops_assets.defs.platform.run import report_loaded
 
     early = DEMO_START - timedelta(hours=1)
-    present = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    present = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    future = present + timedelta(hours=2)
     with dg.DagsterInstance.ephemeral() as instance:
         monkeypatch.setattr("dagster.DagsterInstance.get", lambda: instance)
         monkeypatch.setattr(type(instance), "__exit__", lambda *_: None)
-        assert report_loaded({DEMO_START: 7, early: 1, present: 2}, "test") == [early, present]
+        hours = {DEMO_START: {"good_rows": 7}, early: {}, present: {}, future: {}}
+        assert report_loaded(hours, "test") == [early, future]
         key = dg.AssetKey(["raw", "opensky_states"])
-        [event] = instance.fetch_materializations(key, limit=10).records
-        found = event.event_log_entry.asset_materialization
+        latest, first = instance.fetch_materializations(key, limit=10).records
+        assert latest.partition_key == f"{present:%Y-%m-%d-%H:%M}"
+        found = first.event_log_entry.asset_materialization
         assert found is not None
         assert found.partition == "2021-10-07-12:00"
         assert found.metadata["good_rows"].value == 7
+        assert found.metadata["loaded_by"].value == "test"
 
 
 @pytest.mark.xdist_group("cli")

@@ -39,13 +39,10 @@ def import_everything() -> None:
         "tenacity",
     ):
         import_module(name)
+    from skyops_assets.opensky import collect
     from skyops_assets.opensky.recordings import open_recording
 
     open_recording.__defaults__ = (CHUNK_ROWS,)
-    try:
-        from skyops_assets.opensky import collect
-    except ImportError:
-        return
     collect.LOOK_EVERY_S, collect.TROUBLE_PAUSE_S = LOOK_EVERY_S, TROUBLE_PAUSE_S
 
 

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from skyops_assets.defs.raw.assets import HOURS
+
 TAGS = {"skyops/writes": "warehouse"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
@@ -25,7 +27,9 @@ history_job = dg.define_asset_job(
 
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.groups("transform", "features", "predictions"),
+    # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own.
+    selection=dg.AssetSelection.groups("transform", "features", "predictions")
+    | dg.AssetSelection.checks_for_assets(RAW),
     tags=TAGS,
     description="Everything that follows from positions already loaded, with the present model.",
 )
@@ -59,6 +63,23 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     if loaded.timestamp < began:
         return dg.SkipReason("No positions were loaded since the last transform.")
     return dg.RunRequest()
+
+
+poll_job = dg.define_asset_job(
+    "poll",
+    selection=dg.AssetSelection.assets(RAW),
+    tags=TAGS,
+    description="One live answer of OpenSky for each watched box, into the present hour.",
+)
+
+
+@dg.schedule(job=poll_job, cron_schedule="*/5 * * * *", execution_timezone="UTC")
+def poll_opensky() -> dg.RunRequest:
+    """Every five minutes: live positions, for those who do not run `skyops collect`.
+
+    Off until it is switched on, as it spends the account's credits.
+    """
+    return dg.RunRequest(partition_key=HOURS.get_last_partition_key())
 
 
 weekly_retrain = dg.ScheduleDefinition(

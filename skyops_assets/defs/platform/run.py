@@ -1,5 +1,6 @@
 """Run the main job in this process, for `skyops demo`, telling the caller of each step."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,29 +78,32 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
         instance.report_run_failed(run, "The process ended before its run did.")
 
 
-def report_loaded(hours: Mapping[datetime, int], by: str) -> list[datetime]:
+def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[datetime]:
     """Tell Dagster that hours of raw/opensky_states were loaded outside of a run.
 
     Args:
-        hours: the start of each hour (UTC) and the good rows that were read in it.
+        hours: the start of each hour (UTC) and what is to be shown of it.
         by: what loaded them.
 
     Returns:
-        The hours that are no partition, which are not reported: those before
-        SKYOPS_FIRST_HOUR, and the present one until it is over.
+        The hours before SKYOPS_FIRST_HOUR or after the present one, which are no partitions and
+        are not reported.
     """
-    from skyops_assets.defs.raw.assets import HOURS, opensky_states
+    with warnings.catch_warnings():
+        # Dagster tells which arguments are beta; that is no concern of who loads a file.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        from skyops_assets.defs.raw.assets import HOURS, opensky_states
 
     unreported = []
     with dg.DagsterInstance.get() as instance:
-        for hour, rows in sorted(hours.items()):
+        for hour, shown in sorted(hours.items()):
             key = hour.astimezone(UTC).strftime(HOURS.fmt)
             if not HOURS.has_partition_key(key):
                 unreported.append(hour)
                 continue
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(
-                    opensky_states.key, partition=key, metadata={"good_rows": rows, "loaded_by": by}
+                    opensky_states.key, partition=key, metadata={**shown, "loaded_by": by}
                 )
             )
     return unreported

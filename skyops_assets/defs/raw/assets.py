@@ -12,7 +12,8 @@ from skyops_assets.settings import load_settings
 from skyops_assets.warehouse.aircraft import AIRCRAFT
 
 LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
-HOURS = dg.HourlyPartitionsDefinition(start_date=load_settings().first_hour)
+# With the present hour: live positions are in it before it is over.
+HOURS = dg.HourlyPartitionsDefinition(start_date=load_settings().first_hour, end_offset=1)
 DAYS = dg.DailyPartitionsDefinition(
     start_date=datetime.combine(load_settings().history_first_day, time())
 )
@@ -34,29 +35,58 @@ DAYS = dg.DailyPartitionsDefinition(
 def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per state vector (icao24, time_position, source), in SI units.
 
-    Reads the hours asked for from the recording, or the folder of recordings. Rows that cannot be
-    true go to `raw.rejected_states` with a reason; loading the same hours again changes nothing.
+    Reads the hours asked for from the recording, or the folder of recordings. Without
+    SKYOPS_RECORDING the present hour is one live answer of OpenSky a watched box instead; `skyops
+    collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a reason;
+    loading the same hours again changes nothing.
     """
     from skyops_assets.opensky.load_files import load_hour
     from skyops_assets.opensky.partitions import drop_old_partitions, index_finished_days
     from skyops_assets.opensky.recordings import demo_recording, read_recordings
 
-    whole = context.partition_time_window
-    path = warehouse.settings.recording or demo_recording()
-    recordings = read_recordings(path, whole.start, whole.end)
+    settings = warehouse.settings
+    now = datetime.now(UTC)
     database = warehouse.open()
-    for key in context.partition_keys:
-        hour = HOURS.time_window_for_partition_key(key)
+    hours = {key: HOURS.time_window_for_partition_key(key) for key in context.partition_keys}
+    recorded = {key: hour for key, hour in hours.items() if settings.recording or hour.end <= now}
+    if recorded:
+        path = settings.recording or demo_recording()
+        last = list(recorded.values())[-1]
+        recordings = read_recordings(path, context.partition_time_window.start, last.end)
+    for key, hour in recorded.items():
         batch = load_hour(database, recordings, hour.start, hour.end, run_id=context.run.run_id)
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
             context.log.warning(f"{path.name} has no rows in the hour {key}.")
-    now = datetime.now(UTC)
-    for day, rows in drop_old_partitions(
-        database, warehouse.settings.raw_retention_days, now
-    ).items():
+    for key in hours.keys() - recorded.keys():
+        _poll(context, warehouse, key)
+    for day, rows in drop_old_partitions(database, settings.raw_retention_days, now).items():
         context.log.info(f"Retention dropped {rows} positions of {day}.")
     index_finished_days(database, now)
+
+
+def _poll(context: dg.AssetExecutionContext, warehouse: WarehouseResource, key: str) -> None:
+    """Load one live answer a box; its late positions lie in earlier hours and are told of too."""
+    from skyops_assets.opensky.collect import credit_figures, hour_rows, poll_once
+
+    database = warehouse.open()
+    written, credits = poll_once(warehouse.settings, database, run_id=context.run.run_id)
+    for answer in written:
+        if answer.error:
+            context.log.warning(f"{answer.error} It is kept in raw.rejected_states.")
+    shown = batches_metadata([answer.batch for answer in written]) | credit_figures(credits)
+    context.add_asset_metadata(shown, partition_key=key)
+    touched = set().union(*(answer.hours for answer in written))
+    for hour, count in hour_rows(database, touched).items():
+        other = hour.strftime(HOURS.fmt)
+        if other != key and HOURS.has_partition_key(other):
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=other,
+                    metadata={"dagster/partition_row_count": count, "loaded_with": key},
+                )
+            )
 
 
 @dg.asset(key=["raw", "airports"], group_name="raw", kinds={"postgres"}, owners=OWNERS)

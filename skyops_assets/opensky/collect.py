@@ -1,0 +1,509 @@
+"""The live feed: ask OpenSky for the watch list's boxes and write each answer at once.
+
+Belongs here: the rhythm of asking, one collector at a time, and what happens when OpenSky or the
+warehouse fails. Does not: a request (`client`), its price (`credits`), the rows (`rest`, `load`).
+
+An answer in hand is written before the next is asked for, and kept until it is: a warehouse that
+goes away costs time, not positions. A process that is killed loses the one answer in hand.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow.compute as pc
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.opensky.bad_answers import keep_bad_answer
+from skyops_assets.opensky.client import Answer, OpenSkyClient
+from skyops_assets.opensky.credits import (
+    BoundingBox,
+    CreditBudget,
+    CreditState,
+    cost_of,
+    floor_s,
+    watch_boxes,
+)
+from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
+from skyops_assets.opensky.load import load_states
+from skyops_assets.opensky.partitions import TARGET, drop_old_partitions, index_finished_days
+from skyops_assets.opensky.rest import SOURCE, BadAnswer, read_answer
+from skyops_assets.warehouse.bulk import Batch
+from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
+
+if TYPE_CHECKING:
+    from skyops_assets.settings import Settings
+
+REPORT_EVERY_S = 60.0
+LOOK_EVERY_S = 5.0
+"""How often a collector that waits looks whether it may work, and one that works whether it still
+may: with the server's keepalives (25 s) a successor starts within half a minute of a death."""
+TROUBLE_PAUSE_S = 5.0
+REFUSED_PAUSE_S = 300.0
+"""What worked before and is refused now is asked for again after so long."""
+SAY_AGAIN_S = 600.0
+STOP_GRACE_S = 5.0
+"""How long a request under way is waited for when a signal asks for the end."""
+LOCK = "skyops.collect"
+_KEEPALIVES = """
+    set tcp_keepalives_idle = 10;
+    set tcp_keepalives_interval = 5;
+    set tcp_keepalives_count = 3
+"""
+
+
+class Feed(Protocol):
+    """Where answers come from: `OpenSkyClient`."""
+
+    def states(self, box: BoundingBox | None = None) -> Answer:
+        """The state vectors of now."""
+
+
+class Credits(Protocol):
+    """What is left to spend: `CreditBudget`."""
+
+    def read(self) -> CreditState:
+        """The present state."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one answer.
+
+    Attributes:
+        batch: the accounts.
+        hours: the hours (UTC) in which it has good positions.
+        error: why the answer was kept whole instead; None for one that could be read.
+        lag_s: seconds from its last byte to the commit.
+    """
+
+    batch: Batch
+    hours: frozenset[datetime]
+    error: str | None
+    lag_s: float
+
+
+@dataclass
+class Tally:
+    """What was collected since the last report."""
+
+    answers: int = 0
+    bad_answers: int = 0
+    read_rows: int = 0
+    loaded_rows: int = 0
+    duplicate_rows: int = 0
+    rejected_rows: int = 0
+    longest_lag_s: float = 0.0
+    batch_id: int | None = None
+    hours: set[datetime] = field(default_factory=set)
+
+    def add(self, written: Written) -> None:
+        """Count an answer."""
+        batch = written.batch
+        self.answers += 1
+        self.bad_answers += written.error is not None
+        self.read_rows += batch.read_rows
+        self.loaded_rows += batch.loaded_rows
+        self.duplicate_rows += batch.duplicate_rows
+        self.rejected_rows += batch.rejected_rows
+        self.longest_lag_s = max(self.longest_lag_s, written.lag_s)
+        self.batch_id = batch.batch_id
+        self.hours |= written.hours
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a collector tells of the last minute.
+
+    Attributes:
+        tally: the sums.
+        rows: how many positions each touched hour holds now, of all sources; hours whose number
+            has not changed since the last report are left out.
+        credits: of the account.
+        interval_s: seconds between two rounds.
+    """
+
+    tally: Tally
+    rows: Mapping[datetime, int]
+    credits: CreditState
+    interval_s: float
+
+
+def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = None) -> Written:
+    """Put an answer into the warehouse: its rows, or the whole of it where it cannot be read."""
+    hours: frozenset[datetime] = frozenset()
+    bad = None
+    try:
+        recording = read_answer(answer.body)
+        batch = load_states(warehouse, recording, run_id=run_id)
+        good = recording.states["time_position"].filter(pc.is_null(recording.reasons))
+        hours = frozenset(pc.unique(pc.floor_temporal(good, unit="hour")).to_pylist())
+    except BadAnswer as error:
+        bad = error
+        batch = keep_bad_answer(warehouse, bad.body, bad.reason, SOURCE, run_id=run_id)
+    lag_s = (datetime.now(UTC) - answer.received_at).total_seconds()
+    return Written(batch, hours, None if bad is None else str(bad), lag_s)
+
+
+def watched_boxes(settings: Settings) -> tuple[BoundingBox, ...]:
+    """The boxes to ask for: everything within SKYOPS_COLLECT_RADIUS_NM of a watched airport.
+
+    Raises:
+        SkyOpsError: an airport is not known.
+    """
+    import airportsdata
+
+    known = airportsdata.load("ICAO")
+    unknown = [code for code in settings.watch_airports if code not in known]
+    if unknown:
+        raise SkyOpsError(
+            f"SKYOPS_WATCH_AIRPORTS names {', '.join(unknown)}, which no list of airports has."
+        )
+    places = [(known[code]["lat"], known[code]["lon"]) for code in settings.watch_airports]
+    return watch_boxes(places, settings.collect_radius_nm)
+
+
+def shortest_interval_s(settings: Settings) -> float:
+    """Seconds between two rounds below which nothing is asked, whatever the credits."""
+    if settings.collect_interval_s is not None:
+        return settings.collect_interval_s
+    return floor_s(is_anonymous=settings.opensky_client_id is None)
+
+
+def poll_once(
+    settings: Settings, warehouse: Warehouse, *, run_id: str | None = None
+) -> tuple[list[Written], CreditState]:
+    """One round: every box asked for once, and written.
+
+    Returns:
+        What became of each answer, and the credits after it.
+
+    Raises:
+        TransientFailure, PermanentFailure, QuotaExceeded: as `OpenSkyClient.states`; what was
+            written before stays.
+    """
+    budget = CreditBudget.from_settings(settings, warehouse)
+    with OpenSkyClient.from_settings(settings, budget) as client:
+        written = [
+            write_answer(warehouse, client.states(box), run_id=run_id)
+            for box in watched_boxes(settings)
+        ]
+    return written, budget.read()
+
+
+@contextmanager
+def leadership(
+    warehouse: Warehouse, stop: threading.Event, on_wait: Callable[[], None]
+) -> Iterator[Callable[[], None] | None]:
+    """Be the one collector that works; waits for it while another is.
+
+    The right is a lock of this connection: Postgres frees it when the process ends, however, and
+    within 25 s when its machine is gone.
+
+    Args:
+        on_wait: called once if another collector works.
+
+    Yields:
+        A function that raises when the right may be lost (psycopg2.Error); None if ``stop`` was
+        set first.
+    """
+    with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(_KEEPALIVES)
+        is_waiting = False
+        while not stop.is_set():
+            cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (LOCK,))
+            if cursor.fetchone() == (True,):
+                break
+            if not is_waiting:
+                on_wait()
+            is_waiting = True
+            stop.wait(LOOK_EVERY_S)
+        yield None if stop.is_set() else lambda: cursor.execute("select 1")
+
+
+class Collector:
+    """Asks and writes until it is told to stop.
+
+    Args:
+        warehouse: where to.
+        feed: where from.
+        boxes: what to ask for in each round.
+        credits: tells what is left, and with it how often to ask.
+        shortest_s: seconds between two rounds, at least.
+        report: called about once a minute with what was collected, for the asset graph. What it
+            raises is said and tried again a minute later.
+        say: prints a line for a person.
+        keep_days: SKYOPS_RAW_RETENTION_DAYS.
+        revive: called before each attempt to reach the warehouse again; starts an embedded one.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        feed: Feed,
+        boxes: Sequence[BoundingBox],
+        *,
+        credits: Credits,
+        shortest_s: float,
+        report: Callable[[Report], None],
+        say: Callable[[str], None],
+        keep_days: int | None = None,
+        revive: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.warehouse = warehouse
+        self.feed = feed
+        self.boxes = tuple(boxes)
+        self.cost_per_round = sum(cost_of(box) for box in boxes)
+        self.is_asking = False
+        self._credits = credits
+        self._shortest_s = shortest_s
+        self._report = report
+        self._say = say
+        self._keep_days = keep_days
+        self._revive = revive
+        self._held: Answer | None = None
+        self._tally = Tally()
+        self._rows: dict[datetime, int] = {}
+        self._report_at = 0.0
+        self._tidied: datetime | None = None
+        self._has_answered = False
+        self._said: tuple[str, float] = ("", 0.0)
+
+    def run(self, stop: threading.Event) -> None:
+        """Collect until ``stop`` is set, then report what is left to report.
+
+        Raises:
+            PermanentFailure: OpenSky refuses from the start: something has to be changed.
+            SkyOpsError: the warehouse refuses the login.
+        """
+        import psycopg2
+        from adbc_driver_manager import Error as ArrowError
+
+        while not stop.is_set():
+            try:
+                with leadership(self.warehouse, stop, self._say_waiting) as check:
+                    if check is None:
+                        return
+                    self._lead(check, stop)
+                    self.send_report()
+            except (ServerUnreachable, psycopg2.Error, ArrowError) as error:
+                self._say_once(f"The warehouse has trouble; trying again: {_line(error)}")
+                stop.wait(TROUBLE_PAUSE_S)
+                with suppress(ServerUnreachable):
+                    self._revive()
+        if self._held is not None:
+            self._say("The last answer is not stored: the warehouse did not come back.")
+
+    def _lead(self, check: Callable[[], None], stop: threading.Event) -> None:
+        while not stop.is_set():
+            check()
+            if self._held is not None:
+                self._write(self._held)
+            began = time.monotonic()
+            pause_s = self._round(stop)
+            self._tidy()
+            while not stop.is_set() and (left_s := began + pause_s - time.monotonic()) > 0:
+                if time.monotonic() >= self._report_at:
+                    self.send_report()
+                stop.wait(min(left_s, LOOK_EVERY_S))
+                check()
+            if time.monotonic() >= self._report_at:
+                self.send_report()
+
+    def _round(self, stop: threading.Event) -> float:
+        """Ask for every box once; the seconds from the start of this round to the next."""
+        for box in self.boxes:
+            if stop.is_set():
+                return 0.0
+            try:
+                self.is_asking = True
+                answer = self._held = self.feed.states(box)
+            except QuotaExceeded as failure:
+                self._say_once(str(failure))
+                return max(failure.retry_after_s, self._shortest_s)
+            except PermanentFailure as failure:
+                if not self._has_answered:
+                    raise
+                self._say_once(f"{failure} Asking again every {REFUSED_PAUSE_S:.0f} s.")
+                return REFUSED_PAUSE_S
+            except TransientFailure as failure:
+                self._say_once(str(failure))
+                continue
+            finally:
+                self.is_asking = False
+            self._write(answer)
+            self._has_answered = True
+        return self._credits.read().interval_s(self.cost_per_round, self._shortest_s)
+
+    def _write(self, answer: Answer) -> None:
+        written = write_answer(self.warehouse, answer)
+        self._held = None
+        self._tally.add(written)
+        if written.error:
+            self._say_once(f"{written.error} It is kept in raw.rejected_states.")
+
+    def send_report(self) -> None:
+        """Tell of the last minute; what cannot be told now is told with the next report."""
+        self._report_at = time.monotonic() + REPORT_EVERY_S
+        if not self._tally.answers:
+            return
+        rows = hour_rows(self.warehouse, self._tally.hours)
+        changed = {hour: count for hour, count in rows.items() if self._rows.get(hour) != count}
+        state = self._credits.read()
+        interval_s = state.interval_s(self.cost_per_round, self._shortest_s)
+        try:
+            self._report(Report(self._tally, changed, state, interval_s))
+        except Exception as error:
+            # Dagster's storage may be away while the warehouse is not: positions come first.
+            self._say_once(f"Dagster could not be told; trying again: {_line(error)}")
+            return
+        self._rows.update(rows)
+        self._tally = Tally()
+
+    def _tidy(self) -> None:
+        """Once an hour: drop what retention does not keep, index the days that are over."""
+        now = datetime.now(UTC)
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour == self._tidied:
+            return
+        for day, rows in drop_old_partitions(self.warehouse, self._keep_days, now).items():
+            self._say(f"Retention dropped {rows:,} positions of {day}.")
+        index_finished_days(self.warehouse, now)
+        self._tidied = hour
+
+    def _say_waiting(self) -> None:
+        self._say("Another collector works; this one waits and takes over when that one ends.")
+
+    def _say_once(self, text: str) -> None:
+        """Say it, unless it was the last thing said within ten minutes."""
+        last, at = self._said
+        if text != last or time.monotonic() - at > SAY_AGAIN_S:
+            self._say(text)
+            self._said = (text, time.monotonic())
+
+
+def hour_rows(warehouse: Warehouse, hours: set[datetime]) -> dict[datetime, int]:
+    """How many positions each of these hours (their starts, UTC) holds."""
+    rows = {}
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        for hour in sorted(hours):
+            cursor.execute(
+                f"select count(*) from {TARGET} where time_position >= %s and time_position < %s",
+                (hour, hour + timedelta(hours=1)),
+            )
+            row = cursor.fetchone()
+            rows[hour] = int(row[0]) if row else 0
+    return rows
+
+
+def collect(
+    settings: Settings,
+    warehouse: Warehouse,
+    *,
+    report: Callable[[Report], None],
+    say: Callable[[str], None],
+    revive: Callable[[], object],
+) -> None:
+    """Collect until SIGTERM or SIGINT; for the main thread of a process.
+
+    The work is done in a thread, and signals are taken here, where nothing can be interrupted
+    halfway. An answer that is being written is written to its end.
+
+    Raises:
+        SkyOpsError: as `Collector.run`.
+    """
+    import signal
+
+    boxes = watched_boxes(settings)
+    budget = CreditBudget.from_settings(settings, warehouse)
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def pause(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise TransientFailure("Told to stop between two attempts.")
+
+    signals = {signal.SIGTERM, signal.SIGINT}
+    # Before the thread starts, which inherits it: a signal then waits until it is asked for.
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with OpenSkyClient.from_settings(settings, budget, sleep=pause) as client:
+        collector = Collector(
+            warehouse,
+            client,
+            boxes,
+            credits=budget,
+            shortest_s=shortest_interval_s(settings),
+            report=report,
+            say=say,
+            keep_days=settings.raw_retention_days,
+            revive=revive,
+        )
+        state = budget.read()
+        interval_s = state.interval_s(collector.cost_per_round, shortest_interval_s(settings))
+        say(
+            f"Collecting around {', '.join(settings.watch_airports)} as {client.account}: "
+            f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'} for {collector.cost_per_round} "
+            f"of {state.remaining:,} credits left today, every {interval_s:.1f} s."
+        )
+
+        def work() -> None:
+            try:
+                collector.run(stop)
+            except BaseException as error:
+                failed.append(error)
+
+        worker = threading.Thread(target=work, name="collector", daemon=True)
+        worker.start()
+        while worker.is_alive() and signal.sigtimedwait(signals, 0.5) is None:
+            pass
+        stop.set()
+        asked_at = time.monotonic()
+        # A request under way may last SKYOPS_OPENSKY_TIMEOUT_S; its answer is not in hand yet.
+        while worker.is_alive() and not (
+            collector.is_asking and time.monotonic() - asked_at > STOP_GRACE_S
+        ):
+            worker.join(0.1)
+        if worker.is_alive():
+            collector.send_report()
+    signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+    if failed:
+        raise failed[0]
+    say("Stopped.")
+
+
+def _line(error: BaseException) -> str:
+    """An error on one line."""
+    return " ".join(str(error).split())
+
+
+def describe(report: Report) -> dict[str, Any]:
+    """A report's figures by name, for metadata and for a line on the terminal."""
+    tally = report.tally
+    return {
+        "answers": tally.answers,
+        "bad_answers": tally.bad_answers,
+        "read_rows": tally.read_rows,
+        "loaded_rows": tally.loaded_rows,
+        "duplicate_rows": tally.duplicate_rows,
+        "rejected_rows": tally.rejected_rows,
+        "longest_lag_s": round(tally.longest_lag_s, 3),
+        "batch_id": tally.batch_id,
+        **credit_figures(report.credits),
+        "interval_s": round(report.interval_s, 1),
+    }
+
+
+def credit_figures(state: CreditState) -> dict[str, Any]:
+    """An account's credits by name; the account is ``anonymous`` or a hash of its id."""
+    return {
+        "opensky_account": state.account,
+        "credits_left": state.remaining,
+        "credits_spent_today": state.spent,
+        "credits_a_day": state.limit,
+    }
