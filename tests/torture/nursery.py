@@ -6,6 +6,7 @@ answers with the pid of the command. When stdin ends, every command that still r
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -64,6 +65,7 @@ def run(job: dict) -> int:
         code = int(end.code or 0)
     sys.stdout.flush()
     sys.stderr.flush()
+    atexit._run_exitfuncs()
     os.write(log, f"\nexit {code}\n".encode())
     return code
 
@@ -75,7 +77,8 @@ def main() -> None:
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            sys.exit(run(json.loads(line)))
+            # Without taking Dagster apart, which takes 0.8 s.
+            os._exit(run(json.loads(line)))
         print(pid, flush=True)
     os.killpg(0, signal.SIGKILL)
 

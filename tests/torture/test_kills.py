@@ -8,15 +8,19 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
+from signal import SIGTERM
+from time import monotonic, sleep
 
 import pytest
 from conftest import short_dir, stop_server
-from recordings import Truth, write_all
-from victims import PATIENCE_S, Arena, Killer
+from recordings import AIRCRAFT, Truth, write_all
+from states import recording, seconds
+from victims import PATIENCE_S, Arena, Command, Killer
 
 from skyops_assets.opensky.accounts import accounts, stored_twice
+from skyops_assets.opensky.fake import FakeOpenSky, Replay, Running, running
 from skyops_assets.opensky.schema import STATE_VECTOR
 
 pytestmark = [pytest.mark.xdist_group("torture"), pytest.mark.timeout(3600)]
@@ -163,3 +167,101 @@ def load_once(arena: Arena, killer: Killer, load: tuple[str, str], longest_s: fl
     if running.end() != 0:
         assert way is not None, running.said
         assert_clear(running.said)
+
+
+PLENTY = 10_000_000
+"""Credits that never slow a collector down."""
+SPEED = 20
+"""Recorded seconds in one second, so that each answer is new."""
+
+
+class Answers(set[tuple[str, int]]):
+    """What the fake server delivered, also answer by answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each: list[set[tuple[str, int]]] = []
+
+    def __ior__(self, more: set[tuple[str, int]]) -> Answers:  # type: ignore[override, misc]
+        self.each.append(set(more))
+        self.update(more)
+        return self
+
+
+def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_in_hand(
+    arena: Arena, kills: int, say: Callable[[str], None]
+) -> None:
+    rows = [row for icao24 in AIRCRAFT[:20] for row in seconds(600, icao24=icao24)]
+    fake = FakeOpenSky(
+        Replay(recording(*rows), resolution_s=1),
+        speed=SPEED,
+        # Those that come with status 200; the others make the client wait, and are tested elsewhere.
+        faults=("html", "truncated", "nan", "duplicates", "swapped"),
+        daily_credits=PLENTY,
+    )
+    answers = fake.accounts.delivered = Answers()
+    arena.renew()
+    killer = Killer(arena, seed=kills)
+    with running(fake) as server:
+        both = [start_collector(arena, server) for _ in range(2)]
+        while killer.kills < kills:
+            # Mostly somewhere within the work, at times at the start of it.
+            if killer.random.random() < 0.8:
+                wait_for(answers, 1, both)
+            sleep(killer.random.uniform(0, 0.3))
+            victim = killer.random.randrange(2)
+            if killer.strike(both[victim]) == "process":
+                both[victim] = start_collector(arena, server)
+        wait_for(answers, 3, both)
+        for one in both:
+            one.signal(SIGTERM)
+        for one in both:
+            assert one.end() == 0, one.said
+    deaths = sum(number for (way, _), number in killer.deaths.items() if way == "process")
+    say(killer.summary())
+    assert_collected(arena, answers, deaths, say)
+    (spent,) = arena.query("select max(spent) from raw.opensky_credits")[0]
+    charged = fake.accounts.charged_credits.total()
+    assert charged <= spent <= charged + kills
+    if kills >= 100:
+        assert killer.at_work > kills / 2
+
+
+def start_collector(arena: Arena, server: Running) -> Command:
+    return arena.nursery.start(
+        "collect",
+        SKYOPS_OPENSKY_URL=server.url,
+        SKYOPS_OPENSKY_TOKEN_URL=server.token_url,
+        SKYOPS_OPENSKY_CLIENT_ID="me",
+        SKYOPS_OPENSKY_CLIENT_SECRET="anything",
+        SKYOPS_OPENSKY_DAILY_CREDITS=str(PLENTY),
+        SKYOPS_COLLECT_INTERVAL_S=str(1 / SPEED),
+        SKYOPS_WATCH_AIRPORTS="LFPG",
+    )
+
+
+def wait_for(answers: Answers, more: int, collectors: list[Command]) -> None:
+    """Until so many answers more are delivered."""
+    wanted, until = len(answers.each) + more, monotonic() + PATIENCE_S
+    while len(answers.each) < wanted:
+        said = "\n".join(one.said for one in collectors)
+        assert all(one.is_alive for one in collectors), f"a collector ended by itself:\n{said}"
+        assert monotonic() < until, f"no answer is asked for:\n{said}"
+        sleep(0.005)
+
+
+def assert_collected(
+    arena: Arena, answers: Answers, deaths: int, say: Callable[[str], None]
+) -> None:
+    """All that was delivered is stored once, but for one answer a killed process."""
+    assert_balanced(arena)
+    found = {(icao24, at) for _, icao24, at in keys(arena)}
+    assert found <= answers
+    lost = [one for one in answers.each if not one <= found]
+    say(
+        f"{len(answers.each)} answers, {len(answers)} positions; "
+        f"{len(lost)} answers lost with {deaths} killed processes"
+    )
+    assert len(lost) <= deaths
+    hours = {at // 3600 * 3600 for _, at in found}
+    assert arena.told() <= {f"{datetime.fromtimestamp(hour, UTC):%Y-%m-%d-%H:%M}" for hour in hours}
