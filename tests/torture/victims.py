@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -22,7 +22,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import QUIET
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
+from skyops_assets.warehouse.server import open_warehouse
 
 PATIENCE_S = 120.0
 """For what must happen; a busy machine is no failure."""
@@ -73,10 +73,8 @@ class Command:
         return self.code
 
     def signal(self, sign: signal.Signals) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(self.pid, sign)
-        except ProcessLookupError:
-            pass
 
     def kill(self) -> bool:
         """Kill -9; False if it had ended by itself."""
@@ -163,7 +161,7 @@ class Arena:
     def told(self) -> set[str]:
         """The partitions of raw/opensky_states that Dagster takes for loaded."""
         rows = self.query(
-            "select partition from event_logs where asset_key = '[\"raw\", \"opensky_states\"]' "
+            'select partition from event_logs where asset_key = \'["raw", "opensky_states"]\' '
             "and dagster_event_type = 'ASSET_MATERIALIZATION'",
             self.settings.dagster_database,
         )
@@ -198,10 +196,8 @@ class Arena:
         except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
             return False
         for process in family:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         return True
 
     def close(self) -> None:
@@ -230,7 +226,7 @@ def _doing(backend: tuple[str, str, str]) -> str:
 class Killer:
     """Kills at random and keeps a list of who died where."""
 
-    def __init__(self, arena: Arena, seed: int, say: Callable[[str], None] = print) -> None:
+    def __init__(self, arena: Arena, seed: int) -> None:
         self.arena = arena
         self.random = random.Random(seed)
         self.deaths: Counter[tuple[str, str]] = Counter()
@@ -264,5 +260,7 @@ class Killer:
         return way
 
     def summary(self) -> str:
-        lines = [f"{number:5} {way:8} {where}" for (way, where), number in sorted(self.deaths.items())]
+        lines = [
+            f"{number:5} {way:8} {where}" for (way, where), number in sorted(self.deaths.items())
+        ]
         return "\n".join([f"{self.kills} kills, {self.at_work} within database work", *lines])
