@@ -299,9 +299,14 @@ def replay_rejected(
     _, warehouse = _prepare()
     found = replay.replay_rejected(warehouse, target=target, reason=reason)
     out.print(
-        f"Of {found.looked_at_rows:,} rejected rows {found.loaded_rows:,} are loaded now, "
-        f"{found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
+        f"Read {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} rows are loaded "
+        f"now, {found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
     )
+    if found.answers:
+        out.print(
+            f"Whole answers among them: {found.answers:,}, with {found.answer_rows:,} rows, of "
+            f"which {found.rejected_rows:,} are rejected by themselves now."
+        )
 
 
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -356,6 +361,56 @@ def fake_opensky(  # noqa: PLR0917
         out.print(f"\nWhat it was asked: {running.base}/fake/accounts")
 
     fake.serve(server, port, show)
+
+
+@app.command()
+def simulate(  # noqa: PLR0917
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or one to be made.")],
+    flights: Annotated[int | None, typer.Option(help="How many flights, at least.")] = None,
+    rows: Annotated[int | None, typer.Option(help="How many rows, at least, instead.")] = None,
+    days: Annotated[int, typer.Option(help="Days within which the flights begin.")] = 1,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")
+    ] = datetime(2024, 1, 31),
+    airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")] = "all",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 1,
+    layout: Annotated[str, typer.Option(help="history or traffic: see docs/simulate.md.")] = (
+        "history"
+    ),
+    clean: Annotated[bool, typer.Option("--clean", help="Nothing is lost or spoilt.")] = False,
+) -> None:
+    """Write a SYNTHETIC recording, and the truth of it, for tests and benchmarks."""
+    from skyops_assets.simulate import write as simulation
+    from skyops_assets.simulate.fields import AIRPORTS
+    from skyops_assets.simulate.reception import Quality
+    from skyops_assets.simulate.truth import Plan
+
+    if layout not in list(simulation.Layout):
+        raise SkyOpsError(f"There is no layout {layout!r}; choose history or traffic.")
+    simulation.check_empty(folder)
+    codes = tuple(code.strip().upper() for code in airports.split(",") if code.strip())
+    plan = Plan(seed, start.replace(tzinfo=UTC), days, AIRPORTS if airports == "all" else codes)
+    with err.status("Simulating") as shown:
+        made = simulation.simulate(
+            plan,
+            flights=50 if flights is None and rows is None else flights,
+            rows=rows,
+            quality=None if clean else Quality(),
+            layout=simulation.Layout(layout),
+            on_rows=lambda done: shown.update(f"Simulating: {done:,} rows"),
+        )
+        paths = simulation.write(folder, made, plan)
+    table = Table("synthetic", "rows")
+    for path in paths:
+        table.add_row(escape(str(path)), f"{simulation.rows_of(path):,}")
+    out.print(table)
+    did = ", ".join(f"{count:,} {kind}" for kind, count in simulation.counted(made).items())
+    out.print(f"{len(made.flights):,} flights: {did}")
+    out.print("None of it was observed. To load it, into a warehouse of its own:\n")
+    out.print(
+        f"SKYOPS_HOME={escape(str(folder / 'home'))} skyops load "
+        f"{escape(str(folder / 'recording'))}", soft_wrap=True,
+    )  # fmt: skip
 
 
 def _prepare() -> tuple[Settings, Warehouse]:
@@ -457,16 +512,15 @@ def _show_status(found: dict[str, Any]) -> None:
     kind = "embedded" if warehouse["embedded"] else "external"
     out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
     feed = found["opensky"]
+    rhythm = feed.get("problem") or (
+        f"a round costs {feed['credits_a_round']}, one every {feed['interval_s']:.1f} s"
+    )
     last = feed["last_answer_at"]
+    seen = f"last live answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no live answer yet"
     out.print(
         f"OpenSky: {feed['credits_left']:,} of {feed['credits_a_day']:,} credits left today "
-        f"({feed['opensky_account']}), "
-        + (
-            escape(feed["problem"])
-            if "problem" in feed
-            else f"a round of {feed['credits_a_round']} every {feed['interval_s']:.1f} s; "
-        )
-        + (f"last answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no answer yet")
+        f"({feed['opensky_account']}); {escape(rhythm)}; {seen}",
+        soft_wrap=True,
     )
     table = Table("table", "rows")
     for name, rows in found["counts"].items():

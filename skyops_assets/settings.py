@@ -52,6 +52,15 @@ class Settings(BaseSettings):
         ge=1,
         description="Whole days before today for which positions are kept; unset keeps them all.",
     )
+    raw_least_volume_share: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="An hour's positions below this share of the usual, or over its inverse, warn.",
+    )
+    raw_max_rejected_share: float = Field(
+        0.05, ge=0, le=1, description="Share of the new positions that may be rejected in a day."
+    )
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
         description="ICAO codes, separated by commas, for which rings and arrivals are modelled.",

@@ -16,7 +16,7 @@ from skyops_assets.history.schema import ARRIVAL, RINGS_NM, Judged, judge
 from skyops_assets.history.source import HistoryFile, read_history
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.rejects import keep_rejected, quote
+from skyops_assets.warehouse.rejects import keep_rejected
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def load_rows(
     judged = judge(rows, airport, day)
     with bulk.transaction(warehouse) as cursor:
         # Two loads of one day: the second waits here, then finds all rows there.
-        cursor.execute(f"select pg_advisory_xact_lock(hashtext({quote('skyops.' + TARGET)}))")
+        cursor.execute(f"select pg_advisory_xact_lock(hashtext({bulk.quote('skyops.' + TARGET)}))")
         batch_id = bulk.next_batch(cursor)
         new, rejected = _sort(judged, _stored(cursor, airport, day))
         kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
@@ -89,7 +89,7 @@ def load_rows(
 
 def _stored(cursor: Cursor, airport: str, day: date) -> dict[str, dict[str, Any]]:
     cursor.execute(
-        f"select {_COLUMNS} from {TARGET} where airport = {quote(airport)} and day = '{day}'"
+        f"select {_COLUMNS} from {TARGET} where airport = {bulk.quote(airport)} and day = '{day}'"
     )
     found = cursor.fetch_arrow_table().cast(ARRIVAL).to_pylist()
     return {row["uid"]: row for row in found}

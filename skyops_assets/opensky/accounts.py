@@ -1,10 +1,12 @@
-"""What the loads say of themselves: which rows a run touched, and whether any were lost."""
+"""What the loads say of themselves: which rows a run touched, whether any were lost, and whether
+there were as many as usual."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from skyops_assets.opensky.partitions import TARGET
 from skyops_assets.opensky.schema import STATE_VECTOR
@@ -13,6 +15,18 @@ from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+HOUR = timedelta(hours=1)
+USUAL_DAYS = 28
+"""Earlier days that an hour is compared with: each day of the week four times."""
+LEAST_DAYS = 3
+"""Earlier days with rows in the hour below which nothing is usual yet."""
+LATELY = timedelta(hours=24)
+PART_ROWS = 500_000
+"""Rows that a check holds in memory at once."""
+NAMED = 5
+"""Hours or reasons that a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -76,24 +90,258 @@ def stored_twice(warehouse: Warehouse, start: datetime, end: datetime) -> int:
     return int(row[0])
 
 
-def loaded_window(warehouse: Warehouse, run_id: str | None) -> tuple[datetime, datetime] | None:
-    """First and last time of the positions that a run read, else the last run that had any."""
+class Load(NamedTuple):
+    """What was loaded last.
+
+    Attributes:
+        start, end: first and last time of its positions.
+        batch_ids: of loads outside of runs; None where a run read whole hours.
+    """
+
+    start: datetime
+    end: datetime
+    batch_ids: tuple[int, ...] | None
+
+
+def last_load(warehouse: Warehouse, run_id: str | None) -> Load | None:
+    """What a run read, else the last load that had any positions.
+
+    Loads outside of runs (`skyops load`, `skyops collect`) are one load where they ended within
+    the last hour of them: all there ever were would be the whole table.
+    """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select min(window_start_at), max(window_end_at) from raw.ingest_batches "
-            "where target = %s and window_start_at is not null group by run_id "
-            "order by (run_id = %s) desc nulls last, max(batch_id) desc limit 1",
-            (TARGET, run_id),
+            "with loads as (select * from raw.ingest_batches "
+            "where target = %(target)s and window_start_at is not null), "
+            "chosen as (select run_id, finished_at from loads "
+            "order by (run_id = %(run_id)s) desc nulls last, batch_id desc limit 1) "
+            "select min(window_start_at), max(window_end_at), "
+            "array_agg(batch_id) filter (where loads.run_id is null) from loads, chosen "
+            "where loads.run_id = chosen.run_id or (loads.run_id is null "
+            "and chosen.run_id is null and loads.finished_at >= chosen.finished_at - %(hour)s)",
+            {"target": TARGET, "run_id": run_id, "hour": HOUR},
         )
         row = cursor.fetchone()
-    return None if row is None else (row[0], row[1])
+    if row is None or row[0] is None:
+        return None
+    return Load(row[0], row[1], None if row[2] is None else tuple(row[2]))
 
 
-def states_between(warehouse: Warehouse, start: datetime, end: datetime) -> pd.DataFrame:
-    """The stored state vectors with ``start <= time_position <= end``, as a frame."""
+def dropped_days(warehouse: Warehouse, start: datetime, end: datetime) -> list[date]:
+    """The UTC days from ``start`` to ``end`` whose positions retention has dropped, in order.
+
+    A day that was loaded again since, and is there, is not among them.
+    """
+    days = (start.astimezone(UTC).date(), end.astimezone(UTC).date())
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select distinct day from raw.dropped_partitions "
+            "where target = %s and day between %s and %s "
+            "and to_regclass(%s || to_char(day, '_YYYYMMDD')) is null order by 1",
+            (TARGET, *days, TARGET),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def loaded_states(warehouse: Warehouse, load: Load) -> Iterator[pd.DataFrame]:
+    """The state vectors stored in a load's time, in parts of about `PART_ROWS`; at least one.
+
+    A live answer reaches days back for one late position: of a load outside of runs only the rows
+    that came with it are read.
+    """
+    import pyarrow as pa
+
     columns = ", ".join([*STATE_VECTOR.names, "source"])
-    return bulk.read_arrow(
-        warehouse,
-        f"select {columns} from {TARGET} where time_position between "
-        f"'{start.isoformat()}' and '{end.isoformat()}'",
-    ).to_pandas()
+    start, end = load.start.isoformat(), load.end.isoformat()
+    condition = f"time_position between '{start}' and '{end}'"
+    if load.batch_ids is not None:
+        condition += f" and batch_id in ({', '.join(map(str, load.batch_ids))})"
+    with bulk.transaction(warehouse) as cursor:
+        cursor.execute(f"select {columns} from {TARGET} where {condition}")
+        reader = cursor.fetch_record_batch()
+        part, size = [], 0
+        for batch in reader:
+            part.append(batch)
+            size += len(batch)
+            if size >= PART_ROWS:
+                yield pa.Table.from_batches(part).to_pandas()
+                part, size = [], 0
+        if part or not size:
+            yield pa.Table.from_batches(part, schema=reader.schema).to_pandas()
+
+
+@dataclass(frozen=True)
+class HourVolume:
+    """The positions of a UTC hour, of all sources, and what is usual for that hour of the day.
+
+    Attributes:
+        usual_rows: median of the same hour of the `USUAL_DAYS` days before, where they have rows;
+            None where fewer than `LEAST_DAYS` do.
+        days: how many of them have rows.
+    """
+
+    hour: datetime
+    rows: int
+    usual_rows: float | None
+    days: int
+
+    def is_usual(self, least_share: float) -> bool:
+        """Whether the rows are from ``least_share`` to 1 / ``least_share`` of the usual ones.
+
+        True where nothing is usual yet.
+        """
+        if self.usual_rows is None:
+            return True
+        return least_share * self.usual_rows <= self.rows <= self.usual_rows / least_share
+
+    def __str__(self) -> str:
+        """The figures as a person reads them."""
+        usual = "no usual count yet" if self.usual_rows is None else f"usual {self.usual_rows:,.0f}"
+        return f"{self.hour:%Y-%m-%d %H:%M} UTC: {self.rows:,} positions, {usual}"
+
+
+def hour_volumes(warehouse: Warehouse, hours: Sequence[datetime]) -> list[HourVolume]:
+    """Count the positions of hours, and of the same hours of the days before.
+
+    One query that reads each hour it needs once: hours that follow each other as one range, so
+    that the BRIN index of a day is asked once for them.
+
+    Args:
+        hours: the start of each, with a time zone.
+
+    Returns:
+        One for each hour, in order.
+    """
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        # Not knowing the hours, the planner takes them for much of a day, and would read it all.
+        cursor.execute("set local enable_seqscan = off")
+        cursor.execute(
+            """
+            with asked as (select unnest(%(hours)s::timestamptz[]) as hour),
+            compared as (
+                select hour, back, hour - back * interval '24 hours' as past_hour
+                from asked cross join generate_series(0, %(days)s) as back
+            ),
+            numbered as (
+                select past_hour, past_hour - row_number() over (order by past_hour)
+                    * interval '1 hour' as stretch
+                from (select distinct past_hour from compared) as needed
+            ),
+            stretches as (
+                select min(past_hour) as from_at, max(past_hour) + interval '1 hour' as until_at
+                from numbered group by stretch
+            ),
+            counted as (
+                select found.hour, found.row_count
+                from stretches
+                cross join lateral (
+                    select
+                        date_bin('1 hour', time_position, '2000-01-01+00') as hour,
+                        count(*) as row_count
+                    from raw.opensky_states
+                    where time_position >= from_at and time_position < until_at
+                    group by 1
+                ) as found
+            )
+            select
+                compared.hour,
+                coalesce(sum(row_count) filter (where back = 0), 0),
+                percentile_cont(0.5) within group (order by row_count) filter (where back > 0),
+                count(row_count) filter (where back > 0)
+            from compared
+            left join counted on counted.hour = compared.past_hour
+            group by compared.hour
+            order by compared.hour
+            """,
+            {"hours": list(hours), "days": USUAL_DAYS},
+        )
+        return [
+            HourVolume(hour.astimezone(UTC), int(rows), usual if days >= LEAST_DAYS else None, days)
+            for hour, rows, usual, days in cursor.fetchall()
+        ]
+
+
+def whole_hours(start: datetime, end: datetime, now: datetime) -> list[datetime]:
+    """The UTC hours that hold a time from ``start`` to ``end`` and are over at ``now``."""
+    hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    last = min(end, now - HOUR)
+    return [hour + HOUR * n for n in range(max(0, (last - hour) // HOUR + 1))]
+
+
+def volume_problem(volumes: Sequence[HourVolume], least_share: float) -> str | None:
+    """Which hours are not as usual and what to do, or None."""
+    unusual = [volume for volume in volumes if not volume.is_usual(least_share)]
+    if not unusual:
+        return None
+    named = "; ".join(map(str, unusual[:NAMED]))
+    more = f"; and {len(unusual) - NAMED} hours more" if len(unusual) > NAMED else ""
+    return (
+        f"{named}{more}. Too few: was the collector stopped, were the credits spent, is the "
+        "recording cut short? Load the hour again. Too many: do two sources tell the same? "
+        "Compare raw.ingest_batches."
+    )
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """What lately was rejected and still is.
+
+    Attributes:
+        judged_rows: rows that were new, loaded or rejected; duplicates are not, so that loading
+            the same rows again does not thin the share out.
+        reasons: rows by reason, the most common first.
+    """
+
+    judged_rows: int
+    reasons: dict[str, int]
+
+    @property
+    def rejected_rows(self) -> int:
+        """Rows that are still rejected."""
+        return sum(self.reasons.values())
+
+    @property
+    def share(self) -> float:
+        """Of the rows judged; 0 where there were none."""
+        return self.rejected_rows / self.judged_rows if self.judged_rows else 0.0
+
+    def problem(self, limit: float) -> str | None:
+        """What was rejected and what to do, where the share is over the limit; else None."""
+        if self.share <= limit:
+            return None
+        named = "; ".join(f"{reason}: {rows:,}" for reason, rows in [*self.reasons.items()][:NAMED])
+        return (
+            f"{self.rejected_rows:,} of {self.judged_rows:,} new rows ({self.share:.1%}, limit "
+            f"{limit:.1%}) are rejected: {named}. Correct the source or the reader, then run "
+            "`skyops replay-rejected`."
+        )
+
+
+def rejections(warehouse: Warehouse) -> Rejections:
+    """What the loads rejected that ended within `LATELY` before the newest one.
+
+    Replays are no loads: they take rows away that any day may have rejected. So the rejected rows
+    are counted where they lie, and not by the batches' sums.
+    """
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with loads as (
+                select batch_id, loaded_rows, finished_at
+                from raw.ingest_batches where target = %s and read_rows > 0
+            ),
+            lately as (
+                select * from loads
+                where finished_at >= (select max(finished_at) from loads) - %s
+            )
+            select (select sum(loaded_rows) from lately), reason, count(reason)
+            from lately left join raw.rejected_states using (batch_id)
+            group by reason
+            order by count(reason) desc, reason
+            """,
+            (TARGET, LATELY),
+        )
+        rows = cursor.fetchall()
+    reasons = {str(reason): int(count) for _, reason, count in rows if reason is not None}
+    loaded = int(rows[0][0]) if rows else 0
+    return Rejections(loaded + sum(reasons.values()), reasons)

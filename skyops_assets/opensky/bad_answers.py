@@ -1,7 +1,7 @@
 """Answers that are none as a whole, kept whole.
 
 Belongs here: putting a body that could not be read into ``raw.rejected_states``, accounted for as
-one row. Does not: telling that it is bad (`rest`).
+one row, and taking it out of its payload. Does not: telling that it is bad (`rest`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import base64
 import json
 from datetime import UTC, datetime
 
-import pyarrow as pa
-
 from skyops_assets.opensky.load import TARGET
 from skyops_assets.opensky.recordings import storable
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse
 
 
@@ -30,24 +29,10 @@ def keep_bad_answer(
         source: as that of the rows that it should have had.
     """
     started_at = datetime.now(UTC)
-    row = pa.table({"payload": [_payload(body)], "reason": [reason], "source": [source]})
+    payloads = [_payload(body)]
     with bulk.transaction(warehouse) as cursor:
         batch_id = bulk.next_batch(cursor)
-        cursor.adbc_ingest("incoming_answer", row, mode="create", temporary=True)
-        rejected = bulk.scalar(
-            cursor,
-            f"""
-            with inserted as (
-                insert into raw.rejected_states (target, source, payload, reason, batch_id)
-                select '{TARGET}', source, payload::jsonb, reason, {batch_id}
-                from incoming_answer
-                on conflict do nothing
-                returning 1
-            )
-            select count(*) from inserted
-            """,
-        )
-        cursor.execute("drop table incoming_answer")
+        rejected = keep_payloads(cursor, TARGET, source, payloads, [reason], batch_id=batch_id)
         batch = bulk.Batch(
             batch_id=batch_id,
             target=TARGET,
@@ -61,6 +46,19 @@ def keep_bad_answer(
         )
         bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
     return batch
+
+
+def kept_body(payload: object) -> bytes | None:
+    """The body that `keep_bad_answer` kept; None for another payload."""
+    match payload:
+        case {"body": str(text), **others} if not others:
+            return text.encode()
+        case {"body_base64": str(text), **others} if not others:
+            try:
+                return base64.b64decode(text)
+            except ValueError:
+                return None
+    return None
 
 
 def _payload(body: bytes) -> str:

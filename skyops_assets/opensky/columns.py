@@ -5,7 +5,8 @@ which is none of these gets. Does not: which column means what (`formats`, `rest
 readable value may be (`schema`).
 
 A value that cannot be read becomes null and its row gets a reason; nothing here raises over a
-value. Whole columns are converted at once; only a column that mixes kinds is read value by value.
+value, and none changes how its neighbours are read. Whole columns are converted at once; only a
+column that mixes kinds is read value by value.
 """
 
 from __future__ import annotations
@@ -86,14 +87,13 @@ class Reader:
     def squawk(self, name: str, values: Values) -> pa.Array:
         """Squawks as text of four digits: of a number, the zeros in front are certain."""
         values = self._arrow(values)
-        if isinstance(values, pa.Array) and _is_number(values.type):
-            numbers, _ = self._numbers(values)
-            broken = pc.or_(pc.less(numbers, 0), pc.greater(numbers, 7777))
-            broken = pc.or_(broken, pc.not_equal(numbers, pc.floor(numbers)))
-            self.reject(broken, f"{name} is not a squawk")
-            whole = pc.if_else(pc.fill_null(broken, True), None, numbers).cast(pa.int64())
-            return pc.utf8_lpad(whole.cast(pa.string()), 4, "0")
-        return self.text(name, values)
+        if isinstance(values, list):
+            is_number = [type(value) in (int, float) for value in values]
+            pairs = list(zip(values, is_number, strict=True))
+            numbers = self._padded(name, [value if is_one else None for value, is_one in pairs])
+            texts = self.text(name, [None if is_one else value for value, is_one in pairs])
+            return pc.coalesce(numbers, texts)
+        return self._padded(name, values) if _is_number(values.type) else self.text(name, values)
 
     def flag(self, name: str, values: Values) -> pa.Array:
         """Booleans; true, t and 1, false, f and 0 count as such."""
@@ -177,6 +177,15 @@ class Reader:
             schema=NULLABLE,
         )
 
+    def _padded(self, name: str, values: Values) -> pa.Array:
+        """Numbers as squawks."""
+        numbers, _ = self._numbers(values)
+        broken = pc.or_(pc.less(numbers, 0), pc.greater(numbers, 7777))
+        broken = pc.or_(broken, pc.not_equal(numbers, pc.floor(numbers)))
+        self.reject(broken, f"{name} is not a squawk")
+        whole = pc.if_else(pc.fill_null(broken, True), None, numbers).cast(pa.int64())
+        return pc.utf8_lpad(whole.cast(pa.string()), 4, "0")
+
     def _arrow(self, values: Values) -> pa.Array | list[Any]:
         """One Arrow array of a plain type; a list where the values have no common one."""
         if values is None:
@@ -259,7 +268,9 @@ def _from_iso(texts: pa.Array) -> pa.Array:
     """Texts as times; null where a text is none. Without a zone, it is UTC."""
     import pandas as pd
 
-    plain = pc.replace_substring_regex(texts, " ?UTC$", "Z")
+    # pandas takes "now" and "today" for times.
+    is_iso = pc.match_substring_regex(texts, "^[0-9]{4}")
+    plain = pc.replace_substring_regex(pc.if_else(is_iso, texts, None), " ?UTC$", "Z")
     parsed = pd.to_datetime(
         plain.to_pandas().astype(object), format="ISO8601", utc=True, errors="coerce"
     )
@@ -320,6 +331,8 @@ def _as_text(value: Any) -> str | None:
 def _as_flag(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        value = None if math.isnan(value) else int(value) if value in (0, 1) else value
     text = _as_text(str(value) if isinstance(value, int) else value)
     if text is None:
         return None

@@ -22,10 +22,13 @@ KNOT_MPS = 1852 / 3600
 FOOT_PER_MINUTE_MPS = FOOT_M / 60
 
 HISTORY_SOURCE = "opensky:history"
+SYNTHETIC_MARK = b"skyops.synthetic"
+"""Key in a parquet file's metadata: its rows are no observations, and their source says so."""
 FRESH_S = 15
 """OpenSky's history repeats a vector for up to 300 s after the aircraft's last message; it is
 usable while time - lastcontact is at most this (https://openskynetwork.github.io/opensky-api)."""
 CLOCK_TOLERANCE = timedelta(seconds=5)
+PRESENT = "the present"
 FUTURE_TOLERANCE = timedelta(days=1)
 """Against the reader's own clock, which may be wrong."""
 
@@ -60,7 +63,7 @@ def _history(columns: Mapping[str, Values], rows: int) -> States:
     get = columns.get
     address = pc.utf8_lower(read.text("icao24", get("icao24")))
     future = datetime.now(UTC) + FUTURE_TOLERANCE
-    at = read.no_later("time", read.time("time", get("time")), future, "the present")
+    at = read.no_later("time", read.time("time", get("time")), future, PRESENT)
     # Epoch seconds with fractions; compared with `time`, which has none.
     latest = pc.add(at, pa.scalar(CLOCK_TOLERANCE))
     updated = read.time("lastposupdate", get("lastposupdate"))
@@ -96,7 +99,7 @@ def _traffic(columns: Mapping[str, Values], rows: int) -> States:
     get = columns.get
     address = pc.utf8_lower(read.text("icao24", get("icao24")))
     at = read.time("timestamp", get("timestamp"), per_second=1000)
-    at = read.no_later("timestamp", at, datetime.now(UTC) + FUTURE_TOLERANCE, "the present")
+    at = read.no_later("timestamp", at, datetime.now(UTC) + FUTURE_TOLERANCE, PRESENT)
     track = read.number("track", get("track"))
     is_west = pc.and_(pc.less(track, 0), pc.greater_equal(track, -180))
     states = read.states(

@@ -30,6 +30,7 @@ from skyops_assets.opensky.partitions import (
 )
 from skyops_assets.opensky.recordings import Recording, row_json
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
@@ -58,28 +59,41 @@ def load_states(
         rejected row that was kept before, counts as a duplicate.
     """
     started_at = datetime.now(UTC)
+    with bulk.transaction(warehouse) as cursor:
+        batch = store(cursor, recording)
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+    return batch
+
+
+def store(cursor: Cursor, recording: Recording) -> bulk.Batch:
+    """As `load_states`, in the caller's transaction, which is to record the batch."""
     source = recording.source
     reasons = recording.reasons
     states = recording.states
     good = states if reasons.null_count == len(states) else states.filter(pc.is_null(reasons))
     window = pc.min_max(good["time_position"]).as_py() if len(good) else {}
-    with bulk.transaction(warehouse) as cursor:
-        batch_id = bulk.next_batch(cursor)
-        loaded = insert_good(cursor, good, source, batch_id)
-        rejected = _insert_rejected(cursor, recording, reasons, source, batch_id)
-        batch = bulk.Batch(
-            batch_id=batch_id,
-            target=TARGET,
-            source=source,
-            window_start_at=window.get("min"),
-            window_end_at=window.get("max"),
-            read_rows=len(recording.states),
-            loaded_rows=loaded,
-            duplicate_rows=len(recording.states) - loaded - rejected,
-            rejected_rows=rejected,
-        )
-        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
-    return batch
+    batch_id = bulk.next_batch(cursor)
+    loaded = insert_good(cursor, good, source, batch_id)
+    bad = recording.rows.filter(pc.is_valid(reasons))
+    rejected = keep_payloads(
+        cursor,
+        TARGET,
+        source,
+        [row_json(row) for row in bad.to_pylist()],
+        reasons.drop_null(),
+        batch_id=batch_id,
+    )
+    return bulk.Batch(
+        batch_id=batch_id,
+        target=TARGET,
+        source=source,
+        window_start_at=window.get("min"),
+        window_end_at=window.get("max"),
+        read_rows=len(states),
+        loaded_rows=loaded,
+        duplicate_rows=len(states) - loaded - rejected,
+        rejected_rows=rejected,
+    )
 
 
 def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:
@@ -211,32 +225,6 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
     )
     cursor.execute("drop table incoming_states")
     return int(inserted) - int(replaced)
-
-
-def _insert_rejected(
-    cursor: Cursor, recording: Recording, reasons: pa.ChunkedArray, source: str, batch_id: int
-) -> int:
-    bad = pc.is_valid(reasons)
-    if not pc.any(bad).as_py():
-        return 0
-    payloads = [row_json(row) for row in recording.rows.filter(bad).to_pylist()]
-    table = pa.table({"payload": payloads, "reason": reasons.filter(bad)})
-    cursor.adbc_ingest("incoming_rejected", table, mode="create", temporary=True)
-    count = bulk.scalar(
-        cursor,
-        f"""
-        with inserted as (
-            insert into raw.rejected_states (target, source, payload, reason, batch_id)
-            select {bulk.quote(TARGET)}, {bulk.quote(source)}, payload::jsonb, reason, {batch_id}
-            from incoming_rejected
-            on conflict do nothing
-            returning 1
-        )
-        select count(*) from inserted
-        """,
-    )
-    cursor.execute("drop table incoming_rejected")
-    return int(count)
 
 
 def _at(microseconds: int) -> str:

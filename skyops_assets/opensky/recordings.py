@@ -19,7 +19,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.opensky.columns import NULLABLE, Values, common_kind
-from skyops_assets.opensky.formats import ACCEPTED, REST, Format, recognise
+from skyops_assets.opensky.formats import ACCEPTED, REST, SYNTHETIC_MARK, Format, recognise
 from skyops_assets.opensky.schema import rejection_reasons
 
 DEMO_START = datetime(2021, 10, 7, 12, tzinfo=UTC)
@@ -307,6 +307,9 @@ def _open_parquet(path: Path, chunk_rows: int) -> Opened:
 
     with pq.ParquetFile(path) as file:
         kind = recognise(file.schema_arrow.names, path)
+        mark = (file.schema_arrow.metadata or {}).get(SYNTHETIC_MARK)
+        if mark is not None:
+            kind = replace(kind, source=f"synthetic:{mark.decode()}")
         total = file.metadata.num_rows
 
     def chunks() -> Iterator[Recording]:
@@ -491,11 +494,15 @@ def row_json(row: dict[str, Any]) -> str:
     """A row of `Recording.rows` as JSON that Postgres takes.
 
     JSON has no infinity and no NaN, and Postgres no NUL and no half a character: they become
-    the text that shows them. What JSON does not know, such as a time, becomes text as well.
+    the text that shows them. What JSON does not know, such as a time, becomes text as well, and so
+    does a row that nests too deep to be walked through.
     """
-    if row.keys() == {JSON_ROW}:
-        row = json.loads(row[JSON_ROW])
-    return json.dumps(storable(row), default=str, sort_keys=True)
+    text = row[JSON_ROW] if row.keys() == {JSON_ROW} else None
+    try:
+        value = storable(row if text is None else json.loads(text))
+        return json.dumps(value, default=str, sort_keys=True)
+    except RecursionError:
+        return json.dumps(storable(json.dumps(row, default=str) if text is None else text))
 
 
 def storable(value: Any) -> Any:

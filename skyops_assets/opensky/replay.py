@@ -1,25 +1,30 @@
 """Rejected rows once more: what the reader takes by now is loaded, the rest stays.
 
-Belongs here: telling from a kept payload which format it came from, and moving rows out of
-``raw.rejected_states``. Does not: the formats themselves (`formats`), what is true (`schema`).
+Belongs here: telling from a kept payload which format it came from and whether it still says what
+was wrong, and moving rows out of ``raw.rejected_states``. Does not: the formats themselves
+(`formats`, `rest`), what is true (`schema`).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky import load
-from skyops_assets.opensky.formats import recognise
+from skyops_assets.opensky import load, rest
+from skyops_assets.opensky.bad_answers import kept_body
+from skyops_assets.opensky.columns import NULLABLE
+from skyops_assets.opensky.formats import PRESENT, recognise
 from skyops_assets.opensky.partitions import TARGET
-from skyops_assets.opensky.schema import rejection_reasons
+from skyops_assets.opensky.schema import UTC_TIME, rejection_reasons
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 
@@ -29,19 +34,51 @@ if TYPE_CHECKING:
 PAGE_ROWS = 50_000
 """Rejected rows that are read again in one transaction."""
 
+_ANSWER = "(jsonb_typeof(payload) = 'object' and payload ?| array['body', 'body_base64'])"
+_ESCAPES = re.compile(r"\\\\u(0000|d[89a-f])")
+"""What stands in a payload for what Postgres does not hold (`recordings.storable`)."""
+
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay did; rows that did not move stay as they are."""
+    """What a replay did; rows that did not move stay as they are.
+
+    Attributes:
+        looked_at_rows: rejected rows, a whole answer being one.
+        loaded_rows, duplicate_rows: rows that are loaded now or were there already, those of
+            answers among them.
+        answers: whole answers that can be read by now.
+        answer_rows: the rows in them.
+        rejected_rows: those of them that are rejected by themselves now.
+    """
 
     looked_at_rows: int
     loaded_rows: int
     duplicate_rows: int
+    answers: int = 0
+    answer_rows: int = 0
+    rejected_rows: int = 0
 
     @property
     def left_rows(self) -> int:
-        """Rows that still are rejected."""
-        return self.looked_at_rows - self.loaded_rows - self.duplicate_rows
+        """Rows of those looked at that still are rejected."""
+        found = self.loaded_rows + self.duplicate_rows + self.rejected_rows
+        return self.looked_at_rows - self.answers - (found - self.answer_rows)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A rejected row; the digest is its name within a source."""
+
+    digest: str
+    source: str
+    text: str
+    reason: str
+    rejected_at: datetime
+
+    @property
+    def payload(self) -> Any:
+        return json.loads(self.text)
 
 
 def replay_rejected(
@@ -55,6 +92,14 @@ def replay_rejected(
 
     Such rows leave ``raw.rejected_states`` in the transaction that loads them. Their batch has
     read nothing: what it loaded, or found there before, it takes off the rejected rows.
+
+    A whole answer that can be read by now is loaded as any other, and its bad rows become
+    rejected rows of their own. It was one rejected row: of n rows its batch has read n - 1 more,
+    and rejected one less than it kept. So the sums over all batches are what they would be had
+    the answer been readable when it came; of an answer without rows the batch has read -1.
+
+    A row stays whose payload does not say any more what was wrong with it: its time was later
+    than one that is not kept, or a text stands for something that is none.
 
     Args:
         target: the table that the rows were meant for.
@@ -71,24 +116,30 @@ def replay_rejected(
     condition = f"target = {bulk.quote(target)}"
     if reason is not None:
         condition += f" and reason like {bulk.quote(reason)}"
-    looked_at, batches = 0, []
-    for source in _sources(warehouse, condition):
-        where, after = f"{condition} and source = {bulk.quote(source)}", ""
-        while True:
-            with bulk.transaction(warehouse) as cursor:
-                # A second replay finds what the first has left.
-                cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.replay'))")
-                page = _page(cursor, where, after)
-                if batch := _load_good(cursor, page, source, run_id):
-                    batches.append(batch)
-            looked_at += len(page)
-            if len(page) < PAGE_ROWS:
-                break
-            after = page[-1][0]
+    looked_at: list[int] = []
+    rows: list[bulk.Batch] = []
+    answers: list[bulk.Batch] = []
+    for source, last_batch in _sources(warehouse, condition):
+        # What an answer adds to the rejected rows now is not looked at again.
+        where = f"{condition} and source = {bulk.quote(source)} and batch_id <= {last_batch}"
+        if source == rest.SOURCE:
+            # One may hold as many rows as a page.
+            pages = _replay(warehouse, f"{where} and {_ANSWER}", 1, _load_answer, run_id)
+            for length, batch in pages:
+                looked_at.append(length)
+                answers += [batch] if batch else []
+            where += f" and not {_ANSWER}"
+        for length, batch in _replay(warehouse, where, PAGE_ROWS, _load_rows, run_id):
+            looked_at.append(length)
+            rows += [batch] if batch else []
+    batches = rows + answers
     return Replayed(
-        looked_at,
+        sum(looked_at),
         sum(batch.loaded_rows for batch in batches),
         sum(batch.duplicate_rows for batch in batches),
+        len(answers),
+        sum(batch.read_rows + 1 for batch in answers),
+        sum(batch.rejected_rows + 1 for batch in answers),
     )
 
 
@@ -104,45 +155,63 @@ def read_payload(payload: object) -> pa.Table | None:
     return states if problems is None or problems.null_count == len(problems) else None
 
 
-def _sources(warehouse: Warehouse, condition: str) -> list[str]:
-    query = f"select distinct source from raw.rejected_states where {condition} order by 1"
-    return [str(name) for name in bulk.read_arrow(warehouse, query)["source"].to_pylist()]
-
-
-def _page(cursor: Cursor, where: str, after: str) -> list[tuple[str, str]]:
-    """Hash and payload of the next rejected rows."""
-    cursor.execute(
-        "select md5(payload::text), payload::text from raw.rejected_states "
-        f"where {where} and md5(payload::text) > '{after}' order by 1 limit {PAGE_ROWS}"
+def _sources(warehouse: Warehouse, condition: str) -> list[tuple[str, int]]:
+    """The sources that have such rejected rows, and the last batch that rejected one."""
+    query = (
+        "select source, max(batch_id) as batch_id from raw.rejected_states "
+        f"where {condition} group by 1 order by 1"
     )
-    return [(str(row[0]), str(row[1])) for row in cursor.fetchall()]
+    found = bulk.read_arrow(warehouse, query)
+    return list(zip(found["source"].to_pylist(), found["batch_id"].to_pylist(), strict=True))
 
 
-def _load_good(
-    cursor: Cursor, page: list[tuple[str, str]], source: str, run_id: str | None
-) -> bulk.Batch | None:
-    started_at = datetime.now(UTC)
-    read = [(digest, read_payload(json.loads(payload))) for digest, payload in page]
-    known = [(digest, states) for digest, states in read if states is not None]
-    if not known:
-        return None
-    states = pa.concat_tables([one for _, one in known])
+def _replay(
+    warehouse: Warehouse,
+    where: str,
+    page_rows: int,
+    load_page: Callable[[Cursor, list[_Kept]], bulk.Batch | None],
+    run_id: str | None,
+) -> Iterator[tuple[int, bulk.Batch | None]]:
+    """Load page by page; the length of each page and its batch, if any of it was good."""
+    after, length = "", page_rows
+    while length == page_rows:
+        started_at, batch = datetime.now(UTC), None
+        with bulk.transaction(warehouse) as cursor:
+            # A second replay finds what the first has left.
+            cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.replay'))")
+            if page := _page(cursor, where, after, page_rows):
+                after = page[-1].digest
+                batch = load_page(cursor, page)
+            if batch:
+                bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+        length = len(page)
+        yield length, batch
+
+
+def _page(cursor: Cursor, where: str, after: str, rows: int) -> list[_Kept]:
+    """The next rejected rows, in the order of their digests."""
+    cursor.execute(
+        "select md5(payload::text), source, payload::text, reason, rejected_at "
+        "from raw.rejected_states "
+        f"where {where} and md5(payload::text) > '{after}' order by 1 limit {rows}"
+    )
+    return [_Kept(*row) for row in cursor.fetchall()]
+
+
+def _load_rows(cursor: Cursor, page: list[_Kept]) -> bulk.Batch | None:
+    """Load the good rows of a page of one source."""
+    source = page[0].source
+    clear = [one for one in page if not _is_unclear(one)]
+    found, states = _answer_rows(clear) if source == rest.SOURCE else _table_rows(clear)
     is_good = pc.is_null(rejection_reasons(states))
     good = states.filter(is_good)
     if not len(good):
         return None
     batch_id = bulk.next_batch(cursor)
     loaded = load.insert_good(cursor, good, source, batch_id)
-    digests = pa.chunked_array([[digest for digest, _ in known]]).filter(is_good)
-    cursor.adbc_ingest("replayed", pa.table({"digest": digests}), mode="create", temporary=True)
-    cursor.execute(
-        f"delete from raw.rejected_states where target = '{TARGET}' "
-        f"and source = {bulk.quote(source)} "
-        "and md5(payload::text) in (select digest from replayed)"
-    )
-    cursor.execute("drop table replayed")
+    _forget(cursor, source, pa.chunked_array([[one.digest for one in found]]).filter(is_good))
     window = pc.min_max(good["time_position"]).as_py()
-    batch = bulk.Batch(
+    return bulk.Batch(
         batch_id=batch_id,
         target=TARGET,
         source=source,
@@ -153,5 +222,69 @@ def _load_good(
         duplicate_rows=len(good) - loaded,
         rejected_rows=-len(good),
     )
-    bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
-    return batch
+
+
+def _load_answer(cursor: Cursor, page: list[_Kept]) -> bulk.Batch | None:
+    """Load a whole answer, if it can be read."""
+    [one] = page
+    body = kept_body(one.payload)
+    if body is None:
+        return None
+    try:
+        recording = rest.read_answer(body, one.source)
+    except rest.BadAnswer:
+        return None
+    _forget(cursor, one.source, pa.chunked_array([[one.digest]]))
+    batch = load.store(cursor, recording)
+    return replace(batch, read_rows=batch.read_rows - 1, rejected_rows=batch.rejected_rows - 1)
+
+
+def _forget(cursor: Cursor, source: str, digests: pa.ChunkedArray) -> None:
+    """Take rows out of the rejected ones."""
+    cursor.adbc_ingest("replayed", pa.table({"digest": digests}), mode="create", temporary=True)
+    cursor.execute(
+        f"delete from raw.rejected_states where target = '{TARGET}' "
+        f"and source = {bulk.quote(source)} "
+        "and md5(payload::text) in (select digest from replayed)"
+    )
+    cursor.execute("drop table replayed")
+
+
+def _table_rows(kept: list[_Kept]) -> tuple[list[_Kept], pa.Table]:
+    """The rows of tables that can be read, and their state vectors."""
+    read = [(one, read_payload(one.payload)) for one in kept]
+    known = [(one, states) for one, states in read if states is not None]
+    tables = [NULLABLE.empty_table(), *(states for _, states in known)]
+    return [one for one, _ in known], pa.concat_tables(tables)
+
+
+def _answer_rows(kept: list[_Kept]) -> tuple[list[_Kept], pa.Table]:
+    """The rows of answers that can be read, and their state vectors.
+
+    The time of a row's answer is not kept. The row was there when it was rejected, and so is no
+    later than that.
+    """
+    rejected_at = pa.array([one.rejected_at for one in kept], UTC_TIME)
+    latest = pc.add(rejected_at, pa.scalar(rest.CLOCK_TOLERANCE))
+    states, problems = rest.read_rows([one.payload for one in kept], latest)
+    if problems is None:
+        return kept, states
+    is_read = pc.is_null(problems)
+    found = [one for one, is_one in zip(kept, is_read.to_pylist(), strict=True) if is_one]
+    return found, states.filter(is_read)
+
+
+def _is_unclear(one: _Kept) -> bool:
+    """Whether the payload does not say any more what was wrong with the row."""
+    if one.reason.endswith((f"is later than {PRESENT}", f"is later than {rest.ANSWER_TIME}")):
+        return True
+    if _ESCAPES.search(one.text):
+        return True
+    # An infinity, or what else JSON does not know, was kept as text.
+    no_text = re.fullmatch("(.+) is not (text|a squawk)", one.reason)
+    if no_text is None:
+        return False
+    payload = one.payload
+    if isinstance(payload, list):
+        payload = dict(zip(rest.FIELDS, payload, strict=False))
+    return isinstance(payload, dict) and isinstance(payload.get(no_text[1]), str)

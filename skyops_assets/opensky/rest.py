@@ -32,6 +32,7 @@ FIELDS = (
 (https://openskynetwork.github.io/opensky-api/rest.html)."""
 
 LENGTHS = (len(FIELDS) - 1, len(FIELDS))
+ANSWER_TIME = "the time of its answer"
 CLOCK_TOLERANCE = timedelta(seconds=5)
 """In 32,104 real states no time is later than the answer's; a second comes from rounding."""
 
@@ -67,15 +68,18 @@ def read_answer(body: bytes, source: str = SOURCE) -> Recording:
 
     Raises:
         BadAnswer: the whole cannot be read: not JSON (cut off, HTML), without ``time`` or
-            ``states``, or either is of another kind.
+            ``states``, or either is of another kind, or it nests too deep.
     """
     text, answer = _parse(body, source)
     elements = answer["states"] or []
     asked_at = Reader(1).time("time", [answer["time"]])
     if not asked_at[0].is_valid:
         raise BadAnswer(source, "its time is no time", body)
-    rows = pa.table({JSON_ROW: _row_texts(text, elements)})
-    states, problems = _read(elements, asked_at[0].as_py() + CLOCK_TOLERANCE)
+    try:
+        rows = pa.table({JSON_ROW: _row_texts(text, elements)})
+    except RecursionError:
+        raise BadAnswer(source, "it nests too deep", body) from None
+    states, problems = read_rows(elements, asked_at[0].as_py() + CLOCK_TOLERANCE)
     return Recording(source, rows, states, problems)
 
 
@@ -128,7 +132,14 @@ def _row_texts(text: str, elements: list[Any]) -> pa.Array:
     return pa.array([json.dumps(row) for row in elements], pa.string())
 
 
-def _read(elements: list[Any], latest: datetime) -> tuple[pa.Table, pa.ChunkedArray | None]:
+def read_rows(
+    elements: list[Any], latest: datetime | pa.Array
+) -> tuple[pa.Table, pa.ChunkedArray | None]:
+    """Elements of ``states`` as state vectors, and the reasons of those that cannot be read.
+
+    Args:
+        latest: the latest time that a row can have, of all or of each.
+    """
     full = len(FIELDS)
     read = Reader(len(elements))
     shapes = [_misshape(row) for row in elements]
@@ -142,7 +153,7 @@ def _read(elements: list[Any], latest: datetime) -> tuple[pa.Table, pa.ChunkedAr
 
     def times(name: str) -> pa.Array:
         found = read.time(name, columns.get(name))
-        return read.no_later(name, found, latest, "the time of its answer")
+        return read.no_later(name, found, latest, ANSWER_TIME)
 
     def numbers(name: str) -> pa.Array:
         return read.number(name, columns.get(name))

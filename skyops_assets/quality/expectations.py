@@ -7,7 +7,8 @@ Belongs here: the bridge to Great Expectations. Does not: the expectations thems
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,21 @@ def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:
         .get_batch(batch_parameters={"dataframe": frame})
     )
     return [_outcome(result) for result in batch.validate(suite).results]
+
+
+def merged(parts: Sequence[Sequence[Expected]]) -> list[Expected]:
+    """The outcomes of one suite on several parts of the rows as one: met where all meet it."""
+    return [
+        replace(
+            found[0],
+            is_met=all(one.is_met for one in found),
+            unexpected_rows=None
+            if found[0].unexpected_rows is None
+            else sum(one.unexpected_rows or 0 for one in found),
+            samples=[sample for one in found for sample in one.samples][:SAMPLES],
+        )
+        for found in zip(*parts, strict=True)
+    ]
 
 
 def _outcome(result: Any) -> Expected:

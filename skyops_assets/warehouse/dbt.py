@@ -12,10 +12,15 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from skyops_assets.warehouse.server import Warehouse
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 TARGET = DBT_PROJECT / "target"
@@ -116,6 +121,48 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
+def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str:
+    """A hash of what tables follow from besides positions: models, airports, runways, vars."""
+    digest = hashlib.sha256(_fingerprint().encode())
+    if "--vars" in arguments:
+        digest.update(arguments[arguments.index("--vars") + 1].encode())
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        for table, key in (("raw.airports", "icao"), ("raw.runways", "runway_id")):
+            cursor.execute(
+                f"select md5(string_agg((to_jsonb(t) - 'batch_id')::text, '' order by {key})) "
+                f"from {table} as t"
+            )
+            digest.update(str(cursor.fetchone()).encode())
+    return digest.hexdigest()
+
+
+def must_start_anew(warehouse: Warehouse, fingerprint: str) -> bool:
+    """Whether the tables were made in another way than they are to be made now.
+
+    Where retention has dropped positions a new start would lose what came from them: then only
+    what is new is made in the new way.
+    """
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select (select fingerprint from audit.transform_state), "
+            "exists (select from raw.dropped_partitions where target = 'raw.opensky_states')"
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    known, has_dropped = row
+    if known == fingerprint:
+        return False
+    if known is not None and has_dropped:
+        print(
+            "The models, the airports or the settings changed. Retention has dropped positions, so "
+            "tables are not made anew: only new positions are computed in the new way. To compute "
+            "all that is kept, and lose the rest: skyops exec -- skyops-dbt build --full-refresh",
+            file=sys.stderr,
+        )
+        return False
+    return True
+
+
 def _say_waiting() -> None:
     print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
 
@@ -128,7 +175,13 @@ def main() -> None:
     from skyops_assets.warehouse.server import only_one, open_warehouse
 
     if _WRITING.intersection(sys.argv[1:]):
-        with only_one(open_warehouse(load_settings()), "skyops.dbt", _say_waiting):
+        warehouse = open_warehouse(load_settings())
+        with only_one(warehouse, "skyops.dbt", _say_waiting):
+            if {"build", "run"}.intersection(sys.argv[1:]):
+                fingerprint = transform_fingerprint(warehouse, sys.argv)
+                os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = fingerprint
+                if must_start_anew(warehouse, fingerprint) and "--full-refresh" not in sys.argv:
+                    sys.argv.append("--full-refresh")
             cli()
     else:
         cli()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.warehouse import bulk
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from adbc_driver_manager.dbapi import Cursor
 
 
@@ -28,23 +29,38 @@ def keep_rejected(
     Returns:
         How many were new; a row that is there already is not kept again.
     """
+    payloads = [json.dumps(_named(row), sort_keys=True) for row, _ in rejected]
+    reasons = [reason for _, reason in rejected]
+    return keep_payloads(cursor, target, source, payloads, reasons, batch_id=batch_id)
+
+
+def keep_payloads(
+    cursor: Cursor,
+    target: str,
+    source: str,
+    payloads: Sequence[str],
+    reasons: Sequence[str] | pa.ChunkedArray,
+    *,
+    batch_id: int,
+) -> int:
+    """As `keep_rejected`, for rows that are JSON texts already.
+
+    Args:
+        payloads: texts that Postgres takes as JSON.
+        reasons: one for each payload.
+    """
     import pyarrow as pa
 
-    if not rejected:
+    if not payloads:
         return 0
-    table = pa.table(
-        {
-            "payload": [json.dumps(_named(row), sort_keys=True) for row, _ in rejected],
-            "reason": [reason for _, reason in rejected],
-        }
-    )
+    table = pa.table({"payload": payloads, "reason": reasons})
     cursor.adbc_ingest("incoming_rejected", table, mode="create", temporary=True)
     count = bulk.scalar(
         cursor,
         f"""
         with inserted as (
             insert into raw.rejected_states (target, source, payload, reason, batch_id)
-            select {quote(target)}, {quote(source)}, payload::jsonb, reason, {batch_id}
+            select {bulk.quote(target)}, {bulk.quote(source)}, payload::jsonb, reason, {batch_id}
             from incoming_rejected
             on conflict do nothing
             returning 1
@@ -65,8 +81,3 @@ def _named(row: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in row.items()
     }
-
-
-def quote(text: str) -> str:
-    """Text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"

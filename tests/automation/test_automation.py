@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -296,6 +296,51 @@ def test_another_failure_is_another_row_and_the_same_one_is_not(
     assert len(query(warehouse, LOG)) == 2
 
 
+# The freshness of raw/opensky_states
+
+
+@pytest.mark.parametrize(
+    ("age_h", "state", "shown"),
+    [(1.9, "PASS", "HEALTHY"), (2.1, "WARN", "WARNING"), (24.9, "WARN", "WARNING"),
+     (25.1, "FAIL", "DEGRADED"), (None, "UNKNOWN", "UNKNOWN")],
+)  # fmt: skip
+def test_positions_that_were_not_loaded_for_long_are_overdue(
+    graph: Any, lasting: dg.DagsterInstance, age_h: float | None, state: str, shown: str
+) -> None:
+    """By the daemon's own iteration over the code location, and the question that the UI asks."""
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin
+    from dagster._core.test_utils import freeze_time
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+    from dagster._daemon.freshness import FreshnessDaemon
+    from dagster_graphql.test.utils import execute_dagster_graphql
+
+    now = datetime.now(ZoneInfo("UTC"))
+    if age_h is not None:
+        with freeze_time(now - timedelta(hours=age_h)):
+            materialized(lasting, RAW, "2021-10-07-12:00")
+    place = LoadableTargetOrigin(module_name=graph.__name__, attribute="defs")
+    target = InProcessWorkspaceLoadTarget(InProcessCodeLocationOrigin(place))
+    with WorkspaceProcessContext(lasting, target) as workspace:
+        for _ in FreshnessDaemon().run_iteration(workspace):
+            pass
+        answer = execute_dagster_graphql(workspace.create_request_context(), FRESHNESS)
+    assert lasting.get_freshness_state_records([RAW])[RAW].freshness_state.value == state
+    (node,) = answer.data["assetNodes"]
+    assert node["freshnessStatusInfo"]["freshnessStatus"] == shown
+    policy = node["internalFreshnessPolicy"]
+    assert (policy["warnWindowSeconds"], policy["failWindowSeconds"]) == (7_200, 90_000)
+
+
+FRESHNESS = """{ assetNodes(assetKeys: [{path: ["raw", "opensky_states"]}]) {
+    freshnessStatusInfo { freshnessStatus }
+    internalFreshnessPolicy {
+        ... on TimeWindowFreshnessPolicy { warnWindowSeconds failWindowSeconds }
+    }
+} }"""
+
+
 # dagster.yaml
 
 
@@ -320,6 +365,8 @@ def test_the_instance_config_is_one_that_dagster_takes(
         assert instance.nux_enabled is False
         assert instance.run_monitoring_enabled is True
         assert instance.run_monitoring_max_runtime_seconds > 0
+        assert instance.freshness_enabled is True
+        assert "FRESHNESS_DAEMON" in instance.get_required_daemon_types()
         assert instance.run_retries_enabled is True
         assert instance.run_retries_max_retries >= 1
         assert instance.run_retries_retry_on_asset_or_op_failure is False

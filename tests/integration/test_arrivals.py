@@ -429,48 +429,43 @@ def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_sound_challenger_passes_its_verification(
-    warehouse: Warehouse, settings: Settings
-) -> None:
+@pytest.fixture
+def trained(warehouse: Warehouse, settings: Settings) -> Warehouse:
+    """The warehouse with a challenger that nothing is wrong with."""
     fill(warehouse, raw_synthetic(90))
     steps.build_training_set(warehouse, settings)
     steps.train_challenger(warehouse, settings)
-    found = verify.verify_challenger(warehouse, settings)
+    return warehouse
+
+
+def test_a_sound_challenger_passes_its_verification(trained: Warehouse, settings: Settings) -> None:
+    found = verify.verify_challenger(trained, settings)
     assert (found.version, found.problem, found.largest_difference_min) == ("1", None, 0.0)
 
 
 def test_a_challenger_that_cannot_be_fitted_again_equal_is_unsound(
-    warehouse: Warehouse, settings: Settings
+    trained: Warehouse, settings: Settings
 ) -> None:
-    fill(warehouse, raw_synthetic(90))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
-    with warehouse.connect() as connection, connection.cursor() as cursor:
+    with trained.connect() as connection, connection.cursor() as cursor:
         cursor.execute("update ml.training_runs set params = params || '{\"max_iter\": 3}'")
-    found = verify.verify_challenger(warehouse, settings)
+    found = verify.verify_challenger(trained, settings)
     assert found.problem is not None and "fitting the same rows again" in found.problem
 
 
 def test_a_challenger_whose_files_are_gone_is_unsound(
-    warehouse: Warehouse, settings: Settings
+    trained: Warehouse, settings: Settings
 ) -> None:
-    fill(warehouse, raw_synthetic(90))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
-    with warehouse.connect() as connection, connection.cursor() as cursor:
+    with trained.connect() as connection, connection.cursor() as cursor:
         cursor.execute("update ml.model_versions set mlflow_run_id = 'another'")
-    found = verify.verify_challenger(warehouse, settings)
+    found = verify.verify_challenger(trained, settings)
     assert found.problem is not None and "is of run" in found.problem
 
 
 def test_a_challenger_that_predicts_the_impossible_is_unsound(
-    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    trained: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(warehouse, raw_synthetic(90))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
     monkeypatch.setattr(verify, "LONGEST_TRANSIT_MIN", 1)
-    found = verify.verify_challenger(warehouse, settings)
+    found = verify.verify_challenger(trained, settings)
     assert found.problem is not None and "are not within 0 to 1 min" in found.problem
 
 

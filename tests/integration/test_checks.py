@@ -6,18 +6,29 @@ One group, so that Great Expectations (seconds to import) is imported by one wor
 from __future__ import annotations
 
 import json
+import random
+import statistics
+from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from states import recording, seconds, state
+from states import recording, seconds, state, traffic_row, write_recording
 
-from skyops_assets.opensky.accounts import states_between
+from skyops_assets.opensky.accounts import (
+    HourVolume,
+    hour_volumes,
+    last_load,
+    loaded_states,
+    volume_problem,
+    whole_hours,
+)
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import DEMO_START
-from skyops_assets.quality.expectations import SUITES, validate
+from skyops_assets.quality.expectations import SUITES, merged, validate
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.server import Warehouse
 
@@ -27,7 +38,7 @@ Query = Callable[..., list[tuple[Any, ...]]]
 EXPECTATIONS = json.loads((SUITES / "raw_opensky_states.json").read_text())["expectations"]
 
 
-def run_check(check: Any) -> Any:
+def run_check(check: Any, **tags: str) -> Any:
     """Evaluate one check as a run of its own, without its asset."""
     import dagster as dg
 
@@ -39,6 +50,7 @@ def run_check(check: Any) -> Any:
             instance=instance,
             resources={"warehouse": WarehouseResource()},
             selection=dg.AssetSelection.checks(check),
+            tags=tags,
             raise_on_error=False,
         )
         (found,) = result.get_asset_check_evaluations()
@@ -178,11 +190,278 @@ def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
     assert made == {opensky_states.key}
 
 
+def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothing(
+    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw import checks
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.resources import WarehouseResource
+
+    path = write_recording(tmp_path / "some.json", traffic_row())
+    monkeypatch.setenv("SKYOPS_RECORDING", str(path))
+    monkeypatch.setenv("SKYOPS_RAW_RETENTION_DAYS", "30")
+    looking = [checks.state_vectors_can_be_true, checks.no_position_is_stored_twice,
+               checks.volume_is_as_usual]  # fmt: skip
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [opensky_states, *looking, checks.nothing_is_lost],
+            instance=instance,
+            partition_key="2021-10-07-12:00",
+            resources={"warehouse": WarehouseResource()},
+        )
+    assert query(pointed, "select sum(loaded_rows) from raw.ingest_batches") == [(1,)]
+    assert query(pointed, "select count(*) from raw.opensky_states") == [(0,)]
+    found = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert len(found) == 4
+    assert all(one.passed for one in found.values())
+    for check in looking:
+        said = found[check.check_key.name].description
+        assert said.startswith("Nothing was looked at of 2021-10-07: SKYOPS_RAW_RETENTION_DAYS")
+    assert found["state_vectors_can_be_true"].metadata["rows"].value == 0
+
+    # The day once more, without the limit: what was dropped before is no excuse for it.
+    loaded(pointed)
+    green = run_check(checks.state_vectors_can_be_true)
+    assert (green.passed, green.description) == (True, None)
+    query(pointed, "delete from raw.opensky_states")
+    assert not run_check(checks.state_vectors_can_be_true).passed
+
+
+# raw/opensky_states: volume_is_as_usual
+
+HOUR = timedelta(hours=1)
+USUAL_ROWS = 20
+
+
+def load_days(warehouse: Warehouse, days: int, rows: int = USUAL_ROWS) -> None:
+    """The same hour of so many days before the demo's, each with so many positions."""
+    for day in range(1, days + 1):
+        load_states(warehouse, recording(*seconds(rows, DEMO_START - timedelta(days=day))))
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_usual"), [(9, False), (10, True), (20, True), (40, True), (41, False)]
+)
+def test_the_volume_goes_red_below_half_of_the_usual_and_above_twice(
+    pointed: Warehouse, rows: int, is_usual: bool
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.checks import volume_is_as_usual
+
+    load_days(pointed, 4)
+    # Two sources together, and another hour that is not looked at.
+    load_states(pointed, recording(*seconds(5), source="other"), run_id="last")
+    load_states(pointed, recording(*seconds(rows - 5)), run_id="last")
+    found = run_check(volume_is_as_usual)
+    assert found.passed == is_usual
+    assert not found.blocking
+    assert found.metadata["compared_hours"].value == 1
+    if not is_usual:
+        assert found.severity is dg.AssetCheckSeverity.WARN
+        said = f"2021-10-07 12:00 UTC: {rows} positions, usual 20. Too few: was the collector"
+        assert found.description.startswith(said)
+
+
+def test_an_hour_that_was_asked_for_and_has_no_position_is_red(pointed: Warehouse) -> None:
+    from skyops_assets.defs.raw.checks import volume_is_as_usual
+
+    load_days(pointed, 3)
+    tags = {"dagster/asset_partition_range_start": "2021-10-07-11:00",
+            "dagster/asset_partition_range_end": "2021-10-07-12:00"}  # fmt: skip
+    found = run_check(volume_is_as_usual, **tags)
+    assert not found.passed
+    assert "2021-10-07 12:00 UTC: 0 positions, usual 20." in found.description
+    # Nothing is usual in the hour before.
+    assert found.metadata["hours_with_too_few_earlier_days"].value == 1
+    assert found.metadata["compared_hours"].value == 1
+    assert not run_check(volume_is_as_usual, **{"dagster/partition": "2021-10-07-12:00"}).passed
+
+
+def test_nothing_is_usual_before_three_days_have_the_hour(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.defs.raw.checks import volume_is_as_usual
+
+    assert run_check(volume_is_as_usual).passed
+    load_days(pointed, 2)
+    load_states(pointed, recording(*seconds(1)), run_id="last")
+    green = run_check(volume_is_as_usual)
+    assert green.passed
+    assert green.metadata["hours_with_too_few_earlier_days"].value == 1
+    assert green.metadata["newest_hours"].value == (
+        "2021-10-07 12:00 UTC: 1 positions, no usual count yet"
+    )
+    load_days(pointed, 3)
+    load_states(pointed, recording(*seconds(2, icao24="000001")), run_id="last")
+    assert not run_check(volume_is_as_usual).passed
+    monkeypatch.setenv("SKYOPS_RAW_LEAST_VOLUME_SHARE", "0.15")
+    assert run_check(volume_is_as_usual).passed
+
+
+def test_an_hour_that_is_not_over_is_not_judged(pointed: Warehouse) -> None:
+    from skyops_assets.defs.raw.checks import volume_is_as_usual
+
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    for day in range(1, 4):
+        load_states(pointed, recording(*seconds(20, hour - timedelta(days=day))))
+    load_states(pointed, recording(*seconds(1, hour)), run_id="last")
+    found = run_check(volume_is_as_usual)
+    assert found.passed
+    assert found.metadata["newest_hours"].value == "none is over"
+    load_states(pointed, recording(*seconds(1, hour - timedelta(days=2), icao24="000001")),
+                run_id="late")  # fmt: skip
+    # That one is over; its days before have none.
+    assert run_check(volume_is_as_usual).metadata["hours_with_too_few_earlier_days"].value == 1
+
+
+def test_whole_hours_are_those_that_are_over() -> None:
+    at = DEMO_START + timedelta(minutes=20)
+    assert whole_hours(at, at, at + 2 * HOUR) == [DEMO_START]
+    assert whole_hours(DEMO_START, DEMO_START, DEMO_START + HOUR) == [DEMO_START]
+    assert whole_hours(at, at + HOUR, DEMO_START + 2 * HOUR) == [DEMO_START, DEMO_START + HOUR]
+    assert whole_hours(at, at + HOUR, at + HOUR) == [DEMO_START]
+    assert whole_hours(at, at, DEMO_START + timedelta(minutes=59)) == []
+    paris = timezone(timedelta(hours=5, minutes=30))
+    assert whole_hours(at.astimezone(paris), at, at + 2 * HOUR) == [DEMO_START]
+
+
+def test_volumes_are_those_that_counting_in_python_gives(warehouse: Warehouse) -> None:
+    """Over midnight, with days that lack the hour, and a row at each edge of the hours."""
+    chosen = random.Random(7)
+    midnight = datetime(2021, 10, 8, tzinfo=UTC)
+    times = {midnight - timedelta(days=day, microseconds=edge)
+             for day in (0, 1, 3, 28, 29) for edge in (0, 1)}  # fmt: skip
+    while len(times) < 3000:
+        after = timedelta(days=-chosen.choice([0, 1, 2, 5, 9, 27, 28, 29]))
+        times.add(midnight + after + timedelta(microseconds=chosen.randint(-(10**10), 10**10)))
+    load_states(warehouse, recording(*[state(time_position=at) for at in times]))
+    counts = Counter(at.replace(minute=0, second=0, microsecond=0) for at in times)
+    asked = [midnight + hour * HOUR for hour in (-3, -2, -1, 0, 1, 5)]
+    found = hour_volumes(warehouse, asked)
+    assert [volume.hour for volume in found] == asked
+    for volume in found:
+        past = [counts[volume.hour - timedelta(days=back)] for back in range(1, 29)]
+        past = [rows for rows in past if rows]
+        usual = statistics.median(past) if len(past) >= 3 else None
+        assert (volume.rows, volume.days) == (counts[volume.hour], len(past))
+        assert volume.usual_rows == usual
+    assert {volume.usual_rows is None for volume in found} == {True, False}
+    assert hour_volumes(warehouse, []) == []
+
+
+def test_five_hours_are_named_and_the_others_counted() -> None:
+    volumes = [HourVolume(DEMO_START + n * HOUR, 0, 20.0, 3) for n in range(7)]
+    said = volume_problem(volumes, 0.5)
+    assert said is not None
+    assert said.count("usual 20") == 5
+    assert "; and 2 hours more." in said
+    assert volume_problem([HourVolume(DEMO_START, 15, 20.0, 3)], 0.5) is None
+
+
+# raw/opensky_states: few_rows_are_rejected
+
+
+def bad(number: int, **changes: Any) -> list[dict[str, Any]]:
+    """So many rows that cannot be true, each another."""
+    return seconds(number, **{"latitude_deg": None, **changes})
+
+
+def test_rejections_go_red_over_the_limit_with_the_most_common_reasons(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.checks import few_rows_are_rejected
+
+    green = run_check(few_rows_are_rejected)
+    assert (green.passed, green.metadata["new_rows"].value) == (True, 0)
+    load_states(pointed, recording(*seconds(95), *bad(5)))
+    assert run_check(few_rows_are_rejected).passed
+    load_states(pointed, recording(*bad(2, velocity_mps=2_441.0, latitude_deg=49.0)))
+    red = run_check(few_rows_are_rejected)
+    assert not red.passed
+    assert not red.blocking
+    assert red.severity is dg.AssetCheckSeverity.WARN
+    assert red.description == (
+        "7 of 102 new rows (6.9%, limit 5.0%) are rejected: no position: 5; velocity_mps outside "
+        "0 to 700: 2. Correct the source or the reader, then run `skyops replay-rejected`."
+    )
+    assert red.metadata["reasons"].value == {"no position": 5, "velocity_mps outside 0 to 700": 2}
+    monkeypatch.setenv("SKYOPS_RAW_MAX_REJECTED_SHARE", "0.07")
+    assert run_check(few_rows_are_rejected).passed
+
+
+def test_loading_the_same_rows_again_does_not_make_rejections_green(pointed: Warehouse) -> None:
+    from skyops_assets.defs.raw.checks import few_rows_are_rejected
+
+    for _ in range(3):
+        load_states(pointed, recording(*seconds(90), *bad(10)))
+        red = run_check(few_rows_are_rejected)
+        assert not red.passed
+        assert red.metadata["rejected_share"].value == 0.1
+
+
+def test_rejections_of_a_day_ago_count_no_more(pointed: Warehouse, query: Query) -> None:
+    from skyops_assets.defs.raw.checks import few_rows_are_rejected
+
+    load_states(pointed, recording(*bad(10)))
+    load_states(pointed, recording(*seconds(10)))
+    assert not run_check(few_rows_are_rejected).passed
+    older = (
+        "update raw.ingest_batches set finished_at = finished_at - interval '{}' where batch_id = 1"
+    )
+    query(pointed, older.format("23 hours 50 min"))
+    assert not run_check(few_rows_are_rejected).passed
+    query(pointed, older.format("1 hour"))
+    assert run_check(few_rows_are_rejected).passed
+
+
+def test_a_replay_takes_its_rows_off_and_hides_no_others(
+    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its batch has negative rejected rows: of an older load, they must not pay for the newest."""
+    from skyops_assets.defs.raw.checks import few_rows_are_rejected
+    from skyops_assets.opensky import replay, schema
+    from skyops_assets.opensky.recordings import DEMO_END, read_recording
+
+    high = [traffic_row(altitude=124_200, timestamp=traffic_row()["timestamp"] + n)
+            for n in range(50)]  # fmt: skip
+    path = write_recording(tmp_path / "some.json", *high)
+    load_states(pointed, read_recording(path, DEMO_START, DEMO_END))
+    query(pointed, "update raw.ingest_batches set finished_at = finished_at - interval '2 days'")
+    load_states(pointed, recording(*seconds(90), *bad(10)))
+    monkeypatch.setitem(schema.LIMITS, "baro_altitude_m", (-1_500, 40_000))
+    assert replay.replay_rejected(pointed).loaded_rows == 50
+    red = run_check(few_rows_are_rejected)
+    assert not red.passed
+    assert (red.metadata["new_rows"].value, red.metadata["rejected_rows"].value) == (100, 10)
+    query(pointed, "update raw.ingest_batches set finished_at = now() where batch_id = 1")
+    # Now among the loads of the last day, without a rejected row left.
+    assert run_check(few_rows_are_rejected).metadata["reasons"].value == {"no position": 10}
+
+
 @pytest.fixture(scope="module")
 def frame(shared_warehouse: Warehouse) -> Any:
     """Twenty good rows, as the check reads them."""
     loaded(shared_warehouse)
-    return states_between(shared_warehouse, DEMO_START, DEMO_START + timedelta(hours=1))
+    load = last_load(shared_warehouse, None)
+    assert load is not None
+    [rows] = loaded_states(shared_warehouse, load)
+    return rows
+
+
+def test_the_outcomes_of_parts_are_met_where_each_part_meets_them(frame: Any) -> None:
+    suite = "raw_opensky_states"
+    spoilt = [frame.assign(latitude_deg=degrees) for degrees in (91.0, -91.0)]
+    found = merged([validate(part, suite) for part in (frame, *spoilt)])
+    [broken] = [item for item in found if not item.is_met]
+    assert broken.expectation.startswith("column_values_to_be_between latitude_deg")
+    assert broken.unexpected_rows == 2 * len(frame)
+    assert broken.samples == [91.0] * 3
+    assert len(found) == len(EXPECTATIONS)
 
 
 def spoil(frame: Any, expectation: dict[str, Any]) -> Any:

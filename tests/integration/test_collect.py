@@ -424,7 +424,8 @@ def test_the_command_collects_tells_the_graph_and_stops_on_a_signal(
     assert found is not None
     assert found.metadata["loaded_by"].value == "skyops collect"
     left = PLENTY - live.fake.accounts.charged_credits[account_name("me")]
-    assert found.metadata["credits_left"].value == left
+    # A round that brought nothing new is not told.
+    assert left <= found.metadata["credits_left"].value < PLENTY
     assert found.metadata["dagster/partition_row_count"].value == len(stored(pointed, query))
 
 

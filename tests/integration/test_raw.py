@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 from states import recording, seconds, state, states, traffic_row, write_recording
 
-from skyops_assets.opensky.accounts import accounts, loaded_window, states_between
+from skyops_assets.opensky.accounts import Load, accounts, last_load, loaded_states
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import DEMO_END, DEMO_START, Recording
 from skyops_assets.warehouse.server import Warehouse
@@ -125,7 +125,8 @@ def test_each_row_is_loaded_a_duplicate_or_rejected(warehouse: Warehouse, query:
 def test_what_is_stored_is_what_was_read(warehouse: Warehouse, query: Query) -> None:
     row = state(icao24="000001", squawk="0021", callsign="it's", category=None)
     load_states(warehouse, recording(row, source="o'clock"))
-    stored = states_between(warehouse, DEMO_START, DEMO_START).to_dict("records")
+    [frame] = loaded_states(warehouse, Load(DEMO_START, DEMO_START, None))
+    stored = frame.to_dict("records")
     assert stored[0]["source"] == "o'clock"
     assert {name: stored[0][name] for name in ("icao24", "squawk", "callsign")} == {
         "icao24": "000001", "squawk": "0021", "callsign": "it's",
@@ -195,7 +196,7 @@ def test_an_empty_recording_is_a_batch_with_nothing_in_it(
     made = load_states(warehouse, recording())
     assert (made.read_rows, made.window_start_at) == (0, None)
     assert query(warehouse, "select read_rows from raw.ingest_batches") == [(0,)]
-    assert loaded_window(warehouse, None) is None
+    assert last_load(warehouse, None) is None
 
 
 def test_rows_around_midnight_go_to_the_partition_of_their_utc_day(
@@ -216,11 +217,42 @@ def test_the_window_of_a_run_is_that_of_all_its_batches_else_of_the_last_run(
     for start, run in ((DEMO_START, "a"), (DEMO_START + HOUR, "a"), (DEMO_START + 5 * HOUR, "b")):
         load_states(warehouse, recording(*seconds(2, start)), run_id=run)
     second = timedelta(seconds=1)
-    last = (DEMO_START + 5 * HOUR, DEMO_START + 5 * HOUR + second)
-    assert loaded_window(warehouse, "a") == (DEMO_START, DEMO_START + HOUR + second)
-    assert loaded_window(warehouse, "b") == last
-    assert loaded_window(warehouse, "neither") == last
-    assert loaded_window(warehouse, None) == last
+    last = (DEMO_START + 5 * HOUR, DEMO_START + 5 * HOUR + second, None)
+    assert last_load(warehouse, "a") == (DEMO_START, DEMO_START + HOUR + second, None)
+    assert last_load(warehouse, "b") == last
+    assert last_load(warehouse, "neither") == last
+    assert last_load(warehouse, None) == last
+
+
+def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
+    warehouse: Warehouse, query: Query
+) -> None:
+    for day in range(3):
+        load_states(warehouse, recording(state(time_position=DEMO_START + timedelta(days=day))))
+    query(
+        warehouse,
+        "update raw.ingest_batches set finished_at = finished_at - interval '61 min' "
+        "where batch_id = 1",
+    )
+    load = last_load(warehouse, "none of them")
+    assert load == (DEMO_START + timedelta(days=1), DEMO_START + timedelta(days=2), (2, 3))
+    # A row between them that came with neither is not theirs to answer for.
+    between = DEMO_START + timedelta(days=1, hours=12)
+    load_states(warehouse, recording(state(time_position=between)), run_id="another")
+    assert [len(part) for part in loaded_states(warehouse, load)] == [2]
+
+
+def test_many_rows_are_read_in_parts(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skyops_assets.opensky.accounts.PART_ROWS", 1)
+    rows = 100_000
+    aircraft = [f"{number:06x}" for number in range(rows)]
+    table = states(state()).take([0] * rows).set_column(0, "icao24", pa.array(aircraft))
+    load_states(warehouse, Recording("test", table, table))
+    load = last_load(warehouse, None)
+    assert load is not None
+    parts = [len(part) for part in loaded_states(warehouse, load)]
+    assert len(parts) > 1
+    assert sum(parts) == rows
 
 
 # Several at once, and killed
@@ -268,7 +300,7 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("moment", ["load.insert_good", "load._insert_rejected",
+@pytest.mark.parametrize("moment", ["load.insert_good", "load.keep_payloads",
                                     "bulk.record_batch"])  # fmt: skip
 def test_a_load_that_is_killed_leaves_nothing_and_can_be_repeated(
     warehouse: Warehouse, query: Query, home: Path, moment: str

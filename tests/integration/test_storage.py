@@ -3,6 +3,9 @@ change of schema, retention, and rejected rows that are taken again."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,13 +16,16 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from states import recording, seconds, state, traffic_row, write_recording
 
-from skyops_assets.opensky import replay, schema
+from skyops_assets.opensky import formats, replay, schema
 from skyops_assets.opensky.accounts import accounts, stored_twice
+from skyops_assets.opensky.bad_answers import keep_bad_answer
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.partitions import (
     days_to_drop,
@@ -27,7 +33,9 @@ from skyops_assets.opensky.partitions import (
     drop_old_partitions,
     index_finished_days,
 )
-from skyops_assets.opensky.recordings import DEMO_END, DEMO_START, read_recording
+from skyops_assets.opensky.recordings import DEMO_END, DEMO_START, iter_recording, read_recording
+from skyops_assets.opensky.rest import SOURCE, read_answer
+from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.server import Warehouse
 
@@ -440,6 +448,189 @@ def test_a_payload_is_read_as_its_recording_is(tmp_path: Path) -> None:
     assert replay.read_payload(traffic_row(latitude="inf")) is None
 
 
+# Rejected rows of REST answers, and whole answers
+
+START = int(DEMO_START.timestamp())
+BATCHES = (
+    "select read_rows::int, loaded_rows::int, duplicate_rows::int, rejected_rows::int, "
+    "window_start_at from raw.ingest_batches order by batch_id"
+)
+REASONS = "select reason, count(*)::int from raw.rejected_states group by 1 order by 1"
+
+
+def rest_row(**changes: Any) -> list[Any]:
+    """A row of an answer, at the demo's start."""
+    row = {
+        "icao24": "39de4f", "callsign": "AFR1 ", "origin_country": "France",
+        "time_position": START, "last_contact": START, "longitude": 2.5, "latitude": 49.0,
+        "baro_altitude": 100.0, "on_ground": False, "velocity": 80.0, "true_track": 87,
+        "vertical_rate": 0.0, "sensors": None, "geo_altitude": None, "squawk": "0021",
+        "spi": False, "position_source": 0,
+    }  # fmt: skip
+    assert changes.keys() <= row.keys()
+    return list({**row, **changes}.values())
+
+
+def load_answer(warehouse: Warehouse, *rows: Any) -> Batch:
+    body = json.dumps({"time": START, "states": rows}).encode()
+    return load_states(warehouse, read_answer(body))
+
+
+def test_rows_of_answers_that_are_good_by_now_are_loaded_once(
+    warehouse: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = load_answer(
+        warehouse,
+        rest_row(icao24="000001"),
+        rest_row(baro_altitude=40_000),
+        rest_row(icao24="000001", baro_altitude=40_000),
+        rest_row(latitude=None),
+        rest_row(velocity="fast"),
+        rest_row()[:16],
+    )
+    assert (made.loaded_rows, made.rejected_rows) == (1, 5)
+    assert replay.replay_rejected(warehouse) == replay.Replayed(5, 0, 0)
+    allow_high(monkeypatch)
+    found = replay.replay_rejected(warehouse)
+    assert (found, found.left_rows) == (replay.Replayed(5, 1, 1), 3)
+    assert query(warehouse, BATCHES)[1:] == [(0, 1, 1, -2, DEMO_START)]
+    assert query(
+        warehouse,
+        "select callsign, baro_altitude_m, squawk, source from raw.opensky_states "
+        "where icao24 = '39de4f'",
+    ) == [("AFR1", 40_000.0, "0021", SOURCE)]
+    assert accounts(warehouse).is_balanced
+    assert replay.replay_rejected(warehouse) == replay.Replayed(3, 0, 0)
+    assert accounts(warehouse).stored_rows == 2
+
+
+def test_a_row_of_an_answer_is_no_later_than_its_rejection(
+    warehouse: Warehouse, query: Query
+) -> None:
+    """Both were rejected for their speed, and both speeds are since fixed."""
+    at = int(datetime.now(UTC).timestamp()) + 3600
+    rows = [rest_row(velocity="fast"), rest_row(velocity="fast", time_position=at)]
+    body = json.dumps({"time": at, "states": rows}).encode()
+    load_states(warehouse, read_answer(body))
+    query(
+        warehouse,
+        "update raw.rejected_states set payload = jsonb_set(payload, '{9}', '80')",
+    )
+    assert replay.replay_rejected(warehouse) == replay.Replayed(2, 1, 0)
+    assert query(warehouse, "select payload -> 3 from raw.rejected_states") == [(at,)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"time_position": START + 60},
+        {"last_contact": START + 60},
+        {"callsign": "A\0"},
+        {"callsign": "\ud800"},
+        {"callsign": math.inf},
+        {"squawk": math.inf},
+        {"origin_country": math.nan},
+    ],
+)
+def test_a_row_whose_payload_hides_its_fault_stays(
+    warehouse: Warehouse, odd: dict[str, Any]
+) -> None:
+    assert load_answer(warehouse, rest_row(**odd)).rejected_rows == 1
+    assert replay.replay_rejected(warehouse) == replay.Replayed(1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("timestamp", datetime.now(UTC) + timedelta(hours=30)),
+        ("callsign", b"AFR1"),
+        ("squawk", math.inf),
+        ("callsign", "A\0"),
+        ("callsign", datetime(2021, 10, 7)),
+    ],
+)
+def test_a_row_of_a_table_whose_payload_hides_its_fault_stays(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, odd: Any
+) -> None:
+    path = tmp_path / "some.parquet"
+    row = traffic_row(timestamp=DEMO_START) | {name: odd}
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    [chunk] = iter_recording(path)
+    assert load_states(warehouse, chunk).rejected_rows == 1
+    # As if a day had passed.
+    monkeypatch.setattr(formats, "FUTURE_TOLERANCE", timedelta(days=2))
+    assert replay.replay_rejected(warehouse) == replay.Replayed(1, 0, 0)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_an_answer_that_can_be_read_by_now_is_as_if_it_always_could(
+    warehouse: Warehouse, query: Query, pack: Callable[[bytes], bytes]
+) -> None:
+    load_answer(warehouse, rest_row(icao24="000001"), rest_row(latitude=None))
+    rows = [
+        rest_row(),
+        rest_row(icao24="000001"),
+        rest_row(icao24="000002"),
+        rest_row(latitude=None),
+        rest_row(latitude="north"),
+        None,
+    ]
+    body = pack(json.dumps({"time": START, "states": rows}).encode())
+    for _ in range(2):
+        keep_bad_answer(warehouse, body, "a reason since fixed", SOURCE)
+    found = replay.replay_rejected(warehouse)
+    assert found == replay.Replayed(2, 2, 2, 1, 6, 2)
+    assert found.left_rows == 1
+    assert query(warehouse, BATCHES) == [
+        (2, 1, 0, 1, DEMO_START),
+        (1, 0, 0, 1, None),
+        (1, 0, 1, 0, None),
+        (5, 2, 2, 1, DEMO_START),
+    ]
+    assert query(warehouse, REASONS) == [
+        ("latitude is not a number", 1), ("no position", 1), ("the row is not a list", 1),
+    ]  # fmt: skip
+    assert accounts(warehouse).is_balanced
+    assert replay.replay_rejected(warehouse) == replay.Replayed(3, 0, 0)
+    assert len(query(warehouse, BATCHES)) == 4
+    again = load_states(warehouse, read_answer(body))
+    assert again.duplicate_rows == again.read_rows == 6
+
+
+def test_an_answer_without_rows_leaves(warehouse: Warehouse, query: Query) -> None:
+    body = json.dumps({"time": START, "states": None}).encode()
+    keep_bad_answer(warehouse, body, "a reason since fixed", SOURCE)
+    found = replay.replay_rejected(warehouse)
+    assert (found, found.left_rows) == (replay.Replayed(1, 0, 0, 1), 0)
+    assert query(warehouse, BATCHES)[1:] == [(-1, 0, 0, -1, None)]
+    assert accounts(warehouse).is_balanced
+    assert accounts(warehouse).read_rows == 0
+
+
+def test_answers_that_still_are_none_stay_beside_those_that_are_some(
+    warehouse: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "PAGE_ROWS", 1)
+    whole = json.dumps({"time": START, "states": [rest_row(), rest_row(squawk=True)]}).encode()
+    bodies = [whole, whole[:-9], b"<html>", b"\xff\0", gzip.compress(whole)[:-9], b""]
+    for body in bodies:
+        keep_bad_answer(warehouse, body, "some reason", SOURCE)
+    odd = [{"body_base64": "a"}, {"body": 7}, {"body": "", "more": 1}, ["body"], "body"]
+    load_answer(warehouse, *odd)
+    found = replay.replay_rejected(warehouse)
+    assert found == replay.Replayed(11, 1, 0, 1, 2, 1)
+    assert found.left_rows == 10
+    assert accounts(warehouse).is_balanced
+    assert replay.replay_rejected(warehouse) == replay.Replayed(11, 0, 0)
+
+
+def test_a_list_in_a_recording_is_no_row_of_an_answer(warehouse: Warehouse, tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "some.json", traffic_row(), rest_row())  # type: ignore[arg-type]
+    for chunk in iter_recording(path):
+        load_states(warehouse, chunk)
+    assert replay.replay_rejected(warehouse) == replay.Replayed(1, 0, 0)
+
+
 def test_the_command_says_what_it_did(
     pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -453,9 +644,19 @@ def test_the_command_says_what_it_did(
     monkeypatch.setattr(cli, "_prepare", lambda: (load_settings(), pointed))
     run = CliRunner().invoke(cli.app, ["replay-rejected", "--reason", "%outside%"])
     assert run.exit_code == 0
-    monkeypatch.undo()
+    assert " ".join(run.stdout.split()) == (
+        "Read 3 rejected rows again: 2 rows are loaded now, 1 were there already, 0 stay rejected."
+    )
     found = accounts(pointed)
     assert (found.stored_rows, found.stored_rejected_rows) == (3, 1)
+
+    body = json.dumps({"time": START, "states": [rest_row(), rest_row(latitude=None), 7]})
+    keep_bad_answer(pointed, body.encode(), "a reason since fixed", SOURCE)
+    run = CliRunner().invoke(cli.app, ["replay-rejected"])
+    assert " ".join(run.stdout.split()) == (
+        "Read 2 rejected rows again: 1 rows are loaded now, 0 were there already, 1 stay rejected. "
+        "Whole answers among them: 1, with 3 rows, of which 2 are rejected by themselves now."
+    )
 
 
 def test_rows_of_another_table_are_refused(warehouse: Warehouse) -> None:

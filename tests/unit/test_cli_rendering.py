@@ -56,6 +56,10 @@ def test_values_with_parts_are_json_in_a_cell() -> None:
 
 FOUND: dict[str, Any] = {
     "warehouse": {"url": "postgresql://u@h/db", "server_version": "18.4", "embedded": True},
+    "opensky": {
+        "opensky_account": "anonymous", "credits_left": 400, "credits_spent_today": 0,
+        "credits_a_day": 400, "credits_a_round": 1, "interval_s": 216.04, "last_answer_at": None,
+    },
     "counts": {"raw.opensky_states": 284505, "ml.predictions": 0},
     "champion": None,
     "last_runs": [
@@ -72,8 +76,24 @@ def test_the_status_shows_rows_and_says_plainly_that_there_is_no_champion(
     text = printed()
     assert "Postgres 18.4 (embedded), postgresql://u@h/db" in text
     assert "284,505" in text
+    assert (
+        "OpenSky: 400 of 400 credits left today (anonymous); a round costs 1, one every 216.0 s; "
+        "no live answer yet" in text
+    )
     assert "Champion: none; predictions come from the best baseline." in text
     assert "Run 01234567 main SUCCESS" in text
+
+
+def test_the_status_says_when_the_last_live_answer_came_and_what_is_wrong(
+    printed: Callable[[], str],
+) -> None:
+    feed = {**FOUND["opensky"], "problem": "SKYOPS_WATCH_AIRPORTS names [ZZZZ]."}
+    feed["last_answer_at"] = datetime(2026, 11, 21, 4, 5, 6, tzinfo=UTC)
+    cli._show_status({**FOUND, "opensky": feed})
+    assert (
+        "(anonymous); SKYOPS_WATCH_AIRPORTS names [ZZZZ].; last live answer 2026-11-21 04:05:06 UTC"
+        in printed()
+    )
 
 
 def test_the_status_shows_the_champion_with_its_numbers(printed: Callable[[], str]) -> None:

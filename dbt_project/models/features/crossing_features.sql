@@ -1,5 +1,14 @@
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'crossed_at', 'rebuilt_by': 'hours', 'with_aftermath': true},
+    indexes=[{'columns': ['flight_id']}, {'columns': ['crossed_at']}],
+    post_hook='analyze {{ this }}'
+) }}
+
 with crossings as (
-    select * from {{ ref('fct_ring_crossings') }}
+    select *
+    from {{ ref('fct_ring_crossings') }}
+    {{ join_changed_hours('fct_ring_crossings', 'crossed_at', with_aftermath=true) }}
 ),
 
 airports as (
@@ -74,7 +83,7 @@ entries as (
         count(*) as entries_60min_count,
         extract(epoch from crossings.crossed_at - max(earlier.crossed_at))::double precision / 60 as predecessor_age_min
     from crossings
-    inner join crossings as earlier
+    inner join {{ ref('fct_ring_crossings') }} as earlier
         on
             crossings.airport = earlier.airport
             and crossings.ring_nm = earlier.ring_nm
@@ -149,7 +158,7 @@ transits as (
         max(transit_min) filter (where recency = 1) as last_transit_min,
         max(extract(epoch from crossed_at - landed_at)::double precision / 60) filter (where recency = 1)
             as last_transit_age_min,
-        avg(transit_min) filter (where recency <= 5) as mean_last5_transit_min,
+        avg(transit_min order by recency) filter (where recency <= 5) as mean_last5_transit_min,
         max(transit_min) filter (where is_same_sector and sector_recency = 1) as sector_last_transit_min,
         max(extract(epoch from crossed_at - landed_at)::double precision / 60)
         filter (where is_same_sector and sector_recency = 1) as sector_last_transit_age_min

@@ -1,3 +1,14 @@
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'first_seen_at'},
+    indexes=[
+        {'columns': ['flight_id'], 'unique': true},
+        {'columns': ['last_seen_at']},
+        {'columns': ['icao24', 'first_seen_at']},
+    ],
+    post_hook='analyze {{ this }}'
+) }}
+
 with flights as (
     select
         flight_id,
@@ -10,11 +21,14 @@ with flights as (
         bool_or(phase not in ('GROUND', 'UNKNOWN') or height_m > 300) as is_airborne,
         count(*) as position_count
     from {{ ref('int_positions__phased') }}
+    {{ join_changes('int_positions__phased', 'positioned_at') }}
     group by flight_id, icao24
 ),
 
 movements as (
-    select * from {{ ref('fct_movements') }}
+    select *
+    from {{ ref('fct_movements') }}
+    {{ join_changes('fct_movements', 'last_fix_at') }}
 ),
 
 departures as (
@@ -56,7 +70,7 @@ ends as (
         last_fix.height_m as last_height_m,
         first_fix.phase = 'GROUND' as is_first_on_ground,
         last_fix.phase = 'GROUND' as is_last_on_ground,
-        max(flights.last_seen_at) over () as latest_at
+        {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
     inner join {{ ref('int_positions__phased') }} as first_fix
         on

@@ -1,5 +1,18 @@
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'last_fix_at'},
+    indexes=[
+        {'columns': ['flight_id']},
+        {'columns': ['airport', 'moved_at']},
+        {'columns': ['icao24', 'last_fix_at']},
+    ],
+    post_hook='analyze {{ this }}'
+) }}
+
 with located as (
-    select * from {{ ref('int_movements__located') }}
+    select *
+    from {{ ref('int_movements__located') }}
+    {{ join_changes('int_movements__located', 'last_fix_at') }}
     where withdrawn_at is null
 )
 

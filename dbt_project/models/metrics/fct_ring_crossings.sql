@@ -1,19 +1,32 @@
 {{ config(
-    indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}],
+    materialized='rebuilt',
+    meta={'time': 'crossed_at'},
+    indexes=[
+        {'columns': ['airport', 'ring_nm', 'known_at']},
+        {'columns': ['flight_id']},
+        {'columns': ['crossed_at']},
+        {'columns': ['icao24', 'crossed_at']},
+    ],
     post_hook='analyze {{ this }}'
 ) }}
 
-with entries as (
+with changed as (
+    select *
+    from {{ ref('int_flights__ring_entries') }}
+    {{ join_changes('int_flights__ring_entries', 'first_inside_at') }}
+),
+
+entries as (
     select
-        entries.flight_id,
-        entries.airport,
-        entries.ring_nm,
-        entries.first_inside_at,
+        changed.flight_id,
+        changed.airport,
+        changed.ring_nm,
+        changed.first_inside_at,
         airports.latitude_deg as airport_latitude_deg,
         airports.longitude_deg as airport_longitude_deg,
         airports.elevation_m as airport_elevation_m
-    from {{ ref('int_flights__ring_entries') }} as entries
-    inner join {{ ref('int_airports__watched') }} as airports on entries.airport = airports.airport
+    from changed
+    inner join {{ ref('int_airports__watched') }} as airports on changed.airport = airports.airport
 ),
 
 -- The fixes on both sides of the ring. A flight first seen inside has none outside, and drops out.

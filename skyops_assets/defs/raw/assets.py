@@ -1,6 +1,6 @@
 """Raw data: positions by the hour, past arrivals by the day, and the reference rows."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
@@ -26,10 +26,17 @@ DAYS = dg.DailyPartitionsDefinition(
     owners=OWNERS,
     partitions_def=HOURS,
     backfill_policy=dg.BackfillPolicy.single_run(),
+    # An hour late, and one more for it to be tried again; a day without credits, and an hour.
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(hours=2), fail_window=timedelta(hours=25)
+    ),
     metadata={
         "dagster/column_schema": dg.TableSchema(
             [dg.TableColumn(field.name, str(field.type)) for field in STATE_VECTOR] + LOADED_WITH
-        )
+        ),
+        "freshness": "By when positions were last loaded, whatever their time. Where only a "
+        "recording was loaded, as in the demo, it fails after a day: no new data comes in, and "
+        "nothing is broken.",
     },
 )
 def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
@@ -41,7 +48,10 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     loading the same hours again changes nothing.
     """
     from skyops_assets.opensky.load_files import load_hour
-    from skyops_assets.opensky.partitions import drop_old_partitions, index_finished_days
+    from skyops_assets.opensky.partitions import (
+        drop_old_partitions,
+        index_finished_days,
+    )
     from skyops_assets.opensky.recordings import demo_recording, read_recordings
 
     settings = warehouse.settings

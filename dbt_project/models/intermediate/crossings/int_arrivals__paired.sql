@@ -1,10 +1,14 @@
 {{ config(
-    indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}],
+    materialized='rebuilt',
+    meta={'time': 'crossed_at'},
+    indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}, {'columns': ['icao24', 'crossed_at']}],
     post_hook='analyze {{ this }}'
 ) }}
 
 with crossings as (
-    select * from {{ ref('fct_ring_crossings') }}
+    select *
+    from {{ ref('fct_ring_crossings') }}
+    {{ join_changes('fct_ring_crossings', 'crossed_at') }}
 ),
 
 landings as (

@@ -1,3 +1,10 @@
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'first_inside_at'},
+    indexes=[{'columns': ['icao24', 'first_inside_at']}],
+    post_hook='analyze {{ this }}'
+) }}
+
 with rings as (
     select ring_nm
     from (values {{ rings_sql() }}) as listed (ring_nm)
@@ -16,16 +23,19 @@ boxes as (
 fixes as (
     select
         flight_id,
+        icao24,
         positioned_at,
         latitude_deg,
         longitude_deg
     from {{ ref('int_positions__phased') }}
+    {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_status = 'fresh'
 ),
 
 distances as (
     select
         fixes.flight_id,
+        fixes.icao24,
         fixes.positioned_at,
         airports.airport,
         {{ distance_m(
@@ -48,16 +58,18 @@ distances as (
 entries as (
     select
         distances.flight_id,
+        distances.icao24,
         distances.airport,
         rings.ring_nm,
         min(distances.positioned_at) as first_inside_at
     from distances
     inner join rings on distances.distance_m <= rings.ring_nm * {{ metres_per_nm() }}
-    group by distances.flight_id, distances.airport, rings.ring_nm
+    group by distances.flight_id, distances.icao24, distances.airport, rings.ring_nm
 )
 
 select
     flight_id,
+    icao24,
     airport,
     ring_nm,
     first_inside_at

@@ -1,4 +1,9 @@
-{{ config(indexes=[{'columns': ['positioned_at']}], post_hook='analyze {{ this }}') }}
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'positioned_at'},
+    indexes=[{'columns': ['positioned_at']}, {'columns': ['icao24', 'positioned_at']}],
+    post_hook='analyze {{ this }}'
+) }}
 
 -- The first fix of each slot, not the last: later data must not change what was known.
 with slots as (
@@ -6,12 +11,14 @@ with slots as (
         flight_id,
         min(positioned_at) as positioned_at
     from {{ ref('int_positions__phased') }}
+    {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_status = 'fresh' and phase <> 'GROUND'
     group by flight_id, floor(extract(epoch from positioned_at) / 10)
 )
 
 select
     positions.flight_id,
+    positions.icao24,
     positions.positioned_at,
     positions.latitude_deg,
     positions.longitude_deg,

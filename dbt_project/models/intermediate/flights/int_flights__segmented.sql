@@ -1,5 +1,7 @@
 {{ config(
-    indexes=[{'columns': ['flight_id', 'positioned_at']}, {'columns': ['positioned_at'], 'type': 'brin'}],
+    materialized='rebuilt',
+    meta={'time': 'positioned_at'},
+    indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}
 
@@ -16,8 +18,10 @@ with states as (
         vertical_rate_mps,
         is_on_ground,
         position_status,
-        position_age_s
+        position_age_s,
+        {{ changed_from() }} as changed_from_at
     from {{ ref('stg_opensky__states') }}
+    {{ join_changes('stg_opensky__states', 'positioned_at', before='2 * ' ~ memory()) }}
 ),
 
 callsigns as (
@@ -25,9 +29,11 @@ callsigns as (
         icao24,
         positioned_at,
         is_on_ground,
-        callsign <> lag(callsign) over (partition by icao24 order by positioned_at) as is_new_callsign
+        callsign <> lag(callsign) over by_aircraft
+        and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }} as is_new_callsign
     from states
     where callsign is not null
+    window by_aircraft as (partition by icao24 order by positioned_at)
 ),
 
 -- In the air a new callsign is a corrected typing error; on the ground it is the next flight.
@@ -43,6 +49,10 @@ fresh as (
     select
         states.*,
         renamed.icao24 is not null as is_renamed,
+        lag(states.positioned_at) over (
+            partition by states.icao24
+            order by states.positioned_at
+        ) as previous_at,
         -- The frozen tail of a lost aircraft is no sign of life: gaps count from the last fresh fix.
         max(states.positioned_at) filter (where states.position_status <> 'stale') over (
             partition by states.icao24
@@ -61,12 +71,9 @@ started as (
         *,
         max(positioned_at) filter (
             where
-            previous_fresh_at is null
+            coalesce(positioned_at - previous_at > {{ memory() }}, true)
             or is_renamed
-            or (
-                position_status <> 'stale'
-                and positioned_at - previous_fresh_at > interval '{{ var("flight_gap_s") }} seconds'
-            )
+            or (position_status <> 'stale' and coalesce(positioned_at - previous_fresh_at > {{ memory() }}, true))
         ) over (partition by icao24 order by positioned_at) as flight_started_at
     from fresh
 )
@@ -84,5 +91,7 @@ select
     vertical_rate_mps,
     is_on_ground,
     position_status,
-    position_age_s
+    position_age_s,
+    flight_started_at
 from started
+where positioned_at >= changed_from_at

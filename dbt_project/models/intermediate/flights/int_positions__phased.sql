@@ -1,5 +1,11 @@
 {{ config(
-    indexes=[{'columns': ['flight_id', 'positioned_at']}],
+    materialized='rebuilt',
+    meta={'time': 'positioned_at'},
+    indexes=[
+        {'columns': ['flight_id', 'positioned_at'], 'unique': true},
+        {'columns': ['icao24', 'positioned_at']},
+        {'columns': ['positioned_at']},
+    ],
     post_hook='analyze {{ this }}'
 ) }}
 
@@ -21,6 +27,7 @@ with positions as (
         floor(latitude_deg * 20)::integer as cell_row,
         floor(longitude_deg * 20)::integer as cell_column
     from {{ ref('int_flights__segmented') }}
+    {{ join_changes('int_flights__segmented', 'positioned_at') }}
 ),
 
 -- The nearest field is looked up once per cell of 0.05 degrees, not per position: on the Paris

@@ -1,13 +1,23 @@
-{{ config(indexes=[{'columns': ['airport', 'known_at']}], post_hook='analyze {{ this }}') }}
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'last_fix_at'},
+    indexes=[
+        {'columns': ['airport', 'known_at']},
+        {'columns': ['flight_id']},
+        {'columns': ['icao24', 'last_fix_at']},
+    ],
+    post_hook='analyze {{ this }}'
+) }}
 
 with moments as (
-    select * from {{ ref('int_movements__moments') }}
+    select *
+    from {{ ref('int_movements__moments') }}
+    {{ join_changes('int_movements__moments', 'moment_at') }}
 ),
 
 -- Materialized, or the planner may scan the positions once per movement.
 horizon as materialized (
-    select max(positioned_at) as latest_at
-    from {{ ref('int_positions__phased') }}
+    select {{ latest_position(ref('int_positions__phased')) }} as latest_at
 ),
 
 nearby as (

@@ -1,4 +1,9 @@
-{{ config(indexes=[{'columns': ['moment_id'], 'unique': true}], post_hook='analyze {{ this }}') }}
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'moment_at'},
+    indexes=[{'columns': ['moment_id'], 'unique': true}, {'columns': ['icao24', 'moment_at']}],
+    post_hook='analyze {{ this }}'
+) }}
 
 with fixes as (
     select
@@ -10,6 +15,7 @@ with fixes as (
         lead(positioned_at) over by_flight as next_at,
         lead(phase = 'GROUND') over by_flight as will_be_grounded
     from {{ ref('int_positions__phased') }}
+    {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_status = 'fresh'
     window by_flight as (partition by flight_id order by positioned_at)
 ),
@@ -124,15 +130,17 @@ described as (
         (array_agg(abs(after_s) order by base_rank) filter (where is_base))[1] as base_s,
         (array_agg(latitude_deg order by base_rank) filter (where is_base))[1] as base_latitude_deg,
         (array_agg(longitude_deg order by base_rank) filter (where is_base))[1] as base_longitude_deg,
-        avg(ground_speed_mps) filter (where is_air_side and abs(after_s) <= 30) as mean_ground_speed_mps,
+        avg(ground_speed_mps order by after_s) filter (where is_air_side and abs(after_s) <= 30)
+            as mean_ground_speed_mps,
         -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
+        -- Sums are in the order of time: in another order their last digit is another.
         coalesce(
-            regr_intercept(altitude_m, after_s) filter (where is_air_side),
-            avg(altitude_m) filter (where is_air_side)
+            regr_intercept(altitude_m, after_s order by after_s) filter (where is_air_side),
+            avg(altitude_m order by after_s) filter (where is_air_side)
         ) as altitude_m,
         coalesce(
-            regr_slope(altitude_m, after_s) filter (where is_air_side),
-            avg(vertical_rate_mps) filter (where is_air_side)
+            regr_slope(altitude_m, after_s order by after_s) filter (where is_air_side),
+            avg(vertical_rate_mps order by after_s) filter (where is_air_side)
         ) as climb_mps
     from sided
     group by moment_id

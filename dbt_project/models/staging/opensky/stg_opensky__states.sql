@@ -1,4 +1,6 @@
 {{ config(
+    materialized='rebuilt',
+    meta={'time': 'positioned_at'},
     indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}
@@ -21,8 +23,10 @@ with deduplicated as (
         nullif(trim(squawk), '') as squawk,
         category,
         source,
-        batch_id
+        batch_id,
+        {{ changed_from() }} as changed_from_at
     from {{ source('raw', 'opensky_states') }}
+    {{ join_changes('opensky_states', 'time_position', before='2 * ' ~ memory()) }}
     order by
         icao24 asc,
         time_position asc,
@@ -35,7 +39,8 @@ compared as (
         *,
         coalesce(
             latitude_deg = lag(latitude_deg) over by_aircraft
-            and longitude_deg = lag(longitude_deg) over by_aircraft,
+            and longitude_deg = lag(longitude_deg) over by_aircraft
+            and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }},
             false
         ) as is_same_position,
         {{ distance_m(
@@ -74,15 +79,22 @@ judged as (
     from compared
 ),
 
-timed as (
+preceded as (
     select
         *,
         max(positioned_at) filter (where not is_position_stale) over (
             partition by icao24
             order by positioned_at
             rows between unbounded preceding and 1 preceding
-        ) as previous_fresh_at
+        ) as last_fresh_at
     from judged
+),
+
+timed as (
+    select
+        *,
+        case when positioned_at - last_fresh_at <= {{ memory() }} then last_fresh_at end as previous_fresh_at
+    from preceded
 )
 
 select
@@ -110,7 +122,12 @@ select
         else 'fresh'
     end as position_status,
     case
-        when is_position_stale then extract(epoch from positioned_at - previous_fresh_at)::double precision
+        when is_position_stale
+            then
+                coalesce(
+                    extract(epoch from positioned_at - previous_fresh_at)::double precision,
+                    {{ var('flight_gap_s') }}
+                )
         else 0
     end as position_age_s,
     nullif(
@@ -127,3 +144,4 @@ select
     source,
     batch_id
 from timed
+where positioned_at >= changed_from_at

@@ -1,0 +1,217 @@
+"""How right SkyOps is about simulated flights: phases, flights, airports, movements.
+
+`skyops exec -- python -m benchmarks.truth [FLIGHTS DAYS SEED [LAYOUT]]` simulates, loads, runs dbt
+in a database of its own, and prints shares. Flights that share an address with another airframe are
+left out. Only rows with a fresh position count for phases.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.storage import scratch
+
+if TYPE_CHECKING:
+    from skyops_assets.simulate.write import Simulation
+    from skyops_assets.warehouse.server import Warehouse
+
+# A row belongs to the true flight that was in its time; the frozen tail of one ends at the next.
+OWNED = """
+create table truth.owned as
+select p.flight_id, p.positioned_at, p.position_status, p.phase, t.flight_key,
+    s.phase as true_phase, s.height_m
+from intermediate.int_positions__phased as p
+inner join truth.seconds as s on s.icao24 = p.icao24 and s.at = p.positioned_at
+inner join truth.flights as t on t.flight_key = s.flight_key
+where not t.is_address_shared
+"""
+# Where one flight ends and the next begins on the apron is a convention: the air decides.
+MATCHED = """
+create table truth.matched as
+with pairs as (
+    select flight_key, flight_id, count(*) as fixes
+    from truth.owned
+    where position_status = 'fresh' and true_phase <> 'GROUND'
+    group by flight_key, flight_id
+)
+select flight_key,
+    count(*) as pieces,
+    bool_or(flight_id in (
+        select flight_id from pairs group by flight_id having count(*) > 1
+    )) as is_merged,
+    (array_agg(flight_id order by fixes desc))[1] as flight_id
+from pairs
+group by flight_key
+"""
+SCORES = {
+    "phase right, of fresh seconds": """
+        select count(*) filter (where phase = true_phase), count(*)
+        from truth.owned where position_status = 'fresh'""",
+    "... cruise and level taken as one": """
+        select count(*) filter (
+            where phase = true_phase
+                or (phase in ('LEVEL', 'CRUISE') and true_phase in ('LEVEL', 'CRUISE'))), count(*)
+        from truth.owned where position_status = 'fresh'""",
+    "flights recovered exactly": """
+        select count(*) filter (where pieces = 1 and not is_merged), count(*) from truth.matched""",
+    "flights wrongly merged": """
+        select count(*) filter (where is_merged), count(*) from truth.matched""",
+    "flights split": """
+        select count(*) filter (where pieces > 1), count(*) from truth.matched""",
+    "airports answered, where the flight has one": """
+        select count(found), count(*) from truth.ends where airport is not null""",
+    "airports right, of those answered": """
+        select count(*) filter (where found = airport), count(*)
+        from truth.ends where found is not null""",
+    "landings found at their field within 60 s": """
+        select count(*) filter (where exists (
+            select from metrics.fct_movements as m
+            where m.icao24 = t.icao24 and m.movement = 'landing' and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 60)), count(*)
+        from truth.movements as t where t.movement = 'landing'""",
+    "take-offs found at their field within 60 s": """
+        select count(*) filter (where exists (
+            select from metrics.fct_movements as m
+            where m.icao24 = t.icao24 and m.movement = 'takeoff' and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 60)), count(*)
+        from truth.movements as t where t.movement = 'takeoff'""",
+    "landings said that are none": """
+        select count(*) filter (where not exists (
+            select from truth.movements as t
+            where m.icao24 = t.icao24 and t.movement in ('landing', 'touch_and_go')
+                and m.airport = t.airport
+                and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180)), count(*)
+        from metrics.fct_movements as m where m.movement = 'landing'""",
+}
+ENDS = """
+create table truth.ends as
+select 'departure' as side, t.flight_key, t.kind, t.departure_airport as airport,
+    f.departure_airport as found, f.departure_airport_reason as reason, m.flight_id
+from truth.flights as t
+inner join truth.matched as m on t.flight_key = m.flight_key
+inner join metrics.fct_flights as f on m.flight_id = f.flight_id
+union all
+select 'arrival', t.flight_key, t.kind, t.arrival_airport, f.arrival_airport,
+    f.arrival_airport_reason, m.flight_id
+from truth.flights as t
+inner join truth.matched as m on t.flight_key = m.flight_key
+inner join metrics.fct_flights as f on m.flight_id = f.flight_id
+"""
+CAUSES = {
+    "phases confused": """
+        select true_phase || ' called ' || phase, count(*) from truth.owned
+        where position_status = 'fresh' and phase <> true_phase group by 1""",
+    "flights not exact, by kind": """
+        select t.kind || case when m.is_merged then ' merged' else ' split' end, count(*)
+        from truth.matched as m inner join truth.flights as t on m.flight_key = t.flight_key
+        where pieces > 1 or is_merged group by 1""",
+    "merged flights, by the callsign of the next one": """
+        select case when x.callsign = y.callsign then 'the same' else 'another' end, count(*)
+        from truth.matched as one inner join truth.matched as other
+            on one.flight_id = other.flight_id and one.flight_key < other.flight_key
+        inner join truth.flights as x on one.flight_key = x.flight_key
+        inner join truth.flights as y on other.flight_key = y.flight_key group by 1""",
+    "airports not right, by what else is wrong": """
+        select case when m.is_merged then 'merged' when m.pieces > 1 then 'split'
+            else 'nothing' end, count(*)
+        from truth.ends as e inner join truth.matched as m on e.flight_key = m.flight_key
+        where e.found is not null and e.found is distinct from e.airport group by 1""",
+    "airports wrong": """
+        select side || ' ' || coalesce(airport, 'none') || ' called ' || found, count(*)
+        from truth.ends where found <> airport or (airport is null and found is not null)
+        group by 1""",
+    "airports not answered": """
+        select concat_ws(' ', side, e.airport, reason, case side when 'departure'
+            then t.departure_runway else t.arrival_runway end), count(*)
+        from truth.ends as e inner join truth.flights as t on e.flight_key = t.flight_key
+        where e.airport is not null and found is null group by 1""",
+}
+
+
+def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffic") -> None:
+    from skyops_assets.simulate.fields import AIRPORTS
+    from skyops_assets.simulate.reception import Quality
+    from skyops_assets.simulate.truth import Plan
+    from skyops_assets.simulate.write import Layout, simulate, write
+
+    plan = Plan(seed, datetime(2024, 1, 31, tzinfo=UTC), days, AIRPORTS)
+    made = simulate(plan, flights=flights, quality=Quality(), layout=Layout(layout))
+    console = Console(width=120, highlight=False)
+    with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
+        write(Path(folder) / "made", made, plan)
+        load(warehouse, Path(folder) / "made" / "recording", made)
+        transform(warehouse, Path(folder))
+        for statement in (OWNED, MATCHED, ENDS):
+            query(warehouse, statement)
+        table = Table("what", "share", "of")
+        for name, statement in SCORES.items():
+            ((part, whole),) = query(warehouse, statement)
+            table.add_row(name, f"{100 * part / max(whole, 1):.2f} %", f"{whole:,}")
+        console.print(table)
+        for name, statement in CAUSES.items():
+            rows = query(warehouse, f"{statement} order by 2 desc limit 15")
+            console.print(f"{name}: " + ("; ".join(f"{what} {n:,}" for what, n in rows) or "none"))
+
+
+def load(warehouse: Warehouse, recording: Path, made: Simulation) -> None:
+    """The recording, the reference rows, and the truth beside them."""
+    from skyops_assets.opensky.load_files import load_file
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse import bulk, reference
+
+    for path in sorted(recording.iterdir()):
+        report = load_file(warehouse, path)
+        assert report.error is None, report.error
+    for name, rows in (
+        ("airports", reference.airports()),
+        ("runways", reference.runways(load_settings())),
+    ):
+        reference.replace_reference(warehouse, f"raw.{name}", name, rows)
+    query(warehouse, "create schema truth")
+    with bulk.transaction(warehouse) as cursor:
+        for name in ("flights", "movements", "seconds"):
+            table = getattr(made, name)
+            plain = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f
+                     for f in table.schema]  # fmt: skip
+            cursor.adbc_ingest(name, table.cast(pa.schema(plain)), mode="create",
+                               db_schema_name="truth")  # fmt: skip
+    query(warehouse, "create index on truth.seconds (icao24, at)")
+    query(warehouse, "analyze truth.seconds")
+
+
+def transform(warehouse: Warehouse, folder: Path) -> None:
+    """All models, without their tests: a simulation is no reason to fail."""
+    from skyops_assets.runtime import environment
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse.dbt import DBT_PROJECT
+
+    variables = {
+        **os.environ,
+        **environment(load_settings(), warehouse),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+    }
+    command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "run"]
+    subprocess.run([*command, "--select", "+fct_flights", "+fct_movements"],
+                   cwd=DBT_PROJECT, env=variables, check=True)  # fmt: skip
+
+
+def query(warehouse: Warehouse, statement: str) -> list[tuple[Any, ...]]:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:4]]
+    main(*numbers, layout=sys.argv[4] if len(sys.argv) > 4 else "traffic")

@@ -1,0 +1,58 @@
+{#-
+A table that follows the data: built whole the first time, then what `audit.transform_ranges` (or, with
+`meta.rebuilt_by: hours`, `audit.transform_hours`) names is deleted and inserted, in one transaction and
+without a table in between. `meta.time` is the column that lies in those ranges.
+-#}
+{%- materialization rebuilt, adapter='postgres' -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set meta = config.get('meta') -%}
+
+    {%- if not is_rebuilding() -%}
+        {%- set intermediate = make_intermediate_relation(target_relation) -%}
+        {%- set backup = make_backup_relation(target_relation, 'table' if existing is none else existing.type) -%}
+        {{ drop_relation_if_exists(load_cached_relation(intermediate)) }}
+        {{ drop_relation_if_exists(load_cached_relation(backup)) }}
+        {{ run_hooks(pre_hooks, inside_transaction=True) }}
+        {% call statement('main') -%}
+            {{ get_create_table_as_sql(False, intermediate, sql) }}
+        {%- endcall %}
+        {% do create_indexes(intermediate) %}
+        {%- if existing is not none -%}
+            {{ adapter.rename_relation(existing, backup) }}
+        {%- endif -%}
+        {{ adapter.rename_relation(intermediate, target_relation) }}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {% do persist_docs(target_relation, model) %}
+        {{ adapter.commit() }}
+        {{ drop_relation_if_exists(backup) }}
+    {%- else -%}
+        {%- set columns = adapter.get_columns_in_relation(existing) | map(attribute='quoted') | join(', ') -%}
+        {{ run_hooks(pre_hooks, inside_transaction=True) }}
+        {% call statement('delete') -%}
+            {%- if meta.get('rebuilt_by') == 'hours' -%}
+            delete from {{ target_relation }} as stored using audit.transform_hours as changes
+            where
+                stored.{{ meta.time }} >= changes.changed_hour_at
+                and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
+                {{ 'and not changes.is_aftermath' if not meta.get('with_aftermath') }}
+            {%- else -%}
+            delete from {{ target_relation }} as stored using audit.transform_ranges as changes
+            where
+                stored.icao24 = changes.changed_icao24
+                and stored.{{ meta.time }} >= changes.changed_from_at
+                and stored.{{ meta.time }} < changes.changed_through_at
+            {%- endif -%}
+        {%- endcall %}
+        {% call statement('main') -%}
+            insert into {{ target_relation }} ({{ columns }})
+            select {{ columns }} from (
+                {{ sql }}
+            ) as computed
+        {%- endcall %}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {{ adapter.commit() }}
+    {%- endif -%}
+
+    {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization -%}

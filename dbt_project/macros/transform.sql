@@ -1,0 +1,228 @@
+{#-
+How models follow the data. `begin_transform` (on-run-start) works out what the loads since the last finished
+run have touched; `rebuilt` models delete just that and insert it anew; `end_transform` (on-run-end) notes
+that it is done. docs/transform.md says why this equals a full refresh.
+-#}
+
+{#- Nothing is compared over a longer silence than this: what one row decides ends there. -#}
+{%- macro memory() -%}interval '{{ var("flight_gap_s") }} seconds'{%- endmacro -%}
+
+{#- Whether the present model is brought up to date, and not built from all there is. -#}
+{%- macro is_rebuilding() -%}
+    {%- if not execute or model.resource_type != 'model' or should_full_refresh() -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {{ return(existing is not none and existing.type == 'table') }}
+{%- endmacro -%}
+
+{#-
+Joins the aircraft and times that are computed anew to a relation that has icao24; nothing when all is.
+`before` reaches so much further back for what is only looked at.
+-#}
+{%- macro join_changes(alias, time, before=none) -%}
+    {%- if is_rebuilding() -%}
+        inner join audit.transform_ranges as changes
+            on
+                {{ alias }}.icao24 = changes.changed_icao24
+                and {{ alias }}.{{ time }} >= changes.changed_from_at {{ '- ' ~ before if before }}
+                and {{ alias }}.{{ time }} < changes.changed_through_at
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- From when on the present row is computed anew; rows before are only looked at. -#}
+{%- macro changed_from() -%}
+    {{ 'changes.changed_from_at' if is_rebuilding() else "'-infinity'::timestamptz" }}
+{%- endmacro -%}
+
+{#- The latest position that there is, as a subquery; a unit test has its own. -#}
+{%- macro latest_position(positions) -%}
+    {%- if execute and model.resource_type == 'model' -%}
+        (select latest_at from audit.transform_horizon)
+    {%- else -%}
+        (select max(positioned_at) from {{ positions }})
+    {%- endif -%}
+{%- endmacro -%}
+
+{#- Joins the hours that are computed anew: those that changed, or those whose features did as well. -#}
+{%- macro join_changed_hours(alias, time, with_aftermath=false) -%}
+    {%- if is_rebuilding() -%}
+        inner join audit.transform_hours as changes
+            on
+                date_trunc('hour', {{ alias }}.{{ time }}, 'UTC') = changes.changed_hour_at
+                {{ 'and not changes.is_aftermath' if not with_aftermath }}
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro begin_transform() -%}
+{%- if execute and flags.WHICH in ('run', 'build') -%}
+    {%- set segmented = adapter.get_relation(target.database, 'intermediate', 'int_flights__segmented') -%}
+    {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
+    {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
+    begin;
+    truncate audit.transform_batches, audit.transform_ranges, audit.transform_hours, audit.transform_horizon;
+    insert into audit.transform_batches
+    select batch_id from raw.ingest_batches
+    where target = 'raw.opensky_states' and transformed_at is null;
+    insert into audit.transform_horizon (is_whole, latest_at)
+    select {{ is_new }}, greatest(
+        (select horizon_at from audit.transform_state),
+        (select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id))
+    );
+    {% if not is_new -%}
+    {{ _insert_changes(segmented, flights) }}
+    {%- endif %}
+    analyze audit.transform_ranges;
+    analyze audit.transform_hours;
+    commit;
+{%- endif -%}
+{%- endmacro -%}
+
+{#-
+An aircraft's range begins with the flight that its first new position continues: rules look back only, so
+nothing before changes. It ends at the first flight that began longer after the last new position than any
+rule remembers (twice: what a rule compares has itself looked back once), for it begins there still.
+Flights that were near the latest position are computed anew as well: what they are depends on the silence since.
+-#}
+{%- macro _insert_changes(segmented, flights) -%}
+    create temporary table arrived on commit drop as
+    select
+        states.icao24,
+        date_trunc('day', states.time_position, 'UTC') as day_at,
+        min(states.time_position) as first_at,
+        max(states.time_position) as last_at
+    from raw.opensky_states as states
+    where
+        states.batch_id in (select batch_id from audit.transform_batches)
+        and states.batch_id >= (select min(batch_id) from audit.transform_batches)
+        and states.time_position between (
+            select min(window_start_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id)
+        ) and (
+            select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id)
+        )
+    group by states.icao24, day_at;
+
+    create temporary table touched on commit drop as
+    select
+        arrived.icao24,
+        coalesce(present.flight_started_at, arrived.first_at) as from_at,
+        coalesce(following.flight_started_at, 'infinity') as through_at,
+        arrived.first_at as changed_from_at,
+        greatest(arrived.last_at, latest.positioned_at) as changed_through_at
+    from arrived
+    left join lateral (
+        select flight_started_at
+        from {{ segmented }} as positions
+        where positions.icao24 = arrived.icao24 and positions.positioned_at <= arrived.first_at
+        order by positions.positioned_at desc
+        limit 1
+    ) as present on true
+    left join lateral (
+        select flight_started_at
+        from {{ segmented }} as positions
+        where
+            positions.icao24 = arrived.icao24
+            and positions.positioned_at > arrived.last_at + 2 * {{ memory() }}
+            and positions.positioned_at = positions.flight_started_at
+        order by positions.positioned_at
+        limit 1
+    ) as following on true
+    left join lateral (
+        select positioned_at
+        from {{ segmented }} as positions
+        where
+            positions.icao24 = arrived.icao24
+            and positions.positioned_at < coalesce(following.flight_started_at, 'infinity')
+        order by positions.positioned_at desc
+        limit 1
+    ) as latest on true
+    union all
+    select
+        icao24,
+        first_seen_at as from_at,
+        'infinity' as through_at,
+        coalesce(last_seen_at, first_seen_at) as changed_from_at,
+        coalesce(last_seen_at, first_seen_at) as changed_through_at
+    from {{ flights }}
+    where
+        coalesce(last_seen_at, first_seen_at) >= (select horizon_at from audit.transform_state) - interval '1 hour'
+        and exists (select from audit.transform_batches);
+
+    insert into audit.transform_ranges
+    select icao24, lower(range) + 2 * {{ memory() }}, upper(range)
+    from (
+        -- One range where one looks back into the other.
+        select
+            icao24,
+            unnest(range_agg(tstzrange(from_at - 2 * {{ memory() }}, through_at))) as range
+        from touched
+        group by icao24
+    ) as ranges;
+
+    -- A landing can change ten minutes before the position that withdraws it; features look back six hours.
+    insert into audit.transform_hours
+    select hour_at, bool_and(hour_at > changed_through_at)
+    from touched
+    cross join lateral generate_series(
+        date_trunc('hour', changed_from_at - interval '1 hour', 'UTC'),
+        changed_through_at + interval '{{ var("features_look_back_h") }} hours',
+        interval '1 hour'
+    ) as hour_at
+    group by hour_at;
+{%- endmacro -%}
+
+{%- macro end_transform(results) -%}
+{%- if execute and flags.WHICH in ('run', 'build') -%}
+    {%- set done = [] -%}
+    {%- for result in results if result.node.resource_type == 'model' and result.status == 'success' -%}
+        {%- do done.append(result.node.unique_id) -%}
+    {%- endfor -%}
+    {%- set missing = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'rebuilt' and node.unique_id not in done -%}
+        {%- do missing.append(node.name) -%}
+    {%- endfor -%}
+    {%- if not missing -%}
+        {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
+    begin;
+    update raw.ingest_batches set transformed_at = now()
+    where batch_id in (select batch_id from audit.transform_batches);
+    insert into audit.transform_state (fingerprint, horizon_at, finished_at)
+    values (nullif('{{ fingerprint }}', ''), (select latest_at from audit.transform_horizon), now())
+    on conflict (is_only) do update set
+        fingerprint = excluded.fingerprint, horizon_at = excluded.horizon_at, finished_at = excluded.finished_at;
+    commit;
+    {%- endif -%}
+{%- endif -%}
+{%- endmacro -%}
+
+{#-
+What a data test looks at: of a rebuilt table only what the run has computed anew, so that tests cost what the
+new data cost; everything after a full refresh, and in `dbt test`.
+-#}
+{%- macro get_where_subquery(relation) -%}
+    {%- set tested = graph.nodes.get(model.get('attached_node') or '') if execute -%}
+    {%- if tested and tested.config.materialized == 'rebuilt' and flags.WHICH == 'build' -%}
+        {%- set meta = tested.config.meta -%}
+        (
+            select stored.* from {{ relation }} as stored
+            where (select is_whole from audit.transform_horizon)
+            union all
+            select stored.* from {{ relation }} as stored
+            {% if meta.get('rebuilt_by') == 'hours' -%}
+            inner join audit.transform_hours as changes
+                on
+                    stored.{{ meta.time }} >= changes.changed_hour_at
+                    and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
+            {%- else -%}
+            inner join audit.transform_ranges as changes
+                on
+                    stored.icao24 = changes.changed_icao24
+                    and stored.{{ meta.time }} >= changes.changed_from_at
+                    and stored.{{ meta.time }} < changes.changed_through_at
+            {%- endif %}
+            where not (select is_whole from audit.transform_horizon)
+        ) as tested
+    {%- else -%}
+        {{ return(default__get_where_subquery(relation)) }}
+    {%- endif -%}
+{%- endmacro -%}
