@@ -45,9 +45,7 @@ for _name in [name for name in os.environ if name.startswith(OURS)]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--kills", type=int, default=8, help="kills of each test in tests/torture; more of more"
-    )
+    parser.addoption("--kills", type=int, default=6, help="kills of each test in tests/torture")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,7 +27,7 @@ class Truth:
 
     Attributes:
         stored: the newest last contact of each (source, icao24, Unix time).
-        rejected: (source, kept payload's key fields) of the bad rows.
+        rejected: how many bad rows there are, each another.
     """
 
     stored: dict[Key, float | None] = field(default_factory=dict)
@@ -46,24 +46,35 @@ class Truth:
         return {f"{datetime.fromtimestamp(hour, UTC):%Y-%m-%d-%H:%M}" for hour in hours}
 
 
-def write_all(folder: Path, seed: int = 1) -> Truth:
-    """Write the files, in the order of whose names they are loaded."""
+def write_all(folder: Path, seconds: int) -> Truth:
+    """Write the files, in the order of whose names they are loaded.
+
+    Args:
+        seconds: of each history; 300 make 54,000 good rows.
+    """
     folder.mkdir()
-    dice, truth = random.Random(seed), Truth()
-    _history(folder / "a-history.parquet", truth, dice, MIDNIGHT - 200, 0)
+    dice, truth = random.Random(1), Truth()
+    next_midnight = MIDNIGHT + DAY_S
+
+    def times(start: int, length: int) -> range:
+        return range(start, start + length)
+
+    _history(folder / "a-history.parquet", truth, dice, times(MIDNIGHT - seconds // 2, seconds), 0)
     # Over the first one's time: the same rows, newer ones, contradicting ones, and more.
-    _history(folder / "b-history.csv", truth, dice, MIDNIGHT - 60, 1)
-    _traffic(folder / "c-traffic.json.gz", truth, dice, MIDNIGHT + DAY_S - 200)
-    for number in range(6):
-        _answer(folder / f"d-answer-{number}.json", truth, dice, MIDNIGHT + DAY_S + 7 * number)
-    _traffic(folder / "e-traffic.csv", truth, dice, MIDNIGHT + DAY_S - 100)
-    _history(folder / "f-history.parquet", truth, dice, MIDNIGHT + DAY_S - 150, 2)
+    _history(folder / "b-history.csv", truth, dice, times(MIDNIGHT - seconds // 5, seconds), 1)
+    length = seconds * 2 // 3
+    _traffic(folder / "c-traffic.json.gz", truth, dice, times(next_midnight - length, length))
+    for number in range(seconds // 40):
+        _answer(folder / f"d-answer-{number}.json", truth, dice, next_midnight + 7 * number)
+    _traffic(folder / "e-traffic.csv", truth, dice, times(next_midnight - length // 2, length))
+    last = times(next_midnight - seconds // 2, seconds)
+    _history(folder / "f-history.parquet", truth, dice, last, 2)
     return truth
 
 
-def _history(path: Path, truth: Truth, dice: random.Random, start: int, edition: int) -> None:
+def _history(path: Path, truth: Truth, dice: random.Random, times: range, edition: int) -> None:
     rows: list[dict[str, Any]] = []
-    for at in range(start, start + 300):
+    for at in times:
         for icao24 in AIRCRAFT:
             contact = at - dice.choice((0.0, 0.25, 0.5)) + edition
             row = {
@@ -88,10 +99,10 @@ def _history(path: Path, truth: Truth, dice: random.Random, start: int, edition:
         _write_csv(path, rows)
 
 
-def _traffic(path: Path, truth: Truth, dice: random.Random, start: int) -> None:
+def _traffic(path: Path, truth: Truth, dice: random.Random, times: range) -> None:
     source = f"recording:{path.name.split('.')[0]}"
     rows: list[dict[str, Any]] = []
-    for at in range(start, start + 200):
+    for at in times:
         for icao24 in AIRCRAFT:
             row = {
                 "icao24": icao24, "callsign": "AFR1", "timestamp": at * 1000, "latitude": 49.01,

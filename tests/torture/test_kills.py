@@ -115,7 +115,7 @@ def assert_same(
 def test_a_load_that_is_killed_and_started_again_ends_as_one_that_was_not(
     arena: Arena, kills: int, say: Callable[[str], None], tmp_path: Path
 ) -> None:
-    truth = write_all(tmp_path / "in")
+    truth = write_all(tmp_path / "in", 300 if kills >= 100 else 80)
     load = ("load", str(tmp_path / "in"))
 
     arena.renew()
@@ -220,6 +220,8 @@ def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_in_hand(
                 both[victim] = start_collector(arena, server)
         wait_for(answers, 3, both, lambda: start_collector(arena, server))
         for one in both:
+            # One that still starts would die of the signal.
+            wait_until_it_began(one)
             one.signal(SIGTERM)
         for one in both:
             assert one.end() == 0, one.said
@@ -261,6 +263,13 @@ def wait_for(
                 assert_clear(one.said)
                 collectors[number] = start()
         assert monotonic() < until, "\n".join(one.said for one in collectors)
+        sleep(0.005)
+
+
+def wait_until_it_began(one: Command) -> None:
+    until = monotonic() + PATIENCE_S
+    while "Collecting around" not in one.said:
+        assert monotonic() < until, one.said
         sleep(0.005)
 
 
