@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -19,6 +21,7 @@ import pytest
 
 from skyops_assets.runtime import QUIET, environment
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.dbt import DBT_PROJECT
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
@@ -178,6 +181,32 @@ def query() -> Callable[..., list[tuple[Any, ...]]]:
         with warehouse.connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def dbt(
+    shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run dbt on the warehouse that the tests of one module share."""
+    target = tmp_path_factory.mktemp("target")
+    variables = {
+        **os.environ,
+        **environment(Settings(home=target), shared_warehouse),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target),
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "dbt.cli.main", "--quiet", *arguments],
+            cwd=DBT_PROJECT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     return run
 

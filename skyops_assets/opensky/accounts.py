@@ -95,7 +95,7 @@ class Load(NamedTuple):
 
     Attributes:
         start, end: first and last time of its positions.
-        batch_ids: of loads outside of runs; None where a run read whole hours.
+        batch_ids: the loads; None where this run read whole hours.
     """
 
     start: datetime
@@ -104,21 +104,27 @@ class Load(NamedTuple):
 
 
 def last_load(warehouse: Warehouse, run_id: str | None) -> Load | None:
-    """What a run read, else the last load that had any positions.
+    """What a run read; else what no model holds yet; else the last load that had any positions.
 
-    Loads outside of runs (`skyops load`, `skyops collect`) are one load where they ended within
-    the last hour of them: all there ever were would be the whole table.
+    So what came outside of runs (`skyops load`, `skyops collect`) is looked at until it is
+    transformed, however often it is found wanting. Of what is transformed already, loads outside
+    of runs are one where they ended within the last hour of them.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "with loads as (select * from raw.ingest_batches "
             "where target = %(target)s and window_start_at is not null), "
-            "chosen as (select run_id, finished_at from loads "
-            "order by (run_id = %(run_id)s) desc nulls last, batch_id desc limit 1) "
-            "select min(window_start_at), max(window_end_at), "
-            "array_agg(batch_id) filter (where loads.run_id is null) from loads, chosen "
-            "where loads.run_id = chosen.run_id or (loads.run_id is null "
-            "and chosen.run_id is null and loads.finished_at >= chosen.finished_at - %(hour)s)",
+            "chosen as (select *, coalesce(run_id = %(run_id)s, false) as is_own from loads "
+            "order by (run_id = %(run_id)s) desc nulls last, transformed_at is null desc, "
+            "batch_id desc limit 1) "
+            "select min(loads.window_start_at), max(loads.window_end_at), "
+            "array_agg(loads.batch_id order by loads.batch_id) filter (where not chosen.is_own) "
+            "from loads, chosen where case "
+            "when chosen.is_own then loads.run_id = %(run_id)s "
+            "when chosen.transformed_at is null then loads.transformed_at is null "
+            "when chosen.run_id is not null then loads.run_id = chosen.run_id "
+            "else loads.run_id is null "
+            "and loads.finished_at >= chosen.finished_at - %(hour)s end",
             {"target": TARGET, "run_id": run_id, "hour": HOUR},
         )
         row = cursor.fetchone()

@@ -19,6 +19,7 @@ from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 RAW = dg.AssetKey(["raw", "opensky_states"])
+HISTORY = dg.AssetKey(["raw", "arrivals_history"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
 
@@ -61,12 +62,14 @@ def refresh(lasting: dg.DagsterInstance, repository: Any) -> Any:
     return tick(lasting, repository, "hourly_refresh", at)
 
 
-def test_the_refresh_skips_while_no_positions_were_ever_loaded(
+def test_the_refresh_skips_while_nothing_was_ever_loaded(
     lasting: dg.DagsterInstance, repository: Any
 ) -> None:
     found = refresh(lasting, repository)
     assert not found.run_requests
-    assert found.skip_message == "No positions have been loaded yet."
+    assert (
+        found.skip_message == "Neither positions nor arrivals of the history have been loaded yet."
+    )
 
 
 def test_the_refresh_asks_for_a_run_when_positions_were_loaded_and_nothing_was_built(
@@ -85,7 +88,7 @@ def test_the_refresh_skips_when_nothing_newer_was_loaded(
     materialized(lasting, FEATURES)
     found = refresh(lasting, repository)
     assert not found.run_requests
-    assert found.skip_message == "No positions were loaded since the last transform."
+    assert found.skip_message == "Nothing was loaded since the last transform."
 
 
 def test_the_refresh_asks_again_when_positions_came_after_the_transform(
@@ -95,6 +98,40 @@ def test_the_refresh_asks_again_when_positions_came_after_the_transform(
     materialized(lasting, FEATURES)
     materialized(lasting, RAW, "2021-10-07-13:00")
     assert len(refresh(lasting, repository).run_requests) == 1
+
+
+def test_the_refresh_follows_the_history_as_it_follows_positions(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    materialized(lasting, HISTORY, "2019-03-01")
+    assert len(refresh(lasting, repository).run_requests) == 1
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    materialized(lasting, FEATURES)
+    assert refresh(lasting, repository).skip_message
+    materialized(lasting, HISTORY, "2019-03-02")
+    assert len(refresh(lasting, repository).run_requests) == 1
+    materialized(lasting, FEATURES)
+    assert refresh(lasting, repository).skip_message
+    materialized(lasting, RAW, "2021-10-07-13:00")
+    assert len(refresh(lasting, repository).run_requests) == 1
+
+
+def test_with_the_history_alone_the_refresh_leaves_out_the_checks_of_positions(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    """They fail where there are no positions, and would hold the transform for ever."""
+    materialized(lasting, HISTORY, "2019-03-01")
+    (alone,) = refresh(lasting, repository).run_requests
+    job = repository.get_job("refresh")
+    assert set(alone.asset_selection) == set(job.asset_layer.selected_asset_keys)
+    assert alone.asset_check_keys is None
+    chosen = job.get_subset(asset_selection=set(alone.asset_selection), asset_check_selection=None)
+    assert RAW in {key.asset_key for key in job.asset_layer.asset_graph.asset_check_keys}
+    assert chosen.asset_layer.selected_asset_keys
+    assert RAW not in {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    (both,) = refresh(lasting, repository).run_requests
+    assert both.asset_selection is None
 
 
 def test_a_refresh_that_failed_is_asked_for_again_in_the_next_hour(
@@ -164,10 +201,16 @@ def test_automation_watches_every_asset_and_marks_its_runs_as_writers(repository
     assert sensor.run_tags == {"skyops/writes": "warehouse"}
 
 
-def test_automation_asks_for_nothing_on_an_empty_platform(
+def test_automation_asks_on_an_empty_platform_for_the_airports_only_and_once(
     graph: Any, instance: dg.DagsterInstance
 ) -> None:
-    assert requested(graph, instance).total_requested == 0
+    first = requested(graph, instance)
+    reference = [dg.AssetKey(["raw", name]) for name in ("airports", "runways")]
+    assert [first.get_num_requested(key) for key in reference] == [1, 1]
+    assert first.total_requested == 2
+    for key in reference:
+        materialized(instance, key)
+    assert requested(graph, instance, first.cursor).total_requested == 0
 
 
 CROSSINGS = dg.AssetKey(["features", "crossing_features"])

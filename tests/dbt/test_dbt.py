@@ -4,45 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from skyops_assets.runtime import environment
-from skyops_assets.settings import Settings
-from skyops_assets.warehouse.dbt import DBT_PROJECT
-from skyops_assets.warehouse.server import Warehouse
-
-
-@pytest.fixture(scope="module")
-def dbt(
-    shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run dbt on an empty warehouse."""
-    import os
-
-    target = tmp_path_factory.mktemp("target")
-    variables = {
-        **os.environ,
-        **environment(Settings(home=target), shared_warehouse),
-        "DBT_TARGET_PATH": str(target),
-        "DBT_LOG_PATH": str(target),
-    }
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dbt.cli.main", "--quiet", *arguments],
-            cwd=DBT_PROJECT,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.mark.xdist_group("dbt")

@@ -212,16 +212,31 @@ def test_rows_around_midnight_go_to_the_partition_of_their_utc_day(
 
 
 def test_the_window_of_a_run_is_that_of_all_its_batches_else_of_the_last_run(
-    warehouse: Warehouse,
+    warehouse: Warehouse, query: Query
 ) -> None:
     for start, run in ((DEMO_START, "a"), (DEMO_START + HOUR, "a"), (DEMO_START + 5 * HOUR, "b")):
         load_states(warehouse, recording(*seconds(2, start)), run_id=run)
+    query(warehouse, "update raw.ingest_batches set transformed_at = now()")
     second = timedelta(seconds=1)
-    last = (DEMO_START + 5 * HOUR, DEMO_START + 5 * HOUR + second, None)
+    last = (DEMO_START + 5 * HOUR, DEMO_START + 5 * HOUR + second)
     assert last_load(warehouse, "a") == (DEMO_START, DEMO_START + HOUR + second, None)
-    assert last_load(warehouse, "b") == last
-    assert last_load(warehouse, "neither") == last
-    assert last_load(warehouse, None) == last
+    assert last_load(warehouse, "b") == (*last, None)
+    assert last_load(warehouse, "neither") == (*last, (3,))
+    assert last_load(warehouse, None) == (*last, (3,))
+
+
+def test_loads_that_no_model_holds_yet_are_looked_at_whenever_they_came(
+    warehouse: Warehouse, query: Query
+) -> None:
+    for day, run in enumerate((None, "a run that ended", None)):
+        at = DEMO_START + timedelta(days=day)
+        load_states(warehouse, recording(state(time_position=at)), run_id=run)
+    query(warehouse, "update raw.ingest_batches set finished_at = '2021-10-08' where batch_id < 3")
+    load = last_load(warehouse, "another")
+    assert load == (DEMO_START, DEMO_START + timedelta(days=2), (1, 2, 3))
+    query(warehouse, "update raw.ingest_batches set transformed_at = now() where batch_id <> 2")
+    day = DEMO_START + timedelta(days=1)
+    assert last_load(warehouse, "another") == (day, day, (2,))
 
 
 def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
@@ -231,8 +246,8 @@ def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
         load_states(warehouse, recording(state(time_position=DEMO_START + timedelta(days=day))))
     query(
         warehouse,
-        "update raw.ingest_batches set finished_at = finished_at - interval '61 min' "
-        "where batch_id = 1",
+        "update raw.ingest_batches set transformed_at = now(), "
+        "finished_at = finished_at - (batch_id = 1)::int * interval '61 min'",
     )
     load = last_load(warehouse, "none of them")
     assert load == (DEMO_START + timedelta(days=1), DEMO_START + timedelta(days=2), (2, 3))

@@ -1,23 +1,37 @@
 with arrivals as (
-    -- After a touch-and-go the first landing is the arrival: the ring was crossed for it.
-    select distinct on (flight_id, airport, ring_nm) *
-    from {{ ref('int_arrivals__paired') }}
-    where withdrawn_at is null and label_quality <> 'provisional'
-    order by flight_id, airport, ring_nm, landed_at
+    select * from {{ ref('int_arrivals__screened') }}
+),
+
+-- "references" is a reserved word.
+valid_references as (
+    select * from {{ ref('int_asma__references') }}
+    where is_valid
 )
 
 select
-    flight_id || '_' || airport || '_' || ring_nm as arrival_id,
-    flight_id,
-    icao24,
-    airport,
-    ring_nm,
-    crossed_at,
-    landed_at,
-    transit_min,
-    sector,
-    runway_direction,
-    runway,
-    label_quality,
-    'positions' as source
+    arrivals.arrival_id,
+    arrivals.flight_id,
+    arrivals.icao24,
+    arrivals.airport,
+    arrivals.ring_nm,
+    arrivals.crossed_at,
+    arrivals.landed_at,
+    arrivals.transit_min,
+    arrivals.sector,
+    arrivals.runway_direction,
+    arrivals.runway,
+    arrivals.label_quality,
+    arrivals.source,
+    arrivals.exclusion_reason,
+    valid_references.percentile_min as reference_min,
+    arrivals.transit_min - valid_references.percentile_min as additional_min
 from arrivals
+left join valid_references
+    on
+        arrivals.source = valid_references.source
+        and arrivals.airport = valid_references.airport
+        and arrivals.ring_nm = valid_references.ring_nm
+        and arrivals.sector = valid_references.sector
+        and arrivals.reference_runway = valid_references.reference_runway
+        and arrivals.landing_month = valid_references.month
+        and arrivals.exclusion_reason is null

@@ -6,10 +6,11 @@ from skyops_assets.defs.raw.assets import HOURS
 
 TAGS = {"skyops/writes": "warehouse"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
+HISTORY_KEY = dg.AssetKey(["raw", "arrivals_history"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
 # By the day, where positions go by the hour: a job has one kind of partition.
-HISTORY = dg.AssetSelection.assets(["raw", "arrivals_history"])
+HISTORY = dg.AssetSelection.assets(HISTORY_KEY)
 
 main_job = dg.define_asset_job(
     "main",
@@ -25,13 +26,14 @@ history_job = dg.define_asset_job(
     description="The open per-arrival history of the chosen days.",
 )
 
+FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions")
+
 refresh_job = dg.define_asset_job(
     "refresh",
     # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own.
-    selection=dg.AssetSelection.groups("transform", "features", "predictions")
-    | dg.AssetSelection.checks_for_assets(RAW),
+    selection=FOLLOWING | dg.AssetSelection.checks_for_assets(RAW),
     tags=TAGS,
-    description="Everything that follows from positions already loaded, with the present model.",
+    description="Everything that follows from what is already loaded, with the present model.",
 )
 
 retrain_job = dg.define_asset_job(
@@ -46,23 +48,34 @@ retrain_job = dg.define_asset_job(
     job=refresh_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
+    description="Every hour: rebuild what follows from positions and the history of arrivals, if "
+    "any were loaded since.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Every hour: rebuild what follows from positions, if any were loaded since."""
-    loaded = context.instance.get_latest_materialization_event(RAW)
+    """A run if positions or arrivals of the history were loaded since the last one."""
+    positions = context.instance.get_latest_materialization_event(RAW)
+    arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
+    loads = [event for event in (positions, arrivals) if event]
+    if not loads:
+        return dg.SkipReason("Neither positions nor arrivals of the history have been loaded yet.")
+    request = dg.RunRequest()
+    if positions is None and context.repository_def:
+        # With the history alone: the checks of positions would fail for want of any.
+        request = dg.RunRequest(
+            asset_selection=sorted(FOLLOWING.resolve(context.repository_def.asset_graph))
+        )
     built = context.instance.get_latest_materialization_event(FEATURES)
-    if loaded is None:
-        return dg.SkipReason("No positions have been loaded yet.")
-    if built is not None and built.run_id != loaded.run_id:
-        # Its start counts, not its end: what came while it ran may have come too late for it.
-        record = context.instance.get_run_record_by_id(built.run_id)
-        began = (record and record.start_time) or built.timestamp
-    else:
-        began = built.timestamp if built else 0.0
-    if loaded.timestamp < began:
-        return dg.SkipReason("No positions were loaded since the last transform.")
-    return dg.RunRequest()
+    if built is None:
+        return request
+    # Its start counts, not its end: what came while it ran may have come too late for it. What its
+    # own run loaded was there.
+    record = context.instance.get_run_record_by_id(built.run_id)
+    began = (record and record.start_time) or built.timestamp
+    for load in loads:
+        if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
+            return request
+    return dg.SkipReason("Nothing was loaded since the last transform.")
 
 
 poll_job = dg.define_asset_job(
@@ -73,12 +86,15 @@ poll_job = dg.define_asset_job(
 )
 
 
-@dg.schedule(job=poll_job, cron_schedule="*/5 * * * *", execution_timezone="UTC")
+@dg.schedule(
+    job=poll_job,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    description="Every five minutes: live positions, for those who do not run `skyops collect`. "
+    "Off until you switch it on, as it spends your OpenSky credits.",
+)
 def poll_opensky() -> dg.RunRequest:
-    """Every five minutes: live positions, for those who do not run `skyops collect`.
-
-    Off until it is switched on, as it spends the account's credits.
-    """
+    """One live answer for each box, into the present hour."""
     return dg.RunRequest(partition_key=HOURS.get_last_partition_key())
 
 

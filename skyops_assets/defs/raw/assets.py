@@ -99,7 +99,22 @@ def _poll(context: dg.AssetExecutionContext, warehouse: WarehouseResource, key: 
             )
 
 
-@dg.asset(key=["raw", "airports"], group_name="raw", kinds={"postgres"}, owners=OWNERS)
+# Nothing can be computed without: a platform that goes live has never run the main job.
+# Not `on_missing`: that is for what goes missing while somebody looks.
+ONCE = (
+    dg.AutomationCondition.missing()
+    & ~dg.AutomationCondition.in_progress()
+    & ~dg.AutomationCondition.execution_failed()
+).with_label("once")
+
+
+@dg.asset(
+    key=["raw", "airports"],
+    group_name="raw",
+    kinds={"postgres"},
+    owners=OWNERS,
+    automation_condition=ONCE,
+)
 def airports(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
@@ -113,7 +128,13 @@ def airports(
     return dg.MaterializeResult(metadata=batch_metadata(batch))
 
 
-@dg.asset(key=["raw", "runways"], group_name="raw", kinds={"postgres"}, owners=OWNERS)
+@dg.asset(
+    key=["raw", "runways"],
+    group_name="raw",
+    kinds={"postgres"},
+    owners=OWNERS,
+    automation_condition=ONCE,
+)
 def runways(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:

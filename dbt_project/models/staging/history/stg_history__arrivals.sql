@@ -1,0 +1,48 @@
+with arrivals as (
+    select * from {{ source('raw', 'arrivals_history') }}
+    where is_arrival
+),
+
+crossings as (
+    select
+        arrivals.airport,
+        arrivals.uid,
+        arrivals.icao24,
+        arrivals.callsign,
+        arrivals.runway,
+        arrivals.landed_at,
+        rings.ring_nm,
+        rings.crossed_at,
+        rings.bearing_deg,
+        rings.altitude_m
+    from arrivals
+    cross join
+        lateral (
+            values
+            {% for ring_nm in [40, 50, 100] -%}
+                (
+                    {{ ring_nm }},
+                    arrivals.ring_{{ ring_nm }}nm_crossed_at,
+                    arrivals.ring_{{ ring_nm }}nm_bearing_deg,
+                    arrivals.ring_{{ ring_nm }}nm_altitude_m
+                ){{ ',' if not loop.last }}
+            {% endfor %}
+        ) as rings (ring_nm, crossed_at, bearing_deg, altitude_m)
+    where rings.crossed_at is not null
+)
+
+select
+    airport,
+    uid,
+    ring_nm,
+    icao24,
+    callsign,
+    crossed_at,
+    bearing_deg,
+    {{ sector('bearing_deg') }} as sector,
+    altitude_m,
+    landed_at,
+    extract(epoch from landed_at - crossed_at)::double precision / 60 as transit_min,
+    left(runway, 2) as runway_direction,
+    runway
+from crossings
