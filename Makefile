@@ -13,10 +13,10 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint bench docs lock clean
+.PHONY: help demo up test torture lint bench docs lock clean
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recording
 	@$(BIN)/skyops demo
@@ -27,6 +27,9 @@ up: $(RUNTIME) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 300
 test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+torture: $(DEV) ## Kill loads and collectors 200 times each: nothing lost, nothing twice
+	$(BIN)/python -m pytest tests/torture --kills 200
 
 lint: $(DEV) ## Ruff, mypy and sqlfluff
 	$(BIN)/ruff check .

@@ -158,6 +158,7 @@ def load(
 
     from skyops_assets.opensky.load_files import FileLoad, load_file
     from skyops_assets.opensky.recordings import find_recordings
+    from skyops_assets.warehouse.server import ServerUnreachable
 
     files = find_recordings(paths)
     _, warehouse = _prepare()
@@ -181,9 +182,20 @@ def load(
                 load_file(warehouse, file, advance, done[-1])
                 if len(files) > 1:
                     progress.remove_task(bar)
-    finally:
-        # Also after an interruption: what is committed, Dagster must know of.
-        _report_loads(done)
+    except ServerUnreachable:
+        # Dagster's storage is on the same server.
+        _show_loads(done)
+        raise
+    except BaseException:
+        # What is committed, Dagster must know of; and what stopped the load is what is told last.
+        _show_loads(done)
+        try:
+            _tell_dagster(done)
+        except SkyOpsError as error:
+            _print_error(error)
+        raise
+    _show_loads(done)
+    _tell_dagster(done)
     failed = [one for one in done if one.error]
     if failed:
         raise SkyOpsError(
@@ -192,14 +204,10 @@ def load(
         )
 
 
-def _report_loads(done: list[FileLoad]) -> None:
-    """Show what became of each file, and tell Dagster of the hours that were touched."""
-    from collections import Counter
-
+def _show_loads(done: list[FileLoad]) -> None:
+    """Show what became of each file."""
     table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
-    hours: Counter[datetime] = Counter()
     for one in done:
-        hours.update(one.hours)
         counts = (one.read_rows, one.loaded_rows, one.duplicate_rows, one.rejected_rows)
         table.add_row(
             escape(str(one.path)), one.format, *[f"{n:,}" for n in counts], f"{one.seconds:.1f}"
@@ -208,20 +216,35 @@ def _report_loads(done: list[FileLoad]) -> None:
     for one in done:
         if one.error:
             err.print(f"[red]Not loaded:[/] {escape(one.error)}", soft_wrap=True)
-    if hours:
-        from skyops_assets.defs.platform.run import report_loaded
 
-        shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
+
+def _tell_dagster(done: list[FileLoad]) -> None:
+    """Tell Dagster of the hours that were touched."""
+    from collections import Counter
+
+    hours: Counter[datetime] = Counter()
+    for one in done:
+        hours.update(one.hours)
+    if not hours:
+        return
+    from skyops_assets.defs.platform.run import report_loaded
+
+    shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
+    try:
         unreported = report_loaded(shown, "skyops load")
+    except Exception as error:
+        raise SkyOpsError(
+            f"Dagster could not be told of {len(hours)} loaded hours of raw/opensky_states "
+            f"({' '.join(str(error).split())}). Load the same files again: it changes no row, "
+            "and tells."
+        ) from error
+    out.print(f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states")
+    if unreported:
         out.print(
-            f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states"
+            f"Loaded, but no partition of it: {len(unreported)} hours from "
+            f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
+            "(before SKYOPS_FIRST_HOUR, or in the future)"
         )
-        if unreported:
-            out.print(
-                f"Loaded, but no partition of it: {len(unreported)} hours from "
-                f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
-                "(before SKYOPS_FIRST_HOUR, or in the future)"
-            )
 
 
 @app.command()
@@ -541,6 +564,10 @@ def _show_decision(warehouse: Warehouse) -> None:
         out.print(f"  {mark} {reason['text']}")
 
 
+def _print_error(error: SkyOpsError) -> None:
+    err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: one clear sentence for an error, a traceback only with ``--debug``."""
     try:
@@ -551,7 +578,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         if isinstance(error, SkyOpsError):
-            err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            _print_error(error)
         else:
             err.print(
                 f"[red]Unexpected error:[/] {type(error).__name__}: {escape(str(error))} "

@@ -49,6 +49,10 @@ for _name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[_name]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=6, help="kills of each test in tests/torture")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A `mirror` test without a mirror is skipped; in CI it fails (see `_environment`)."""
     if os.environ.get(MIRROR) or os.environ.get("CI") == "true":

@@ -12,6 +12,7 @@ import re
 import threading
 import time as clock
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, Self
@@ -271,7 +272,10 @@ class OpenSkyClient:
                 self._budget.block(failure.retry_after_s)
         remaining = _remaining(response.headers.get(REMAINING))
         if remaining is not None and self._budget is not None:
-            self._budget.correct(remaining, clock.monotonic() - began)
+            # An answer in hand is worth more than its note in a warehouse that has just gone away;
+            # the next one brings the same number again.
+            with suppress(SkyOpsError):
+                self._budget.correct(remaining, clock.monotonic() - began)
         if failure is not None:
             raise failure
         return Answer(

@@ -287,6 +287,9 @@ class Collector:
 
         while not stop.is_set():
             try:
+                if self._held is not None:
+                    # Before it waits: another collector may work by now, and for days.
+                    self._write(self._held)
                 with leadership(self.warehouse, stop, self._say_waiting) as check:
                     if check is None:
                         return
@@ -303,8 +306,6 @@ class Collector:
     def _lead(self, check: Callable[[], None], stop: threading.Event) -> None:
         while not stop.is_set():
             check()
-            if self._held is not None:
-                self._write(self._held)
             began = time.monotonic()
             pause_s = self._round(stop)
             self._tidy()

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.warehouse.server import Warehouse, connection_error
+from skyops_assets.warehouse.server import Warehouse, connection_error, connection_lost
 
 if TYPE_CHECKING:
+    import adbc_driver_manager as adbc
     import pyarrow as pa
     from adbc_driver_manager.dbapi import Cursor
 
@@ -42,7 +43,7 @@ def transaction(warehouse: Warehouse) -> Iterator[Cursor]:
     """An ADBC cursor whose work is committed at the end, or undone on an error.
 
     Raises:
-        SkyOpsError: the server cannot be reached or refuses the login.
+        SkyOpsError: the server cannot be reached, refuses the login, or goes away.
     """
     import adbc_driver_postgresql.dbapi as adbc
 
@@ -50,10 +51,23 @@ def transaction(warehouse: Warehouse) -> Iterator[Cursor]:
         opened = adbc.connect(warehouse.libpq())
     except adbc.Error as error:
         raise connection_error(warehouse, str(error)) from error
-    with opened as connection, connection.cursor() as cursor:
-        cursor.execute("set time zone 'UTC'")
-        yield cursor
-        connection.commit()
+    try:
+        with opened as connection, connection.cursor() as cursor:
+            cursor.execute("set time zone 'UTC'")
+            yield cursor
+            connection.commit()
+    except adbc.OperationalError as error:
+        if _is_lost(error):
+            raise connection_lost(warehouse, str(error)) from error
+        raise
+
+
+def _is_lost(error: adbc.OperationalError) -> bool:
+    """Whether the connection is gone: the server's last words (57P01 to 57P03), or none."""
+    from adbc_driver_manager import AdbcStatusCode
+
+    said = error.sqlstate
+    return error.status_code == AdbcStatusCode.IO and (not said or said.startswith("57P0"))
 
 
 def read_arrow(warehouse: Warehouse, query: str) -> pa.Table:

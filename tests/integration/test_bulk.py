@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+import adbc_driver_manager
 import psycopg2
 import pyarrow as pa
 import pytest
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse import bulk, reference
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
 
 Query = Callable[..., list[tuple[object, ...]]]
 AT = datetime(2021, 10, 7, 12, tzinfo=UTC)
@@ -47,6 +48,67 @@ def test_an_error_undoes_the_whole_transaction(warehouse: Warehouse, query: Quer
         bulk.record_batch(cursor, batch(bulk.next_batch(cursor)), started_at=AT)
         raise ZeroDivisionError
     assert query(warehouse, "select count(*) from raw.ingest_batches") == [(0,)]
+
+
+def cut(warehouse: Warehouse) -> None:
+    """End all other connections, as a server that goes down does."""
+    with warehouse.connect("postgres", autocommit=True) as connection:
+        connection.cursor().execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s",
+            (warehouse.url.database,),
+        )
+
+
+def rows_until_cut(warehouse: Warehouse) -> pa.RecordBatchReader:
+    """A million rows; the connection is cut after the first part of them."""
+    part = pa.record_batch({"n": pa.array(range(10_000))})
+
+    def parts() -> Iterator[pa.RecordBatch]:
+        yield part
+        cut(warehouse)
+        for _ in range(99):
+            yield part
+
+    return pa.RecordBatchReader.from_batches(part.schema, parts())
+
+
+def test_a_connection_that_is_lost_is_one_clear_sentence(warehouse: Warehouse) -> None:
+    lost = r"connection to the warehouse .* was lost \(.*\)\. What was committed before is there"
+    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
+        cut(warehouse)
+        cursor.execute("select 1")
+    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse):
+        cut(warehouse)  # The commit finds out.
+    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
+        cursor.adbc_ingest("numbers", rows_until_cut(warehouse), mode="create")
+    with pytest.raises(ServerUnreachable, match=lost) as caught, bulk.transaction(warehouse) as c:
+        cut(warehouse)
+        c.execute("select 'a secret'")
+    assert "secret" not in str(caught.value)
+    for autocommit in (True, False):
+        with (
+            pytest.raises(ServerUnreachable, match=lost),
+            warehouse.connect(autocommit=autocommit) as connection,
+        ):
+            cut(warehouse)
+            connection.cursor().execute("select 1")
+
+
+def test_a_statement_that_fails_is_no_lost_connection(warehouse: Warehouse) -> None:
+    with (
+        pytest.raises(adbc_driver_manager.ProgrammingError),
+        bulk.transaction(warehouse) as cursor,
+    ):
+        cursor.execute("select nonsense")
+    with pytest.raises(psycopg2.errors.UndefinedColumn), warehouse.connect() as connection:
+        connection.cursor().execute("select nonsense")
+    with (
+        pytest.raises(adbc_driver_manager.OperationalError),
+        bulk.transaction(warehouse) as cursor,
+    ):
+        cursor.execute("set local statement_timeout = 1")
+        cursor.execute("select pg_sleep(10)")
+        cursor.fetchall()
 
 
 def test_a_batch_is_recorded_with_its_window_and_run(warehouse: Warehouse, query: Query) -> None:

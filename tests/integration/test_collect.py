@@ -29,7 +29,7 @@ from skyops_assets.opensky.failures import PermanentFailure
 from skyops_assets.opensky.fake import FAULTS, FakeOpenSky, Replay, Running, replay_of, running
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
+from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, open_warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 SECRET = "zQclientsecretQz"
@@ -240,6 +240,43 @@ def test_an_answer_in_hand_outlives_the_death_of_the_server(
     assert set(stored(warehouse, query)) == fake.accounts.delivered
     assert len(fake.accounts.delivered) == 6
     assert "trouble" in one.said[0]  # type: ignore[attr-defined]
+
+
+def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
+    warehouse: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All connections break while an answer is written, and the other collector is faster."""
+    stop, is_taken = threading.Event(), threading.Event()
+    write, said = collect.write_answer, []
+
+    def take_over() -> None:
+        with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(hashtext(%s))", (collect.LOCK,))
+            is_taken.set()
+            stop.wait(60)
+
+    rival = threading.Thread(target=take_over)
+
+    def broken(*_: Any) -> None:
+        monkeypatch.setattr(collect, "write_answer", write)
+        rival.start()
+        raise ServerUnreachable("the connection was lost")
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("Another collector works"):
+            stop.set()
+
+    monkeypatch.setattr(collect, "write_answer", broken)
+    monkeypatch.setattr(collect, "TROUBLE_PAUSE_S", 0.01)
+    fake = FakeOpenSky(a_few(), speed=0, daily_credits=PLENTY)
+    with running(fake) as server, client_of(server, warehouse) as (client, _):
+        one = collector(warehouse, client, say=say, revive=lambda: is_taken.wait(60))
+        one.run(stop)
+    rival.join(60)
+    assert len(said) == 2
+    assert len(fake.accounts.delivered) == 2
+    assert set(stored(warehouse, query)) == fake.accounts.delivered
 
 
 def test_what_opensky_refuses_from_the_start_ends_the_collector(warehouse: Warehouse) -> None:

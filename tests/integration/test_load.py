@@ -21,7 +21,7 @@ from skyops_assets.opensky.bad_answers import keep_bad_answer
 from skyops_assets.opensky.load_files import FileLoad, load_file
 from skyops_assets.opensky.recordings import DEMO_START, open_recording
 from skyops_assets.opensky.rest import BadAnswer, read_answer
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, connection_lost
 
 Query = Callable[..., list[tuple[Any, ...]]]
 START = int(DEMO_START.timestamp())
@@ -201,6 +201,46 @@ def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.Mo
         assert found.partition == "2021-10-07-12:00"
         assert found.metadata["good_rows"].value == 7
         assert found.metadata["loaded_by"].value == "test"
+
+
+def test_rows_are_loaded_though_dagster_cannot_be_told(
+    pointed: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets import cli
+    from skyops_assets.errors import SkyOpsError
+
+    def fail(*_: Any) -> None:
+        raise OSError("no storage")
+
+    monkeypatch.setattr("skyops_assets.defs.platform.run.report_loaded", fail)
+    monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
+    path = write_recording(tmp_path / "some.json", traffic_row())
+    with pytest.raises(SkyOpsError, match=r"told of 1 loaded hours .* \(no storage\)\. Load the"):
+        cli.load([path])
+    assert query(pointed, "select count(*) from raw.opensky_states") == [(1,)]
+
+
+def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
+    pointed: Warehouse,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from skyops_assets import cli
+
+    def lose(*_: Any) -> None:
+        raise connection_lost(pointed, "no words")
+
+    def told(*_: Any) -> None:
+        raise AssertionError("its storage is on the same server")
+
+    monkeypatch.setattr("skyops_assets.defs.platform.run.report_loaded", told)
+    monkeypatch.setattr("skyops_assets.opensky.load_files.load_states", lose)
+    monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
+    path = write_recording(tmp_path / "some.json", traffic_row())
+    with pytest.raises(ServerUnreachable, match="was lost"):
+        cli.load([path])
+    assert "some.json" in capsys.readouterr().out
 
 
 @pytest.mark.xdist_group("cli")

