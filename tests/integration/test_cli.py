@@ -138,7 +138,9 @@ def test_debug_shows_where_an_error_comes_from(skyops: Skyops) -> None:
 def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) -> None:
     done = skyops("status", "--json")
     found = json.loads(answer(done))
-    assert set(found) == {"warehouse", "counts", "champion", "last_runs"}
+    assert set(found) == {"warehouse", "opensky", "counts", "champion", "last_runs"}
+    assert found["opensky"]["credits_left"] == found["opensky"]["credits_a_day"] == 400
+    assert found["opensky"]["last_answer_at"] is None
     assert set(found["warehouse"]) == {"url", "server_version", "embedded"}
     assert found["warehouse"]["embedded"] is False
     for table in ("raw.opensky_states", "raw.rejected_states", "raw.ingest_batches",
