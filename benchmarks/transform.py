@@ -1,8 +1,9 @@
 """The dbt models, measured: increments of 1, 2 and 4 million positions, empty and small ones.
 
-The positions are the Paris recording again and again, later and by other aircraft, so that the
-watched airports see arrivals as they do there. One warehouse grows: what is measured first has
-a tenth of the history that is there at the end.
+`skyops exec -- python -m benchmarks.transform [ROWS]` runs only this. The positions are the Paris
+recording again and again, later and by other aircraft, so that the watched airports see arrivals as
+they do there. One warehouse grows: what is measured first has a tenth of the history that is there
+at the end.
 """
 
 from __future__ import annotations
@@ -27,10 +28,9 @@ from benchmarks.storage import Row, scratch, shifted, write_recording
 if TYPE_CHECKING:
     from skyops_assets.warehouse.server import Warehouse
 
-ROUNDS = 3
-STEPS = (1_000_000, 2_000_000, 4_000_000)
-# Ten times as much is there after the steps.
-HISTORY = sum(STEPS) // 9
+ROUNDS = 2
+ROWS = 1_000_000
+TRAFFIC = ("traffic==2.13", "pandas<3")
 ALLOWED_SQL_S, ALLOWED_EMPTY_S = 40, 20
 LIVE_MIN, LIVE_AIRCRAFT = 10, 300
 
@@ -80,32 +80,40 @@ class Feed:
         return part.filter(pc.is_in(part["icao24"], some))
 
 
-def measure() -> Iterator[Row]:
-    """Rows of the benchmark's table."""
+def measure(rows: int = ROWS) -> Iterator[Row]:
+    """Rows of the benchmark's table.
+
+    Args:
+        rows: of the first increment; the others have two and four times as many.
+    """
+    steps = (rows, 2 * rows, 4 * rows)
     with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
         path = Path(folder) / "recording.arrow"
         write_recording(path)
         feed = Feed(path)
         load_reference(warehouse)
-        load(warehouse, feed.take(HISTORY))
+        # A tenth of what is there after the steps.
+        load(warehouse, feed.take(sum(steps) // 9))
         # Twice: what was near the latest position is settled by the second.
         for _ in range(2):
             dbt(warehouse, Path(folder), "build")
         before = small_runs(warehouse, Path(folder), feed)
-        first_s = None
-        for rows in STEPS:
+        runs = []
+        for new in steps:
             held = stored(warehouse)
-            load(warehouse, feed.take(rows))
-            run = dbt(warehouse, Path(folder), "run")
-            explain(f"{rows:,} more", run)
-            first_s = first_s or run.sql_s
+            load(warehouse, feed.take(new))
+            runs.append(dbt(warehouse, Path(folder), "run"))
+            explain(f"{new:,} more", runs[-1])
+            linear_s = runs[0].sql_s * new / rows
+            allowed_s = ALLOWED_SQL_S * new / ROWS
             yield (
-                f"all models, {rows:,} positions upon {held:,}",
-                f"{run.sql_s:.1f} s of SQL ({run.wall_s:.1f} s in all)",
-                f"allowed {ALLOWED_SQL_S:g} s" if rows == STEPS[0]
-                else f"{rows // STEPS[0]} times the first: {first_s * rows / STEPS[0]:.1f} s",
-                f"{run.sql_s / (ALLOWED_SQL_S if rows == STEPS[0] else first_s * rows / STEPS[0]):.2f}",
-            )  # fmt: skip
+                f"all models, {new:,} positions upon {held:,}",
+                f"{runs[-1].sql_s:.1f} s of SQL ({runs[-1].wall_s:.1f} s in all)",
+                f"allowed {allowed_s:g} s; linear {linear_s:.1f} s",
+                f"{runs[-1].sql_s / linear_s:.2f}",
+            )
+            if new == rows:
+                yield by_traffic(Path(folder), path, new, runs[-1])
         after = small_runs(warehouse, Path(folder), feed)
         for name, short in before.items():
             long = after[name]
@@ -139,6 +147,67 @@ def small_runs(warehouse: Warehouse, folder: Path, feed: Feed) -> dict[str, floa
             keep(f"{LIVE_MIN} min of {LIVE_AIRCRAFT} aircraft, dbt {arguments[0]}", run.wall_s)
             keep(f"{LIVE_MIN} min of {LIVE_AIRCRAFT} aircraft, dbt {arguments[0]}, SQL", run.sql_s)
     return best
+
+
+def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
+    """Cleaning, flights, phases, airports and landings by traffic, against all models.
+
+    traffic gets every tenth aircraft of the recording, one process, and no clock while it reads;
+    the models' time has everything in it.
+    """
+    import pandas as pd
+
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse import reference
+
+    what = "the same by traffic 2.13"
+    settings = load_settings()
+    python = settings.home / "traffic" / "bin" / "python"
+    try:
+        if not python.exists():
+            subprocess.run([sys.executable, "-m", "venv", settings.home / "traffic"], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *TRAFFIC], check=True)
+    except subprocess.CalledProcessError as error:
+        import shutil
+
+        shutil.rmtree(settings.home / "traffic", ignore_errors=True)
+        return (what, "not measured", f"it cannot be installed: {error}", "-")
+    with pa.memory_map(str(recording)) as file:
+        states = pa.ipc.open_file(file).read_all().to_pandas()
+    states = states[states["icao24"].isin(sorted(states["icao24"].unique())[::10])]
+    pd.DataFrame({
+        "timestamp": states["time_position"],
+        "icao24": states["icao24"],
+        "callsign": states["callsign"].fillna(""),
+        "latitude": states["latitude_deg"],
+        "longitude": states["longitude_deg"],
+        "altitude": states["baro_altitude_m"] / 0.3048,
+        "groundspeed": states["velocity_mps"] * 3600 / 1852,
+        "track": states["true_track_deg"],
+        "vertical_rate": states["vertical_rate_mps"] * 60 / 0.3048,
+    }).to_parquet(folder / "positions.parquet")  # fmt: skip
+    # Its caches are filled with the warehouse's airports and runways: it would fetch them.
+    places = reference.airports().to_pandas()
+    places = places.rename(columns=lambda name: name.removesuffix("_deg"))
+    places["altitude"] = places["elevation_m"] / 0.3048
+    places.to_parquet(folder / "airports_ourairports.parquet")
+    ends = reference.runways(settings).to_pandas().rename(columns={"airport": "airport_ident"})
+    ends.to_parquet(folder / "runways_ourairports.parquet")
+    found = subprocess.run(
+        [python, Path(__file__).with_name("by_traffic.py"), folder / "positions.parquet"],
+        env={**os.environ, "PYTHONPATH": "", "TRAFFIC_CACHE_PATH": str(folder),
+             "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)},
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    theirs = json.loads(found.stdout)
+    theirs_s = theirs["seconds"] * rows / theirs["rows"]
+    return (
+        f"all models against traffic, {rows:,} positions",
+        f"{rows / ours.sql_s:,.0f} rows/s",
+        f"{what}: {theirs['rows'] / theirs['seconds']:,.0f} rows/s ({theirs['rows']:,} rows, "
+        f"{theirs['flights']} flights, {theirs['failed']} failed)",
+        f"{theirs_s / ours.sql_s:.1f} times as fast",
+    )
 
 
 def stored(warehouse: Warehouse) -> int:
@@ -198,3 +267,19 @@ def explain(what: str, run: Run) -> None:
         for name, spent in sorted(run.nodes.items(), key=lambda item: -item[1])[:12]:
             print(f"  {spent:7.2f} {name}")
         print(flush=True)
+
+
+def main() -> None:
+    """This table alone; a number of rows makes it quicker."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what", "measured", "compared with", "ratio")
+    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
+    for row in measure(*numbers):
+        table.add_row(*row)
+    Console(width=140, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    main()
