@@ -165,8 +165,8 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
     python = settings.home / "traffic" / "bin" / "python"
     try:
         if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", settings.home / "traffic"], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *TRAFFIC], check=True)
+            _quietly(sys.executable, "-m", "venv", settings.home / "traffic")
+            _quietly(python, "-m", "pip", "install", *TRAFFIC)
     except subprocess.CalledProcessError as error:
         import shutil
 
@@ -208,6 +208,10 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
         f"{theirs['flights']} flights, {theirs['failed']} failed)",
         f"{theirs_s / ours.sql_s:.1f} times as fast",
     )
+
+
+def _quietly(*command: str | Path) -> None:
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def stored(warehouse: Warehouse) -> int:

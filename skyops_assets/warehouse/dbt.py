@@ -28,8 +28,8 @@ MANIFEST = TARGET / "manifest.json"
 KEPT_RUNS = 20
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
 SESSION = "-c jit=off -c work_mem=64MB"
-"""dbt's sessions: compiling a model's expressions takes longer than it saves, and sorts of some
-hundred thousand rows stay in memory."""
+"""Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
+some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""
 
 
 def build_arguments() -> list[str]:
