@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import live, storage
+from benchmarks import live, storage, transform
 
 ROUNDS = 3
 
@@ -25,7 +25,8 @@ def main() -> None:
         table.add_row(*row)
     for row in live.measure():
         table.add_row(*row)
-    table.add_row(*transform())
+    for row in transform.measure():
+        table.add_row(*row)
     Console(width=140, highlight=False).print(table)
 
 
@@ -54,20 +55,6 @@ def code_location_import() -> tuple[str, str, str, str]:
         f"import dagster, dagster_dbt: {bare:.2f} s",
         f"{ours / bare:.2f}",
     )
-
-
-def transform() -> tuple[str, str, str, str]:
-    """All dbt models on what the warehouse holds, against dbt doing nothing but start."""
-
-    def dbt(*arguments: str) -> Callable[[], object]:
-        return lambda: subprocess.run(
-            ["skyops-dbt", "--quiet", *arguments], check=True, stdout=subprocess.DEVNULL
-        )
-
-    start = best_s(dbt("ls"), rounds=1)
-    build = best_s(dbt("run"), rounds=1)
-    return ("all dbt models", f"{build:.1f} s", f"dbt's own start (ls): {start:.1f} s",
-            f"{build / start:.1f}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def measure() -> Iterator[Row]:
     """Rows of the benchmark's table."""
     with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
         path = Path(folder) / "recording.arrow"
-        _write_recording(path)
+        write_recording(path)
         for rows in (0, 2_000_000):
             yield _speed(warehouse, path, rows)
         yield _memory(warehouse, path)
@@ -56,14 +56,19 @@ def copies(path: Path, rows: int) -> Iterator[pa.Table]:
         once = pa.ipc.open_file(file).read_all()
     for number in range(max(1, -(-rows // len(once)))):
         part = once.slice(0, min(len(once), rows - number * len(once)) if rows else None)
-        later = pc.add(part["time_position"], pa.scalar(timedelta(hours=3 * number)))
-        other = pc.binary_join_element_wise(
-            f"{number % 16:x}", pc.utf8_slice_codeunits(part["icao24"], 1), ""
-        )
-        for name, column in (("time_position", later), ("icao24", other)):
-            place = part.schema.get_field_index(name)
-            part = part.set_column(place, name, column.cast(part.schema.field(name).type))
-        yield part
+        yield shifted(part, number)
+
+
+def shifted(part: pa.Table, number: int) -> pa.Table:
+    """Rows of the recording, so many times three hours later and by other aircraft."""
+    later = pc.add(part["time_position"], pa.scalar(timedelta(hours=3 * number)))
+    other = pc.binary_join_element_wise(
+        f"{number % 16:x}", pc.utf8_slice_codeunits(part["icao24"], 1), ""
+    )
+    for name, column in (("time_position", later), ("icao24", other)):
+        place = part.schema.get_field_index(name)
+        part = part.set_column(place, name, column.cast(part.schema.field(name).type))
+    return part
 
 
 def load_all(warehouse: Warehouse, path: Path, rows: int) -> None:
@@ -98,7 +103,8 @@ def scratch() -> Iterator[Warehouse]:
         execute(f"drop database {SCRATCH} with (force)")
 
 
-def _write_recording(path: Path) -> None:
+def write_recording(path: Path) -> None:
+    """The demo's recording as an Arrow file."""
     from skyops_assets.opensky.recordings import (
         DEMO_END,
         DEMO_START,

@@ -14,6 +14,11 @@ by at most 0.5 %, 370 m at 40 NM: two seconds of flight.
 )))
 {%- endmacro -%}
 
+{#- The square of the chord under a great-circle distance in metres, on a sphere of radius 1. -#}
+{%- macro squared_chord(distance) -%}
+4 * power(sin({{ distance }} / (2 * 6371008.8)), 2)
+{%- endmacro -%}
+
 {#- An angle brought into [0, 360). -#}
 {%- macro normal_deg(angle) -%}
 (({{ angle }}) - 360 * floor(({{ angle }}) / 360))

@@ -17,6 +17,14 @@ that it is done. docs/transform.md says why this equals a full refresh.
 {%- endmacro -%}
 
 {#-
+The first of the times that are computed anew. As a value, not as a subquery, of which the planner knows
+nothing: it opens no days before, and takes the index where this is little of all there is.
+-#}
+{%- macro _first(time, table) -%}
+    '{{ run_query("select coalesce(min(" ~ time ~ "), 'infinity')::text from " ~ table)[0][0] }}'::timestamptz
+{%- endmacro -%}
+
+{#-
 Joins the aircraft and times that are computed anew to a relation that has icao24; nothing when all is.
 `before` reaches so much further back for what is only looked at.
 -#}
@@ -27,6 +35,8 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
                 {{ alias }}.icao24 = changes.changed_icao24
                 and {{ alias }}.{{ time }} >= changes.changed_from_at {{ '- ' ~ before if before }}
                 and {{ alias }}.{{ time }} < changes.changed_through_at
+                and {{ alias }}.{{ time }}
+                >= {{ _first('changed_from_at', 'audit.transform_ranges') }} {{ '- ' ~ before if before }}
     {%- endif -%}
 {%- endmacro -%}
 
@@ -50,6 +60,7 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
         inner join audit.transform_hours as changes
             on
                 date_trunc('hour', {{ alias }}.{{ time }}, 'UTC') = changes.changed_hour_at
+                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }}
                 {{ 'and not changes.is_aftermath' if not with_aftermath }}
     {%- endif -%}
 {%- endmacro -%}

@@ -27,6 +27,9 @@ TARGET = DBT_PROJECT / "target"
 MANIFEST = TARGET / "manifest.json"
 KEPT_RUNS = 20
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
+SESSION = "-c jit=off -c work_mem=64MB"
+"""Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
+some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""
 
 
 def build_arguments() -> list[str]:
@@ -175,6 +178,7 @@ def main() -> None:
     from skyops_assets.warehouse.server import only_one, open_warehouse
 
     if _WRITING.intersection(sys.argv[1:]):
+        os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         warehouse = open_warehouse(load_settings())
         with only_one(warehouse, "skyops.dbt", _say_waiting):
             if {"build", "run"}.intersection(sys.argv[1:]):

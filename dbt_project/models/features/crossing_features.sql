@@ -50,11 +50,18 @@ others as (
             as to_airport_deg
     from crossings
     inner join airports on crossings.airport = airports.airport
-    inner join {{ ref('int_positions__sampled_10s') }} as positions
-        on
-            positions.positioned_at > crossings.crossed_at - interval '30 seconds'
-            and crossings.crossed_at >= positions.positioned_at
-            and crossings.flight_id <> positions.flight_id
+    -- `offset 0` keeps the planner from turning the half minute into a loop over all positions, which
+    -- on 7.6 million of them had not ended after four minutes.
+    cross join
+        lateral (
+            select sampled.*
+            from {{ ref('int_positions__sampled_10s') }} as sampled
+            where
+                sampled.positioned_at > crossings.crossed_at - interval '30 seconds'
+                and crossings.crossed_at >= sampled.positioned_at
+                and crossings.flight_id <> sampled.flight_id
+            offset 0 -- noqa: AM09
+        ) as positions
 ),
 
 inside_now as (
