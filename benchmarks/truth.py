@@ -182,6 +182,17 @@ CAUSES = {
 }
 
 
+def scores(warehouse: Warehouse) -> dict[str, tuple[int, int]]:
+    """Right or found, and of how many, of each of `SCORES`; the models are there."""
+    for statement in (OWNED, MATCHED, ENDS):
+        query(warehouse, statement)
+    found = {}
+    for name, statement in SCORES.items():
+        ((part, whole),) = query(warehouse, statement)
+        found[name] = (part, whole)
+    return found
+
+
 def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffic") -> None:
     from skyops_assets.simulate.fields import AIRPORTS
     from skyops_assets.simulate.reception import Quality
@@ -195,11 +206,8 @@ def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffi
         write(Path(folder) / "made", made, plan)
         load(warehouse, Path(folder) / "made" / "recording", made)
         transform(warehouse, Path(folder))
-        for statement in (OWNED, MATCHED, ENDS):
-            query(warehouse, statement)
         table = Table("what", "share", "of")
-        for name, statement in SCORES.items():
-            ((part, whole),) = query(warehouse, statement)
+        for name, (part, whole) in scores(warehouse).items():
             table.add_row(name, f"{100 * part / max(whole, 1):.2f} %", f"{whole:,}")
         console.print(table)
         for name, statement in CAUSES.items():

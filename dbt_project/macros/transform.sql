@@ -92,7 +92,8 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
 {#-
 An aircraft's range begins with the flight that its first new position continues: rules look back only, so
 nothing before changes. It ends at the first flight that began longer after the last new position than any
-rule remembers (twice: what a rule compares has itself looked back once), for it begins there still.
+rule remembers (twice: what a rule compares has itself looked back once), for it begins there still; after a
+silence, that is: what ends with a stand or a new callsign depends on all of the flight before.
 Flights that were near the latest position are computed anew as well: what they are depends on the silence since.
 -#}
 {%- macro _insert_changes(segmented, flights) -%}
@@ -124,7 +125,7 @@ Flights that were near the latest position are computed anew as well: what they 
     left join lateral (
         select flight_started_at
         from {{ segmented }} as positions
-        where positions.icao24 = arrived.icao24 and positions.positioned_at <= arrived.first_at
+        where positions.icao24 = arrived.icao24 and positions.positioned_at < arrived.first_at
         order by positions.positioned_at desc
         limit 1
     ) as present on true
@@ -135,6 +136,13 @@ Flights that were near the latest position are computed anew as well: what they 
             positions.icao24 = arrived.icao24
             and positions.positioned_at > arrived.last_at + 2 * {{ memory() }}
             and positions.positioned_at = positions.flight_started_at
+            and not exists (
+                select from {{ segmented }} as before
+                where
+                    before.icao24 = arrived.icao24
+                    and before.positioned_at >= positions.positioned_at - {{ memory() }}
+                    and before.positioned_at < positions.positioned_at
+            )
         order by positions.positioned_at
         limit 1
     ) as following on true

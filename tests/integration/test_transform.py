@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,12 +22,18 @@ from skyops_assets.opensky.recordings import (
     Recording,
     demo_recording,
     read_recording,
+    read_recordings,
 )
+from skyops_assets.simulate.reception import Quality
+from skyops_assets.simulate.truth import Plan
+from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse import reference
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
+# At the first and the third field the ground is heard: there stands part flights.
+SIMULATED = Plan(6, datetime(2024, 1, 31, tzinfo=UTC), 2, ("EHAM", "LEMD", "LSZH"))
 Query = Callable[..., list[tuple[Any, ...]]]
 MODELS = (
     "staging.stg_opensky__states",
@@ -64,9 +72,12 @@ def twins(databases: Databases) -> Iterator[tuple[Warehouse, Warehouse]]:
     found = databases.new(), databases.new()
     rows = reference.airports()
     near = rows.filter(
-        pc.and_(
-            pc.less(pc.abs(pc.subtract(rows["latitude_deg"], 49.0)), 3.6),
-            pc.less(pc.abs(pc.subtract(rows["longitude_deg"], 2.5)), 4.0),
+        pc.or_(
+            pc.and_(
+                pc.less(pc.abs(pc.subtract(rows["latitude_deg"], 49.0)), 3.6),
+                pc.less(pc.abs(pc.subtract(rows["longitude_deg"], 2.5)), 4.0),
+            ),
+            pc.is_in(rows["icao"], pa.array(SIMULATED.airports)),
         )
     )
     for warehouse in found:
@@ -109,33 +120,56 @@ def circuits() -> pa.Table:
     )
 
 
-def test_random_cuts_with_late_rows_equal_a_full_refresh(
-    twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
-) -> None:
-    fed, whole = twins
-    states = pa.concat_tables([paris(60), circuits()])
-    luck = random.Random(11)
-    # Three steps of time; of each some rows, and stretches of aircraft, come a step or two late.
-    times = states["time_position"].to_pylist()
+def simulated(folder: Path) -> pa.Table:
+    """Two days over a month's end, every fourth second: turnarounds with ground reception."""
+    made = simulate(SIMULATED, flights=40, layout=Layout.traffic, quality=Quality())
+    write(folder / "simulated", made, SIMULATED)
+    [found] = read_recordings(
+        folder / "simulated" / "recording", SIMULATED.start, SIMULATED.start + timedelta(days=4)
+    )
+    seconds = found.states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+    return found.states.filter(pc.equal(pc.bit_wise_and(seconds, 3), 0))
+
+
+def in_steps(states: pa.Table, luck: random.Random) -> list[int]:
+    """For each row the step it comes in: three steps of time; of each some rows, and stretches of
+    aircraft, come a step or two late.
+    """
+    times = [at.timestamp() for at in states["time_position"].to_pylist()]
     addresses = states["icao24"].to_pylist()
-    late = {
-        (address, minute // 7): luck.choice((1, 2))
-        for address in set(addresses)
-        for minute in range(180)
-        if luck.random() < 0.03
-    }
-    span = (DEMO_END - DEMO_START) / 3
+    start, end = min(times), max(times)
+    late: dict[tuple[str, int], int] = {}
     steps = []
     for at, address in zip(times, addresses, strict=True):
-        step = (at - DEMO_START) // span
-        step += late.get((address, int((at - DEMO_START) / timedelta(minutes=1)) // 7), 0)
-        steps.append(step + (luck.random() < 0.001))
+        stretch = (address, int((at - start) // 420))
+        if stretch not in late:
+            late[stretch] = luck.choice((1, 2)) if luck.random() < 0.03 else 0
+        step = int((at - start) * 3 / (end - start + 1))
+        steps.append(step + late[stretch] + (luck.random() < 0.001))
+    return steps
+
+
+def test_random_cuts_with_late_rows_equal_a_full_refresh(
+    twins: tuple[Warehouse, Warehouse],
+    dbt_of: Callable[[Warehouse], Dbt],
+    query: Query,
+    tmp_path: Path,
+) -> None:
+    fed, whole = twins
+    luck = random.Random(11)
+    sources = {
+        "paris": pa.concat_tables([paris(60), circuits()]),
+        "synthetic:seed-6": simulated(tmp_path),
+    }
+    steps = {name: in_steps(states, luck) for name, states in sources.items()}
     run = dbt_of(fed)
-    for step in sorted(set(steps)):
-        part = states.filter(pa.array([one == step for one in steps]))
-        load_states(fed, Recording("paris", part, part))
+    for step in sorted(set(chain(*steps.values()))):
+        for name, states in sources.items():
+            part = states.filter(pa.array([one == step for one in steps[name]]))
+            load_states(fed, Recording(name, part, part))
         run("build", "--exclude-resource-type", "unit_test")
-    load_states(whole, Recording("paris", states, states))
+    for name, states in sources.items():
+        load_states(whole, Recording(name, states, states))
     dbt_of(whole)("run")
     found, expected = contents(query, fed), contents(query, whole)
     assert {m: len(rows) for m, rows in found.items()} == {
@@ -144,6 +178,14 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
     for model in MODELS:
         assert found[model] == expected[model], model
     assert all(len(rows) > (0 if model in RARE else 10) for model, rows in expected.items())
+    [(stands,)] = query(
+        fed,
+        "select count(*) from intermediate.int_flights__segmented as p where positioned_at = "
+        "flight_started_at and exists (select from intermediate.int_flights__segmented as before "
+        "where before.icao24 = p.icao24 and before.positioned_at < p.positioned_at "
+        "and before.positioned_at >= p.positioned_at - interval '1 minute')",
+    )
+    assert stands > 10
     waiting = query(fed, "select count(*) from raw.ingest_batches where transformed_at is null "
                     "and target = 'raw.opensky_states'")  # fmt: skip
     assert waiting == [(0,)]

@@ -70,6 +70,7 @@ ends as (
         last_fix.height_m as last_height_m,
         first_fix.phase = 'GROUND' as is_first_on_ground,
         last_fix.phase = 'GROUND' as is_last_on_ground,
+        last_fix.phase as last_phase,
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
     inner join {{ ref('int_positions__phased') }} as first_fix
@@ -117,5 +118,14 @@ select
     end as arrival_airport_reason,
     arrived_at,
     max_height_m,
-    position_count
+    position_count,
+    case
+        when arrival_method <> 'landing_provisional' then 'landed'
+        when is_last_on_ground and not is_airborne then 'on_ground'
+        when is_last_on_ground then 'landed'
+        when latest_at - last_seen_at >= interval '{{ var("flight_gap_s") }} seconds' then 'lost'
+        when last_phase in ('APPROACH', 'LANDING') or arrived_at is not null then 'arriving'
+        when last_phase = 'TAKEOFF' or (last_phase = 'CLIMB' and last_height_m < 3000) then 'departing'
+        else 'en_route'
+    end as status
 from ends

@@ -100,7 +100,7 @@ smoothed as (
         positions.*,
         nearest.airport as nearest_airport,
         coalesce(
-            avg(positions.vertical_rate_mps) over recent,
+            avg(positions.vertical_rate_mps) over latest,
             -- Some transponders send no velocity at all: then the slope of the altitude stands in, taken
             -- from the means of the window, which is exact for a steady climb.
             (positions.altitude_m - avg(positions.altitude_m) over recent)
@@ -112,17 +112,31 @@ smoothed as (
             )
         ) as mean_vertical_rate_mps,
         coalesce(positions.altitude_m, avg(positions.altitude_m) over recent)
-        - coalesce(nearest.elevation_m, 0) as height_m
+        - coalesce(nearest.elevation_m, 0) as height_m,
+        avg(positions.altitude_m) over recent as mean_altitude_m
     from positions
     left join nearest
         on
             positions.cell_row = nearest.cell_row
             and positions.cell_column = nearest.cell_column
-    window recent as (
-        partition by positions.flight_id
-        order by positions.positioned_at
-        range between interval '20 seconds' preceding and current row
-    )
+    window
+        recent as (
+            partition by positions.flight_id
+            order by positions.positioned_at
+            range between interval '20 seconds' preceding and current row
+        ),
+        latest as (
+            partition by positions.flight_id
+            order by positions.positioned_at
+            range between interval '10 seconds' preceding and current row
+        )
+),
+
+topped as (
+    select
+        *,
+        mean_altitude_m - max(mean_altitude_m) over (partition by flight_id order by positioned_at) as from_top_m
+    from smoothed
 )
 
 select
@@ -154,7 +168,7 @@ select
         when height_m < 1000 and mean_vertical_rate_mps < -1 then 'APPROACH'
         when mean_vertical_rate_mps < -1.5 then 'DESCENT'
         when mean_vertical_rate_mps is null then 'UNKNOWN'
-        when height_m > 6000 then 'CRUISE'
+        when height_m > 6000 or (height_m > 3000 and from_top_m > -150) then 'CRUISE'
         else 'LEVEL'
     end as phase
-from smoothed
+from topped

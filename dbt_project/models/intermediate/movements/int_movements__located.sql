@@ -46,14 +46,25 @@ nearby as (
             airports.latitude_deg between moments.latitude_deg - 0.15 and moments.latitude_deg + 0.15
 ),
 
+counted as (
+    select
+        *,
+        count(*) filter (where has_scheduled_service and distance_m < 15000) over (
+            partition by moment_id
+        ) as served_count
+    from nearby
+),
+
 -- `ahead` is measured along the flight's course for a landing and against it for a take-off:
 -- both look from the air towards the runway.
 candidates as (
     select
         *,
+        -- The next field with airliners lies elsewhere.
+        has_scheduled_service and served_count = 1 as is_alone,
         distance_m * cosd(bearing_deg - track_deg) * case when movement = 'landing' then 1 else -1 end as ahead_m,
         abs(distance_m * sind(bearing_deg - track_deg)) as aside_m
-    from nearby
+    from counted
     where
         distance_m < 15000
         and (height_m < 750 or height_m is null)
@@ -112,7 +123,8 @@ aligned as (
         threshold_latitude_deg,
         threshold_longitude_deg,
         before_m,
-        beside_m
+        beside_m,
+        before_m between -length_m - 1000 and 1000 as is_on_runway
     from alignments
     where
         -- 150 m is less than half the distance of dependent parallels; 3 % is 1.7 degrees.
@@ -150,14 +162,20 @@ judged as (
             and candidates.airport = aligned.airport
     where
         case
-            when candidates.method = 'ground_contact' then candidates.distance_m < 5000
+            -- Some runways lie 6 km from the field's reference point.
+            when candidates.method = 'ground_contact' then candidates.distance_m < 5000 or aligned.is_on_runway
             when candidates.movement = 'landing'
                 then
                     (candidates.climb_mps < -0.5 or candidates.height_m < 100 or candidates.climb_mps is null)
                     and (aligned.runway is not null or (candidates.ahead_m > -3000 and candidates.aside_m < 4000))
             else
                 (candidates.climb_mps > 0.5 or candidates.climb_mps is null)
-                and (aligned.runway is not null or (candidates.ahead_m > -5000 and candidates.aside_m < 4000))
+                and (
+                    aligned.runway is not null
+                    or (candidates.ahead_m > -5000 and candidates.aside_m < 4000)
+                    -- First heard in the turn out of a valley.
+                    or (candidates.is_alone and candidates.distance_m < 8000)
+                )
         end
 ),
 

@@ -1,0 +1,37 @@
+"""Flights, phases and airports against simulated flights, whose truth is known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from benchmarks import truth
+from skyops_assets.simulate.fields import AIRPORTS
+from skyops_assets.simulate.reception import Quality
+from skyops_assets.simulate.truth import Plan
+from skyops_assets.simulate.write import Layout, simulate, write
+from skyops_assets.warehouse.server import Warehouse
+
+pytestmark = pytest.mark.xdist_group("transform")
+
+
+@pytest.mark.mirror
+def test_simulated_flights_are_recovered(
+    warehouse: Warehouse, mirror: Path, tmp_path: Path
+) -> None:
+    """The goals, at a seed of their own; a month ends on the first day."""
+    plan = Plan(11, datetime(2024, 1, 31, tzinfo=UTC), 2, AIRPORTS)
+    made = simulate(plan, flights=150, quality=Quality(), layout=Layout.traffic)
+    write(tmp_path / "made", made, plan)
+    truth.load(warehouse, tmp_path / "made" / "recording", made)
+    truth.transform(warehouse, tmp_path)
+    shares = {
+        name: part / whole for name, (part, whole) in truth.scores(warehouse).items() if whole
+    }
+    assert shares["phase right, of fresh seconds"] >= 0.97, shares
+    assert shares["flights recovered exactly"] >= 0.98, shares
+    assert shares["flights wrongly merged"] <= 0.005, shares
+    assert shares["airports answered, where the flight has one"] >= 0.6, shares
+    assert shares["airports right, of those answered"] >= 0.994, shares
