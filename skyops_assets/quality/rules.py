@@ -50,13 +50,14 @@ def broken(warehouse: Warehouse, table: str, rules: dict[str, str]) -> dict[str,
     return dict(zip(rules, row, strict=True))
 
 
-def crossings_without_prediction(warehouse: Warehouse) -> int:
-    """Ring crossings for which no model has made a prediction."""
+def crossings_without_prediction(warehouse: Warehouse, ring_nm: int) -> int:
+    """Crossings of a ring for which no model has made a prediction."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select count(*) from features.crossing_features as f where not exists ("
-            "select 1 from ml.predictions as p where p.flight_id = f.flight_id "
-            "and p.airport = f.airport and p.ring_nm = f.ring_nm)"
+            "select count(*) from features.crossing_features as f where f.ring_nm = %s "
+            "and not exists (select 1 from ml.predictions as p where p.flight_id = f.flight_id "
+            "and p.airport = f.airport and p.ring_nm = f.ring_nm)",
+            (ring_nm,),
         )
         row = cursor.fetchone()
     return int(row[0]) if row else 0

@@ -139,6 +139,7 @@ def test_the_demo_says_what_it_did(finished: Finished) -> None:
     for word in ("raw/opensky_states", "metrics/fct_arrivals", "ml/promotion_decisions"):
         assert word in printed
     assert "Gatekeeper: not promoted" in printed
+    assert "check not passed" not in printed
     assert "Traceback" not in printed and "Warning" not in printed
 
 
