@@ -95,6 +95,8 @@ class OpenSkyClient:
         timeout_s: seconds for a connection, for a pause between bytes, and for a whole answer.
         budget: every request that goes out, repeated ones too, first reserves its cost here.
         sleep: how pauses are made; a test's clock, or a wait that a signal ends.
+        on_body: called with the body of an answer with status 200 and the time of its last byte,
+            before anything else is done with it.
 
     Raises:
         SkyOpsError: id without secret or the reverse, or an address that would send them in
@@ -112,6 +114,7 @@ class OpenSkyClient:
         budget: Budget | None = None,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = clock.sleep,
+        on_body: Callable[[bytes, datetime], None] | None = None,
     ) -> None:
         import httpx
 
@@ -134,6 +137,7 @@ class OpenSkyClient:
         self._budget = budget
         self._attempts = attempts
         self._sleep = sleep
+        self._on_body = on_body
         # A proxy of the surroundings does not lead to this machine.
         is_here = urlsplit(url).hostname in _LOOPBACK
         self._http = httpx.Client(
@@ -151,6 +155,7 @@ class OpenSkyClient:
         budget: Budget | None = None,
         *,
         sleep: Callable[[float], None] = clock.sleep,
+        on_body: Callable[[bytes, datetime], None] | None = None,
     ) -> Self:
         """The client that the settings describe."""
         return cls(
@@ -161,6 +166,7 @@ class OpenSkyClient:
             timeout_s=settings.opensky_timeout_s,
             budget=budget,
             sleep=sleep,
+            on_body=on_body,
         )
 
     def __repr__(self) -> str:
@@ -263,6 +269,9 @@ class OpenSkyClient:
         if response.status_code == 401 and token is not None:
             self._drop(token)
             response, body = self._send(parameters, cost, asked, self._fresh_token())
+        received_at = datetime.now(UTC)
+        if response.status_code == 200 and self._on_body is not None:
+            self._on_body(body, received_at)
         failure = of_status(
             response.status_code, response.headers, asked=asked, is_anonymous=self.is_anonymous
         )
@@ -280,7 +289,7 @@ class OpenSkyClient:
             raise failure
         return Answer(
             body=body,
-            received_at=datetime.now(UTC),
+            received_at=received_at,
             status=response.status_code,
             rate_limit_remaining=remaining,
             cost=cost,

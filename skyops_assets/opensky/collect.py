@@ -3,8 +3,8 @@
 Belongs here: the rhythm of asking, one collector at a time, and what happens when OpenSky or the
 warehouse fails. Does not: a request (`client`), its price (`credits`), the rows (`rest`, `load`).
 
-An answer in hand is written before the next is asked for, and kept until it is: a warehouse that
-goes away costs time, not positions. A process that is killed loses the one answer in hand.
+An answer in hand is written before the next is asked for, and kept until it is, on disk as well: a
+warehouse that goes away, or a process that is killed, costs time and not positions.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, Tran
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.partitions import TARGET, drop_old_partitions, index_finished_days
 from skyops_assets.opensky.rest import SOURCE, BadAnswer, read_answer
+from skyops_assets.opensky.spool import Spool
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
 
@@ -239,6 +240,7 @@ class Collector:
         report: called about once a minute with what was collected, for the asset graph. What it
             raises is said and tried again a minute later.
         say: prints a line for a person.
+        spool: where the feed puts its answers; what others left there is stored first.
         keep_days: SKYOPS_RAW_RETENTION_DAYS.
         revive: called before each attempt to reach the warehouse again; starts an embedded one.
     """
@@ -253,6 +255,7 @@ class Collector:
         shortest_s: float,
         report: Callable[[Report], None],
         say: Callable[[str], None],
+        spool: Spool | None = None,
         keep_days: int | None = None,
         revive: Callable[[], object] = lambda: None,
     ) -> None:
@@ -265,6 +268,7 @@ class Collector:
         self._shortest_s = shortest_s
         self._report = report
         self._say = say
+        self._spool = spool
         self._keep_days = keep_days
         self._revive = revive
         self._held: Answer | None = None
@@ -293,6 +297,7 @@ class Collector:
                 with leadership(self.warehouse, stop, self._say_waiting) as check:
                     if check is None:
                         return
+                    self._store_left()
                     self._lead(check, stop)
                     self.send_report()
             except (ServerUnreachable, psycopg2.Error, ArrowError) as error:
@@ -301,7 +306,17 @@ class Collector:
                 with suppress(ServerUnreachable):
                     self._revive()
         if self._held is not None:
-            self._say("The last answer is not stored: the warehouse did not come back.")
+            self._say(
+                "The last answer is not stored, as the warehouse did not come back; the next "
+                "collector stores it."
+                if self._spool
+                else "The last answer is not stored: the warehouse did not come back."
+            )
+
+    def _store_left(self) -> None:
+        """Store what collectors that were killed have left in the spool."""
+        for body, received_at in self._spool.left() if self._spool else ():
+            self._tally.add(write_answer(self.warehouse, Answer(body, received_at, 200, None, 0)))
 
     def _lead(self, check: Callable[[], None], stop: threading.Event) -> None:
         while not stop.is_set():
@@ -345,6 +360,8 @@ class Collector:
     def _write(self, answer: Answer) -> None:
         written = write_answer(self.warehouse, answer)
         self._held = None
+        if self._spool is not None:
+            self._spool.drop()
         self._tally.add(written)
         if written.error:
             self._say_once(f"{written.error} It is kept in raw.rejected_states.")
@@ -433,7 +450,8 @@ def collect(
     signals = {signal.SIGTERM, signal.SIGINT}
     # Before the thread starts, which inherits it: a signal then waits until it is asked for.
     usual = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with OpenSkyClient.from_settings(settings, budget, sleep=pause) as client:
+    spool = Spool(settings.home / "collected")
+    with OpenSkyClient.from_settings(settings, budget, sleep=pause, on_body=spool.keep) as client:
         collector = Collector(
             warehouse,
             client,
@@ -442,6 +460,7 @@ def collect(
             shortest_s=shortest_interval_s(settings),
             report=report,
             say=say,
+            spool=spool,
             keep_days=settings.raw_retention_days,
             revive=revive,
         )

@@ -630,7 +630,9 @@ def test_predictions_go_red_when_a_crossing_has_none(pointed: Warehouse, query: 
     keys = {name: PREDICTION[name] for name in ("flight_id", "airport", "ring_nm")}
     insert(query, pointed, "features.crossing_features", keys)
     red = run_check(predictions_hold_together)
-    assert "not true in 1 rows: every crossing of the 40 NM ring has a prediction" in red.description
+    assert (
+        "not true in 1 rows: every crossing of the 40 NM ring has a prediction" in red.description
+    )
     insert(query, pointed, "ml.predictions", PREDICTION)
     assert run_check(predictions_hold_together).passed
 

@@ -27,6 +27,7 @@ from skyops_assets.opensky.collect import Collector, Report, describe, poll_once
 from skyops_assets.opensky.credits import BoundingBox, CreditBudget, account_name
 from skyops_assets.opensky.failures import PermanentFailure
 from skyops_assets.opensky.fake import FAULTS, FakeOpenSky, Replay, Running, replay_of, running
+from skyops_assets.opensky.spool import Spool
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, open_warehouse
@@ -277,6 +278,45 @@ def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
     assert len(said) == 2
     assert len(fake.accounts.delivered) == 2
     assert set(stored(warehouse, query)) == fake.accounts.delivered
+
+
+def test_what_a_killed_collector_had_in_hand_is_stored_by_the_next(
+    warehouse: Warehouse, query: Query, tmp_path: Path
+) -> None:
+    folder = tmp_path / "collected"
+    fake = FakeOpenSky(a_few(), speed=0, daily_credits=PLENTY)
+    stop = threading.Event()
+    with running(fake) as server:
+        with client_of(server, warehouse, on_body=Spool(folder).keep) as (killed, _):
+            killed.states(PARIS[0])
+            fake.advance(10)
+        [left] = folder.iterdir()
+        assert left.suffix == ".answer"
+        (folder / "1.0-1.part").write_bytes(b"half")
+        # What is no answer is kept too, but whole.
+        (folder / "1.0-1.answer").write_bytes(b"<html>")
+        spool = Spool(folder)
+        with client_of(server, warehouse, on_body=spool.keep) as (client, _):
+            told: list[Report] = []
+            feed = Stepping(client, fake, 1, stop)
+            collector(warehouse, feed, spool=spool, report=told.append).run(stop)
+    assert set(stored(warehouse, query)) == fake.accounts.delivered
+    assert len(fake.accounts.delivered) == 4
+    assert not list(folder.iterdir())
+    assert [(found.tally.answers, found.tally.bad_answers) for found in told] == [(3, 1)]
+    assert accounts(warehouse).is_balanced
+
+
+def test_a_spool_that_cannot_be_written_costs_no_answer(
+    warehouse: Warehouse, query: Query, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    spool = Spool(tmp_path / "file")
+    fake = FakeOpenSky(a_few(), speed=0, daily_credits=PLENTY)
+    stop = threading.Event()
+    with running(fake) as server, client_of(server, warehouse, on_body=spool.keep) as (client, _):
+        collector(warehouse, Stepping(client, fake, 2, stop), spool=spool).run(stop)
+    assert set(stored(warehouse, query)) == fake.accounts.delivered != set()
 
 
 def test_what_opensky_refuses_from_the_start_ends_the_collector(warehouse: Warehouse) -> None:

@@ -194,7 +194,7 @@ class Answers(set[tuple[str, int]]):
         return self
 
 
-def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_in_hand(
+def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_on_its_way(
     arena: Arena, kills: int, say: Callable[[str], None]
 ) -> None:
     rows = [row for icao24 in AIRCRAFT[:20] for row in seconds(600, icao24=icao24)]
