@@ -138,6 +138,8 @@ class Report:
 
 def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = None) -> Written:
     """Put an answer into the warehouse: its rows, or the whole of it where it cannot be read."""
+    from adbc_driver_manager import Error as ArrowError
+
     hours: frozenset[datetime] = frozenset()
     bad = None
     try:
@@ -145,8 +147,14 @@ def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = N
         batch = load_states(warehouse, recording, run_id=run_id)
         good = recording.states["time_position"].filter(pc.is_null(recording.reasons))
         hours = frozenset(pc.unique(pc.floor_temporal(good, unit="hour")).to_pylist())
-    except BadAnswer as error:
-        bad = error
+    except (BadAnswer, ArrowError) as error:
+        if isinstance(error, BadAnswer):
+            bad = error
+        elif (error.sqlstate or "").startswith("22"):
+            # A value that Postgres does not take would come back with each attempt.
+            bad = BadAnswer(SOURCE, "Postgres does not take a value of it", answer.body)
+        else:
+            raise
         batch = keep_bad_answer(warehouse, bad.body, bad.reason, SOURCE, run_id=run_id)
     lag_s = (datetime.now(UTC) - answer.received_at).total_seconds()
     return Written(batch, hours, None if bad is None else str(bad), lag_s)

@@ -307,6 +307,23 @@ def test_what_a_killed_collector_had_in_hand_is_stored_by_the_next(
     assert accounts(warehouse).is_balanced
 
 
+def test_an_answer_with_a_value_that_postgres_does_not_take_is_kept_whole(
+    warehouse: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the reader had let it through.
+    spoilt = recording(*seconds(2, callsign="NU\0L"), source="opensky:rest")
+    monkeypatch.setattr(collect, "read_answer", lambda _: spoilt)
+    answer = Answer(b'{"time": 1}', datetime.now(UTC), 200, None, 1)
+    written = collect.write_answer(warehouse, answer)
+    assert written.error is not None
+    assert "Postgres does not take a value of it" in written.error
+    assert query(warehouse, "select payload from raw.rejected_states") == [
+        ({"body": '{"time": 1}'},)
+    ]
+    assert stored(warehouse, query) == []
+    assert accounts(warehouse).is_balanced
+
+
 def test_a_spool_that_cannot_be_written_costs_no_answer(
     warehouse: Warehouse, query: Query, tmp_path: Path
 ) -> None:
