@@ -221,6 +221,11 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
             partition_key="2021-10-07-12:00",
             resources={"warehouse": WarehouseResource()},
         )
+        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert (
+        "SKYOPS_RAW_RETENTION_DAYS does not keep 2021-10-07: it is loaded and dropped again."
+        in said
+    )
     assert query(pointed, "select sum(loaded_rows) from raw.ingest_batches") == [(1,)]
     assert query(pointed, "select count(*) from raw.opensky_states") == [(0,)]
     found = {one.check_name: one for one in result.get_asset_check_evaluations()}

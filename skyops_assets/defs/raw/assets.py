@@ -8,8 +8,9 @@ from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, batch_metadata, batches_metadata
 from skyops_assets.history.schema import ARRIVAL
 from skyops_assets.opensky.schema import STATE_VECTOR
-from skyops_assets.settings import load_settings
+from skyops_assets.settings import Settings, load_settings
 from skyops_assets.warehouse.aircraft import AIRCRAFT
+from skyops_assets.warehouse.server import Warehouse
 
 LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
 # With the present hour: live positions are in it before it is over.
@@ -49,6 +50,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     """
     from skyops_assets.opensky.load_files import load_hour
     from skyops_assets.opensky.partitions import (
+        days_to_drop,
         drop_old_partitions,
         index_finished_days,
     )
@@ -58,6 +60,11 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     now = datetime.now(UTC)
     database = warehouse.open()
     hours = {key: HOURS.time_window_for_partition_key(key) for key in context.partition_keys}
+    days = {hour.start.date() for hour in hours.values()}
+    for day in days_to_drop(days, settings.raw_retention_days, now):
+        context.log.warning(
+            f"SKYOPS_RAW_RETENTION_DAYS does not keep {day}: it is loaded and dropped again."
+        )
     recorded = {key: hour for key, hour in hours.items() if settings.recording or hour.end <= now}
     if recorded:
         path = settings.recording or demo_recording()
@@ -69,18 +76,19 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
         if not batch.read_rows:
             context.log.warning(f"{path.name} has no rows in the hour {key}.")
     for key in hours.keys() - recorded.keys():
-        _poll(context, warehouse, key)
+        _poll(context, settings, database, key)
     for day, rows in drop_old_partitions(database, settings.raw_retention_days, now).items():
         context.log.info(f"Retention dropped {rows} positions of {day}.")
     index_finished_days(database, now)
 
 
-def _poll(context: dg.AssetExecutionContext, warehouse: WarehouseResource, key: str) -> None:
+def _poll(
+    context: dg.AssetExecutionContext, settings: Settings, database: Warehouse, key: str
+) -> None:
     """Load one live answer a box; its late positions lie in earlier hours and are told of too."""
     from skyops_assets.opensky.collect import credit_figures, hour_rows, poll_once
 
-    database = warehouse.open()
-    written, credits = poll_once(warehouse.settings, database, run_id=context.run.run_id)
+    written, credits = poll_once(settings, database, run_id=context.run.run_id)
     for answer in written:
         if answer.error:
             context.log.warning(f"{answer.error} It is kept in raw.rejected_states.")
