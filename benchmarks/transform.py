@@ -157,6 +157,7 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
     """
     import pandas as pd
 
+    from skyops_assets.opensky.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse import reference
 
@@ -181,15 +182,15 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
         "callsign": states["callsign"].fillna(""),
         "latitude": states["latitude_deg"],
         "longitude": states["longitude_deg"],
-        "altitude": states["baro_altitude_m"] / 0.3048,
-        "groundspeed": states["velocity_mps"] * 3600 / 1852,
+        "altitude": states["baro_altitude_m"] / FOOT_M,
+        "groundspeed": states["velocity_mps"] / KNOT_MPS,
         "track": states["true_track_deg"],
-        "vertical_rate": states["vertical_rate_mps"] * 60 / 0.3048,
+        "vertical_rate": states["vertical_rate_mps"] / FOOT_PER_MINUTE_MPS,
     }).to_parquet(folder / "positions.parquet")  # fmt: skip
     # Its caches are filled with the warehouse's airports and runways: it would fetch them.
     places = reference.airports().to_pandas()
     places = places.rename(columns=lambda name: name.removesuffix("_deg"))
-    places["altitude"] = places["elevation_m"] / 0.3048
+    places["altitude"] = places["elevation_m"] / FOOT_M
     places.to_parquet(folder / "airports_ourairports.parquet")
     ends = reference.runways(settings).to_pandas().rename(columns={"airport": "airport_ident"})
     ends.to_parquet(folder / "runways_ourairports.parquet")

@@ -187,18 +187,23 @@ def query() -> Callable[..., list[tuple[Any, ...]]]:
     return run
 
 
+def dbt_environment(home: Path, target: Path, warehouse: Warehouse) -> dict[str, str]:
+    """The variables of a dbt that works on a warehouse and writes its artifacts into a folder."""
+    return {
+        **os.environ,
+        **environment(Settings(home=home), warehouse),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target),
+    }
+
+
 @pytest.fixture(scope="module")
 def dbt(
     shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run dbt on the warehouse that the tests of one module share."""
     target = tmp_path_factory.mktemp("target")
-    variables = {
-        **os.environ,
-        **environment(Settings(home=target), shared_warehouse),
-        "DBT_TARGET_PATH": str(target),
-        "DBT_LOG_PATH": str(target),
-    }
+    variables = dbt_environment(target, target, shared_warehouse)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -228,18 +233,12 @@ def dbt_of() -> Iterator[Callable[[Warehouse], Dbt]]:
     folder = short_dir()
 
     def on(warehouse: Warehouse) -> Dbt:
-        target = folder / str(warehouse.url.database)
-        variables = {
-            **os.environ,
-            **environment(Settings(home=folder), warehouse),
-            "DBT_TARGET_PATH": str(target),
-            "DBT_LOG_PATH": str(target),
-        }
+        variables = dbt_environment(folder, folder / str(warehouse.url.database), warehouse)
 
         def run(*arguments: str) -> str:
             done = subprocess.run(
                 [str(Path(sys.executable).parent / "skyops-dbt"), *arguments],
-                cwd=Path(__file__).parents[1] / "dbt_project",
+                cwd=DBT_PROJECT,
                 env=variables, capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr

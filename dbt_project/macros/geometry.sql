@@ -5,9 +5,9 @@ by at most 0.5 %, 370 m at 40 NM: two seconds of flight.
 
 {%- macro metres_per_nm() -%}1852.0{%- endmacro -%}
 
-{#- Great-circle distance in metres. -#}
+{#- Great-circle distance in metres; null where a point is missing (`least` alone would pass over the null). -#}
 {%- macro distance_m(from_latitude, from_longitude, to_latitude, to_longitude) -%}
-2 * 6371008.8 * asin(least(1.0, sqrt(
+2 * 6371008.8 * asin(least(1.0 + 0 * ({{ from_latitude }} + {{ from_longitude }} + {{ to_latitude }} + {{ to_longitude }}), sqrt(
     power(sind(({{ to_latitude }} - {{ from_latitude }}) / 2), 2)
     + cosd({{ from_latitude }}) * cosd({{ to_latitude }})
     * power(sind(({{ to_longitude }} - {{ from_longitude }}) / 2), 2)

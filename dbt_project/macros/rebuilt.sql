@@ -30,19 +30,10 @@ without a table in between. `meta.time` is the column that lies in those ranges.
         {%- set columns = adapter.get_columns_in_relation(existing) | map(attribute='quoted') | join(', ') -%}
         {{ run_hooks(pre_hooks, inside_transaction=True) }}
         {% call statement('delete') -%}
-            {%- if meta.get('rebuilt_by') == 'hours' -%}
-            delete from {{ target_relation }} as stored using audit.transform_hours as changes
+            delete from {{ target_relation }} as stored using {{ changes_of(meta) }} as changes
             where
-                stored.{{ meta.time }} >= changes.changed_hour_at
-                and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
-                {{ 'and not changes.is_aftermath' if not meta.get('with_aftermath') }}
-            {%- else -%}
-            delete from {{ target_relation }} as stored using audit.transform_ranges as changes
-            where
-                stored.icao24 = changes.changed_icao24
-                and stored.{{ meta.time }} >= changes.changed_from_at
-                and stored.{{ meta.time }} < changes.changed_through_at
-            {%- endif -%}
+                {{ is_changed(meta) }}
+                {{ 'and not changes.is_aftermath' if is_by_hours(meta) and not meta.get('with_aftermath') }}
         {%- endcall %}
         {% call statement('main') -%}
             insert into {{ target_relation }} ({{ columns }})

@@ -65,6 +65,28 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
     {%- endif -%}
 {%- endmacro -%}
 
+{#- Whether a rebuilt model, of which this is the `meta`, goes by the hour and not by the aircraft. -#}
+{%- macro is_by_hours(meta) -%}
+    {{ return(meta.get('rebuilt_by') == 'hours') }}
+{%- endmacro -%}
+
+{#- Where it stands what of such a model is computed anew. -#}
+{%- macro changes_of(meta) -%}
+    {{ 'audit.transform_hours' if is_by_hours(meta) else 'audit.transform_ranges' }}
+{%- endmacro -%}
+
+{#- Whether a row `stored` of such a model lies within a row `changes` of that. -#}
+{%- macro is_changed(meta) -%}
+    {%- if is_by_hours(meta) -%}
+        stored.{{ meta.time }} >= changes.changed_hour_at
+        and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
+    {%- else -%}
+        stored.icao24 = changes.changed_icao24
+        and stored.{{ meta.time }} >= changes.changed_from_at
+        and stored.{{ meta.time }} < changes.changed_through_at
+    {%- endif -%}
+{%- endmacro -%}
+
 {%- macro begin_transform() -%}
 {%- if execute and flags.WHICH in ('run', 'build') -%}
     {%- set segmented = adapter.get_relation(target.database, 'intermediate', 'int_flights__segmented') -%}
@@ -227,18 +249,7 @@ new data cost; everything after a full refresh, and in `dbt test`.
             where (select is_whole from audit.transform_horizon)
             union all
             select stored.* from {{ relation }} as stored
-            {% if meta.get('rebuilt_by') == 'hours' -%}
-            inner join audit.transform_hours as changes
-                on
-                    stored.{{ meta.time }} >= changes.changed_hour_at
-                    and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
-            {%- else -%}
-            inner join audit.transform_ranges as changes
-                on
-                    stored.icao24 = changes.changed_icao24
-                    and stored.{{ meta.time }} >= changes.changed_from_at
-                    and stored.{{ meta.time }} < changes.changed_through_at
-            {%- endif %}
+            inner join {{ changes_of(meta) }} as changes on {{ is_changed(meta) }}
             where not (select is_whole from audit.transform_horizon)
         ) as tested
     {%- else -%}

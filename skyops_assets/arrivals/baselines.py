@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-METRES_PER_NM = 1852.0
 PREFIX = "baseline:"
 """Baselines are named ``baseline:<name>`` wherever they stand beside models."""
 
@@ -99,8 +98,10 @@ class DistanceSpeed:
         """The time for the radius; NaN where the speed is missing or zero."""
         import numpy as np
 
+        from skyops_assets.opensky.formats import NAUTICAL_MILE_M
+
         speed = frame["ground_speed_mps"].to_numpy(dtype="float64")
-        metres = frame["ring_nm"].to_numpy(dtype="float64") * METRES_PER_NM
+        metres = frame["ring_nm"].to_numpy(dtype="float64") * NAUTICAL_MILE_M
         return metres / np.where(speed > 0, speed, np.nan) / 60
 
 

@@ -1,13 +1,12 @@
 """What several stages show in the same way."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
-from skyops_assets.warehouse.bulk import Batch
+from skyops_assets.warehouse.bulk import Batch, together
 
 OWNERS = ["team:skyops"]
 
@@ -31,18 +30,7 @@ def batch_metadata(batch: Batch) -> dict[str, Any]:
 
 def batches_metadata(batches: Sequence[Batch]) -> dict[str, Any]:
     """The accounts of several loads, at least one, as the metadata of one materialisation."""
-    counts = ("read_rows", "loaded_rows", "duplicate_rows", "rejected_rows")
-    sums = {name: sum(getattr(batch, name) for batch in batches) for name in counts}
-    starts = [batch.window_start_at for batch in batches if batch.window_start_at]
-    ends = [batch.window_end_at for batch in batches if batch.window_end_at]
-    whole = replace(
-        batches[-1],
-        source=", ".join(batch.source for batch in batches),
-        window_start_at=min(starts, default=None),
-        window_end_at=max(ends, default=None),
-        **sums,
-    )
-    return batch_metadata(whole)
+    return batch_metadata(together(batches, ", ".join(batch.source for batch in batches)))
 
 
 def rules_result(broken: dict[str, int]) -> dg.AssetCheckResult:

@@ -23,9 +23,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from skyops_assets.opensky.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from skyops_assets.opensky.formats import (
+    FOOT_M,
+    FOOT_PER_MINUTE_MPS,
+    KNOT_MPS,
+    NAUTICAL_MILE_M,
+)
 
-NAUTICAL_MILE_M = 1852.0
 RINGS_NM = (40, 50, 100)
 _UTC_TIME = pa.timestamp("us", tz="UTC")
 

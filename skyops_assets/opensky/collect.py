@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow.compute as pc
-
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.opensky.bad_answers import keep_bad_answer
 from skyops_assets.opensky.client import Answer, OpenSkyClient
@@ -32,6 +30,7 @@ from skyops_assets.opensky.credits import (
 )
 from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
 from skyops_assets.opensky.load import load_states
+from skyops_assets.opensky.load_files import good_hours
 from skyops_assets.opensky.partitions import TARGET, drop_old_partitions, index_finished_days
 from skyops_assets.opensky.rest import SOURCE, BadAnswer, read_answer
 from skyops_assets.opensky.spool import Spool
@@ -64,13 +63,6 @@ class Feed(Protocol):
 
     def states(self, box: BoundingBox | None = None) -> Answer:
         """The state vectors of now."""
-
-
-class Credits(Protocol):
-    """What is left to spend: `CreditBudget`."""
-
-    def read(self) -> CreditState:
-        """The present state."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +137,7 @@ def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = N
     try:
         recording = read_answer(answer.body)
         batch = load_states(warehouse, recording, run_id=run_id)
-        good = recording.states["time_position"].filter(pc.is_null(recording.reasons))
-        hours = frozenset(pc.unique(pc.floor_temporal(good, unit="hour")).to_pylist())
+        hours = frozenset(good_hours(recording))
     except (BadAnswer, ArrowError) as error:
         if isinstance(error, BadAnswer):
             bad = error
@@ -259,7 +250,7 @@ class Collector:
         feed: Feed,
         boxes: Sequence[BoundingBox],
         *,
-        credits: Credits,
+        credits: CreditBudget,
         shortest_s: float,
         report: Callable[[Report], None],
         say: Callable[[str], None],

@@ -18,7 +18,8 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.opensky.columns import Reader, Values
 
 FOOT_M = 0.3048
-KNOT_MPS = 1852 / 3600
+NAUTICAL_MILE_M = 1852.0
+KNOT_MPS = NAUTICAL_MILE_M / 3600
 FOOT_PER_MINUTE_MPS = FOOT_M / 60
 
 HISTORY_SOURCE = "opensky:history"

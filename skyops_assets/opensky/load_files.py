@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from skyops_assets.opensky.formats import REST
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import Recording, open_recording
 from skyops_assets.opensky.rest import SOURCE, BadAnswer
-from skyops_assets.warehouse.bulk import Batch
+from skyops_assets.warehouse.bulk import Batch, together
 from skyops_assets.warehouse.server import Warehouse
 
 
@@ -77,7 +77,7 @@ def load_file(
     began = time.monotonic()
     for chunk in _chunks(warehouse, report):
         report.add(load_states(warehouse, chunk))
-        report.hours.update(_hours(chunk))
+        report.hours.update(good_hours(chunk))
         report.seconds = time.monotonic() - began
         if on_rows:
             on_rows(report.read_rows, report.total_rows)
@@ -105,20 +105,7 @@ def load_hour(
     # A folder of a hundred files should not leave a hundred empty batches; one says it was read.
     parts = [part for part in parts if len(part.states)] or parts[:1]
     batches = [load_states(warehouse, part, run_id=run_id) for part in parts]
-    if len(batches) == 1:
-        return batches[0]
-    starts = [batch.window_start_at for batch in batches if batch.window_start_at]
-    ends = [batch.window_end_at for batch in batches if batch.window_end_at]
-    return replace(
-        batches[-1],
-        source=f"{len(batches)} sources",
-        window_start_at=min(starts, default=None),
-        window_end_at=max(ends, default=None),
-        read_rows=sum(batch.read_rows for batch in batches),
-        loaded_rows=sum(batch.loaded_rows for batch in batches),
-        duplicate_rows=sum(batch.duplicate_rows for batch in batches),
-        rejected_rows=sum(batch.rejected_rows for batch in batches),
-    )
+    return batches[0] if len(batches) == 1 else together(batches, f"{len(batches)} sources")
 
 
 def _chunks(warehouse: Warehouse, report: FileLoad) -> Iterator[Recording]:
@@ -135,8 +122,8 @@ def _chunks(warehouse: Warehouse, report: FileLoad) -> Iterator[Recording]:
         report.error = str(error)
 
 
-def _hours(chunk: Recording) -> dict[datetime, int]:
-    """The good rows of a chunk by hour."""
+def good_hours(chunk: Recording) -> dict[datetime, int]:
+    """The good rows of a chunk by the hour (UTC) of their time."""
     good = chunk.states["time_position"].filter(pc.is_null(chunk.reasons))
     counts = pc.value_counts(pc.floor_temporal(good, unit="hour"))
     return {one["values"]: one["counts"] for one in counts.to_pylist()}

@@ -6,9 +6,9 @@ of what a load did. Does not: what a row means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,26 @@ class Batch:
     loaded_rows: int
     duplicate_rows: int
     rejected_rows: int
+
+
+def together(batches: Sequence[Batch], source: str) -> Batch:
+    """The accounts of several loads, at least one, as one under the number of the last."""
+
+    def total(name: str) -> int:
+        return sum(getattr(batch, name) for batch in batches)
+
+    starts = [batch.window_start_at for batch in batches if batch.window_start_at]
+    ends = [batch.window_end_at for batch in batches if batch.window_end_at]
+    return replace(
+        batches[-1],
+        source=source,
+        window_start_at=min(starts, default=None),
+        window_end_at=max(ends, default=None),
+        read_rows=total("read_rows"),
+        loaded_rows=total("loaded_rows"),
+        duplicate_rows=total("duplicate_rows"),
+        rejected_rows=total("rejected_rows"),
+    )
 
 
 @contextmanager

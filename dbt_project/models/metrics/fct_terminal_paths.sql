@@ -52,13 +52,12 @@ points as (
 steps as (
     select
         *,
-        -- The macro takes a missing point for the antipode.
-        case when lag(passed_at) over by_arrival is not null then {{ distance_m(
+        {{ distance_m(
             'lag(latitude_deg) over by_arrival',
             'lag(longitude_deg) over by_arrival',
             'latitude_deg',
             'longitude_deg',
-        ) }} end as step_m
+        ) }} as step_m
     from points
     window by_arrival as (partition by arrival_id order by passed_at)
 ),
