@@ -8,6 +8,6 @@ case
     when positioned_at - lag(positioned_at, {{ n }}) over by_altitude <= {{ memory() }}
         then
             abs(baro_altitude_m - lag(baro_altitude_m, {{ n }}) over by_altitude)
-            > 150 + 50 * extract(epoch from positioned_at - lag(positioned_at, {{ n }}) over by_altitude)
+            > 150 + 50 * date_part('epoch', positioned_at - lag(positioned_at, {{ n }}) over by_altitude)
 end
 {%- endmacro -%}

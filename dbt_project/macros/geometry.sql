@@ -14,9 +14,14 @@ by at most 0.5 %, 370 m at 40 NM: two seconds of flight.
 )))
 {%- endmacro -%}
 
-{#- The square of the chord under a great-circle distance in metres, on a sphere of radius 1. -#}
-{%- macro squared_chord(distance) -%}
-4 * power(sin({{ distance }} / (2 * 6371008.8)), 2)
+{#- The cosine of the angle at the earth's centre under a ring's radius. -#}
+{%- macro ring_cosine(ring_nm) -%}
+cos({{ ring_nm }} * {{ metres_per_nm() }} / 6371008.8)
+{%- endmacro -%}
+
+{#- The widest ring's radius as degrees of latitude. -#}
+{%- macro widest_ring_deg() -%}
+degrees({{ var('rings_nm') | max }} * {{ metres_per_nm() }} / 6371008.8)
 {%- endmacro -%}
 
 {#- An angle brought into [0, 360). -#}

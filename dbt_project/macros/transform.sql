@@ -145,37 +145,30 @@ Flights that were near the latest position are computed anew as well: what they 
         greatest(arrived.last_at, latest.positioned_at) as changed_through_at
     from arrived
     left join lateral (
-        select flight_started_at
-        from {{ segmented }} as positions
-        where positions.icao24 = arrived.icao24 and positions.positioned_at < arrived.first_at
-        order by positions.positioned_at desc
-        limit 1
+        select max(flight_started_at) as flight_started_at
+        from {{ segmented }} as flights
+        where flights.icao24 = arrived.icao24 and flights.flight_started_at < arrived.first_at
     ) as present on true
     left join lateral (
-        select flight_started_at
-        from {{ segmented }} as positions
+        select min(flight_started_at) as flight_started_at
+        from {{ segmented }} as flights
         where
-            positions.icao24 = arrived.icao24
-            and positions.positioned_at > arrived.last_at + 2 * {{ memory() }}
-            and positions.positioned_at = positions.flight_started_at
+            flights.icao24 = arrived.icao24
+            and flights.flight_started_at > arrived.last_at + 2 * {{ memory() }}
             and not exists (
                 select from {{ segmented }} as before
                 where
                     before.icao24 = arrived.icao24
-                    and before.positioned_at >= positions.positioned_at - {{ memory() }}
-                    and before.positioned_at < positions.positioned_at
+                    and before.flight_started_at < flights.flight_started_at
+                    and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
             )
-        order by positions.positioned_at
-        limit 1
     ) as following on true
     left join lateral (
-        select positioned_at
-        from {{ segmented }} as positions
+        select max(flight_ended_at) as positioned_at
+        from {{ segmented }} as flights
         where
-            positions.icao24 = arrived.icao24
-            and positions.positioned_at < coalesce(following.flight_started_at, 'infinity')
-        order by positions.positioned_at desc
-        limit 1
+            flights.icao24 = arrived.icao24
+            and flights.flight_started_at < coalesce(following.flight_started_at, 'infinity')
     ) as latest on true
     union all
     select

@@ -9,8 +9,3 @@
 {%- macro watch_airports_sql() -%}
     {%- for code in watch_airports() %}'{{ code }}'{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro -%}
-
-{#- The rings as rows of one column, for `from (values ...) as rings (ring_nm)`. -#}
-{%- macro rings_sql() -%}
-    {%- for ring_nm in var('rings_nm') %}({{ ring_nm }}){{ ', ' if not loop.last }}{% endfor -%}
-{%- endmacro -%}

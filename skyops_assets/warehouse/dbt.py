@@ -27,7 +27,7 @@ TARGET = DBT_PROJECT / "target"
 MANIFEST = TARGET / "manifest.json"
 KEPT_RUNS = 20
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
-SESSION = "-c jit=off -c work_mem=64MB"
+SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
 some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""
 

@@ -9,12 +9,11 @@
     post_hook='analyze {{ this }}'
 ) }}
 
-with flights as (
+with spoken as (
     select
         flight_id,
         icao24,
-        -- The one sent most often: a corrected typing error loses.
-        mode() within group (order by callsign) as callsign,
+        callsign,
         min(positioned_at) as first_seen_at,
         max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
         max(height_m) as max_height_m,
@@ -22,6 +21,24 @@ with flights as (
         count(*) as position_count
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
+    group by flight_id, icao24, callsign
+),
+
+flights as (
+    select
+        flight_id,
+        icao24,
+        -- The one sent most often: a corrected typing error loses.
+        (
+            array_agg(callsign order by position_count desc, callsign asc)
+            filter (where callsign is not null)
+        )[1] as callsign,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        max(max_height_m) as max_height_m,
+        bool_or(is_airborne) as is_airborne,
+        sum(position_count)::bigint as position_count
+    from spoken
     group by flight_id, icao24
 ),
 
@@ -75,11 +92,11 @@ ends as (
     from flights
     inner join {{ ref('int_positions__phased') }} as first_fix
         on
-            flights.flight_id = first_fix.flight_id
+            flights.icao24 = first_fix.icao24
             and flights.first_seen_at = first_fix.positioned_at
     inner join {{ ref('int_positions__phased') }} as last_fix
         on
-            flights.flight_id = last_fix.flight_id
+            flights.icao24 = last_fix.icao24
             and flights.last_seen_at = last_fix.positioned_at
     left join departures on flights.flight_id = departures.flight_id
     -- A flight that took off after its last landing has not arrived.

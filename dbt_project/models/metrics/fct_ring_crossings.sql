@@ -19,6 +19,7 @@ with changed as (
 entries as (
     select
         changed.flight_id,
+        changed.icao24,
         changed.airport,
         changed.ring_nm,
         changed.first_inside_at,
@@ -33,7 +34,6 @@ entries as (
 brackets as (
     select
         entries.*,
-        inside.icao24,
         inside.latitude_deg as inside_latitude_deg,
         inside.longitude_deg as inside_longitude_deg,
         inside.altitude_m as inside_altitude_m,
@@ -60,7 +60,7 @@ brackets as (
     from entries
     inner join {{ ref('int_positions__phased') }} as inside
         on
-            entries.flight_id = inside.flight_id
+            entries.icao24 = inside.icao24
             and entries.first_inside_at = inside.positioned_at
     cross join lateral (
         select
@@ -71,7 +71,8 @@ brackets as (
             positions.ground_speed_mps
         from {{ ref('int_positions__phased') }} as positions
         where
-            positions.flight_id = entries.flight_id
+            positions.icao24 = entries.icao24
+            and positions.flight_id = entries.flight_id
             and positions.positioned_at < entries.first_inside_at
             and positions.positioned_at >= entries.first_inside_at - interval '{{ var("crossing_gap_s") }} seconds'
             and positions.position_status = 'fresh'
@@ -116,7 +117,8 @@ recent as (
                 ] as track_deg
             from {{ ref('int_positions__phased') }} as positions
             where
-                positions.flight_id = brackets.flight_id
+                positions.icao24 = brackets.icao24
+                and positions.flight_id = brackets.flight_id
                 and positions.positioned_at <= brackets.first_inside_at
                 and positions.positioned_at >= brackets.first_inside_at - interval '60 seconds'
         ) as latest

@@ -5,14 +5,15 @@
     post_hook='analyze {{ this }}'
 ) }}
 
-with states as (
+with positions as (
     select
+        hour_at,
         source,
         position_status,
-        date_trunc('hour', positioned_at, 'UTC') as hour_at,
+        row_count,
         string_to_array(masked_reasons, ',') as reasons
-    from {{ ref('stg_opensky__states') }}
-    {{ join_changed_hours('stg_opensky__states', 'positioned_at') }}
+    from {{ ref('int_positions__masked') }}
+    {{ join_changed_hours('int_positions__masked', 'hour_at') }}
 ),
 
 -- Every reason, so that none is told from not looked at.
@@ -31,15 +32,18 @@ reasons as (
 )
 
 select
-    states.hour_at,
-    states.source,
+    positions.hour_at,
+    positions.source,
     reasons.reason,
-    count(*) filter (
-        where
-        coalesce(reasons.reason = any(states.reasons), false)
-        or reasons.reason = 'position_' || states.position_status
-    ) as masked_count,
-    count(*) as row_count
-from states
+    coalesce(
+        sum(positions.row_count) filter (
+            where
+            coalesce(reasons.reason = any(positions.reasons), false)
+            or reasons.reason = 'position_' || positions.position_status
+        ),
+        0
+    )::bigint as masked_count,
+    sum(positions.row_count)::bigint as row_count
+from positions
 cross join reasons
-group by states.hour_at, states.source, reasons.reason
+group by positions.hour_at, positions.source, reasons.reason

@@ -5,24 +5,28 @@
     post_hook='analyze {{ this }}'
 ) }}
 
-with minutes as (
+with positions as (
     select
         icao24,
-        date_trunc('minute', positioned_at, 'UTC') as minute_at,
-        max(positioned_at) as last_at
-    from {{ ref('int_positions__phased') }}
-    {{ join_changed_hours('int_positions__phased', 'positioned_at') }}
-    where position_age_s <= 60
-    group by icao24, date_trunc('minute', positioned_at, 'UTC')
+        positioned_at,
+        phase,
+        date_bin('1 minute', positioned_at, 'epoch') as minute_at
+    from {{ ref('int_positions__sampled_1m') }}
+    {{ join_changed_hours('int_positions__sampled_1m', 'positioned_at') }}
+),
+
+-- A flight that ended within the minute gives way to the aircraft's next.
+last_of_minute as (
+    select distinct on (icao24, minute_at)
+        minute_at,
+        phase
+    from positions
+    order by icao24, minute_at, positioned_at desc
 )
 
 select
-    minutes.minute_at,
-    positions.phase,
+    minute_at,
+    phase,
     count(*) as aircraft_count
-from minutes
-inner join {{ ref('int_positions__phased') }} as positions
-    on
-        minutes.icao24 = positions.icao24
-        and minutes.last_at = positions.positioned_at
-group by minutes.minute_at, positions.phase
+from last_of_minute
+group by minute_at, phase

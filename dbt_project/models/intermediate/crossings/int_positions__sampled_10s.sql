@@ -9,11 +9,12 @@
 with slots as (
     select
         flight_id,
+        min(icao24) as icao24,
         min(positioned_at) as positioned_at
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_status = 'fresh' and phase <> 'GROUND'
-    group by flight_id, floor(extract(epoch from positioned_at) / 10)
+    group by flight_id, date_bin('10 seconds', positioned_at, 'epoch')
 )
 
 select
@@ -28,5 +29,5 @@ select
 from slots
 inner join {{ ref('int_positions__phased') }} as positions
     on
-        slots.flight_id = positions.flight_id
+        slots.icao24 = positions.icao24
         and slots.positioned_at = positions.positioned_at

@@ -1,44 +1,61 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'positioned_at'},
-    indexes=[
-        {'columns': ['flight_id', 'positioned_at'], 'unique': true},
-        {'columns': ['icao24', 'positioned_at']},
-        {'columns': ['positioned_at']},
-    ],
+    indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}
 
-with positions as (
-    select
-        flight_id,
-        icao24,
-        positioned_at,
-        callsign,
-        latitude_deg,
-        longitude_deg,
-        altitude_m,
-        ground_speed_mps,
-        track_deg,
-        vertical_rate_mps,
-        is_on_ground,
-        position_status,
-        position_age_s,
-        floor(latitude_deg * 20)::integer as cell_row,
-        floor(longitude_deg * 20)::integer as cell_column
+with flights as (
+    select *
     from {{ ref('int_flights__segmented') }}
-    {{ join_changes('int_flights__segmented', 'positioned_at') }}
+    {{ join_changes('int_flights__segmented', 'flight_started_at') }}
+),
+
+positions as (
+    select
+        flights.flight_id,
+        flights.icao24,
+        flights.flight_started_at,
+        states.positioned_at,
+        states.callsign,
+        states.latitude_deg,
+        states.longitude_deg,
+        states.altitude_m,
+        states.ground_speed_mps,
+        states.track_deg,
+        states.vertical_rate_mps,
+        states.is_on_ground,
+        states.position_status,
+        states.position_age_s,
+        floor(states.latitude_deg * 20)::integer as cell_row,
+        floor(states.longitude_deg * 20)::integer as cell_column,
+        -- Whole numbers leave a moving sum as exactly as they came: fractions would be added up anew for each row.
+        round(states.altitude_m * 100)::integer as altitude_cm,
+        round(states.vertical_rate_mps * 100000)::integer as rate_e5,
+        (date_part('epoch', states.positioned_at - flights.flight_started_at) * 1000)::bigint as flown_ms
+    from flights
+    inner join {{ ref('stg_opensky__states') }} as states
+        on
+            flights.icao24 = states.icao24
+            and states.positioned_at between flights.flight_started_at and flights.flight_ended_at
 ),
 
 -- The nearest field is looked up once per cell of 0.05 degrees, not per position: on the Paris
 -- recording that is 1,600 look-ups instead of 284,000.
-cells as (
+filled_cells as (
     select distinct
-        cell_row,
-        cell_column,
+        floor(latitude_deg * 20)::integer as cell_row,
+        floor(longitude_deg * 20)::integer as cell_column
+    from {{ ref('stg_opensky__states') }}
+    {{ join_changes('stg_opensky__states', 'positioned_at') }}
+),
+
+cells as (
+    select
+        *,
         (cell_row + 0.5) / 20 as latitude_deg,
         (cell_column + 0.5) / 20 as longitude_deg
-    from positions
+    from filled_cells
 ),
 
 -- A cell meets the fields of its own and the eight neighbouring tiles of one degree, by a hash join:
@@ -95,25 +112,16 @@ nearest as (
     order by cell_row, cell_column, distance_m, airport
 ),
 
-smoothed as (
+summed as (
     select
         positions.*,
         nearest.airport as nearest_airport,
-        coalesce(
-            avg(positions.vertical_rate_mps) over latest,
-            -- Some transponders send no velocity at all: then the slope of the altitude stands in, taken
-            -- from the means of the window, which is exact for a steady climb.
-            (positions.altitude_m - avg(positions.altitude_m) over recent)
-            / nullif(
-                extract(epoch from positions.positioned_at)
-                - avg(extract(epoch from positions.positioned_at)) filter (where positions.altitude_m is not null)
-                    over recent,
-                0
-            )
-        ) as mean_vertical_rate_mps,
-        coalesce(positions.altitude_m, avg(positions.altitude_m) over recent)
-        - coalesce(nearest.elevation_m, 0) as height_m,
-        avg(positions.altitude_m) over recent as mean_altitude_m
+        coalesce(nearest.elevation_m, 0) as elevation_m,
+        sum(positions.altitude_cm) over recent as altitudes_cm,
+        count(positions.altitude_cm) over recent as altitude_count,
+        sum(positions.flown_ms) filter (where positions.altitude_cm is not null) over recent as altitudes_ms,
+        sum(positions.rate_e5) over latest as rates_e5,
+        count(positions.rate_e5) over latest as rate_count
     from positions
     left join nearest
         on
@@ -121,22 +129,39 @@ smoothed as (
             and positions.cell_column = nearest.cell_column
     window
         recent as (
-            partition by positions.flight_id
+            partition by positions.icao24, positions.flight_started_at
             order by positions.positioned_at
             range between interval '20 seconds' preceding and current row
         ),
         latest as (
-            partition by positions.flight_id
+            partition by positions.icao24, positions.flight_started_at
             order by positions.positioned_at
             range between interval '10 seconds' preceding and current row
         )
 ),
 
-topped as (
+averaged as (
     select
         *,
-        mean_altitude_m - max(mean_altitude_m) over (partition by flight_id order by positioned_at) as from_top_m
-    from smoothed
+        altitudes_cm / (100.0::double precision * nullif(altitude_count, 0)) as mean_altitude_m,
+        rates_e5 / (100000.0::double precision * nullif(rate_count, 0)) as sent_vertical_rate_mps
+    from summed
+),
+
+smoothed as (
+    select
+        *,
+        coalesce(
+            sent_vertical_rate_mps,
+            -- Some transponders send no velocity at all: then the slope of the altitude stands in, taken
+            -- from the means of the window, which is exact for a steady climb.
+            (altitude_m - mean_altitude_m)
+            / nullif((flown_ms - altitudes_ms::double precision / nullif(altitude_count, 0)) / 1000, 0)
+        ) as mean_vertical_rate_mps,
+        coalesce(altitude_m, mean_altitude_m) - elevation_m as height_m,
+        mean_altitude_m
+        - max(mean_altitude_m) over (partition by icao24, flight_started_at order by positioned_at) as from_top_m
+    from averaged
 )
 
 select
@@ -171,4 +196,4 @@ select
         when height_m > 6000 or (height_m > 3000 and from_top_m > -150) then 'CRUISE'
         else 'LEVEL'
     end as phase
-from topped
+from smoothed

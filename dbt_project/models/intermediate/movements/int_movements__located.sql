@@ -217,7 +217,8 @@ passages as (
                     as past_m
             from {{ ref('int_positions__phased') }} as positions
             where
-                positions.flight_id = chosen.flight_id
+                positions.icao24 = chosen.icao24
+                and positions.flight_id = chosen.flight_id
                 and positions.positioned_at between chosen.moment_at - interval '120 seconds' and chosen.moment_at
                 and positions.position_status = 'fresh'
         ) as fixes

@@ -8,7 +8,9 @@
 with fixes as (
     select
         flight_id,
+        icao24,
         positioned_at,
+        height_m,
         phase = 'GROUND' as is_grounded,
         lag(positioned_at) over by_flight as previous_at,
         lag(phase = 'GROUND') over by_flight as was_grounded,
@@ -17,75 +19,96 @@ with fixes as (
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_status = 'fresh'
-    window by_flight as (partition by flight_id order by positioned_at)
+    window by_flight as (partition by icao24, flight_id order by positioned_at)
 ),
 
 gaps as (
     select
         *,
-        positioned_at - previous_at <= interval '{{ var("silence_s") }} seconds' as is_continued,
-        next_at - positioned_at <= interval '{{ var("silence_s") }} seconds' as is_continuing
+        coalesce(positioned_at - previous_at <= interval '{{ var("silence_s") }} seconds', false) as is_continued,
+        coalesce(next_at - positioned_at <= interval '{{ var("silence_s") }} seconds', false) as is_continuing
     from fixes
+),
+
+-- Of all fixes the few at which something begins or ends.
+turning_points as materialized (
+    select
+        *,
+        -- Heard or lost so high above the nearest field is neither a landing nor a take-off at any.
+        coalesce(height_m < 4000, true) as is_low
+    from gaps
+    where
+        (is_continued and is_grounded <> was_grounded)
+        or (not is_grounded and not (is_continued and is_continuing))
 ),
 
 moments as (
     select
         flight_id,
+        icao24,
         positioned_at as moment_at,
         'landing' as movement,
         'ground_contact' as method,
         previous_at as other_side_at,
         null::timestamptz as withdrawn_at
-    from gaps
+    from turning_points
     where is_grounded and not was_grounded and is_continued
     union all
     select
         flight_id,
+        icao24,
         positioned_at as moment_at,
         'landing' as movement,
         'signal_lost' as method,
         null as other_side_at,
         -- Back in the air after the silence: it had gone around, or touched and gone.
         case when not will_be_grounded then next_at end as withdrawn_at
-    from gaps
-    where not is_grounded and is_continuing is not true
+    from turning_points
+    where not is_grounded and not is_continuing and is_low
     union all
     select
         flight_id,
+        icao24,
         positioned_at as moment_at,
         'takeoff' as movement,
         'ground_contact' as method,
         previous_at as other_side_at,
         null as withdrawn_at
-    from gaps
+    from turning_points
     where not is_grounded and was_grounded and is_continued
     union all
     select
         flight_id,
+        icao24,
         positioned_at as moment_at,
         'takeoff' as movement,
         'signal_gained' as method,
         null as other_side_at,
         null as withdrawn_at
-    from gaps
-    where not is_grounded and is_continued is not true
+    from turning_points
+    where not is_grounded and not is_continued and is_low
 ),
 
+-- `limit 1` keeps the planner from reading all positions for a few hundred.
 fixed as (
     select
         moments.*,
         moments.flight_id || '_' || moments.movement || '_'
         || to_char(moments.moment_at at time zone 'UTC', 'HH24MISS') as moment_id,
-        positions.icao24,
         positions.latitude_deg,
         positions.longitude_deg,
         positions.ground_speed_mps,
         positions.track_deg
     from moments
-    inner join {{ ref('int_positions__phased') }} as positions
-        on
-            moments.flight_id = positions.flight_id
-            and moments.moment_at = positions.positioned_at
+    cross join
+        lateral (
+            select *
+            from {{ ref('int_positions__phased') }} as positions
+            where
+                positions.icao24 = moments.icao24
+                and positions.positioned_at = moments.moment_at
+            limit 1 -- noqa: AM09
+        ) as positions
 ),
 
 -- What the flight did in the two minutes around the moment; the air side lies before a landing
@@ -104,7 +127,8 @@ surroundings as (
     from fixed
     inner join {{ ref('int_positions__phased') }} as positions
         on
-            fixed.flight_id = positions.flight_id
+            fixed.icao24 = positions.icao24
+            and fixed.flight_id = positions.flight_id
             and positions.positioned_at >= fixed.moment_at - interval '{{ var("silence_s") }} seconds'
             and positions.positioned_at <= fixed.moment_at + interval '{{ var("silence_s") }} seconds'
             and positions.position_status = 'fresh'

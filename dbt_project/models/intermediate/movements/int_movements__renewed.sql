@@ -81,7 +81,8 @@ fixes as (
     from approaches
     inner join {{ ref('int_positions__phased') }} as positions
         on
-            approaches.flight_id = positions.flight_id
+            approaches.icao24 = positions.icao24
+            and approaches.flight_id = positions.flight_id
             and approaches.aligned_from_at <= positions.positioned_at
             and approaches.until_at > positions.positioned_at
     where positions.position_status = 'fresh'

@@ -43,13 +43,18 @@ compared as (
             and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }},
             false
         ) as is_same_position,
-        {{ distance_m(
-            'lag(latitude_deg) over by_aircraft',
-            'lag(longitude_deg) over by_aircraft',
-            'latitude_deg',
-            'longitude_deg',
-        ) }}
-            as moved_m,
+        -- No jump is shorter than a kilometre: of most steps that is plain without the distance.
+        case
+            when
+                abs(latitude_deg - lag(latitude_deg) over by_aircraft) > 0.004
+                or abs(longitude_deg - lag(longitude_deg) over by_aircraft) > 0.004
+                then {{ distance_m(
+                    'lag(latitude_deg) over by_aircraft',
+                    'lag(longitude_deg) over by_aircraft',
+                    'latitude_deg',
+                    'longitude_deg',
+                ) }}
+        end as moved_m,
         -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
         -- never makes the good sample after it look like one. Only the past is asked.
         {{ is_off_altitude(1) }} as is_off_altitude_1,
@@ -118,29 +123,34 @@ select
     case
         when is_position_stale then 'stale'
         -- 1,000 kt, and 1 km for two receivers' clocks.
-        when moved_m > 1000 + 515 * extract(epoch from positioned_at - previous_fresh_at) then 'jump'
+        when moved_m > 1000 + 515 * date_part('epoch', positioned_at - previous_fresh_at) then 'jump'
         else 'fresh'
     end as position_status,
     case
         when is_position_stale
             then
                 coalesce(
-                    extract(epoch from positioned_at - previous_fresh_at)::double precision,
+                    date_part('epoch', positioned_at - previous_fresh_at),
                     {{ var('flight_gap_s') }}
                 )
         else 0
     end as position_age_s,
-    nullif(
-        concat_ws(
-            ',',
-            case when is_altitude_out_of_range then 'altitude_range' end,
-            case when is_altitude_spike then 'altitude_spike' end,
-            case when is_speed_out_of_range then 'speed_range' end,
-            case when is_vertical_rate_out_of_range then 'vertical_rate_range' end,
-            case when is_track_out_of_range then 'track_range' end
-        ),
-        ''
-    ) as masked_reasons,
+    case
+        when
+            is_altitude_out_of_range
+            or is_altitude_spike
+            or is_speed_out_of_range
+            or is_vertical_rate_out_of_range
+            or is_track_out_of_range
+            then concat_ws(
+                ',',
+                case when is_altitude_out_of_range then 'altitude_range' end,
+                case when is_altitude_spike then 'altitude_spike' end,
+                case when is_speed_out_of_range then 'speed_range' end,
+                case when is_vertical_rate_out_of_range then 'vertical_rate_range' end,
+                case when is_track_out_of_range then 'track_range' end
+            )
+    end as masked_reasons,
     source,
     batch_id
 from timed

@@ -1,0 +1,28 @@
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'positioned_at'},
+    indexes=[{'columns': ['positioned_at']}, {'columns': ['icao24', 'positioned_at']}],
+    post_hook='analyze {{ this }}'
+) }}
+
+with minutes as (
+    select
+        flight_id,
+        min(icao24) as icao24,
+        max(positioned_at) as positioned_at
+    from {{ ref('int_positions__phased') }}
+    {{ join_changes('int_positions__phased', 'positioned_at') }}
+    where position_age_s <= 60
+    group by flight_id, date_bin('1 minute', positioned_at, 'epoch')
+)
+
+select
+    positions.flight_id,
+    positions.icao24,
+    positions.positioned_at,
+    positions.phase
+from minutes
+inner join {{ ref('int_positions__phased') }} as positions
+    on
+        minutes.icao24 = positions.icao24
+        and minutes.positioned_at = positions.positioned_at
