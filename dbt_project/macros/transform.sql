@@ -45,6 +45,11 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
     {{ 'changes.changed_from_at' if is_rebuilding() else "'-infinity'::timestamptz" }}
 {%- endmacro -%}
 
+{#- Until when the present row is computed anew. -#}
+{%- macro changed_through() -%}
+    {{ 'changes.changed_through_at' if is_rebuilding() else "'infinity'::timestamptz" }}
+{%- endmacro -%}
+
 {#- The latest position that there is, as a subquery; a unit test has its own. -#}
 {%- macro latest_position(positions) -%}
     {%- if execute and model.resource_type == 'model' -%}

@@ -38,7 +38,9 @@ Query = Callable[..., list[tuple[Any, ...]]]
 MODELS = (
     "staging.stg_opensky__states",
     "intermediate.int_flights__segmented",
+    "intermediate.int_positions__masked",
     "intermediate.int_positions__phased",
+    "intermediate.int_positions__sampled_1m",
     "intermediate.int_movements__moments",
     "intermediate.int_movements__located",
     "intermediate.int_movements__approaches",
@@ -180,10 +182,10 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
     assert all(len(rows) > (0 if model in RARE else 10) for model, rows in expected.items())
     [(stands,)] = query(
         fed,
-        "select count(*) from intermediate.int_flights__segmented as p where positioned_at = "
-        "flight_started_at and exists (select from intermediate.int_flights__segmented as before "
-        "where before.icao24 = p.icao24 and before.positioned_at < p.positioned_at "
-        "and before.positioned_at >= p.positioned_at - interval '1 minute')",
+        "select count(*) from intermediate.int_flights__segmented as flights where exists ("
+        "select from intermediate.int_flights__segmented as before "
+        "where before.icao24 = flights.icao24 and before.flight_ended_at between "
+        "flights.flight_started_at - interval '1 minute' and flights.flight_started_at)",
     )
     assert stands > 10
     waiting = query(fed, "select count(*) from raw.ingest_batches where transformed_at is null "

@@ -12,16 +12,16 @@ with states as not materialized (
         callsign,
         latitude_deg,
         longitude_deg,
-        ground_speed_mps,
         is_on_ground,
-        position_status,
-        {{ changed_from() }} as changed_from_at
+        is_after_silence,
+        {{ changed_from() }} as changed_from_at,
+        {{ changed_through() }} as changed_through_at
     from {{ ref('stg_opensky__states') }}
     {{ join_changes('stg_opensky__states', 'positioned_at', before='2 * ' ~ memory()) }}
 ),
 
 -- Stands and new callsigns end a flight on the ground: most aircraft are not heard there after they have flown.
-landed as (
+landed as materialized (
     select icao24
     from states
     group by icao24
@@ -40,6 +40,8 @@ callsigns as (
     select
         icao24,
         positioned_at,
+        changed_from_at,
+        changed_through_at,
         is_on_ground,
         callsign <> lag(callsign) over by_aircraft
         and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }} as is_new_callsign
@@ -53,6 +55,8 @@ moved as (
     select
         icao24,
         positioned_at,
+        changed_from_at,
+        changed_through_at,
         is_on_ground,
         date_part('epoch', positioned_at - first_value(positioned_at) over last_minute) as span_s,
         {{ distance_m(
@@ -98,106 +102,92 @@ parked as (
     select
         icao24,
         positioned_at,
+        changed_from_at,
+        changed_through_at,
         has_stood and not lag(has_stood) over (partition by icao24 order by positioned_at) as is_parked
     from stood
 ),
 
 -- In the air a new callsign is a corrected typing error; on the ground it is the next flight.
-turnarounds as (
+marks as (
     select
         icao24,
-        positioned_at
+        positioned_at,
+        changed_from_at,
+        changed_through_at,
+        true as is_turnaround
     from callsigns
     where is_new_callsign and is_on_ground
-    union
+    union all
     select
         icao24,
-        positioned_at
+        positioned_at,
+        changed_from_at,
+        changed_through_at,
+        true as is_turnaround
     from parked
     where is_parked
-),
-
-preceded as (
+    union all
     select
-        states.icao24,
-        states.positioned_at,
-        states.changed_from_at,
-        states.position_status,
-        turnarounds.icao24 is not null as is_turnaround,
-        max(states.positioned_at) over before as previous_at,
-        -- The frozen tail of a lost aircraft is no sign of life: gaps count from the last fresh fix.
-        max(states.positioned_at) filter (where states.position_status <> 'stale') over before as previous_fresh_at,
-        max(states.positioned_at) filter (
-            where not states.is_on_ground and coalesce(states.ground_speed_mps >= 20, true)
-        ) over before as flown_at,
-        lead(states.positioned_at) over before is null as is_last
+        icao24,
+        positioned_at,
+        changed_from_at,
+        changed_through_at,
+        false as is_turnaround
     from states
-    left join turnarounds
-        on
-            states.icao24 = turnarounds.icao24
-            and states.positioned_at = turnarounds.positioned_at
-    window before as (
-        partition by states.icao24
-        order by states.positioned_at
-        rows between unbounded preceding and 1 preceding
-    )
+    -- A range begins with a flight; what that one followed may lie too far back.
+    where is_after_silence or positioned_at = changed_from_at
 ),
 
-bounded as (
-    select
-        *,
-        coalesce(positioned_at - previous_at > {{ memory() }}, true)
-        or (position_status <> 'stale' and coalesce(positioned_at - previous_fresh_at > {{ memory() }}, true))
-            as is_after_silence
-    from preceded
-),
-
--- From here on only the few rows count at which a flight may begin, and the last one of each aircraft.
 boundaries as (
     select
-        *,
-        max(positioned_at) filter (where is_after_silence or is_turnaround) over (
-            partition by icao24
-            order by positioned_at
-            rows between unbounded preceding and 1 preceding
-        ) as previous_boundary_at
-    from bounded
-    -- A range begins with a flight; what that one followed may lie too far back.
-    where is_after_silence or is_turnaround or positioned_at = changed_from_at or is_last
+        icao24,
+        positioned_at,
+        changed_from_at,
+        changed_through_at,
+        bool_and(is_turnaround) as is_turnaround,
+        lag(positioned_at) over (partition by icao24 order by positioned_at) as previous_at
+    from marks
+    group by icao24, positioned_at, changed_from_at, changed_through_at
 ),
 
 -- A stand or a new callsign ends only what has flown since the last such: before, nothing has left yet. Of two
 -- without a flight between them the first decides, so this is the same as since the flight's start.
-started as (
+starts as (
     select
         *,
-        is_after_silence
-        or (is_turnaround and coalesce(flown_at >= previous_boundary_at, false))
-        or positioned_at = changed_from_at as is_start
+        lead(positioned_at) over (partition by icao24 order by positioned_at) as next_at
     from boundaries
-),
-
-ended as (
-    select
-        *,
-        -- Of the last flight its own start, or the aircraft's last row, is where it ends.
-        coalesce(
-            min(previous_at) filter (where is_start) over later,
-            max(positioned_at) filter (where is_last) over later,
-            positioned_at
-        ) as flight_ended_at
-    from started
-    window later as (
-        partition by icao24
-        order by positioned_at
-        rows between 1 following and unbounded following
-    )
+    where
+        positioned_at >= changed_from_at
+        and (
+            not is_turnaround
+            or exists (
+                select 1
+                from {{ ref('stg_opensky__states') }} as flown
+                where
+                    boundaries.icao24 = flown.icao24
+                    and boundaries.previous_at <= flown.positioned_at
+                    and boundaries.positioned_at > flown.positioned_at
+                    and not flown.is_on_ground
+                    and coalesce(flown.ground_speed_mps >= 20, true)
+            )
+        )
 )
 
 select
-    icao24 || '_' || to_char(positioned_at at time zone 'UTC', 'YYYYMMDD"T"HH24MISS"Z"') as flight_id,
-    icao24,
-    positioned_at as flight_started_at,
-    flight_ended_at
-from ended
-where is_start and positioned_at >= changed_from_at
+    starts.icao24 || '_' || to_char(starts.positioned_at at time zone 'UTC', 'YYYYMMDD"T"HH24MISS"Z"') as flight_id,
+    starts.icao24,
+    starts.positioned_at as flight_started_at,
+    last_states.positioned_at as flight_ended_at
+from starts
+cross join lateral (
+    select last_states.positioned_at
+    from {{ ref('stg_opensky__states') }} as last_states
+    where
+        last_states.icao24 = starts.icao24
+        and last_states.positioned_at >= starts.positioned_at
+        and last_states.positioned_at < least(starts.next_at, starts.changed_through_at)
+    order by last_states.positioned_at desc
+    limit 1
+) as last_states

@@ -37,6 +37,7 @@ with deduplicated as (
 compared as (
     select
         *,
+        lag(positioned_at) over by_aircraft as previous_at,
         coalesce(
             latitude_deg = lag(latitude_deg) over by_aircraft
             and longitude_deg = lag(longitude_deg) over by_aircraft
@@ -135,6 +136,9 @@ select
                 )
         else 0
     end as position_age_s,
+    -- The frozen tail of a lost aircraft is no sign of life.
+    coalesce(positioned_at - previous_at > {{ memory() }}, true)
+    or (not is_position_stale and coalesce(positioned_at - last_fresh_at > {{ memory() }}, true)) as is_after_silence,
     case
         when
             is_altitude_out_of_range
