@@ -25,33 +25,59 @@ with flights as (
     group by flight_id, icao24
 ),
 
-movements as (
+named as (
     select *
     from {{ ref('fct_movements') }}
     {{ join_changes('fct_movements', 'last_fix_at') }}
+    where movement in ('landing', 'takeoff')
+),
+
+-- Landings and take-offs that fit two fields; they keep their place in the flight's order.
+ambiguous as (
+    select *
+    from {{ ref('int_movements__located') }}
+    {{ join_changes('int_movements__located', 'last_fix_at') }}
+    where airport is null and withdrawn_at is null
+),
+
+movements as (
+    select
+        flight_id,
+        airport,
+        movement,
+        method,
+        label_quality,
+        moved_at,
+        last_fix_at
+    from named
+    union all
+    select
+        flight_id,
+        airport,
+        movement,
+        'ambiguous' as method,
+        label_quality,
+        moved_at,
+        last_fix_at
+    from ambiguous
 ),
 
 departures as (
-    select distinct on (flight_id)
-        flight_id,
-        airport,
-        method,
-        moved_at
+    select distinct on (flight_id) *
     from movements
     where movement = 'takeoff'
-    order by flight_id asc, moved_at asc
+    order by flight_id asc, last_fix_at asc
 ),
 
 arrivals as (
-    select distinct on (flight_id)
-        flight_id,
-        airport,
-        method,
-        label_quality,
-        moved_at
+    select distinct on (flight_id) *
     from movements
     where movement = 'landing'
-    order by flight_id asc, moved_at desc
+    order by flight_id asc, last_fix_at desc
+),
+
+watched as (
+    select * from {{ ref('int_airports__watched') }}
 ),
 
 ends as (
@@ -62,8 +88,8 @@ ends as (
         departures.moved_at as departed_at,
         arrivals.airport as arrival_airport,
         case
-            when arrivals.label_quality = 'provisional' then 'landing_provisional'
-            else arrivals.method
+            when arrivals.label_quality <> 'provisional' then arrivals.method
+            when arrivals.airport is not null then 'landing_provisional'
         end as arrival_method,
         arrivals.moved_at as arrived_at,
         first_fix.height_m as first_height_m,
@@ -71,6 +97,19 @@ ends as (
         first_fix.phase = 'GROUND' as is_first_on_ground,
         last_fix.phase = 'GROUND' as is_last_on_ground,
         last_fix.phase as last_phase,
+        {% for fix in ('first_fix', 'last_fix') -%}
+        -- Null where nothing is watched: then there is no area to be out of.
+        (
+            select min(
+                {{ distance_m(
+                    'watched.latitude_deg',
+                    'watched.longitude_deg',
+                    fix ~ '.latitude_deg',
+                    fix ~ '.longitude_deg',
+                ) }}
+            ) from watched
+        ) > {{ var('rings_nm') | max }} * {{ metres_per_nm() }} as is_{{ fix[:-4] }}_outside,
+        {% endfor -%}
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
     inner join {{ ref('int_positions__phased') }} as first_fix
@@ -86,7 +125,7 @@ ends as (
     left join arrivals
         on
             flights.flight_id = arrivals.flight_id
-            and arrivals.moved_at > coalesce(departures.moved_at, '-infinity')
+            and arrivals.last_fix_at >= coalesce(departures.last_fix_at, '-infinity')
 )
 
 select
@@ -97,26 +136,28 @@ select
     last_seen_at,
     departure_airport,
     case
-        when departure_airport is not null then departure_method
+        when departure_method is not null then departure_method
         when not is_airborne then 'never_airborne'
         when is_first_on_ground then 'no_airport_matched'
         when first_height_m is null then 'no_altitude'
         -- OPDI's limit: below 5,000 ft above a field the rule of the nearest one is 99.4 % right.
-        when first_height_m > 1524 then 'first_seen_en_route'
-        else 'no_airport_matched'
+        when first_height_m <= 1524 then 'no_ground_contact'
+        when is_first_outside then 'out_of_area'
+        else 'first_seen_en_route'
     end as departure_airport_reason,
-    departed_at,
+    case when departure_airport is not null then departed_at end as departed_at,
     arrival_airport,
     case
-        when arrival_airport is not null then arrival_method
+        when arrival_method is not null then arrival_method
         when not is_airborne then 'never_airborne'
         when latest_at - last_seen_at < interval '{{ var("flight_gap_s") }} seconds' then 'still_flying'
         when is_last_on_ground then 'no_airport_matched'
         when last_height_m is null then 'no_altitude'
-        when last_height_m > 1524 then 'last_seen_en_route'
-        else 'no_airport_matched'
+        when last_height_m <= 1524 then 'no_ground_contact'
+        when is_last_outside then 'out_of_area'
+        else 'last_seen_en_route'
     end as arrival_airport_reason,
-    arrived_at,
+    case when arrival_airport is not null then arrived_at end as arrived_at,
     max_height_m,
     position_count,
     case
