@@ -14,3 +14,11 @@
 {%- macro rings_sql() -%}
     {%- for ring_nm in var('rings_nm') %}({{ ring_nm }}){{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro -%}
+
+{#- Whether a place lies outside the widest ring of every watched airport; null where none is known. -#}
+{%- macro is_out_of_area(latitude, longitude) -%}
+(
+    select min({{ distance_m('watched.latitude_deg', 'watched.longitude_deg', latitude, longitude) }})
+    from {{ ref('int_airports__watched') }} as watched
+) > {{ var('rings_nm') | max }} * {{ metres_per_nm() }}
+{%- endmacro -%}

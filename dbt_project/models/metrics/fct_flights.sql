@@ -76,10 +76,6 @@ arrivals as (
     order by flight_id asc, last_fix_at desc
 ),
 
-watched as (
-    select * from {{ ref('int_airports__watched') }}
-),
-
 ends as (
     select
         flights.*,
@@ -97,19 +93,8 @@ ends as (
         first_fix.phase = 'GROUND' as is_first_on_ground,
         last_fix.phase = 'GROUND' as is_last_on_ground,
         last_fix.phase as last_phase,
-        {% for fix in ('first_fix', 'last_fix') -%}
-        -- Null where nothing is watched: then there is no area to be out of.
-        (
-            select min(
-                {{ distance_m(
-                    'watched.latitude_deg',
-                    'watched.longitude_deg',
-                    fix ~ '.latitude_deg',
-                    fix ~ '.longitude_deg',
-                ) }}
-            ) from watched
-        ) > {{ var('rings_nm') | max }} * {{ metres_per_nm() }} as is_{{ fix[:-4] }}_outside,
-        {% endfor -%}
+        {{ is_out_of_area('first_fix.latitude_deg', 'first_fix.longitude_deg') }} as is_first_outside,
+        {{ is_out_of_area('last_fix.latitude_deg', 'last_fix.longitude_deg') }} as is_last_outside,
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
     inner join {{ ref('int_positions__phased') }} as first_fix
