@@ -59,7 +59,8 @@ def test_a_flight_cut_short_between_two_fields_is_ambiguous(
     # Somebody who is heard to the end: the others are silent, and not still flying.
     others = states.filter(pc.equal(states["icao24"], states["icao24"][-1]))
     found = {}
-    for name, part in (("whole", both), ("cut", pa.concat_tables([cut, others]))):
+    for name, tracks in (("whole", both), ("cut", cut)):
+        part = pa.concat_tables([tracks, others])
         warehouse = databases.new()
         reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
         load_states(warehouse, Recording("paris", part, part))
