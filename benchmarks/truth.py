@@ -117,6 +117,19 @@ SCORES = {
                 and t.moved_at between h.started_at - interval '5 min' and h.ended_at)), count(*)
         from metrics.fct_holdings as h""",
 }
+TAKEOFF_ERRORS = """
+with errors as (
+    select abs(extract(epoch from m.moved_at - t.moved_at))::double precision as error_s
+    from metrics.fct_movements as m
+    inner join truth.movements as t
+        on m.icao24 = t.icao24 and m.movement = t.movement and m.airport = t.airport
+    where m.movement = 'takeoff' and m.method = 'signal_gained'
+        and abs(extract(epoch from m.moved_at - t.moved_at)) <= 180
+)
+select count(*), percentile_cont(0.5) within group (order by error_s),
+    percentile_cont(0.9) within group (order by error_s)
+from errors
+"""
 ENDS = """
 create table truth.ends as
 select 'departure' as side, t.flight_key, t.kind, t.departure_airport as airport,
@@ -160,6 +173,9 @@ CAUSES = {
         select side || ' ' || coalesce(airport, 'none') || ' called ' || found, count(*)
         from truth.ends where found <> airport or (airport is null and found is not null)
         group by 1""",
+    "why no airport is answered": """
+        select concat_ws(' ', side, reason), count(*)
+        from truth.ends where found is null group by 1""",
     "airports not answered": """
         select concat_ws(' ', side, e.airport, reason, case side when 'departure'
             then t.departure_runway else t.arrival_runway end), count(*)
@@ -179,6 +195,12 @@ def scores(warehouse: Warehouse) -> dict[str, tuple[int, int]]:
     return found
 
 
+def takeoff_errors_s(warehouse: Warehouse) -> tuple[int, float, float]:
+    """Take-offs first heard in the climb: how many, median and 90th percentile of their error."""
+    ((count, median_s, ninth_s),) = query(warehouse, TAKEOFF_ERRORS)
+    return count, median_s or 0.0, ninth_s or 0.0
+
+
 def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffic") -> None:
     from skyops_assets.simulate.fields import AIRPORTS
     from skyops_assets.simulate.reception import Quality
@@ -196,6 +218,9 @@ def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffi
         for name, (part, whole) in scores(warehouse).items():
             table.add_row(name, f"{100 * part / max(whole, 1):.2f} %", f"{whole:,}")
         console.print(table)
+        count, median_s, ninth_s = takeoff_errors_s(warehouse)
+        console.print(f"take-offs first heard in the climb: {count:,}, off by {median_s:.1f} s "
+                      f"(median), {ninth_s:.1f} s (90th percentile)")  # fmt: skip
         for name, statement in CAUSES.items():
             rows = query(warehouse, f"{statement} order by 2 desc limit 15")
             console.print(f"{name}: " + ("; ".join(f"{what} {n:,}" for what, n in rows) or "none"))

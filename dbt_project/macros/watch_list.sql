@@ -9,3 +9,11 @@
 {%- macro watch_airports_sql() -%}
     {%- for code in watch_airports() %}'{{ code }}'{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro -%}
+
+{#- Whether a place lies outside the widest ring of every watched airport; null where none is known. -#}
+{%- macro is_out_of_area(latitude, longitude) -%}
+(
+    select min({{ distance_m('watched.latitude_deg', 'watched.longitude_deg', latitude, longitude) }})
+    from {{ ref('int_airports__watched') }} as watched
+) > {{ var('rings_nm') | max }} * {{ metres_per_nm() }}
+{%- endmacro -%}

@@ -35,3 +35,16 @@ def test_simulated_flights_are_recovered(
     assert shares["flights wrongly merged"] <= 0.005, shares
     assert shares["airports answered, where the flight has one"] >= 0.6, shares
     assert shares["airports right, of those answered"] >= 0.994, shares
+    count, median_s, ninth_s = truth.takeoff_errors_s(warehouse)
+    assert count >= 40
+    assert median_s <= 10, (count, median_s, ninth_s)
+    assert ninth_s <= 20, (count, median_s, ninth_s)
+    # Paris is watched, and most of these flights are elsewhere.
+    reasons = {
+        side: {reason for (reason,) in truth.query(
+            warehouse,
+            f"select {side}_airport_reason from metrics.fct_flights where {side}_airport is null")}
+        for side in ("departure", "arrival")
+    }  # fmt: skip
+    assert {"never_airborne", "out_of_area", "no_ground_contact"} <= reasons["departure"], reasons
+    assert {"never_airborne", "out_of_area", "no_ground_contact"} <= reasons["arrival"], reasons

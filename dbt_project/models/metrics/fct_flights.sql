@@ -42,33 +42,55 @@ flights as (
     group by flight_id, icao24
 ),
 
-movements as (
+named as (
     select *
     from {{ ref('fct_movements') }}
     {{ join_changes('fct_movements', 'last_fix_at') }}
+    where movement in ('landing', 'takeoff')
+),
+
+-- Landings and take-offs that fit two fields; they keep their place in the flight's order.
+ambiguous as (
+    select *
+    from {{ ref('int_movements__located') }}
+    {{ join_changes('int_movements__located', 'last_fix_at') }}
+    where airport is null and withdrawn_at is null
+),
+
+movements as (
+    select
+        flight_id,
+        airport,
+        movement,
+        method,
+        label_quality,
+        moved_at,
+        last_fix_at
+    from named
+    union all
+    select
+        flight_id,
+        airport,
+        movement,
+        'ambiguous' as method,
+        label_quality,
+        moved_at,
+        last_fix_at
+    from ambiguous
 ),
 
 departures as (
-    select distinct on (flight_id)
-        flight_id,
-        airport,
-        method,
-        moved_at
+    select distinct on (flight_id) *
     from movements
     where movement = 'takeoff'
-    order by flight_id asc, moved_at asc
+    order by flight_id asc, last_fix_at asc
 ),
 
 arrivals as (
-    select distinct on (flight_id)
-        flight_id,
-        airport,
-        method,
-        label_quality,
-        moved_at
+    select distinct on (flight_id) *
     from movements
     where movement = 'landing'
-    order by flight_id asc, moved_at desc
+    order by flight_id asc, last_fix_at desc
 ),
 
 ends as (
@@ -79,8 +101,8 @@ ends as (
         departures.moved_at as departed_at,
         arrivals.airport as arrival_airport,
         case
-            when arrivals.label_quality = 'provisional' then 'landing_provisional'
-            else arrivals.method
+            when arrivals.label_quality <> 'provisional' then arrivals.method
+            when arrivals.airport is not null then 'landing_provisional'
         end as arrival_method,
         arrivals.moved_at as arrived_at,
         first_fix.height_m as first_height_m,
@@ -88,6 +110,8 @@ ends as (
         first_fix.phase = 'GROUND' as is_first_on_ground,
         last_fix.phase = 'GROUND' as is_last_on_ground,
         last_fix.phase as last_phase,
+        {{ is_out_of_area('first_fix.latitude_deg', 'first_fix.longitude_deg') }} as is_first_outside,
+        {{ is_out_of_area('last_fix.latitude_deg', 'last_fix.longitude_deg') }} as is_last_outside,
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
     inner join {{ ref('int_positions__phased') }} as first_fix
@@ -103,7 +127,7 @@ ends as (
     left join arrivals
         on
             flights.flight_id = arrivals.flight_id
-            and arrivals.moved_at > coalesce(departures.moved_at, '-infinity')
+            and arrivals.last_fix_at >= coalesce(departures.last_fix_at, '-infinity')
 )
 
 select
@@ -114,26 +138,28 @@ select
     last_seen_at,
     departure_airport,
     case
-        when departure_airport is not null then departure_method
+        when departure_method is not null then departure_method
         when not is_airborne then 'never_airborne'
         when is_first_on_ground then 'no_airport_matched'
         when first_height_m is null then 'no_altitude'
         -- OPDI's limit: below 5,000 ft above a field the rule of the nearest one is 99.4 % right.
-        when first_height_m > 1524 then 'first_seen_en_route'
-        else 'no_airport_matched'
+        when first_height_m <= 1524 then 'no_ground_contact'
+        when is_first_outside then 'out_of_area'
+        else 'first_seen_en_route'
     end as departure_airport_reason,
-    departed_at,
+    case when departure_airport is not null then departed_at end as departed_at,
     arrival_airport,
     case
-        when arrival_airport is not null then arrival_method
+        when arrival_method is not null then arrival_method
         when not is_airborne then 'never_airborne'
         when latest_at - last_seen_at < interval '{{ var("flight_gap_s") }} seconds' then 'still_flying'
         when is_last_on_ground then 'no_airport_matched'
         when last_height_m is null then 'no_altitude'
-        when last_height_m > 1524 then 'last_seen_en_route'
-        else 'no_airport_matched'
+        when last_height_m <= 1524 then 'no_ground_contact'
+        when is_last_outside then 'out_of_area'
+        else 'last_seen_en_route'
     end as arrival_airport_reason,
-    arrived_at,
+    case when arrival_airport is not null then arrived_at end as arrived_at,
     max_height_m,
     position_count,
     case

@@ -13,7 +13,8 @@ with located as (
     select *
     from {{ ref('int_movements__located') }}
     {{ join_changes('int_movements__located', 'last_fix_at') }}
-    where withdrawn_at is null
+    -- An ambiguous one names no field.
+    where withdrawn_at is null and airport is not null
 ),
 
 renewed as (

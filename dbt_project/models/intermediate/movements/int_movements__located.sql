@@ -120,6 +120,7 @@ aligned as (
         runway,
         runway_direction,
         heading_true_deg,
+        length_m,
         threshold_latitude_deg,
         threshold_longitude_deg,
         before_m,
@@ -145,6 +146,7 @@ judged as (
         aligned.threshold_latitude_deg,
         aligned.threshold_longitude_deg,
         aligned.before_m,
+        aligned.length_m,
         aligned.runway is not null as is_aligned,
         coalesce(
             aligned.beside_m + abs(aligned.before_m) / 10,
@@ -179,10 +181,39 @@ judged as (
         end
 ),
 
-chosen as (
+best as (
     select distinct on (moment_id) *
     from judged
     order by moment_id asc, is_aligned desc, cost_m asc, airport asc
+),
+
+-- Nothing but the cost tells two fields apart whose runways both are in line, or neither is. A field without
+-- airliners is no rival of one with them.
+chosen as (
+    select
+        *,
+        method <> 'ground_contact'
+        and exists (
+            select 1
+            from judged as rivals
+            where
+                rivals.moment_id = best.moment_id
+                and rivals.airport <> best.airport
+                and rivals.is_aligned = best.is_aligned
+                and (rivals.has_scheduled_service or not best.has_scheduled_service)
+                and (
+                    -- In line a distance counts a tenth, and so does the margin.
+                    rivals.cost_m - best.cost_m < case when best.is_aligned then 100 else 1000 end
+                    -- After take-off airliners turn over fields that are not theirs.
+                    or (
+                        best.movement = 'takeoff'
+                        and not best.is_aligned
+                        and rivals.has_scheduled_service
+                        and not best.has_scheduled_service
+                    )
+                )
+        ) as is_ambiguous
+    from best
 ),
 
 -- Every landing is timed where the aircraft passes the touch-down point, 400 m behind the threshold
@@ -240,7 +271,14 @@ timed as (
         -- Seconds from the fix to the touch-down point: 400 m behind the threshold, or, without
         -- runway data, 1,500 m short of the field's reference point.
         greatest(0, coalesce(chosen.before_m + 400, chosen.ahead_m - 1500))
-        / greatest(coalesce(chosen.ground_speed_mps, 70), 30) as to_go_s
+        / greatest(coalesce(chosen.ground_speed_mps, 70), 30) as to_go_s,
+        -- Seconds from lift-off to the fix: from 1,500 m behind the threshold, or half of a shorter runway, or,
+        -- without runway data, from the field's reference point. Over a silence, not past its other side.
+        least(
+            greatest(0, coalesce(-chosen.before_m - least(1500, chosen.length_m / 2), chosen.distance_m))
+            / greatest(coalesce(chosen.ground_speed_mps, 70), 30),
+            {{ var('silence_s') }}
+        ) as since_s
     from chosen
     cross join horizon
     left join passages on chosen.moment_id = passages.moment_id
@@ -252,6 +290,7 @@ dated as (
         case
             when touched_at is not null then touched_at
             when movement = 'landing' and method = 'signal_lost' then moment_at + to_go_s * interval '1 second'
+            when method = 'signal_gained' then moment_at - since_s * interval '1 second'
             else moment_at
         end as moved_at,
         -- Contact is contradicted within 20 s, silence broken within two minutes, or neither is.
@@ -269,15 +308,16 @@ select
     moment_id as movement_id,
     flight_id,
     icao24,
-    airport,
+    case when not is_ambiguous then airport end as airport,
     movement,
     moved_at,
     moment_at as last_fix_at,
     known_at,
     withdrawn_at,
-    coalesce(runway_direction, track_direction) as runway_direction,
-    runway,
-    heading_true_deg,
+    case when is_ambiguous then track_direction else coalesce(runway_direction, track_direction) end
+        as runway_direction,
+    case when not is_ambiguous then runway end as runway,
+    case when not is_ambiguous then heading_true_deg end as heading_true_deg,
     track_deg,
     method,
     case
