@@ -28,6 +28,7 @@ from skyops_assets.simulate.reception import Quality
 from skyops_assets.simulate.truth import Plan
 from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse import reference
+from skyops_assets.warehouse.migrate import MIGRATIONS
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
@@ -267,3 +268,27 @@ def test_other_airports_make_everything_anew(
     query(warehouse, "delete from raw.airports where icao = 'LFPG'")
     run("run")
     assert query(warehouse, "select is_whole from audit.transform_horizon") == [(False,)]
+
+
+def test_tables_of_the_former_shape_are_brought_to_the_present_one(
+    twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
+) -> None:
+    warehouse, _ = twins
+    states = paris(20)
+    load_states(warehouse, Recording("paris", states, states))
+    dbt_of(warehouse)("run")
+    models = ("staging.stg_opensky__states", "intermediate.int_flights__segmented")
+    expected = {model: contents(query, warehouse)[model] for model in models}
+    for statement in (
+        "alter table intermediate.int_flights__segmented rename to flights",
+        "create table intermediate.int_flights__segmented as "
+        "select flight_id, icao24, flight_started_at, positioned_at from intermediate.flights "
+        "inner join staging.stg_opensky__states using (icao24) "
+        "where positioned_at between flight_started_at and flight_ended_at",
+        "drop table intermediate.flights",
+        "alter table staging.stg_opensky__states drop column is_after_silence",
+        (MIGRATIONS / "0006_flights.sql").read_text(),
+    ):
+        query(warehouse, statement)
+    found = contents(query, warehouse)
+    assert {model: found[model] for model in models} == expected

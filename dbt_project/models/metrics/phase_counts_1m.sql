@@ -21,7 +21,7 @@ last_of_minute as (
         minute_at,
         phase
     from positions
-    order by icao24, minute_at, positioned_at desc
+    order by icao24 asc, minute_at asc, positioned_at desc
 )
 
 select

@@ -37,10 +37,11 @@ tiled_airports as (
         reaches.z,
         tile_rows.n * 360 + (tile_columns.n + 720) % 360 as tile
     from reaches
-    cross join lateral generate_series(
-        floor(reaches.latitude_deg - reaches.reach_deg)::integer,
-        floor(reaches.latitude_deg + reaches.reach_deg)::integer
-    ) as tile_rows (n)
+    cross join
+        lateral generate_series(
+            floor(reaches.latitude_deg - reaches.reach_deg)::integer,
+            floor(reaches.latitude_deg + reaches.reach_deg)::integer
+        ) as tile_rows (n)
     cross join lateral generate_series(
         floor(reaches.longitude_deg - reaches.reach_longitude_deg)::integer,
         floor(reaches.longitude_deg + reaches.reach_longitude_deg)::integer
@@ -80,10 +81,10 @@ entries as (
         flight_id,
         airport,
         min(icao24) as icao24,
-        {%- for ring_nm in var('rings_nm') %}
-            min(positioned_at) filter (where cosine >= {{ ring_cosine(ring_nm) }}) as inside_{{ ring_nm }}nm_at
-            {{- ',' if not loop.last }}
-        {%- endfor %}
+    {%- for ring_nm in var('rings_nm') %}
+        min(positioned_at) filter (where cosine >= {{ ring_cosine(ring_nm) }}) as inside_{{ ring_nm }}nm_at
+        {{- ',' if not loop.last }}
+    {%- endfor %}
     from angles
     -- Not by icao24 as well: of three columns the planner expects so many groups that it sorts.
     group by flight_id, airport
@@ -96,10 +97,11 @@ select
     rings.ring_nm,
     rings.first_inside_at
 from entries
-cross join lateral (
-    values
-    {%- for ring_nm in var('rings_nm') %}
-        ({{ ring_nm }}, entries.inside_{{ ring_nm }}nm_at){{ ',' if not loop.last }}
-    {%- endfor %}
-) as rings (ring_nm, first_inside_at)
+cross join
+    lateral (
+        values
+        {%- for ring_nm in var('rings_nm') %}
+            ({{ ring_nm }}, entries.inside_{{ ring_nm }}nm_at){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as rings (ring_nm, first_inside_at)
 where rings.first_inside_at is not null
