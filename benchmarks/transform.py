@@ -33,6 +33,18 @@ ROWS = 1_000_000
 TRAFFIC = ("traffic==2.13", "pandas<3")
 ALLOWED_SQL_S, ALLOWED_EMPTY_S = 40, 20
 LIVE_MIN, LIVE_AIRCRAFT = 10, 300
+AS_TRAFFIC = (
+    "stg_opensky__states",
+    "stg_reference__",
+    "int_flights__segmented",
+    "int_positions__phased",
+    "int_positions__sampled_10s",
+    "int_movements__",
+    "fct_movements",
+    "fct_flights",
+    "on-run-",
+)
+"""The nodes that do what `traffic` is asked for: cleaning, flights, phases, airports and landings."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +162,10 @@ def small_runs(warehouse: Warehouse, folder: Path, feed: Feed) -> dict[str, floa
 
 
 def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
-    """Cleaning, flights, phases, airports and landings by traffic, against all models.
+    """Cleaning, flights, phases, airports and landings by traffic, and by the models that do them.
 
     traffic gets every tenth aircraft of the recording, one process, and no clock while it reads;
-    the models' time has everything in it.
+    the models' time has reading and storing in it, go-arounds and touch-and-goes too.
     """
     import pandas as pd
 
@@ -202,12 +214,15 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
     )  # fmt: skip
     theirs = json.loads(found.stdout)
     theirs_s = theirs["seconds"] * rows / theirs["rows"]
+    ours_s = sum(
+        spent for name, spent in ours.nodes.items() if any(part in name for part in AS_TRAFFIC)
+    )
     return (
-        f"all models against traffic, {rows:,} positions",
-        f"{rows / ours.sql_s:,.0f} rows/s",
+        f"flights, phases, airports and landings of {rows:,} positions",
+        f"{rows / ours_s:,.0f} rows/s of SQL",
         f"{what}: {theirs['rows'] / theirs['seconds']:,.0f} rows/s ({theirs['rows']:,} rows, "
         f"{theirs['flights']} flights, {theirs['failed']} failed)",
-        f"{theirs_s / ours.sql_s:.1f} times as fast",
+        f"{theirs_s / ours_s:.1f} times as fast",
     )
 
 

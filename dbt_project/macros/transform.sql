@@ -70,6 +70,13 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
     {%- endif -%}
 {%- endmacro -%}
 
+{#- Leaves out of what is only looked back at all that lies too far before the hours computed anew. -#}
+{%- macro and_since_changed_hours(time, look_back) -%}
+    {%- if is_rebuilding() -%}
+        and {{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }} - interval '{{ look_back }}'
+    {%- endif -%}
+{%- endmacro -%}
+
 {#- Whether a rebuilt model, of which this is the `meta`, goes by the hour and not by the aircraft. -#}
 {%- macro is_by_hours(meta) -%}
     {{ return(meta.get('rebuilt_by') == 'hours') }}

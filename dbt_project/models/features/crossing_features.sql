@@ -15,13 +15,20 @@ airports as (
     select * from {{ ref('int_airports__watched') }}
 ),
 
+-- No feature looks back further than six hours.
 landings as (
     select * from {{ ref('int_movements__located') }}
-    where movement = 'landing'
+    where movement = 'landing' {{ and_since_changed_hours('known_at', '6 hours') }}
 ),
 
 arrivals as (
     select * from {{ ref('int_arrivals__paired') }}
+    where true {{ and_since_changed_hours('known_at', '6 hours') }}
+),
+
+entered as (
+    select * from {{ ref('fct_ring_crossings') }}
+    where is_inbound {{ and_since_changed_hours('known_at', '6 hours') }}
 ),
 
 -- Where every other aircraft was in the half minute before the crossing.
@@ -90,13 +97,12 @@ entries as (
         count(*) as entries_60min_count,
         extract(epoch from crossings.crossed_at - max(earlier.crossed_at))::double precision / 60 as predecessor_age_min
     from crossings
-    inner join {{ ref('fct_ring_crossings') }} as earlier
+    inner join entered as earlier
         on
             crossings.airport = earlier.airport
             and crossings.ring_nm = earlier.ring_nm
             and crossings.crossed_at >= earlier.known_at
             and earlier.crossed_at > crossings.crossed_at - interval '60 minutes'
-            and earlier.is_inbound
             and crossings.flight_id <> earlier.flight_id
     group by crossings.crossing_id, crossings.crossed_at
 ),

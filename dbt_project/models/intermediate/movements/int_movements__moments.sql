@@ -102,7 +102,7 @@ fixed as (
     from moments
     cross join
         lateral (
-            select *
+            select positions.*
             from {{ ref('int_positions__phased') }} as positions
             where
                 positions.icao24 = moments.icao24

@@ -56,15 +56,13 @@ compared as (
                     'longitude_deg',
                 ) }}
         end as moved_m,
-        -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
+        -- The last three samples decide: a spike of one or two samples loses, and so
         -- never makes the good sample after it look like one. Only the past is asked.
         {{ is_off_altitude(1) }} as is_off_altitude_1,
         {{ is_off_altitude(2) }} as is_off_altitude_2,
         {{ is_off_altitude(3) }} as is_off_altitude_3
     from deduplicated
-    window
-        by_aircraft as (partition by icao24 order by positioned_at),
-        by_altitude as (partition by icao24, (baro_altitude_m is null) order by positioned_at)
+    window by_aircraft as (partition by icao24 order by positioned_at)
 ),
 
 judged as (
