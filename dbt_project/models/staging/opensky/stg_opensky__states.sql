@@ -55,12 +55,7 @@ compared as (
                     'latitude_deg',
                     'longitude_deg',
                 ) }}
-        end as moved_m,
-        -- The last three samples decide: a spike of one or two samples loses, and so
-        -- never makes the good sample after it look like one. Only the past is asked.
-        {{ is_off_altitude(1) }} as is_off_altitude_1,
-        {{ is_off_altitude(2) }} as is_off_altitude_2,
-        {{ is_off_altitude(3) }} as is_off_altitude_3
+        end as moved_m
     from deduplicated
     window by_aircraft as (partition by icao24 order by positioned_at)
 ),
@@ -69,17 +64,7 @@ judged as (
     select
         *,
         -- A parked aircraft repeats its position rightly; one that reports speed does not.
-        is_same_position and (not is_on_ground or velocity_mps > 5) is true as is_position_stale,
-        -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
-        baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
-        coalesce(is_off_altitude_1::integer, 0)
-        + coalesce(is_off_altitude_2::integer, 0)
-        + coalesce(is_off_altitude_3::integer, 0)
-        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3) / 2.0
-            as is_altitude_spike,
-        velocity_mps not between 0 and 515 as is_speed_out_of_range,
-        abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
-        true_track_deg not between 0 and 360 as is_track_out_of_range
+        is_same_position and (not is_on_ground or velocity_mps > 5) is true as is_position_stale
     from compared
 ),
 
@@ -94,11 +79,34 @@ preceded as (
     from judged
 ),
 
+-- The windows of one order come first, so that rows are sorted once for all of them.
 timed as (
     select
         *,
-        case when positioned_at - last_fresh_at <= {{ memory() }} then last_fresh_at end as previous_fresh_at
+        case when positioned_at - last_fresh_at <= {{ memory() }} then last_fresh_at end as previous_fresh_at,
+        -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
+        -- never makes the good sample after it look like one. Only the past is asked.
+        {{ is_off_altitude(1) }} as is_off_altitude_1,
+        {{ is_off_altitude(2) }} as is_off_altitude_2,
+        {{ is_off_altitude(3) }} as is_off_altitude_3
     from preceded
+    window by_altitude as (partition by icao24, (baro_altitude_m is null) order by positioned_at)
+),
+
+ranged as (
+    select
+        *,
+        -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
+        baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
+        coalesce(is_off_altitude_1::integer, 0)
+        + coalesce(is_off_altitude_2::integer, 0)
+        + coalesce(is_off_altitude_3::integer, 0)
+        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3) / 2.0
+            as is_altitude_spike,
+        velocity_mps not between 0 and 515 as is_speed_out_of_range,
+        abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
+        true_track_deg not between 0 and 360 as is_track_out_of_range
+    from timed
 )
 
 select
@@ -155,5 +163,5 @@ select
     end as masked_reasons,
     source,
     batch_id
-from timed
+from ranged
 where positioned_at >= changed_from_at
