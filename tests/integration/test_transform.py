@@ -134,6 +134,38 @@ def simulated(folder: Path) -> pa.Table:
     return found.states.filter(pc.equal(pc.bit_wise_and(seconds, 3), 0))
 
 
+def renamed(states: pa.Table, address: str, is_kept: pa.ChunkedArray) -> pa.Table:
+    """Some of the rows, sent with another address."""
+    kept = states.filter(is_kept)
+    column = kept.schema.get_field_index("icao24")
+    return kept.set_column(
+        column, kept.schema.field(column), pa.array([address] * len(kept), pa.string())
+    )
+
+
+def turns(states: pa.Table, turn_s: int, parity: int) -> pa.ChunkedArray:
+    """Whether it is this one's turn of two that send for so many seconds each."""
+    at = states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+    return pc.equal(pc.bit_wise_and(pc.divide(at, turn_s), 1), parity)
+
+
+def sharing(states: pa.Table) -> pa.Table:
+    """Pairs of aircraft with one address, that send in turns of a second, ten and a minute."""
+    times = (
+        states.group_by("icao24")
+        .aggregate([("time_position", "min"), ("time_position", "max")])
+        .sort_by("time_position_min")
+    )
+    addresses = times["icao24"].to_pylist()
+    random.Random(5).shuffle(addresses)
+    found = []
+    for number, pair in enumerate(zip(addresses[0::2], addresses[1::2], strict=False)):
+        for parity, address in enumerate(pair):
+            own = states.filter(pc.equal(states["icao24"], address))
+            found.append(renamed(own, f"f0{number:04x}", turns(own, (1, 10, 60)[number % 3], parity)))
+    return pa.concat_tables(found)
+
+
 def in_steps(states: pa.Table, luck: random.Random) -> list[int]:
     """For each row the step it comes in: three steps of time; of each some rows, and stretches of
     aircraft, come a step or two late.
@@ -163,6 +195,7 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
     sources = {
         "paris": pa.concat_tables([paris(60), circuits()]),
         "synthetic:seed-6": simulated(tmp_path),
+        "shared": sharing(paris(40)),
     }
     steps = {name: in_steps(states, luck) for name, states in sources.items()}
     run = dbt_of(fed)
