@@ -3,7 +3,7 @@ Two aircraft that send one address. The second one's rows of `stg_opensky__state
 address and `-2`; all models go by that key, so each aircraft has its flights.
 
 Which position is whose a tracker says that looks back only: a position belongs to the airframe that can have
-flown there from its last one within `memory()`, to the nearer if both can. What neither can have reached is a
+flown there from its last one within `memory()`, to the nearer if both can (a second's age counts as 100 m). What neither can have reached is a
 jump, until so many such positions hang together that they are an aircraft. Without a jump all are the first
 airframe's: so it runs only over stretches (between two silences of the address) with a jump in them.
 -#}
@@ -17,8 +17,8 @@ airframe's: so it runs only over stretches (between two silences of the address)
 {#- So many positions that hang together within `memory()` are an aircraft, and no wild values. -#}
 {%- macro airframe_fixes() -%}10{%- endmacro -%}
 
-{#- What is nearer than this to an airframe is that one, timed by another clock: 40 s at 250 m/s. -#}
-{%- macro airframe_apart_m() -%}10000{%- endmacro -%}
+{#- What is nearer than this to an airframe is that one, timed by another clock: 20 s at 250 m/s. -#}
+{%- macro airframe_apart_m() -%}5000{%- endmacro -%}
 
 {#- Follows the insertion of cleaned rows, in its transaction; `is_whole` when the table is new. -#}
 {%- macro split_airframes(is_whole) -%}
@@ -198,6 +198,7 @@ declare
     new_count integer;
     is_alive boolean[];
     distance double precision;
+    aged double precision;
     nearest double precision;
     host integer;
     host_distance double precision;
@@ -247,12 +248,14 @@ begin
                         host := k;
                         host_distance := distance;
                     end if;
+                    -- One who landed here minutes ago counts for less than one who is just flying by.
+                    aged := distance + 100 * date_part('epoch', fix.positioned_at - fresh_ats[k]);
                     if
                         distance <= {{ reach_m('fix.positioned_at - fresh_ats[k]') }}
-                        and (nearest is null or distance < nearest)
+                        and (nearest is null or aged < nearest)
                     then
                         airframe := k;
-                        nearest := distance;
+                        nearest := aged;
                     end if;
                 end if;
             end loop;
@@ -286,7 +289,7 @@ begin
                     -- The wild positions were those before.
                     (
                         new_count > counts[host]
-                        and counts[host] < {{ airframe_fixes() }}
+                        and counts[host] < 3
                         and not (is_alive[1] and is_alive[2])
                     )
                     -- The airframe itself, by another clock: it goes on there.

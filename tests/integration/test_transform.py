@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from conftest import Databases, Dbt
-from states import recording, seconds
+from states import recording, seconds, turns, with_address
 
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import (
@@ -134,21 +134,6 @@ def simulated(folder: Path) -> pa.Table:
     return found.states.filter(pc.equal(pc.bit_wise_and(seconds, 3), 0))
 
 
-def renamed(states: pa.Table, address: str, is_kept: pa.ChunkedArray) -> pa.Table:
-    """Some of the rows, sent with another address."""
-    kept = states.filter(is_kept)
-    column = kept.schema.get_field_index("icao24")
-    return kept.set_column(
-        column, kept.schema.field(column), pa.array([address] * len(kept), pa.string())
-    )
-
-
-def turns(states: pa.Table, turn_s: int, parity: int) -> pa.ChunkedArray:
-    """Whether it is this one's turn of two that send for so many seconds each."""
-    at = states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
-    return pc.equal(pc.bit_wise_and(pc.divide(at, turn_s), 1), parity)
-
-
 def sharing(states: pa.Table) -> pa.Table:
     """Pairs of aircraft with one address, that send in turns of a second, ten and a minute."""
     times = (
@@ -162,7 +147,8 @@ def sharing(states: pa.Table) -> pa.Table:
     for number, pair in enumerate(zip(addresses[0::2], addresses[1::2], strict=False)):
         for parity, address in enumerate(pair):
             own = states.filter(pc.equal(states["icao24"], address))
-            found.append(renamed(own, f"f0{number:04x}", turns(own, (1, 10, 60)[number % 3], parity)))
+            own = own.filter(turns(own, (1, 10, 60)[number % 3], parity))
+            found.append(with_address(own, f"f0{number:04x}"))
     return pa.concat_tables(found)
 
 
