@@ -74,7 +74,8 @@ judged as (
     select
         *,
         -- A parked aircraft repeats its position rightly; one that reports speed does not.
-        is_same_position and (not is_on_ground or velocity_mps > 5) is true as is_position_stale,
+        is_same_position and (not is_on_ground or velocity_mps > 5) is true{{ ' and not is_jump' if is_tracked }}
+            as is_position_stale,
         -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
         baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
         coalesce(is_off_altitude_1::integer, 0)

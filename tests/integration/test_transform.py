@@ -134,21 +134,16 @@ def simulated(folder: Path) -> pa.Table:
     return found.states.filter(pc.equal(pc.bit_wise_and(seconds, 3), 0))
 
 
-def sharing(states: pa.Table) -> pa.Table:
-    """Pairs of aircraft with one address, that send in turns of a second, ten and a minute."""
-    times = (
-        states.group_by("icao24")
-        .aggregate([("time_position", "min"), ("time_position", "max")])
-        .sort_by("time_position_min")
-    )
-    addresses = times["icao24"].to_pylist()
+def sharing(states: pa.Table, prefix: str, turns_s: tuple[int, ...]) -> pa.Table:
+    """Pairs of aircraft with one address, that send in turns: near each other and far apart."""
+    addresses = sorted(pc.unique(states["icao24"]).to_pylist())
     random.Random(5).shuffle(addresses)
     found = []
     for number, pair in enumerate(zip(addresses[0::2], addresses[1::2], strict=False)):
         for parity, address in enumerate(pair):
             own = states.filter(pc.equal(states["icao24"], address))
-            own = own.filter(turns(own, (1, 10, 60)[number % 3], parity))
-            found.append(with_address(own, f"f0{number:04x}"))
+            own = own.filter(turns(own, turns_s[number % len(turns_s)], parity))
+            found.append(with_address(own, f"{prefix}{number:04x}"))
     return pa.concat_tables(found)
 
 
@@ -178,10 +173,10 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
 ) -> None:
     fed, whole = twins
     luck = random.Random(11)
+    made = simulated(tmp_path)
     sources = {
-        "paris": pa.concat_tables([paris(60), circuits()]),
-        "synthetic:seed-6": simulated(tmp_path),
-        "shared": sharing(paris(40)),
+        "paris": pa.concat_tables([paris(60), circuits(), sharing(paris(40), "f0", (1, 10, 60))]),
+        "synthetic:seed-6": pa.concat_tables([made, sharing(made, "f1", (4, 12, 60))]),
     }
     steps = {name: in_steps(states, luck) for name, states in sources.items()}
     run = dbt_of(fed)
@@ -208,6 +203,9 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
         "flights.flight_started_at - interval '1 minute' and flights.flight_started_at)",
     )
     assert stands > 10
+    for keys in ("f0%-2", "f1%-2"):
+        second = "select count(*) from metrics.fct_flights where icao24 like %s"
+        assert query(fed, second, keys)[0][0] >= 2, keys
     waiting = query(fed, "select count(*) from raw.ingest_batches where transformed_at is null "
                     "and target = 'raw.opensky_states'")  # fmt: skip
     assert waiting == [(0,)]
