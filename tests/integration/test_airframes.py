@@ -1,4 +1,4 @@
-"""Two aircraft that send one address: their flights, against those of the same rows with an address each."""
+"""Two aircraft that send one address: their flights, against those with an address each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("man
 Query = Callable[..., list[tuple[Any, ...]]]
 TURNS_S = (1, 10, 60)
 WAITING_FIXES = 9
-"""So many of the second one's first positions are jumps of the first: the tenth makes an aircraft."""
+"""So many positions of the second one are jumps of the first: the tenth makes an aircraft."""
 PAIRS = (
     ("LMJ559R", "ETD57C"),  # To LFPB, and from LFPG.
     ("AFR71ZP", "AFR26TR"),  # To one runway, one behind the other.
@@ -42,7 +42,8 @@ def flights(query: Query, warehouse: Warehouse) -> list[tuple[Any, ...]]:
         warehouse,
         "select callsign, icao24, departure_airport, arrival_airport, first_seen_at, last_seen_at, "
         "(select count(*) from staging.stg_opensky__states as s where s.icao24 = f.icao24 "
-        "and s.position_status <> 'jump' and s.positioned_at between f.first_seen_at and f.last_seen_at) "
+        "and s.position_status <> 'jump' "
+        "and s.positioned_at between f.first_seen_at and f.last_seen_at) "
         "from metrics.fct_flights as f order by 1, 2",
     )
 
@@ -69,8 +70,8 @@ def test_two_aircraft_with_one_address_are_two_flights(
         found[name] = flights(query, warehouse)
         moved = query(
             warehouse,
-            "select callsign, movement, airport, runway_direction, moved_at from metrics.fct_movements "
-            "inner join metrics.fct_flights using (flight_id) order by 1, 2",
+            "select callsign, movement, airport, runway_direction, moved_at "
+            "from metrics.fct_movements inner join metrics.fct_flights using (flight_id) order by 1, 2",
         )
         found[f"{name} movements"] = moved
         databases.drop(warehouse)

@@ -14,7 +14,7 @@ with states as not materialized (
         longitude_deg,
         is_on_ground,
         is_after_silence,
-        position_status is not distinct from 'jump' as is_jump,
+        coalesce(position_status = 'jump', false) as is_jump,
         {{ changed_from() }} as changed_from_at,
         {{ changed_through() }} as changed_through_at
     from {{ ref('stg_opensky__states') }}
@@ -173,7 +173,7 @@ starts as (
                     and boundaries.previous_at <= flown.positioned_at
                     and boundaries.positioned_at > flown.positioned_at
                     and not flown.is_on_ground
-                    and flown.position_status is distinct from 'jump'
+                    and coalesce(flown.position_status <> 'jump', true)
                     and coalesce(flown.ground_speed_mps >= 20, true)
             )
         )
