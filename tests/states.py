@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skyops_assets.opensky.recordings import DEMO_START, Recording
 from skyops_assets.opensky.schema import STATE_VECTOR
@@ -54,6 +55,19 @@ def recording(*rows: dict[str, Any], source: str = "test") -> Recording:
 def seconds(number: int, start: datetime = DEMO_START, **changes: Any) -> list[dict[str, Any]]:
     """So many good state vectors of one aircraft, one a second."""
     return [state(time_position=start + timedelta(seconds=i), **changes) for i in range(number)]
+
+
+def with_address(rows: pa.Table, icao24: str) -> pa.Table:
+    """The same rows, sent with another address."""
+    column = rows.schema.get_field_index("icao24")
+    addresses = pa.array([icao24] * len(rows), pa.string())
+    return rows.set_column(column, rows.schema.field(column), addresses)
+
+
+def turns(rows: pa.Table, turn_s: int, parity: int) -> pa.ChunkedArray:
+    """Whether a row is of this one's turn, of two that send for so many seconds each."""
+    at = rows["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+    return pc.equal(pc.bit_wise_and(pc.divide(at, turn_s), 1), parity)
 
 
 def traffic_row(**changes: Any) -> dict[str, Any]:

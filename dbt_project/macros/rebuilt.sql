@@ -1,7 +1,8 @@
 {#-
 A table that follows the data: built whole the first time, then what `audit.transform_ranges` (or, with
 `meta.rebuilt_by: hours`, `audit.transform_hours`) names is deleted and inserted, in one transaction and
-without a table in between. `meta.time` is the column that lies in those ranges.
+without a table in between. `meta.time` is the column that lies in those ranges;
+`meta.followed_by` the macro that corrects what was inserted, in the same transaction.
 -#}
 {%- materialization rebuilt, adapter='postgres' -%}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -22,6 +23,9 @@ without a table in between. `meta.time` is the column that lies in those ranges.
             {{ adapter.rename_relation(existing, backup) }}
         {%- endif -%}
         {{ adapter.rename_relation(intermediate, target_relation) }}
+        {%- if meta.get('followed_by') -%}
+            {% do context[meta.followed_by](is_whole=true) %}
+        {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
         {% do persist_docs(target_relation, model) %}
         {{ adapter.commit() }}
@@ -41,6 +45,9 @@ without a table in between. `meta.time` is the column that lies in those ranges.
                 {{ sql }}
             ) as computed
         {%- endcall %}
+        {%- if meta.get('followed_by') -%}
+            {% do context[meta.followed_by](is_whole=false) %}
+        {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
         {{ adapter.commit() }}
     {%- endif -%}

@@ -124,8 +124,9 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
 {%- endmacro -%}
 
 {#-
-An aircraft's range begins with the flight that its first new position continues: rules look back only, so
-nothing before changes. It ends at the first flight that began longer after the last new position than any
+An address's range begins with the flight that its first new position continues: rules look back only, so
+nothing before changes. Where two airframes send it, both have the same range, and it begins where the other one
+had been silent. It ends at the first flight that began longer after the last new position than any
 rule remembers (twice: what a rule compares has itself looked back once), for it begins there still; after a
 silence, that is: what ends with a stand or a new callsign depends on all of the flight before.
 Flights that were near the latest position are computed anew as well: what they are depends on the silence since.
@@ -148,54 +149,86 @@ Flights that were near the latest position are computed anew as well: what they 
         )
     group by states.icao24, day_at;
 
-    create temporary table touched on commit drop as
-    select
-        arrived.icao24,
-        coalesce(present.flight_started_at, arrived.first_at) as from_at,
-        coalesce(following.flight_started_at, 'infinity') as through_at,
-        arrived.first_at as changed_from_at,
-        greatest(arrived.last_at, latest.positioned_at) as changed_through_at
+    -- New positions, and the flights that were near the latest one.
+    create temporary table sought on commit drop as
+    select icao24, first_at as started_at, first_at, last_at, true as is_new
     from arrived
-    left join lateral (
-        select max(flight_started_at) as flight_started_at
-        from {{ segmented }} as flights
-        where flights.icao24 = arrived.icao24 and flights.flight_started_at < arrived.first_at
-    ) as present on true
-    left join lateral (
-        select min(flight_started_at) as flight_started_at
-        from {{ segmented }} as flights
-        where
-            flights.icao24 = arrived.icao24
-            and flights.flight_started_at > arrived.last_at + 2 * {{ memory() }}
-            and not exists (
-                select from {{ segmented }} as before
-                where
-                    before.icao24 = arrived.icao24
-                    and before.flight_started_at < flights.flight_started_at
-                    and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
-            )
-    ) as following on true
-    left join lateral (
-        select max(flight_ended_at) as positioned_at
-        from {{ segmented }} as flights
-        where
-            flights.icao24 = arrived.icao24
-            and flights.flight_started_at < coalesce(following.flight_started_at, 'infinity')
-    ) as latest on true
     union all
     select
-        icao24,
-        first_seen_at as from_at,
-        'infinity' as through_at,
-        coalesce(last_seen_at, first_seen_at) as changed_from_at,
-        coalesce(last_seen_at, first_seen_at) as changed_through_at
+        left(icao24, 6) as icao24,
+        first_seen_at as started_at,
+        coalesce(last_seen_at, first_seen_at) as first_at,
+        coalesce(last_seen_at, first_seen_at) as last_at,
+        false as is_new
     from {{ flights }}
     where
         coalesce(last_seen_at, first_seen_at) >= (select horizon_at from audit.transform_state) - interval '1 hour'
         and exists (select from audit.transform_batches);
 
+    create temporary table touched on commit drop as
+    select
+        sought.icao24,
+        coalesce(present.flight_started_at, sought.started_at) as from_at,
+        coalesce(following.flight_started_at, 'infinity') as through_at,
+        sought.first_at as changed_from_at,
+        case when sought.is_new then greatest(sought.last_at, latest.positioned_at) else sought.last_at end
+            as changed_through_at
+    from sought
+    left join lateral (
+        select max(latest.flight_started_at) as flight_started_at
+        from {{ airframe_suffixes() }}
+        cross join lateral (
+            select flights.flight_started_at
+            from {{ segmented }} as flights
+            where
+                flights.icao24 = sought.icao24 || airframes.suffix
+                and flights.flight_started_at <= sought.started_at
+                -- A new position can take the place of the one that a flight began with.
+                and (flights.flight_started_at < sought.started_at or not sought.is_new)
+                and not exists (
+                    select from {{ airframe_suffixes() }}
+                    inner join {{ segmented }} as before on before.icao24 = sought.icao24 || airframes.suffix
+                    where
+                        before.icao24 <> flights.icao24
+                        and before.flight_started_at < flights.flight_started_at
+                        and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
+                )
+            order by flights.flight_started_at desc
+            limit 1
+        ) as latest
+    ) as present on true
+    left join lateral (
+        select min(earliest.flight_started_at) as flight_started_at
+        from {{ airframe_suffixes() }}
+        cross join lateral (
+            select flights.flight_started_at
+            from {{ segmented }} as flights
+            where
+                sought.is_new
+                and flights.icao24 = sought.icao24 || airframes.suffix
+                and flights.flight_started_at > sought.last_at + 2 * {{ memory() }}
+                and not exists (
+                    select from {{ airframe_suffixes() }}
+                    inner join {{ segmented }} as before on before.icao24 = sought.icao24 || airframes.suffix
+                    where
+                        before.flight_started_at < flights.flight_started_at
+                        and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
+                )
+            order by flights.flight_started_at
+            limit 1
+        ) as earliest
+    ) as following on true
+    left join lateral (
+        select max(flights.flight_ended_at) as positioned_at
+        from {{ airframe_suffixes() }}
+        inner join {{ segmented }} as flights on flights.icao24 = sought.icao24 || airframes.suffix
+        where
+            sought.is_new
+            and flights.flight_started_at < coalesce(following.flight_started_at, 'infinity')
+    ) as latest on true;
+
     insert into audit.transform_ranges
-    select icao24, lower(range) + 2 * {{ memory() }}, upper(range)
+    select icao24 || suffix, lower(range) + 2 * {{ memory() }}, upper(range)
     from (
         -- One range where one looks back into the other.
         select
@@ -203,7 +236,8 @@ Flights that were near the latest position are computed anew as well: what they 
             unnest(range_agg(tstzrange(from_at - 2 * {{ memory() }}, through_at))) as range
         from touched
         group by icao24
-    ) as ranges;
+    ) as ranges
+    cross join {{ airframe_suffixes() }};
 
     -- A landing can change ten minutes before the position that withdraws it; features look back six hours.
     insert into audit.transform_hours

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from conftest import Databases, Dbt
-from states import recording, seconds
+from states import recording, seconds, turns, with_address
 
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import (
@@ -134,6 +134,19 @@ def simulated(folder: Path) -> pa.Table:
     return found.states.filter(pc.equal(pc.bit_wise_and(seconds, 3), 0))
 
 
+def sharing(states: pa.Table, prefix: str, turns_s: tuple[int, ...]) -> pa.Table:
+    """Pairs of aircraft with one address, that send in turns: near each other and far apart."""
+    addresses = sorted(pc.unique(states["icao24"]).to_pylist())
+    random.Random(5).shuffle(addresses)
+    found = []
+    for number, pair in enumerate(zip(addresses[0::2], addresses[1::2], strict=False)):
+        for parity, address in enumerate(pair):
+            own = states.filter(pc.equal(states["icao24"], address))
+            own = own.filter(turns(own, turns_s[number % len(turns_s)], parity))
+            found.append(with_address(own, f"{prefix}{number:04x}"))
+    return pa.concat_tables(found)
+
+
 def in_steps(states: pa.Table, luck: random.Random) -> list[int]:
     """For each row the step it comes in: three steps of time; of each some rows, and stretches of
     aircraft, come a step or two late.
@@ -160,9 +173,10 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
 ) -> None:
     fed, whole = twins
     luck = random.Random(11)
+    made = simulated(tmp_path)
     sources = {
-        "paris": pa.concat_tables([paris(60), circuits()]),
-        "synthetic:seed-6": simulated(tmp_path),
+        "paris": pa.concat_tables([paris(60), circuits(), sharing(paris(40), "f0", (1, 10, 60))]),
+        "synthetic:seed-6": pa.concat_tables([made, sharing(made, "f1", (4, 12, 60))]),
     }
     steps = {name: in_steps(states, luck) for name, states in sources.items()}
     run = dbt_of(fed)
@@ -189,6 +203,9 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
         "flights.flight_started_at - interval '1 minute' and flights.flight_started_at)",
     )
     assert stands > 10
+    for keys in ("f0%-2", "f1%-2"):
+        second = "select count(*) from metrics.fct_flights where icao24 like %s"
+        assert query(fed, second, keys)[0][0] >= 2, keys
     waiting = query(fed, "select count(*) from raw.ingest_batches where transformed_at is null "
                     "and target = 'raw.opensky_states'")  # fmt: skip
     assert waiting == [(0,)]

@@ -43,7 +43,7 @@ described as (
         coalesce(aircraft.is_rotorcraft, rotorcraft.arrival_id is not null) as is_rotorcraft
     from arrivals
     left join airports on arrivals.airport = airports.airport
-    left join aircraft on arrivals.icao24 = aircraft.icao24
+    left join aircraft on left(arrivals.icao24, 6) = aircraft.icao24
     left join rotorcraft on arrivals.arrival_id = rotorcraft.arrival_id
 )
 

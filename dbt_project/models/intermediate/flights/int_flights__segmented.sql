@@ -14,6 +14,7 @@ with states as not materialized (
         longitude_deg,
         is_on_ground,
         is_after_silence,
+        coalesce(position_status = 'jump', false) as is_jump,
         {{ changed_from() }} as changed_from_at,
         {{ changed_through() }} as changed_through_at
     from {{ ref('stg_opensky__states') }}
@@ -30,10 +31,12 @@ landed as materialized (
         < max(positioned_at) filter (where is_on_ground)
 ),
 
+-- A jump may be another aircraft's.
 grounded as not materialized (
     select states.*
     from states
     inner join landed on states.icao24 = landed.icao24
+    where not states.is_jump
 ),
 
 callsigns as (
@@ -170,6 +173,7 @@ starts as (
                     and boundaries.previous_at <= flown.positioned_at
                     and boundaries.positioned_at > flown.positioned_at
                     and not flown.is_on_ground
+                    and coalesce(flown.position_status <> 'jump', true)
                     and coalesce(flown.ground_speed_mps >= 20, true)
             )
         )

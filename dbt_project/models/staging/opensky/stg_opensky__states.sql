@@ -1,167 +1,21 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'positioned_at'},
+    meta={'time': 'positioned_at', 'followed_by': 'split_airframes'},
     indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}
 
 with deduplicated as (
-    -- Several sources may hold the same vector: the fullest wins, then the first by name.
     select distinct on (icao24, time_position)
         icao24,
-        time_position as positioned_at,
-        last_contact as contact_at,
-        nullif(trim(callsign), '') as callsign,
-        latitude_deg,
-        longitude_deg,
-        baro_altitude_m,
-        geo_altitude_m,
-        coalesce(is_on_ground, false) as is_on_ground,
-        velocity_mps,
-        true_track_deg,
-        vertical_rate_mps,
-        nullif(trim(squawk), '') as squawk,
-        category,
-        source,
-        batch_id,
+        {{ state_columns() }},
         {{ changed_from() }} as changed_from_at
     from {{ source('raw', 'opensky_states') }}
     {{ join_changes('opensky_states', 'time_position', before='2 * ' ~ memory()) }}
     order by
         icao24 asc,
         time_position asc,
-        num_nonnulls(baro_altitude_m, velocity_mps, true_track_deg, vertical_rate_mps, callsign) desc,
-        source asc
+        {{ fullest_first() }}
 ),
 
-compared as (
-    select
-        *,
-        lag(positioned_at) over by_aircraft as previous_at,
-        coalesce(
-            latitude_deg = lag(latitude_deg) over by_aircraft
-            and longitude_deg = lag(longitude_deg) over by_aircraft
-            and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }},
-            false
-        ) as is_same_position,
-        -- No jump is shorter than a kilometre: of most steps that is plain without the distance.
-        case
-            when
-                abs(latitude_deg - lag(latitude_deg) over by_aircraft) > 0.004
-                or abs(longitude_deg - lag(longitude_deg) over by_aircraft) > 0.004
-                then {{ distance_m(
-                    'lag(latitude_deg) over by_aircraft',
-                    'lag(longitude_deg) over by_aircraft',
-                    'latitude_deg',
-                    'longitude_deg',
-                ) }}
-        end as moved_m
-    from deduplicated
-    window by_aircraft as (partition by icao24 order by positioned_at)
-),
-
-judged as (
-    select
-        *,
-        -- A parked aircraft repeats its position rightly; one that reports speed does not.
-        is_same_position and (not is_on_ground or velocity_mps > 5) is true as is_position_stale
-    from compared
-),
-
-preceded as (
-    select
-        *,
-        max(positioned_at) filter (where not is_position_stale) over (
-            partition by icao24
-            order by positioned_at
-            rows between unbounded preceding and 1 preceding
-        ) as last_fresh_at
-    from judged
-),
-
--- The windows of one order come first, so that rows are sorted once for all of them.
-timed as (
-    select
-        *,
-        case when positioned_at - last_fresh_at <= {{ memory() }} then last_fresh_at end as previous_fresh_at,
-        -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
-        -- never makes the good sample after it look like one. Only the past is asked.
-        {{ is_off_altitude(1) }} as is_off_altitude_1,
-        {{ is_off_altitude(2) }} as is_off_altitude_2,
-        {{ is_off_altitude(3) }} as is_off_altitude_3
-    from preceded
-    window by_altitude as (partition by icao24, (baro_altitude_m is null) order by positioned_at)
-),
-
-ranged as (
-    select
-        *,
-        -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
-        baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
-        coalesce(is_off_altitude_1::integer, 0)
-        + coalesce(is_off_altitude_2::integer, 0)
-        + coalesce(is_off_altitude_3::integer, 0)
-        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3) / 2.0
-            as is_altitude_spike,
-        velocity_mps not between 0 and 515 as is_speed_out_of_range,
-        abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
-        true_track_deg not between 0 and 360 as is_track_out_of_range
-    from timed
-)
-
-select
-    icao24,
-    positioned_at,
-    contact_at,
-    callsign,
-    latitude_deg,
-    longitude_deg,
-    case
-        when is_altitude_out_of_range or is_altitude_spike then null
-        else baro_altitude_m
-    end as altitude_m,
-    geo_altitude_m,
-    is_on_ground,
-    case when not is_speed_out_of_range then velocity_mps end as ground_speed_mps,
-    case when not is_track_out_of_range then true_track_deg - 360 * floor(true_track_deg / 360) end as track_deg,
-    case when not is_vertical_rate_out_of_range then vertical_rate_mps end as vertical_rate_mps,
-    squawk,
-    category,
-    case
-        when is_position_stale then 'stale'
-        -- 1,000 kt, and 1 km for two receivers' clocks.
-        when moved_m > 1000 + 515 * date_part('epoch', positioned_at - previous_fresh_at) then 'jump'
-        else 'fresh'
-    end as position_status,
-    case
-        when is_position_stale
-            then
-                coalesce(
-                    date_part('epoch', positioned_at - previous_fresh_at),
-                    {{ var('flight_gap_s') }}
-                )
-        else 0
-    end as position_age_s,
-    -- The frozen tail of a lost aircraft is no sign of life.
-    coalesce(positioned_at - previous_at > {{ memory() }}, true)
-    or (not is_position_stale and coalesce(positioned_at - last_fresh_at > {{ memory() }}, true)) as is_after_silence,
-    case
-        when
-            is_altitude_out_of_range
-            or is_altitude_spike
-            or is_speed_out_of_range
-            or is_vertical_rate_out_of_range
-            or is_track_out_of_range
-            then concat_ws(
-                ',',
-                case when is_altitude_out_of_range then 'altitude_range' end,
-                case when is_altitude_spike then 'altitude_spike' end,
-                case when is_speed_out_of_range then 'speed_range' end,
-                case when is_vertical_rate_out_of_range then 'vertical_rate_range' end,
-                case when is_track_out_of_range then 'track_range' end
-            )
-    end as masked_reasons,
-    source,
-    batch_id
-from ranged
-where positioned_at >= changed_from_at
+{{ cleaned_states() }}
