@@ -81,7 +81,7 @@ def log_training(
     train: pd.DataFrame,
     snapshot: Path,
 ) -> Registered:
-    """Log a run with its model and dataset, and register the version as ``challenger``.
+    """Log a run with its model and dataset, and register the version.
 
     Args:
         model: the fitted pipeline.
@@ -126,7 +126,6 @@ def log_training(
     version = client.create_model_version(
         name, info.model_uri, run_id=run.info.run_id, tags=tags, model_id=info.model_id
     )
-    client.set_registered_model_alias(name, CHALLENGER, str(version.version))
     return Registered(name, str(version.version), run.info.run_id)
 
 
@@ -197,6 +196,12 @@ def load(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> A
             f"The model {name}:{version} cannot be loaded from MLflow ({error}). Restore MLflow's "
             "database and artifacts, or train and promote again."
         ) from error
+
+
+def set_challenger(client: MlflowClient, name: str, version: str) -> None:
+    """Put the alias ``challenger`` on the version of the latest training run."""
+    if str(client.get_registered_model(name).aliases.get(CHALLENGER)) != version:
+        client.set_registered_model_alias(name, CHALLENGER, version)
 
 
 def follow_champion(client: MlflowClient, name: str, version: str | None) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals import (
     baselines,
+    champions,
     evaluate,
     explain,
     features,
@@ -26,7 +27,7 @@ from skyops_assets.arrivals import (
 )
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
 from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy
-from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
@@ -237,11 +238,14 @@ def train_challenger(
         test_through_at=parts.test_through_at,
         untrained_reason=reason,
         code_version=code_version,
+        absent_features=tuple(
+            column for column in features.FEATURES if parts.train[column].isna().all()
+        ),
     )
     version, is_new, mae = None, False, None
     if reason is None:
         client = registry.configure(warehouse, settings)
-        _follow_champion(warehouse, client, name)
+        champions.follow(warehouse, client, name)
         model = train.fit(parts.train, recipe)
         mae = evaluate.measure(
             parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
@@ -260,19 +264,18 @@ def train_challenger(
                 parts=parts,
                 dagster_run_id=dagster_run_id,
             )
+        registry.set_challenger(client, name, version.version)
     store.save_training_run(warehouse, run, version, dagster_run_id)
     return TrainingSummary(
         model_version=version.version if version else None,
         is_new_version=is_new,
         mlflow_run_id=version.mlflow_run_id if version else None,
         train_mae_min=mae,
-        absent_features=tuple(
-            column for column in features.FEATURES if parts.train[column].isna().all()
-        ),
+        absent_features=run.absent_features or (),
         **{
             key: value
             for key, value in vars(run).items()
-            if key in TrainingSummary.__dataclass_fields__
+            if key in TrainingSummary.__dataclass_fields__ and key != "absent_features"
         },
     )
 
@@ -359,29 +362,45 @@ def decide_promotion(
 ) -> PromotionSummary:
     """Let the gatekeeper judge the latest training run, record it, and move the champion.
 
-    A challenger that is champion already keeps the decision that made it so.
+    A challenger that is champion already keeps its decision. One that a person took out of force
+    is not promoted again.
 
     Raises:
         SkyOpsError: nothing was trained.
     """
+    try:
+        return _decide(warehouse, settings, ring_nm, policy, dagster_run_id)
+    except store.ChampionChanged:
+        # A person was quicker; what was measured against the one before no longer counts.
+        return _decide(warehouse, settings, ring_nm, policy, dagster_run_id)
+
+
+def _decide(
+    warehouse: Warehouse,
+    settings: Settings,
+    ring_nm: int,
+    policy: GatePolicy | None,
+    dagster_run_id: str | None,
+) -> PromotionSummary:
     run = _latest_run(warehouse, ring_nm)
     challenger = store.version_of(warehouse, run.training_run_id)
     champion = store.champion(warehouse, run.model_name)
     earlier = store.read_decision(warehouse, run.training_run_id)
-    if (
-        earlier
-        and champion
-        and challenger
-        and champion.version == challenger.version
-        and earlier["is_promoted"]
-    ):
+    in_force = bool(champion and challenger and champion.version == challenger.version)
+    if earlier and in_force:
         decision = Decision(
-            True, tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"])
+            bool(earlier["is_promoted"]),
+            tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"]),
         )
         before = earlier["champion_version"]
     else:
         evidence = _evidence(
-            run, challenger, champion, store.read_evaluation(warehouse, run.training_run_id)
+            run,
+            challenger,
+            # A person was quicker than the gatekeeper: no model is measured against itself.
+            None if in_force else champion,
+            store.read_evaluation(warehouse, run.training_run_id),
+            store.taken_back(warehouse, run.training_run_id),
         )
         decision = gatekeeper.decide(evidence, policy)
         before = champion.version if champion else None
@@ -390,7 +409,7 @@ def decide_promotion(
         )
     if challenger or champion:
         client = registry.configure(warehouse, settings)
-        _follow_champion(warehouse, client, run.model_name)
+        champions.follow(warehouse, client, run.model_name)
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,
@@ -555,16 +574,12 @@ def _register(
     )
 
 
-def _follow_champion(warehouse: Warehouse, client: MlflowClient, name: str) -> None:
-    champion = store.champion(warehouse, name)
-    registry.follow_champion(client, name, champion.version if champion else None)
-
-
 def _evidence(
     run: TrainingRun,
     challenger: ModelVersion | None,
     champion: ModelVersion | None,
     rows: list[dict[str, Any]],
+    taken_back: ChampionChange | None,
 ) -> Evidence:
     own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
     best = next((row for row in rows if row["is_reference"]), {})
@@ -587,6 +602,7 @@ def _evidence(
         has_champion=champion is not None,
         is_reference_current=bool(own)
         and own["champion"] == (champion.label if champion else None),
+        taken_back=None if taken_back is None else champions.sentence(taken_back),
     )
 
 

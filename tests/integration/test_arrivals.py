@@ -65,6 +65,7 @@ def warehouse(server: Warehouse) -> Warehouse:
     """The server with empty ``ml`` tables; MLflow keeps what earlier tests logged."""
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join('ml.' + name for name in ML_TABLES)}")
+        cursor.execute("truncate audit.champion_changes")
         cursor.execute("drop schema if exists features, metrics cascade")
     forget_versions(server)
     return server
