@@ -464,10 +464,11 @@ def show_model(
     """Show everything known of a version: its card, its origin, and what became of it."""
     from rich.markdown import Markdown
 
-    from skyops_assets.arrivals import card
+    from skyops_assets.arrivals import card, champions
+    from skyops_assets.arrivals.steps import RING_NM
 
     _, warehouse = _prepare()
-    found = card.gather(warehouse, card.chosen(warehouse, version))
+    found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
     if as_json:
         print(json.dumps(card.as_json(found), default=_plain))
     elif out.is_terminal:
@@ -517,6 +518,8 @@ def _show_moved(what: str, moved: Moved) -> None:
         f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
         f"{escape(moved.actor)}. The next prediction uses it."
     )
+    if moved.warning:
+        err.print(f"[yellow]Done, but:[/] {escape(moved.warning)}", soft_wrap=True)
 
 
 def _aliases(row: dict[str, Any]) -> str:

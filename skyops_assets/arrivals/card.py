@@ -1,7 +1,7 @@
 """The model card: what a version predicts, from what, how well, and what became of it.
 
 Belongs here: gathering what the warehouse holds of a version, and writing it as Markdown. Does
-not: measuring anything, or keeping the card (`registry`). What was not measured is said so.
+not: measuring anything. What was not measured is said so.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import champions, features, store
+from skyops_assets.arrivals import features, registry, store
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from skyops_assets.warehouse.server import Warehouse
 
 UNKNOWN = "not measured"
@@ -38,22 +40,22 @@ class Facts:
     changes: tuple[ChampionChange, ...]
 
 
-def chosen(warehouse: Warehouse, number: str | None, ring_nm: int = 40) -> ModelVersion:
-    """The version asked for; without a number the champion, else the one trained last.
+def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -> str:
+    """Write the card anew, keep it in MLflow with the version's provenance, and return it.
 
     Raises:
-        SkyOpsError: there is no such version, or none at all.
+        SkyOpsError: the warehouse or MLflow has the version's run no more.
     """
-    name = store.model_name(ring_nm)
-    if number is not None:
-        return champions.find(warehouse, name, number)
-    run = store.latest_training_run(warehouse, name)
-    found = store.champion(warehouse, name) or (
-        run and store.version_of(warehouse, run.training_run_id)
+    facts = gather(warehouse, version)
+    text = markdown(facts)
+    tags = {"fingerprint": version.fingerprint, "training_run_id": version.training_run_id}
+    if facts.decision:
+        tags["decision_id"] = str(facts.decision["decision_id"])
+        tags["decision"] = "promoted" if facts.decision["is_promoted"] else "not promoted"
+    registry.log_card(
+        client, version.model_name, version.version, version.mlflow_run_id, text=text, tags=tags
     )
-    if not found:
-        raise SkyOpsError(f"{name} has no version yet; materialise ml/training_runs to train one.")
-    return found
+    return text
 
 
 def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
@@ -120,7 +122,9 @@ def _data(facts: Facts) -> list[str]:
     lines = [f"- Training set: `{run.fingerprint}` (SHA-256 of its rows)"]
     if made:
         when = _span(made.crossed_from_at, made.crossed_through_at)
-        lines.append(f"- {made.row_count:,} arrivals that crossed {when}")
+        lines.append(
+            f"- {made.row_count:,} arrivals of `{features.ARRIVALS_TABLE}` that crossed {when}"
+        )
         left_out = ", ".join(f"{rows:,} {why}" for why, rows in made.excluded.items() if rows)
         lines.append(f"- Left out: {left_out or 'none'}")
     return [
@@ -196,7 +200,7 @@ def _decision(facts: Facts) -> list[str]:
 
 
 def _reign(facts: Facts) -> list[str]:
-    state = "Champion." if facts.version.is_champion else "Not champion."
+    state = "Champion." if facts.row["is_champion"] else "Not champion."
     if not facts.changes:
         return [state]
     lines = []

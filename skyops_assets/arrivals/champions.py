@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import registry, store
+from skyops_assets.arrivals import card, registry, store
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moved:
-    """What became champion in whose place, and who said so."""
+    """What became champion in whose place, and who said so.
+
+    `warning` says why the card of the version before could not be written anew.
+    """
 
     model_name: str
     before: str | None
     after: str
     actor: str
+    warning: str | None = None
 
 
 def promote(
@@ -122,6 +126,24 @@ def find(warehouse: Warehouse, name: str, number: str) -> ModelVersion:
     raise SkyOpsError(f"{name} has no version {number!r}; {there} (`skyops model list`).")
 
 
+def chosen(warehouse: Warehouse, number: str | None, *, ring_nm: int) -> ModelVersion:
+    """The version asked for; without a number the champion, else the one trained last.
+
+    Raises:
+        SkyOpsError: there is no such version, or none at all.
+    """
+    name = store.model_name(ring_nm)
+    if number is not None:
+        return find(warehouse, name, number)
+    run = store.latest_training_run(warehouse, name)
+    found = store.champion(warehouse, name)
+    if found is None and run is not None:
+        found = store.version_of(warehouse, run.training_run_id)
+    if found is None:
+        raise SkyOpsError(f"{name} has no version yet; materialise ml/training_runs to train one.")
+    return found
+
+
 def champion_before(
     changes: Sequence[ChampionChange], champion_run_id: str
 ) -> tuple[str, str] | None:
@@ -190,7 +212,14 @@ def _move(
     who = actor(settings)
     store.change_champion(warehouse, before, after, action=action, actor=who, reason=reason.strip())
     follow(warehouse, client, after.model_name)
-    return Moved(after.model_name, before.version if before else None, after.version, who)
+    card.publish(warehouse, client, after)
+    warning = None
+    if before:
+        try:
+            card.publish(warehouse, client, before)
+        except SkyOpsError as error:
+            warning = str(error)  # That it is broken may be why it is rolled back.
+    return Moved(after.model_name, before.version if before else None, after.version, who, warning)
 
 
 def _number(name: str, number: str) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 EXPERIMENT = "skyops-arrivals"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+MAX_DESCRIPTION = 5000
+"""MLflow's column for it is no wider."""
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -159,6 +161,42 @@ def log_evaluation(
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         client.log_artifacts(mlflow_run_id, folder, "evaluation")
+
+
+def log_card(
+    client: MlflowClient,
+    name: str,
+    version: str,
+    mlflow_run_id: str,
+    *,
+    text: str,
+    tags: dict[str, str],
+) -> None:
+    """Keep a model card as the run's ``model_card.md`` and the version's description.
+
+    Raises:
+        SkyOpsError: MLflow has the version or its run no more, or cannot write the file.
+    """
+    from mlflow.exceptions import MlflowException
+
+    description = text
+    if len(text) > MAX_DESCRIPTION:
+        more = "\n\n(More in the run's artifact model_card.md.)\n"
+        description = text[: MAX_DESCRIPTION - len(more)].rsplit("\n", 1)[0] + more
+    try:
+        found = client.get_model_version(name, version)
+        if found.run_id != mlflow_run_id:
+            raise OSError(f"there it is of run {found.run_id}, not {mlflow_run_id}")
+        client.log_text(mlflow_run_id, text, "model_card.md")
+        client.update_model_version(name, version, description)
+        for key, value in tags.items():
+            if found.tags.get(key) != value:
+                client.set_model_version_tag(name, version, key, value)
+    except (MlflowException, OSError) as error:
+        raise SkyOpsError(
+            f"The card of {name}:{version} cannot be kept in MLflow ({error}). `skyops model show "
+            f"{version}` shows it; restore MLflow's database and artifacts."
+        ) from error
 
 
 def is_registered(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> bool:

@@ -8,12 +8,14 @@ repeated: it takes the latest state from the warehouse and leaves a complete one
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals import (
     baselines,
+    card,
     champions,
     evaluate,
     explain,
@@ -76,6 +78,7 @@ class TrainingSummary:
     test_through_at: datetime | None
     train_mae_min: float | None
     absent_features: tuple[str, ...]
+    model_card: str | None
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class PromotionSummary:
     sentence: str
     reasons: tuple[gatekeeper.Reason, ...]
     markdown: str
+    model_card: str | None
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,7 @@ def train_challenger(
             column for column in features.FEATURES if parts.train[column].isna().all()
         ),
     )
-    version, is_new, mae = None, False, None
+    version, is_new, mae, client = None, False, None, None
     if reason is None:
         client = registry.configure(warehouse, settings)
         champions.follow(warehouse, client, name)
@@ -266,12 +270,14 @@ def train_challenger(
             )
         registry.set_challenger(client, name, version.version)
     store.save_training_run(warehouse, run, version, dagster_run_id)
+    text = card.publish(warehouse, client, version) if client and version else None
     return TrainingSummary(
         model_version=version.version if version else None,
         is_new_version=is_new,
         mlflow_run_id=version.mlflow_run_id if version else None,
         train_mae_min=mae,
         absent_features=run.absent_features or (),
+        model_card=text,
         **{
             key: value
             for key, value in vars(run).items()
@@ -349,6 +355,7 @@ def evaluate_challenger(
             images,
             {"evaluation.md": text},
         )
+        card.publish(warehouse, client, challenger)
     return summary
 
 
@@ -407,9 +414,16 @@ def _decide(
         store.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
+    text = None
     if challenger or champion:
         client = registry.configure(warehouse, settings)
         champions.follow(warehouse, client, run.model_name)
+        if challenger:
+            text = card.publish(warehouse, client, challenger)
+        if champion and decision.is_promoted and not in_force:
+            # Its files may be gone; that is no reason to fail, and `skyops model show` needs none.
+            with suppress(SkyOpsError):
+                card.publish(warehouse, client, champion)
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,
@@ -418,6 +432,7 @@ def _decide(
         sentence=decision.sentence,
         reasons=decision.reasons,
         markdown=explain.decision_markdown(decision),
+        model_card=text,
     )
 
 

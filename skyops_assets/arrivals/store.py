@@ -516,7 +516,7 @@ def save_decision(
                 challenger,
                 action="gatekeeper",
                 actor="gatekeeper",
-                reason=decision.sentence,
+                reason=decision.sentence.removeprefix("promoted: "),
                 decision_id=decision_id,
             )
 

@@ -116,6 +116,52 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
     assert (last.actor, last.reason, last.is_by_hand) == ("tester", REASON, True)
 
 
+def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    client = registry.configure(warehouse, settings)
+
+    def kept(version: str) -> str:
+        found = client.get_model_version(NAME, version)
+        folder = client.download_artifacts(found.run_id, "model_card.md")
+        text = Path(folder).read_text()
+        assert found.description == text
+        return text
+
+    steps.evaluate_challenger(warehouse, settings)
+    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    assert decided.model_card == kept("3")
+    assert "Champion.\n" in kept("3") and "decision 1" not in kept("2")
+    made = store.read_decision(warehouse, decided.training_run_id)
+    tags = client.get_model_version(NAME, "3").tags
+    assert made and tags["decision_id"] == str(made["decision_id"])
+    assert tags["decision"] == "promoted"
+    assert tags["code_version"] == "abc" and tags["dagster_run_id"] == "run-1"
+    run = store.training_run(warehouse, decided.training_run_id)
+    assert run and tags["fingerprint"] == run.fingerprint
+    promote(warehouse, settings, "2")
+    assert "gave way to version 2; promoted by tester, by hand" in kept("3")
+    assert "became champion; promoted by tester, by hand" in kept("2")
+    again = steps.train_challenger(warehouse, settings, code_version="abc")
+    assert again.model_version == "3" and again.model_card == kept("3")
+
+
+def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(warehouse, settings, "1")
+    promote(warehouse, settings, "2")
+    log_card = registry.log_card
+
+    def lost(client: Any, name: str, version: str, run: str, **given: Any) -> None:
+        log_card(client, name, version, "lost" if version == "2" else run, **given)
+
+    monkeypatch.setattr(registry, "log_card", lost)
+    moved = rollback(warehouse, settings)
+    assert moved.after == champion(warehouse) == "1"
+    assert moved.warning and "card of arrival-transit-40nm:2 cannot be kept" in moved.warning
+
+
 def test_the_gatekeepers_promotion_is_audited_as_its_own(
     warehouse: Warehouse, settings: Settings
 ) -> None:

@@ -66,7 +66,7 @@ def training_runs(
     )
     if made.untrained_reason:
         context.log.warning(f"No model was trained: {made.untrained_reason}")
-    return dg.MaterializeResult(metadata=known(vars(made)))
+    return dg.MaterializeResult(metadata=known({**vars(made), "model_card": _md(made.model_card)}))
 
 
 @dg.asset(
@@ -123,6 +123,11 @@ def promotion_decisions(
                 "challenger_version": made.challenger_version,
                 "champion_version_before": made.champion_version,
                 "reasons": dg.MetadataValue.md(made.markdown),
+                "model_card": _md(made.model_card),
             }
         )
     )
+
+
+def _md(text: str | None) -> dg.MetadataValue | None:
+    return None if text is None else dg.MetadataValue.md(text)

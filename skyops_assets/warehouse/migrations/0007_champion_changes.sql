@@ -30,7 +30,8 @@ insert into audit.champion_changes (
 )
 select
     d.decided_at, d.model_name, 'gatekeeper', d.champion_version, d.challenger_version,
-    before.mlflow_run_id, after.mlflow_run_id, 'gatekeeper', d.summary, d.decision_id
+    before.mlflow_run_id, after.mlflow_run_id, 'gatekeeper',
+    regexp_replace(d.summary, '^promoted: ', ''), d.decision_id
 from ml.promotion_decisions as d
 join ml.model_versions as after
     on after.model_name = d.model_name and after.version = d.challenger_version
