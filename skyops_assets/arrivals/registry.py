@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "skyops-arrivals"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+ONNX_FILE = "model.onnx"
 MAX_DESCRIPTION = 5000
 """MLflow's column for it is no wider."""
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -161,6 +162,39 @@ def log_evaluation(
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         client.log_artifacts(mlflow_run_id, folder, "evaluation")
+
+
+def ensure_onnx(client: MlflowClient, mlflow_run_id: str, content: bytes) -> bool:
+    """Keep the ONNX graph as the run's ``model.onnx``; False where it lies there already."""
+    import tempfile
+
+    if any(file.path == ONNX_FILE for file in client.list_artifacts(mlflow_run_id)):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ONNX_FILE
+        path.write_bytes(content)
+        client.log_artifact(mlflow_run_id, str(path))
+    return True
+
+
+def read_onnx(client: MlflowClient, mlflow_run_id: str) -> bytes:
+    """The ONNX graph of a training's run.
+
+    Raises:
+        SkyOpsError: the run or the file is gone.
+    """
+    import tempfile
+
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(mlflow_run_id, ONNX_FILE, folder)).read_bytes()
+    except (MlflowException, OSError) as error:
+        raise SkyOpsError(
+            f"MLflow's run {mlflow_run_id} has no {ONNX_FILE} ({error}). Materialise "
+            "ml/training_runs again: it adds the file."
+        ) from error
 
 
 def log_card(

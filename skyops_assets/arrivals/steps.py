@@ -21,6 +21,7 @@ from skyops_assets.arrivals import (
     explain,
     features,
     gatekeeper,
+    onnx_model,
     predict,
     registry,
     split,
@@ -268,6 +269,7 @@ def train_challenger(
                 parts=parts,
                 dagster_run_id=dagster_run_id,
             )
+        registry.ensure_onnx(client, version.mlflow_run_id, onnx_model.export(model))
         registry.set_challenger(client, name, version.version)
     store.save_training_run(warehouse, run, version, dagster_run_id)
     text = card.publish(warehouse, client, version) if client and version else None
