@@ -30,13 +30,13 @@ insert into audit.champion_changes (
 )
 select
     d.decided_at, d.model_name, 'gatekeeper', d.champion_version, d.challenger_version,
-    before.mlflow_run_id, after.mlflow_run_id, 'gatekeeper',
+    former.mlflow_run_id, promoted.mlflow_run_id, 'gatekeeper',
     regexp_replace(d.summary, '^promoted: ', ''), d.decision_id
 from ml.promotion_decisions as d
-join ml.model_versions as after
-    on after.model_name = d.model_name and after.version = d.challenger_version
-left join ml.model_versions as before
-    on before.model_name = d.model_name and before.version = d.champion_version
+join ml.model_versions as promoted
+    on promoted.model_name = d.model_name and promoted.version = d.challenger_version
+left join ml.model_versions as former
+    on former.model_name = d.model_name and former.version = d.champion_version
 where d.is_promoted
 order by d.decided_at, d.decision_id;
 
