@@ -28,6 +28,7 @@ from rich.table import Table
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
+    from skyops_assets.arrivals.champions import Moved
     from skyops_assets.opensky.load_files import FileLoad
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.server import Warehouse
@@ -38,6 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+model = typer.Typer(
+    help="See the model's versions; promote one, or roll back.", no_args_is_help=True
+)
+app.add_typer(model, name="model")
 # A pipe or a file has no width to fit into.
 WIDTH = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, width=WIDTH)
@@ -411,6 +416,123 @@ def simulate(  # noqa: PLR0917
         f"SKYOPS_HOME={escape(str(folder / 'home'))} skyops load "
         f"{escape(str(folder / 'recording'))}", soft_wrap=True,
     )  # fmt: skip
+
+
+@model.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the versions: trained on what, how good, what was decided, which is in force."""
+    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.store import list_versions, model_name
+
+    _, warehouse = _prepare()
+    name = model_name(RING_NM)
+    found = list_versions(warehouse, name)
+    if as_json:
+        print(json.dumps([{key: _plain(value) for key, value in row.items()} for row in found]))
+        return
+    if not found:
+        out.print(f"{name} has no version yet; materialise ml/training_runs to train one.")
+        return
+    table = Table(
+        "version", "aliases", "trained from", "through (UTC)", "MAE (min)", "skill",
+        "gatekeeper", "promoted (UTC)", "by", title=name,
+    )  # fmt: skip
+    for row in found:
+        table.add_row(
+            row["version"],
+            _aliases(row),
+            _minute(row["trained_from_at"]),
+            _minute(row["trained_through_at"]),
+            _figure(row["mae_min"], ".2f"),
+            _figure(row["skill"], "+.0%"),
+            {True: "promoted", False: "not promoted", None: "-"}[row["is_promoted"]],
+            _minute(row["promoted_at"]),
+            escape(row["promoted_by"] or "-"),
+        )
+    out.print(table)
+
+
+@model.command("show")
+def show_model(
+    version: Annotated[
+        str | None, typer.Argument(help="A version; else the champion or the last one trained.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show everything known of a version: its card, its origin, and what became of it."""
+    from rich.markdown import Markdown
+
+    from skyops_assets.arrivals import card, champions
+    from skyops_assets.arrivals.steps import RING_NM
+
+    _, warehouse = _prepare()
+    found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
+    if as_json:
+        print(json.dumps(card.as_json(found), default=_plain))
+    elif out.is_terminal:
+        out.print(Markdown(card.markdown(found)))
+    else:
+        print(card.markdown(found))
+
+
+@model.command("promote")
+def promote_model(
+    version: Annotated[str, typer.Argument(help="The version that is to predict.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
+) -> None:
+    """Make a version champion by hand, whatever the gatekeeper said of it."""
+    from skyops_assets.arrivals import champions
+    from skyops_assets.arrivals.steps import RING_NM
+
+    settings, warehouse = _prepare()
+    with err.status("Loading the version"):
+        moved = champions.promote(warehouse, settings, version, reason, ring_nm=RING_NM)
+    _show_moved("promoted", moved)
+
+
+@model.command("rollback")
+def rollback_model(
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
+    only_from: Annotated[
+        str | None,
+        typer.Option("--from", help="Only if this version is champion: repeating is harmless."),
+    ] = None,
+) -> None:
+    """Make the champion before the one in force champion again."""
+    from skyops_assets.arrivals import champions
+    from skyops_assets.arrivals.steps import RING_NM
+
+    settings, warehouse = _prepare()
+    with err.status("Loading the champion before"):
+        moved = champions.rollback(
+            warehouse, settings, reason, ring_nm=RING_NM, only_from=only_from
+        )
+    _show_moved("rolled back to", moved)
+
+
+def _show_moved(what: str, moved: Moved) -> None:
+    before = f"version {moved.before}" if moved.before else "no champion"
+    out.print(
+        f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
+        f"{escape(moved.actor)}. The next prediction uses it."
+    )
+    if moved.warning:
+        err.print(f"[yellow]Done, but:[/] {escape(moved.warning)}", soft_wrap=True)
+
+
+def _aliases(row: dict[str, Any]) -> str:
+    names = [name for name in ("champion", "challenger") if row[f"is_{name}"]]
+    return ", ".join(names) or "-"
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "-"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _prepare() -> tuple[Settings, Warehouse]:

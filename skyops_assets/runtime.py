@@ -7,17 +7,20 @@ Does not: running anything.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from skyops_assets import __version__
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
+PACKAGE = Path(__file__).parent
 QUIET = {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "DO_NOT_TRACK": "1",
@@ -58,6 +61,27 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_PROFILES_DIR": str(DBT_PROJECT),
     }
+
+
+def code_version(package: Path = PACKAGE, project: Path = DBT_PROJECT) -> str:
+    """The release, and 12 hex digits of what makes a model: ``arrivals/`` and dbt's SQL.
+
+    The release alone would name many commits; git is not there where SkyOps is installed.
+    """
+    digest = hashlib.sha256()
+    for root, files in (
+        (package, sorted((package / "arrivals").rglob("*.py"))),
+        (
+            project,
+            sorted(p for part in ("models", "macros") for p in (project / part).rglob("*.sql")),
+        ),
+    ):
+        for path in files:
+            content = path.read_bytes()
+            digest.update(
+                f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content
+            )
+    return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
 def prepare(settings: Settings) -> Warehouse:

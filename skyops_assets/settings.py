@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     mlflow_artifacts: str | None = Field(
         None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
     )
+    actor: str | None = Field(
+        None, description="Who changes the champion by hand; unset takes the system's user."
+    )
     opensky_client_id: str | None = Field(
         None, description="OpenSky API client; unset asks anonymously, with fewer credits."
     )
@@ -129,6 +132,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
+        "actor",
         "opensky_client_id",
         "opensky_client_secret",
         "opensky_daily_credits",

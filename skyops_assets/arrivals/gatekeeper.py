@@ -41,7 +41,7 @@ class Evidence:
 
     `gain` and `gain_low` are against `reference`: the champion where there is one, on the
     rows neither has learned from, else the best baseline. `skill` is against the best
-    baseline in either case.
+    baseline in either case. `taken_back` says how a person took it out of force.
     """
 
     challenger_version: str | None
@@ -58,6 +58,7 @@ class Evidence:
     skill: float | None
     has_champion: bool
     is_reference_current: bool
+    taken_back: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def decide(evidence: Evidence, policy: GatePolicy | None = None) -> Decision:
         share = evidence.scored_rows / evidence.test_rows
     reasons = [
         _trained(evidence),
+        _not_taken_back(evidence),
         _at_least(
             "train_rows", "arrivals to learn from", evidence.train_rows, policy.min_train_rows
         ),
@@ -139,6 +141,13 @@ def _trained(evidence: Evidence) -> Reason:
         return Reason("trained", True, f"version {evidence.challenger_version}", None, None)
     why = evidence.untrained_reason or "no model was registered for this training run"
     return Reason("trained", False, f"no challenger: {why}", None, None)
+
+
+def _not_taken_back(evidence: Evidence) -> Reason:
+    if evidence.taken_back is None:
+        return Reason("taken_back", True, "not taken back by hand", None, None)
+    text = f"taken back by hand, so only a person promotes it again: {evidence.taken_back}"
+    return Reason("taken_back", False, text, None, None)
 
 
 def _reference(evidence: Evidence) -> Reason:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 EXPERIMENT = "skyops-arrivals"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+ONNX_FILE = "model.onnx"
+MAX_DESCRIPTION = 5000
+"""MLflow's column for it is no wider."""
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -81,7 +84,7 @@ def log_training(
     train: pd.DataFrame,
     snapshot: Path,
 ) -> Registered:
-    """Log a run with its model and dataset, and register the version as ``challenger``.
+    """Log a run with its model and dataset, and register the version.
 
     Args:
         model: the fitted pipeline.
@@ -126,7 +129,6 @@ def log_training(
     version = client.create_model_version(
         name, info.model_uri, run_id=run.info.run_id, tags=tags, model_id=info.model_id
     )
-    client.set_registered_model_alias(name, CHALLENGER, str(version.version))
     return Registered(name, str(version.version), run.info.run_id)
 
 
@@ -160,6 +162,75 @@ def log_evaluation(
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         client.log_artifacts(mlflow_run_id, folder, "evaluation")
+
+
+def ensure_onnx(client: MlflowClient, mlflow_run_id: str, content: bytes) -> bool:
+    """Keep the ONNX graph as the run's ``model.onnx``; False where it lies there already."""
+    import tempfile
+
+    if any(file.path == ONNX_FILE for file in client.list_artifacts(mlflow_run_id)):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ONNX_FILE
+        path.write_bytes(content)
+        client.log_artifact(mlflow_run_id, str(path))
+    return True
+
+
+def read_onnx(client: MlflowClient, mlflow_run_id: str) -> bytes:
+    """The ONNX graph of a training's run.
+
+    Raises:
+        SkyOpsError: the run or the file is gone.
+    """
+    import tempfile
+
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(mlflow_run_id, ONNX_FILE, folder)).read_bytes()
+    except (MlflowException, OSError) as error:
+        raise SkyOpsError(
+            f"MLflow's run {mlflow_run_id} has no {ONNX_FILE} ({error}). Materialise "
+            "ml/training_runs again: it adds the file."
+        ) from error
+
+
+def log_card(
+    client: MlflowClient,
+    name: str,
+    version: str,
+    mlflow_run_id: str,
+    *,
+    text: str,
+    tags: dict[str, str],
+) -> None:
+    """Keep a model card as the run's ``model_card.md`` and the version's description.
+
+    Raises:
+        SkyOpsError: MLflow has the version or its run no more, or cannot write the file.
+    """
+    from mlflow.exceptions import MlflowException
+
+    description = text
+    if len(text) > MAX_DESCRIPTION:
+        more = "\n\n(More in the run's artifact model_card.md.)\n"
+        description = text[: MAX_DESCRIPTION - len(more)].rsplit("\n", 1)[0] + more
+    try:
+        found = client.get_model_version(name, version)
+        if found.run_id != mlflow_run_id:
+            raise OSError(f"there it is of run {found.run_id}, not {mlflow_run_id}")
+        client.log_text(mlflow_run_id, text, "model_card.md")
+        client.update_model_version(name, version, description)
+        for key, value in tags.items():
+            if found.tags.get(key) != value:
+                client.set_model_version_tag(name, version, key, value)
+    except (MlflowException, OSError) as error:
+        raise SkyOpsError(
+            f"The card of {name}:{version} cannot be kept in MLflow ({error}). `skyops model show "
+            f"{version}` shows it; restore MLflow's database and artifacts."
+        ) from error
 
 
 def is_registered(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> bool:
@@ -197,6 +268,12 @@ def load(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> A
             f"The model {name}:{version} cannot be loaded from MLflow ({error}). Restore MLflow's "
             "database and artifacts, or train and promote again."
         ) from error
+
+
+def set_challenger(client: MlflowClient, name: str, version: str) -> None:
+    """Put the alias ``challenger`` on the version of the latest training run."""
+    if str(client.get_registered_model(name).aliases.get(CHALLENGER)) != version:
+        client.set_registered_model_alias(name, CHALLENGER, version)
 
 
 def follow_champion(client: MlflowClient, name: str, version: str | None) -> bool:

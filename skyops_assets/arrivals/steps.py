@@ -8,16 +8,20 @@ repeated: it takes the latest state from the warehouse and leaves a complete one
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals import (
     baselines,
+    card,
+    champions,
     evaluate,
     explain,
     features,
     gatekeeper,
+    onnx_model,
     predict,
     registry,
     split,
@@ -26,7 +30,7 @@ from skyops_assets.arrivals import (
 )
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
 from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy
-from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
@@ -75,6 +79,7 @@ class TrainingSummary:
     test_through_at: datetime | None
     train_mae_min: float | None
     absent_features: tuple[str, ...]
+    model_card: str | None
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ class PromotionSummary:
     sentence: str
     reasons: tuple[gatekeeper.Reason, ...]
     markdown: str
+    model_card: str | None
 
 
 @dataclass(frozen=True)
@@ -237,11 +243,14 @@ def train_challenger(
         test_through_at=parts.test_through_at,
         untrained_reason=reason,
         code_version=code_version,
+        absent_features=tuple(
+            column for column in features.FEATURES if parts.train[column].isna().all()
+        ),
     )
-    version, is_new, mae = None, False, None
+    version, is_new, mae, client = None, False, None, None
     if reason is None:
         client = registry.configure(warehouse, settings)
-        _follow_champion(warehouse, client, name)
+        champions.follow(warehouse, client, name)
         model = train.fit(parts.train, recipe)
         mae = evaluate.measure(
             parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
@@ -260,19 +269,21 @@ def train_challenger(
                 parts=parts,
                 dagster_run_id=dagster_run_id,
             )
+        registry.ensure_onnx(client, version.mlflow_run_id, onnx_model.export(model))
+        registry.set_challenger(client, name, version.version)
     store.save_training_run(warehouse, run, version, dagster_run_id)
+    text = card.publish(warehouse, client, version) if client and version else None
     return TrainingSummary(
         model_version=version.version if version else None,
         is_new_version=is_new,
         mlflow_run_id=version.mlflow_run_id if version else None,
         train_mae_min=mae,
-        absent_features=tuple(
-            column for column in features.FEATURES if parts.train[column].isna().all()
-        ),
+        absent_features=run.absent_features or (),
+        model_card=text,
         **{
             key: value
             for key, value in vars(run).items()
-            if key in TrainingSummary.__dataclass_fields__
+            if key in TrainingSummary.__dataclass_fields__ and key != "absent_features"
         },
     )
 
@@ -346,6 +357,7 @@ def evaluate_challenger(
             images,
             {"evaluation.md": text},
         )
+        card.publish(warehouse, client, challenger)
     return summary
 
 
@@ -359,38 +371,61 @@ def decide_promotion(
 ) -> PromotionSummary:
     """Let the gatekeeper judge the latest training run, record it, and move the champion.
 
-    A challenger that is champion already keeps the decision that made it so.
+    A challenger that is champion already keeps its decision. One that a person took out of force
+    is not promoted again.
 
     Raises:
         SkyOpsError: nothing was trained.
     """
+    try:
+        return _decide(warehouse, settings, ring_nm, policy, dagster_run_id)
+    except store.ChampionChanged:
+        # A person was quicker; what was measured against the one before no longer counts.
+        return _decide(warehouse, settings, ring_nm, policy, dagster_run_id)
+
+
+def _decide(
+    warehouse: Warehouse,
+    settings: Settings,
+    ring_nm: int,
+    policy: GatePolicy | None,
+    dagster_run_id: str | None,
+) -> PromotionSummary:
     run = _latest_run(warehouse, ring_nm)
     challenger = store.version_of(warehouse, run.training_run_id)
     champion = store.champion(warehouse, run.model_name)
     earlier = store.read_decision(warehouse, run.training_run_id)
-    if (
-        earlier
-        and champion
-        and challenger
-        and champion.version == challenger.version
-        and earlier["is_promoted"]
-    ):
+    in_force = bool(champion and challenger and champion.version == challenger.version)
+    if earlier and in_force:
         decision = Decision(
-            True, tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"])
+            bool(earlier["is_promoted"]),
+            tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"]),
         )
         before = earlier["champion_version"]
     else:
         evidence = _evidence(
-            run, challenger, champion, store.read_evaluation(warehouse, run.training_run_id)
+            run,
+            challenger,
+            # A person was quicker than the gatekeeper: no model is measured against itself.
+            None if in_force else champion,
+            store.read_evaluation(warehouse, run.training_run_id),
+            store.taken_back(warehouse, run.training_run_id),
         )
         decision = gatekeeper.decide(evidence, policy)
         before = champion.version if champion else None
         store.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
+    text = None
     if challenger or champion:
         client = registry.configure(warehouse, settings)
-        _follow_champion(warehouse, client, run.model_name)
+        champions.follow(warehouse, client, run.model_name)
+        if challenger:
+            text = card.publish(warehouse, client, challenger)
+        if champion and decision.is_promoted and not in_force:
+            # Its files may be gone; that is no reason to fail, and `skyops model show` needs none.
+            with suppress(SkyOpsError):
+                card.publish(warehouse, client, champion)
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,
@@ -399,6 +434,7 @@ def decide_promotion(
         sentence=decision.sentence,
         reasons=decision.reasons,
         markdown=explain.decision_markdown(decision),
+        model_card=text,
     )
 
 
@@ -555,16 +591,12 @@ def _register(
     )
 
 
-def _follow_champion(warehouse: Warehouse, client: MlflowClient, name: str) -> None:
-    champion = store.champion(warehouse, name)
-    registry.follow_champion(client, name, champion.version if champion else None)
-
-
 def _evidence(
     run: TrainingRun,
     challenger: ModelVersion | None,
     champion: ModelVersion | None,
     rows: list[dict[str, Any]],
+    taken_back: ChampionChange | None,
 ) -> Evidence:
     own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
     best = next((row for row in rows if row["is_reference"]), {})
@@ -587,6 +619,7 @@ def _evidence(
         has_champion=champion is not None,
         is_reference_current=bool(own)
         and own["champion"] == (champion.label if champion else None),
+        taken_back=None if taken_back is None else champions.sentence(taken_back),
     )
 
 

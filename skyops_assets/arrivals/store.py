@@ -1,13 +1,15 @@
 """The model's rows in Postgres: features in, and every ``ml.`` table in and out.
 
-Belongs here: SQL of the ``ml`` schema, each write one transaction that may be repeated. Does
-not: deciding what to write (`steps`), MLflow (`registry`), or any feature logic (dbt).
+Belongs here: SQL of the ``ml`` schema and of ``audit.champion_changes``, each write one
+transaction that may be repeated. Does not: deciding what to write (`steps`, `champions`), MLflow
+(`registry`), or any feature logic (dbt).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -74,6 +76,7 @@ class TrainingRun:
     test_through_at: datetime | None
     untrained_reason: str | None
     code_version: str | None
+    absent_features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,28 @@ class ModelVersion:
     def label(self) -> str:
         """How evaluations and decisions call it, such as ``arrival-transit-40nm:3``."""
         return f"{self.model_name}:{self.version}"
+
+
+class ChampionChanged(SkyOpsError):
+    """Someone else changed the champion since it was read; nothing was written."""
+
+
+@dataclass(frozen=True)
+class ChampionChange:
+    """A row of ``audit.champion_changes``; the MLflow runs name the models for good."""
+
+    change_id: int
+    changed_at: datetime
+    model_name: str
+    action: str
+    is_by_hand: bool
+    from_version: str | None
+    to_version: str
+    from_mlflow_run_id: str | None
+    to_mlflow_run_id: str
+    actor: str
+    reason: str
+    decision_id: int | None
 
 
 def snapshot_path(settings: Settings, fingerprint: str) -> Path:
@@ -194,12 +219,14 @@ def save_training_run(
         SkyOpsError: MLflow gave a version number that the warehouse knows from another run.
     """
     row = dict(vars(run), params=json.dumps(run.params), features=list(run.features))
+    row["absent_features"] = None if run.absent_features is None else list(run.absent_features)
     row["dagster_run_id"] = dagster_run_id
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             _insert("ml.training_runs", row)
             + " on conflict (training_run_id) do update set last_trained_at = clock_timestamp(),"
-            " dagster_run_id = excluded.dagster_run_id, code_version = excluded.code_version",
+            " dagster_run_id = excluded.dagster_run_id, code_version = excluded.code_version,"
+            " absent_features = excluded.absent_features",
             row,
         )
         if version is None:
@@ -233,7 +260,27 @@ def latest_training_run(warehouse: Warehouse, model_name: str) -> TrainingRun | 
         " order by last_trained_at desc limit 1",
         {"name": model_name},
     )
-    return None if row is None else TrainingRun(**{**row, "features": tuple(row["features"])})
+    return None if row is None else _training_run(row)
+
+
+def training_run(warehouse: Warehouse, training_run_id: str) -> TrainingRun | None:
+    """A training run by its id."""
+    row = _one(
+        warehouse,
+        f"select {_names(TrainingRun)} from ml.training_runs where training_run_id = %(id)s",
+        {"id": training_run_id},
+    )
+    return None if row is None else _training_run(row)
+
+
+def training_set(warehouse: Warehouse, fingerprint: str) -> TrainingSet | None:
+    """A training set by its fingerprint."""
+    row = _one(
+        warehouse,
+        f"select {_names(TrainingSet)} from ml.training_sets where fingerprint = %(fingerprint)s",
+        {"fingerprint": fingerprint},
+    )
+    return None if row is None else TrainingSet(**{**row, "airports": tuple(row["airports"])})
 
 
 def version_of(warehouse: Warehouse, training_run_id: str) -> ModelVersion | None:
@@ -248,6 +295,124 @@ def version_of(warehouse: Warehouse, training_run_id: str) -> ModelVersion | Non
 def champion(warehouse: Warehouse, model_name: str) -> ModelVersion | None:
     """The version in force."""
     return _version(warehouse, "v.model_name = %(key)s and v.is_champion", model_name)
+
+
+def version(warehouse: Warehouse, model_name: str, number: str) -> ModelVersion | None:
+    """A version by its number."""
+    return _version(
+        warehouse, "v.model_name || ':' || v.version = %(key)s", f"{model_name}:{number}"
+    )
+
+
+def version_of_mlflow_run(warehouse: Warehouse, mlflow_run_id: str) -> ModelVersion | None:
+    """The version that an MLflow run registered."""
+    return _version(warehouse, "v.mlflow_run_id = %(key)s", mlflow_run_id)
+
+
+def list_versions(warehouse: Warehouse, model_name: str) -> list[dict[str, Any]]:
+    """Every version, oldest first: its window, what was measured, the gatekeeper's decision on it.
+
+    `is_challenger` marks the version of the training run that ran last. Reads Postgres only.
+    """
+    return _all(
+        warehouse,
+        """
+        select
+            v.version, v.is_champion,
+            r.training_run_id = (
+                select training_run_id from ml.training_runs where model_name = %(name)s
+                order by last_trained_at desc limit 1
+            ) and v.version = (
+                select version from ml.model_versions as same
+                where same.training_run_id = v.training_run_id order by registered_at desc limit 1
+            ) as is_challenger,
+            r.trained_from_at, r.trained_through_at, r.train_rows,
+            e.mae_min, e.skill, e.skill_low, e.skill_high, e.scored_rows, e.reference,
+            d.decision_id, d.is_promoted, d.summary, d.decided_at,
+            v.promoted_at, c.actor as promoted_by, c.reason as promoted_because,
+            v.registered_at, v.training_run_id, v.fingerprint, v.mlflow_run_id,
+            r.recipe, r.code_version, r.dagster_run_id
+        from ml.model_versions as v
+        join ml.training_runs as r using (training_run_id)
+        left join ml.evaluations as e
+            on e.training_run_id = v.training_run_id
+            and e.candidate = v.model_name || ':' || v.version
+        left join ml.promotion_decisions as d
+            on d.training_run_id = v.training_run_id and d.challenger_version = v.version
+        left join lateral (
+            select actor, reason from audit.champion_changes
+            where to_mlflow_run_id = v.mlflow_run_id order by change_id desc limit 1
+        ) as c on true
+        where v.model_name = %(name)s
+        order by v.registered_at, v.version
+        """,
+        {"name": model_name},
+    )
+
+
+def champion_changes(warehouse: Warehouse, model_name: str) -> list[ChampionChange]:
+    """Every change of the champion, oldest first."""
+    rows = _all(
+        warehouse,
+        f"select {_names(ChampionChange)} from audit.champion_changes"
+        " where model_name = %(name)s order by change_id",
+        {"name": model_name},
+    )
+    return [ChampionChange(**row) for row in rows]
+
+
+def taken_back(warehouse: Warehouse, training_run_id: str) -> ChampionChange | None:
+    """The change by which a person took this training run's model out of force, if that stands.
+
+    It stands until a person promotes it again.
+    """
+    row = _one(
+        warehouse,
+        f"""
+        select {_names(ChampionChange)} from audit.champion_changes
+        where is_by_hand and exists (
+            select from ml.model_versions
+            where training_run_id = %(id)s
+                and mlflow_run_id in (from_mlflow_run_id, to_mlflow_run_id)
+        )
+        order by change_id desc limit 1
+        """,
+        {"id": training_run_id},
+    )
+    if row is None:
+        return None
+    change = ChampionChange(**row)
+    gone = version_of_mlflow_run(warehouse, change.from_mlflow_run_id or "")
+    return change if gone and gone.training_run_id == training_run_id else None
+
+
+@contextmanager
+def champion_lock(warehouse: Warehouse, model_name: str) -> Iterator[Any]:
+    """A cursor of one transaction within which no one else changes this model's champion."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_advisory_xact_lock(hashtext('skyops.champion'), hashtext(%s))",
+            (model_name,),
+        )
+        yield cursor
+
+
+def change_champion(
+    warehouse: Warehouse,
+    before: ModelVersion | None,
+    after: ModelVersion,
+    *,
+    action: str,
+    actor: str,
+    reason: str,
+) -> None:
+    """Make a version champion by hand and write who did it and why: both or neither.
+
+    Raises:
+        ChampionChanged: the champion is not `before` any more.
+    """
+    with champion_lock(warehouse, after.model_name) as cursor:
+        _change_champion(cursor, before, after, action=action, actor=actor, reason=reason)
 
 
 def save_evaluation(warehouse: Warehouse, training_run_id: str, evaluation: Evaluation) -> None:
@@ -318,7 +483,13 @@ def save_decision(
     decision: Decision,
     dagster_run_id: str | None,
 ) -> None:
-    """Record a decision and, where it promotes, make the challenger champion: both or neither."""
+    """Record a decision and, where it promotes, make the challenger champion: both or neither.
+
+    A challenger that is champion already stays it, without a change being noted.
+
+    Raises:
+        ChampionChanged: the champion is not `champion` any more.
+    """
     row = {
         "training_run_id": run.training_run_id,
         "model_name": run.model_name,
@@ -330,23 +501,23 @@ def save_decision(
         "dagster_run_id": dagster_run_id,
     }
     changes = ", ".join(f"{name} = excluded.{name}" for name in row if name != "training_run_id")
-    with warehouse.connect() as connection, connection.cursor() as cursor:
+    with champion_lock(warehouse, run.model_name) as cursor:
         cursor.execute(
             _insert("ml.promotion_decisions", row)
-            + f" on conflict (training_run_id) do update set {changes}, decided_at = now()",
+            + f" on conflict (training_run_id) do update set {changes}, decided_at = now()"
+            " returning decision_id",
             row,
         )
-        if decision.is_promoted and challenger is not None:
-            key = {"name": challenger.model_name, "version": challenger.version}
-            cursor.execute(
-                "update ml.model_versions set is_champion = false"
-                " where model_name = %(name)s and is_champion",
-                key,
-            )
-            cursor.execute(
-                "update ml.model_versions set is_champion = true, promoted_at = now()"
-                " where model_name = %(name)s and version = %(version)s",
-                key,
+        (decision_id,) = cursor.fetchone()
+        if decision.is_promoted and challenger is not None and challenger != champion:
+            _change_champion(
+                cursor,
+                champion,
+                challenger,
+                action="gatekeeper",
+                actor="gatekeeper",
+                reason=decision.sentence.removeprefix("promoted: "),
+                decision_id=decision_id,
             )
 
 
@@ -436,6 +607,60 @@ def champion_summary(
 def model_name(ring_nm: int) -> str:
     """The registered model of a ring, such as ``arrival-transit-40nm``."""
     return f"arrival-transit-{ring_nm:d}nm"
+
+
+def _change_champion(
+    cursor: Any,
+    before: ModelVersion | None,
+    after: ModelVersion,
+    *,
+    action: str,
+    actor: str,
+    reason: str,
+    decision_id: int | None = None,
+) -> None:
+    """Within `champion_lock`: move ``is_champion`` and add the row that says so."""
+    cursor.execute(
+        "select version, mlflow_run_id from ml.model_versions"
+        " where model_name = %s and is_champion",
+        (after.model_name,),
+    )
+    found = cursor.fetchone()
+    if found != (before and (before.version, before.mlflow_run_id)):
+        raise ChampionChanged(
+            f"The champion of {after.model_name} was changed meanwhile: it is "
+            f"{f'version {found[0]}' if found else 'none'} now, not "
+            f"{f'version {before.version}' if before else 'none'}. Nothing was changed here. Look "
+            "at `skyops model list` and decide again."
+        )
+    row = {
+        "model_name": after.model_name,
+        "action": action,
+        "from_version": before and before.version,
+        "to_version": after.version,
+        "from_mlflow_run_id": before and before.mlflow_run_id,
+        "to_mlflow_run_id": after.mlflow_run_id,
+        "actor": actor,
+        "reason": reason,
+        "decision_id": decision_id,
+    }
+    cursor.execute(
+        "update ml.model_versions set is_champion = false"
+        " where model_name = %(model_name)s and is_champion",
+        row,
+    )
+    cursor.execute(
+        "update ml.model_versions set is_champion = true, promoted_at = clock_timestamp()"
+        " where model_name = %(model_name)s and version = %(to_version)s",
+        row,
+    )
+    cursor.execute(_insert("audit.champion_changes", row), row)
+
+
+def _training_run(row: dict[str, Any]) -> TrainingRun:
+    absent = row["absent_features"]
+    row |= {"features": tuple(row["features"])}
+    return TrainingRun(**{**row, "absent_features": None if absent is None else tuple(absent)})
 
 
 def _version(warehouse: Warehouse, condition: str, key: str) -> ModelVersion | None:

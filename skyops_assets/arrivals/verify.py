@@ -1,4 +1,4 @@
-"""Whether the registered challenger is what it says: loadable, sane, and repeatable.
+"""Whether the registered challenger is what it says: loadable, sane, repeatable, also as ONNX.
 
 Belongs here: looking at the latest training run from outside. Does not: judging how good it
 is (`evaluate`, `gatekeeper`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skyops_assets.arrivals import registry, split, store, train
+from skyops_assets.arrivals import onnx_model, registry, split, store, train
 from skyops_assets.arrivals.steps import RING_NM
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -26,10 +26,11 @@ class Verdict:
     train_rows: int
     problem: str | None
     largest_difference_min: float | None = None
+    largest_onnx_difference_min: float | None = None
 
 
 def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = RING_NM) -> Verdict:
-    """Load the latest challenger, predict its training rows, and fit it again.
+    """Load the latest challenger, predict its training rows, also by ONNX, and fit it again.
 
     Raises:
         SkyOpsError: nothing was trained yet, or the training rows are gone.
@@ -47,6 +48,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
         model = registry.load(
             client, challenger.model_name, challenger.version, challenger.mlflow_run_id
         )
+        portable = registry.read_onnx(client, challenger.mlflow_run_id)
     except SkyOpsError as error:
         return Verdict(challenger.version, run.train_rows, str(error))
     rows = split.temporal_split(
@@ -56,6 +58,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     again = train.predict(train.fit(rows, train.Recipe(run.recipe, run.params)), rows)
     difference = float(np.max(np.abs(minutes - again)))
     sane = np.isfinite(minutes) & (minutes > 0) & (minutes <= LONGEST_TRANSIT_MIN)
+    apart = onnx_model.difference(portable, model, rows)
     problem = None
     if not sane.all():
         problem = (
@@ -67,4 +70,9 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
             f"fitting the same rows again gives other predictions (up to {difference:.3g} min "
             "apart): the recipe or a library changed; train again"
         )
-    return Verdict(challenger.version, len(rows), problem, difference)
+    elif not apart <= onnx_model.TOLERANCE_MIN:
+        problem = (
+            f"{registry.ONNX_FILE} predicts otherwise than the pipeline (up to {apart:.3g} min "
+            f"apart, {onnx_model.TOLERANCE_MIN:g} are allowed): correct arrivals/onnx_model.py"
+        )
+    return Verdict(challenger.version, len(rows), problem, difference, apart)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
-from arrival_frames import lszh, mirror, raw_synthetic
+from arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
-from skyops_assets.arrivals import predict, registry, steps, store, train, verify
+from skyops_assets.arrivals import onnx_model, predict, registry, steps, store, train, verify
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -65,6 +66,7 @@ def warehouse(server: Warehouse) -> Warehouse:
     """The server with empty ``ml`` tables; MLflow keeps what earlier tests logged."""
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join('ml.' + name for name in ML_TABLES)}")
+        cursor.execute("truncate audit.champion_changes")
         cursor.execute("drop schema if exists features, metrics cascade")
     forget_versions(server)
     return server
@@ -441,6 +443,31 @@ def trained(warehouse: Warehouse, settings: Settings) -> Warehouse:
 def test_a_sound_challenger_passes_its_verification(trained: Warehouse, settings: Settings) -> None:
     found = verify.verify_challenger(trained, settings)
     assert (found.version, found.problem, found.largest_difference_min) == ("1", None, 0.0)
+    assert found.largest_onnx_difference_min is not None
+    assert found.largest_onnx_difference_min < 0.001
+
+
+def test_a_challenger_whose_onnx_predicts_otherwise_is_unsound(
+    trained: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = onnx_model.export(train.fit(synthetic(200)))
+    monkeypatch.setattr(registry, "read_onnx", lambda *_: other)
+    found = verify.verify_challenger(trained, settings)
+    assert found.problem is not None and "model.onnx predicts otherwise" in found.problem
+
+
+def test_a_challenger_without_onnx_is_unsound_until_it_is_trained_again(
+    trained: Warehouse, settings: Settings
+) -> None:
+    version = store.version(trained, "arrival-transit-40nm", "1")
+    assert version
+    client = registry.configure(trained, settings)
+    folder = urlsplit(client.get_run(version.mlflow_run_id).info.artifact_uri).path
+    Path(unquote(folder), "model.onnx").unlink()
+    found = verify.verify_challenger(trained, settings)
+    assert found.problem is not None and "has no model.onnx" in found.problem
+    steps.train_challenger(trained, settings)
+    assert verify.verify_challenger(trained, settings).problem is None
 
 
 def test_a_challenger_that_cannot_be_fitted_again_equal_is_unsound(

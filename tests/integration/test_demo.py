@@ -201,6 +201,25 @@ def test_column_lineage_reaches_raw(finished: Finished, monkeypatch: pytest.Monk
         assert "raw/airports.latitude_deg" in sources(feature, "bearing_deg")
 
 
+def test_dagster_shows_the_model_card(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dagster as dg
+
+    home, warehouse, _ = finished
+    for name, value in runtime_environment(Settings(home=home), warehouse).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as instance:
+        for table, said in (
+            ("training_runs", "## Data"),
+            ("promotion_decisions", "The gatekeeper, "),
+        ):
+            event = instance.get_latest_materialization_event(dg.AssetKey(["ml", table]))
+            assert event is not None and event.asset_materialization is not None
+            card = event.asset_materialization.metadata["model_card"]
+            assert isinstance(card, dg.MarkdownMetadataValue)
+            assert str(card.value).startswith("# arrival-transit-40nm, version 1\n")
+            assert said in str(card.value)
+
+
 @pytest.mark.mirror
 def test_landings_agree_with_the_yardstick(finished: Finished, query: Query, mirror: Path) -> None:
     """Of the peer's 98 landings at least 93 are found at the same airport within 90 s."""

@@ -17,6 +17,7 @@ DEFS = PACKAGE / "defs"
 DAGSTER = {"dagster", "dagster_dbt", "dagster_postgres", "dagster_shared", "dagster_webserver"}
 HEAVY = {
     "mlflow", "sklearn", "great_expectations", "pandas", "matplotlib", "scipy", "skops", "dbt",
+    "onnx", "onnxruntime",
 }  # fmt: skip
 """Seconds each to import, so only where they are used (measured: up to 10 s)."""
 SQL = re.compile(

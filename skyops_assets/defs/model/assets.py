@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from skyops_assets import __version__
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, known
 
@@ -57,16 +56,17 @@ def training_runs(
     The model itself is registered in MLflow with the alias `challenger`.
     """
     from skyops_assets.arrivals.steps import train_challenger
+    from skyops_assets.runtime import code_version
 
     made = train_challenger(
         warehouse.open(),
         warehouse.settings,
         dagster_run_id=context.run.run_id,
-        code_version=__version__,
+        code_version=code_version(),
     )
     if made.untrained_reason:
         context.log.warning(f"No model was trained: {made.untrained_reason}")
-    return dg.MaterializeResult(metadata=known(vars(made)))
+    return dg.MaterializeResult(metadata=known({**vars(made), "model_card": _md(made.model_card)}))
 
 
 @dg.asset(
@@ -123,6 +123,11 @@ def promotion_decisions(
                 "challenger_version": made.challenger_version,
                 "champion_version_before": made.champion_version,
                 "reasons": dg.MetadataValue.md(made.markdown),
+                "model_card": _md(made.model_card),
             }
         )
     )
+
+
+def _md(text: str | None) -> dg.MetadataValue | None:
+    return None if text is None else dg.MetadataValue.md(text)

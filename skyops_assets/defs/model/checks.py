@@ -11,6 +11,8 @@ from skyops_assets.defs.shared import known
 def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The registered challenger loads, predicts 0 to 120 minutes, and can be fitted again equal.
 
+    As ONNX it predicts the same within 0.001 minutes, with missing values and unseen categories.
+
     Blocks evaluation and promotion. Without enough arrivals there is no challenger, and nothing
     to find fault with.
     """

@@ -1,0 +1,261 @@
+"""The model card: what a version predicts, from what, how well, and what became of it.
+
+Belongs here: gathering what the warehouse holds of a version, and writing it as Markdown. Does
+not: measuring anything. What was not measured is said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals import features, registry, store
+from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.errors import SkyOpsError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from skyops_assets.warehouse.server import Warehouse
+
+UNKNOWN = "not measured"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the warehouse holds of a version.
+
+    `row` is its line of `store.list_versions`; `candidates` are those of its evaluation, itself
+    among them; `changes` those that it became champion by, or stopped being it.
+    """
+
+    version: ModelVersion
+    row: dict[str, Any]
+    run: TrainingRun
+    training_set: TrainingSet | None
+    candidates: tuple[dict[str, Any], ...]
+    decision: dict[str, Any] | None
+    changes: tuple[ChampionChange, ...]
+
+
+def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -> str:
+    """Write the card anew, keep it in MLflow with the version's provenance, and return it.
+
+    Raises:
+        SkyOpsError: the warehouse or MLflow has the version's run no more.
+    """
+    facts = gather(warehouse, version)
+    text = markdown(facts)
+    tags = {"fingerprint": version.fingerprint, "training_run_id": version.training_run_id}
+    if facts.decision:
+        tags["decision_id"] = str(facts.decision["decision_id"])
+        tags["decision"] = "promoted" if facts.decision["is_promoted"] else "not promoted"
+    registry.log_card(
+        client, version.model_name, version.version, version.mlflow_run_id, text=text, tags=tags
+    )
+    return text
+
+
+def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
+    """Read all that is known of a version from Postgres.
+
+    Raises:
+        SkyOpsError: its training run is gone.
+    """
+    name = version.model_name
+    run = store.training_run(warehouse, version.training_run_id)
+    rows = store.list_versions(warehouse, name)
+    row = next((row for row in rows if row["version"] == version.version), None)
+    if run is None or row is None:
+        raise SkyOpsError(
+            f"{version.label} has no training run {version.training_run_id} in ml.training_runs; "
+            "restore the warehouse, or train again."
+        )
+    decision = store.read_decision(warehouse, run.training_run_id)
+    return Facts(
+        version=version,
+        row=row,
+        run=run,
+        training_set=store.training_set(warehouse, run.fingerprint),
+        candidates=tuple(store.read_evaluation(warehouse, run.training_run_id)),
+        decision=decision if row["decision_id"] is not None else None,
+        changes=tuple(
+            change
+            for change in store.champion_changes(warehouse, name)
+            if version.mlflow_run_id in (change.from_mlflow_run_id, change.to_mlflow_run_id)
+        ),
+    )
+
+
+def as_json(facts: Facts) -> dict[str, Any]:
+    """The facts as plain values, with the card."""
+    return {**asdict(facts), "card": markdown(facts)}
+
+
+def markdown(facts: Facts) -> str:
+    """The card."""
+    version, run = facts.version, facts.run
+    sections = {
+        "What it predicts": [
+            f"Minutes from an aircraft's first crossing of the {run.ring_nm} NM ring around an "
+            "airport to its landing there.",
+            f"Airports: {_listed(facts.training_set.airports if facts.training_set else ())}.",
+        ],
+        "Data": _data(facts),
+        "Recipe": _recipe(facts),
+        "How well": _metrics(facts),
+        "Decision": _decision(facts),
+        "In force": _reign(facts),
+        "Limits": _limits(facts),
+        "Origin": _origin(facts),
+    }
+    lines = [f"# {version.model_name}, version {version.version}"]
+    for title, body in sections.items():
+        lines += ["", f"## {title}", "", *body]
+    return "\n".join(lines) + "\n"
+
+
+def _data(facts: Facts) -> list[str]:
+    run, made = facts.run, facts.training_set
+    lines = [f"- Training set: `{run.fingerprint}` (SHA-256 of its rows)"]
+    if made:
+        when = _span(made.crossed_from_at, made.crossed_through_at)
+        lines.append(
+            f"- {made.row_count:,} arrivals of `{features.ARRIVALS_TABLE}` that crossed {when}"
+        )
+        left_out = ", ".join(f"{rows:,} {why}" for why, rows in made.excluded.items() if rows)
+        lines.append(f"- Left out: {left_out or 'none'}")
+    return [
+        *lines,
+        f"- Split by time at {run.train_share:.0%} of the crossings ({_at(run.cut_at)}): "
+        f"{run.train_rows:,} to learn from, {run.test_rows:,} to test on; "
+        f"{run.embargoed_rows:,} in the air at the cut and {run.shared_flight_rows:,} of flights "
+        "in both parts are in neither",
+        f"- Learned from crossings {_span(run.trained_from_at, run.trained_through_at)}",
+        f"- Tested on crossings {_span(run.test_from_at, run.test_through_at)}",
+    ]
+
+
+def _recipe(facts: Facts) -> list[str]:
+    run = facts.run
+    params = ", ".join(f"{name} {value}" for name, value in run.params.items())
+    absent = run.absent_features
+    return [
+        f"- `{run.recipe}`: {params}",
+        f"- {len(run.features)} features: {_listed(run.features)}",
+        "- Absent, as no training row has a value: "
+        + ("not noted at the time" if absent is None else _listed(absent)),
+    ]
+
+
+def _metrics(facts: Facts) -> list[str]:
+    own = next((c for c in facts.candidates if c["candidate"] == facts.version.label), None)
+    if own is None or own["mae_min"] is None:
+        return [f"{UNKNOWN.capitalize()}."]
+    lines = [
+        f"On {own['scored_rows']:,} of {own['test_rows']:,} test arrivals, those that every "
+        "candidate answered. Errors are predicted minus actual.",
+        "",
+        "| candidate | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for c in facts.candidates:
+        cells = (
+            _number(c["mae_min"]), _number(c["rmse_min"]), _number(c["r2"]),
+            _number(c["bias_min"], "+.2f"), _number(c["p90_min"]),
+        )  # fmt: skip
+        lines.append(f"| {c['candidate']} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"- Skill against `{own['reference'] or 'no baseline'}`, the best baseline: "
+        + _share(own["skill"], own["skill_low"], own["skill_high"])
+        + (f", bootstrap over {own['blocks']} {own['block']}s" if own["blocks"] else ""),
+    ]
+    if own["champion"]:
+        lines.append(
+            f"- Gain against the champion then, `{own['champion']}`, on {own['champion_rows']:,} "
+            "arrivals it had not learned from: "
+            + _share(own["champion_gain"], own["champion_gain_low"], own["champion_gain_high"])
+        )
+    else:
+        lines.append("- Against a champion: there was none to measure it against")
+    return lines
+
+
+def _decision(facts: Facts) -> list[str]:
+    made = facts.decision
+    if made is None:
+        return ["The gatekeeper has not judged it yet."]
+    verdict = "promoted" if made["is_promoted"] else "not promoted"
+    lines = [
+        f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."
+    ]
+    rules = [
+        f"- {'pass' if reason['is_passed'] else '**fail**'}: {reason['text']}"
+        for reason in made["reasons"]
+    ]
+    return [*lines, "", *rules]
+
+
+def _reign(facts: Facts) -> list[str]:
+    state = "Champion." if facts.row["is_champion"] else "Not champion."
+    if not facts.changes:
+        return [state]
+    lines = []
+    for change in facts.changes:
+        became = change.to_mlflow_run_id == facts.version.mlflow_run_id
+        what = "became champion" if became else f"gave way to version {change.to_version}"
+        how = "rolled back" if change.action == "rollback" else "promoted"
+        by = f"{how} by {change.actor}{', by hand' if change.is_by_hand else ''}"
+        lines.append(f"- {_at(change.changed_at)}: {what}; {by}: {' '.join(change.reason.split())}")
+    return [state, "", *lines]
+
+
+def _limits(facts: Facts) -> list[str]:
+    return [
+        "- It knows the airports and the period named above, and no schedule, weather or "
+        "runway closures. At another airport it answers, untested.",
+        f"- It learned from transits of {features.MIN_TRANSIT_MIN:g} to "
+        f"{features.MAX_TRANSIT_MIN:g} minutes only. A flight that does not land there gets an "
+        "answer all the same.",
+        "- The errors above are of the test period; traffic changes, and `ml.prediction_outcomes` "
+        "says how it does now.",
+        "- It says nothing on how sure a single prediction is. Not for separation, sequencing or "
+        "anything that safety hangs on.",
+    ]
+
+
+def _origin(facts: Facts) -> list[str]:
+    row = facts.row
+    return [
+        f"- Training run `{row['training_run_id']}`, MLflow run `{row['mlflow_run_id']}`, "
+        f"registered {_at(row['registered_at'])}",
+        f"- Last fitted by code {row['code_version'] or 'of unknown version'} in Dagster run "
+        f"`{row['dagster_run_id'] or 'none'}`",
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _span(begin: datetime | None, end: datetime | None) -> str:
+    return f"{_at(begin)} to {_at(end)}" if begin and end else "at no time: there are none"
+
+
+def _at(when: datetime | None) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else "-"
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _share(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    if low is None or high is None:
+        return f"{value:+.1%} (no interval could be computed)"
+    return f"{value:+.1%} (95 % interval {low:+.1%} to {high:+.1%})"

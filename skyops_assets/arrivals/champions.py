@@ -1,0 +1,231 @@
+"""The champion by hand: promote a version, or go back to the champion before.
+
+Belongs here: what a person may do to the champion, who did it, and what "before" means. Does not:
+the gatekeeper's own promotions (`steps`), rows (`store`), MLflow's calls (`registry`).
+
+The order of writes: the flag in ``ml.model_versions`` and the row of ``audit.champion_changes``
+in one transaction, MLflow's alias and the cards after it. Killed between, SkyOps predicts with
+the new champion, the audit names it, and the next act, training or decision puts the alias right.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from skyops_assets.arrivals import card, registry, store
+from skyops_assets.arrivals.store import ChampionChange, ModelVersion
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What became champion in whose place, and who said so.
+
+    `warning` says why the card of the version before could not be written anew.
+    """
+
+    model_name: str
+    before: str | None
+    after: str
+    actor: str
+    warning: str | None = None
+
+
+def promote(
+    warehouse: Warehouse, settings: Settings, number: str, reason: str, *, ring_nm: int
+) -> Moved:
+    """Make a version champion, whatever the gatekeeper said of it.
+
+    Raises:
+        SkyOpsError: there is no such version, it is champion already or cannot be loaded, or the
+            reason is empty.
+    """
+    name = store.model_name(ring_nm)
+    _check_reason(reason)
+    after = find(warehouse, name, number)
+    client = registry.configure(warehouse, settings)
+    follow(warehouse, client, name)
+    before = store.champion(warehouse, name)
+    if before and before.mlflow_run_id == after.mlflow_run_id:
+        raise SkyOpsError(
+            f"Version {after.version} of {name} is champion already; nothing was changed."
+        )
+    return _move(warehouse, settings, client, before, after, action="promote", reason=reason)
+
+
+def rollback(
+    warehouse: Warehouse,
+    settings: Settings,
+    reason: str,
+    *,
+    ring_nm: int,
+    only_from: str | None = None,
+) -> Moved:
+    """Make the champion before the one in force champion again.
+
+    Args:
+        only_from: go back only from this version, so that repeating goes no step further.
+
+    Raises:
+        SkyOpsError: there is no champion or none before it, that one cannot be loaded, the
+            champion is not `only_from`, or the reason is empty.
+    """
+    name = store.model_name(ring_nm)
+    _check_reason(reason)
+    client = registry.configure(warehouse, settings)
+    follow(warehouse, client, name)
+    before = store.champion(warehouse, name)
+    if before is None:
+        raise SkyOpsError(
+            f"{name} has no champion to roll back from; the best baseline predicts. "
+            "`skyops model promote VERSION` makes one."
+        )
+    if only_from is not None and before.version != _number(name, only_from):
+        raise SkyOpsError(
+            f"The champion of {name} is version {before.version}, not {_number(name, only_from)}; "
+            "nothing was changed. Look at `skyops model list`."
+        )
+    earlier = champion_before(store.champion_changes(warehouse, name), before.mlflow_run_id)
+    if earlier is None:
+        raise SkyOpsError(
+            f"Version {before.version} of {name} has no champion before it to roll back to. "
+            "Promote another version by hand: `skyops model list` shows them."
+        )
+    run_id, number = earlier
+    after = store.version_of_mlflow_run(warehouse, run_id)
+    if after is None:
+        raise SkyOpsError(
+            f"The champion before was version {number} of {name} (MLflow run {run_id}), but "
+            "ml.model_versions has it no more. Promote another version by hand: "
+            "`skyops model list` shows them."
+        )
+    return _move(warehouse, settings, client, before, after, action="rollback", reason=reason)
+
+
+def find(warehouse: Warehouse, name: str, number: str) -> ModelVersion:
+    """The version that a person means by ``3`` or ``arrival-transit-40nm:3``.
+
+    Raises:
+        SkyOpsError: there is no such version.
+    """
+    found = store.version(warehouse, name, _number(name, number))
+    if found:
+        return found
+    known = [row["version"] for row in store.list_versions(warehouse, name)]
+    there = f"there are {', '.join(known)}" if known else "no version was trained yet"
+    raise SkyOpsError(f"{name} has no version {number!r}; {there} (`skyops model list`).")
+
+
+def chosen(warehouse: Warehouse, number: str | None, *, ring_nm: int) -> ModelVersion:
+    """The version asked for; without a number the champion, else the one trained last.
+
+    Raises:
+        SkyOpsError: there is no such version, or none at all.
+    """
+    name = store.model_name(ring_nm)
+    if number is not None:
+        return find(warehouse, name, number)
+    run = store.latest_training_run(warehouse, name)
+    found = store.champion(warehouse, name)
+    if found is None and run is not None:
+        found = store.version_of(warehouse, run.training_run_id)
+    if found is None:
+        raise SkyOpsError(f"{name} has no version yet; materialise ml/training_runs to train one.")
+    return found
+
+
+def champion_before(
+    changes: Sequence[ChampionChange], champion_run_id: str
+) -> tuple[str, str] | None:
+    """MLflow run and version of the champion that a rollback goes back to.
+
+    Promotions are steps forward and a rollback takes the last one back, so that a second rollback
+    goes further back and not forth again.
+
+    Args:
+        changes: every change, oldest first.
+        champion_run_id: the MLflow run of the version in force.
+    """
+    stack: list[tuple[str, str]] = []
+    for change in changes:
+        origin = (change.from_mlflow_run_id, change.from_version)
+        if origin[0] and origin[1] and (not stack or stack[-1][0] != origin[0]):
+            # In force before changes were written down.
+            stack.append((origin[0], origin[1]))
+        after = (change.to_mlflow_run_id, change.to_version)
+        if change.action == "rollback" and after in stack:
+            del stack[stack.index(after) + 1 :]
+        else:
+            stack.append(after)
+    if stack and stack[-1][0] == champion_run_id:
+        stack.pop()
+    return stack[-1] if stack else None
+
+
+def sentence(change: ChampionChange) -> str:
+    """Who made a change, when and why."""
+    when = change.changed_at.astimezone(UTC)
+    return f"{change.actor}, {when:%Y-%m-%d %H:%M} UTC: {' '.join(change.reason.split())}"
+
+
+def actor(settings: Settings) -> str:
+    """Who acts: the setting, or the user that the operating system knows."""
+    if settings.actor:
+        return settings.actor
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def follow(warehouse: Warehouse, client: MlflowClient, name: str) -> bool:
+    """Put MLflow's alias where the warehouse says; True where it moved.
+
+    Under the lock: else one who read the old champion could set it after the new one was set.
+    """
+    with store.champion_lock(warehouse, name):
+        champion = store.champion(warehouse, name)
+        return registry.follow_champion(client, name, champion.version if champion else None)
+
+
+def _move(
+    warehouse: Warehouse,
+    settings: Settings,
+    client: MlflowClient,
+    before: ModelVersion | None,
+    after: ModelVersion,
+    *,
+    action: str,
+    reason: str,
+) -> Moved:
+    registry.load(client, after.model_name, after.version, after.mlflow_run_id)
+    who = actor(settings)
+    store.change_champion(warehouse, before, after, action=action, actor=who, reason=reason.strip())
+    follow(warehouse, client, after.model_name)
+    card.publish(warehouse, client, after)
+    warning = None
+    if before:
+        try:
+            card.publish(warehouse, client, before)
+        except SkyOpsError as error:
+            warning = str(error)  # That it is broken may be why it is rolled back.
+    return Moved(after.model_name, before.version if before else None, after.version, who, warning)
+
+
+def _number(name: str, number: str) -> str:
+    return number.strip().removeprefix(f"{name}:")
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise SkyOpsError("The reason is empty; say in --reason why the champion changes.")

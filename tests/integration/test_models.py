@@ -1,0 +1,447 @@
+"""The champion by hand, on a real Postgres and MLflow: promoted, rolled back, killed, audited."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from conftest import Databases, short_dir, stop_server
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
+
+from arrival_frames import raw_synthetic
+from test_arrivals import EASY, fill
+
+from skyops_assets.arrivals import card, champions, registry, steps, store
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+
+pytestmark = pytest.mark.xdist_group("models")
+
+NAME = "arrival-transit-40nm"
+REASON = "by way of trial"
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[Settings]:
+    folder = short_dir()
+    try:
+        yield Settings(home=folder, database_url=None, warehouse_url=None, actor="tester")  # type: ignore[call-arg]
+    finally:
+        stop_server(folder / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def trained(settings: Settings) -> Warehouse:
+    """A warehouse with versions 1 to 3, each measured, none decided on."""
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    frame = raw_synthetic(1200, hours=48)
+    for rows in (600, 900, 1200):
+        fill(warehouse, frame.iloc[:rows])
+        steps.build_training_set(warehouse, settings)
+        steps.train_challenger(warehouse, settings, dagster_run_id="run-1", code_version="abc")
+        steps.evaluate_challenger(warehouse, settings)
+    return warehouse
+
+
+@pytest.fixture
+def warehouse(trained: Warehouse, settings: Settings) -> Warehouse:
+    """The versions without a champion, a decision or a prediction."""
+    with trained.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "truncate audit.champion_changes, ml.promotion_decisions, ml.predictions;"
+            "update ml.model_versions set is_champion = false, promoted_at = null"
+        )
+    champions.follow(trained, registry.configure(trained, settings), NAME)
+    return trained
+
+
+def promote(warehouse: Warehouse, settings: Settings, version: str) -> champions.Moved:
+    return champions.promote(warehouse, settings, version, REASON, ring_nm=40)
+
+
+def rollback(warehouse: Warehouse, settings: Settings, **options: Any) -> champions.Moved:
+    return champions.rollback(warehouse, settings, REASON, ring_nm=40, **options)
+
+
+def champion(warehouse: Warehouse) -> str | None:
+    found = store.champion(warehouse, NAME)
+    return found.version if found else None
+
+
+def alias(warehouse: Warehouse, settings: Settings) -> str | None:
+    aliases = registry.configure(warehouse, settings).get_registered_model(NAME).aliases
+    return str(aliases["champion"]) if "champion" in aliases else None
+
+
+def audit(warehouse: Warehouse) -> list[tuple[str, str | None, str]]:
+    return [
+        (change.action, change.from_version, change.to_version)
+        for change in store.champion_changes(warehouse, NAME)
+    ]
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    for version in ("1", "2", "3"):
+        promote(warehouse, settings, version)
+    moved = rollback(warehouse, settings)
+    assert moved == champions.Moved(NAME, "3", "2", "tester")
+    assert champion(warehouse) == alias(warehouse, settings) == "2"
+    rollback(warehouse, settings)
+    assert champion(warehouse) == alias(warehouse, settings) == "1"
+    assert audit(warehouse) == [
+        ("promote", None, "1"), ("promote", "1", "2"), ("promote", "2", "3"),
+        ("rollback", "3", "2"), ("rollback", "2", "1"),
+    ]  # fmt: skip
+    last = store.champion_changes(warehouse, NAME)[-1]
+    assert (last.actor, last.reason, last.is_by_hand) == ("tester", REASON, True)
+
+
+def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    client = registry.configure(warehouse, settings)
+
+    def kept(version: str) -> str:
+        found = client.get_model_version(NAME, version)
+        folder = client.download_artifacts(found.run_id, "model_card.md")
+        text = Path(folder).read_text()
+        assert found.description == text
+        return text
+
+    steps.evaluate_challenger(warehouse, settings)
+    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    assert decided.model_card == kept("3")
+    assert "Champion.\n" in kept("3") and "decision 1" not in kept("2")
+    made = store.read_decision(warehouse, decided.training_run_id)
+    tags = client.get_model_version(NAME, "3").tags
+    assert made and tags["decision_id"] == str(made["decision_id"])
+    assert tags["decision"] == "promoted"
+    assert tags["code_version"] == "abc" and tags["dagster_run_id"] == "run-1"
+    run = store.training_run(warehouse, decided.training_run_id)
+    assert run and tags["fingerprint"] == run.fingerprint
+    promote(warehouse, settings, "2")
+    assert "gave way to version 2; promoted by tester, by hand" in kept("3")
+    assert "became champion; promoted by tester, by hand" in kept("2")
+    again = steps.train_challenger(warehouse, settings, code_version="abc")
+    assert again.model_version == "3" and again.model_card == kept("3")
+
+
+def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(warehouse, settings, "1")
+    promote(warehouse, settings, "2")
+    log_card = registry.log_card
+
+    def lost(client: Any, name: str, version: str, run: str, **given: Any) -> None:
+        log_card(client, name, version, "lost" if version == "2" else run, **given)
+
+    monkeypatch.setattr(registry, "log_card", lost)
+    moved = rollback(warehouse, settings)
+    assert moved.after == champion(warehouse) == "1"
+    assert moved.warning and "card of arrival-transit-40nm:2 cannot be kept" in moved.warning
+
+
+def test_the_gatekeepers_promotion_is_audited_as_its_own(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    steps.evaluate_challenger(warehouse, settings)
+    assert steps.decide_promotion(warehouse, settings, policy=EASY).is_promoted
+    steps.decide_promotion(warehouse, settings, policy=EASY)
+    (change,) = store.champion_changes(warehouse, NAME)
+    decision = store.read_decision(
+        warehouse, store.latest_training_run(warehouse, NAME).training_run_id
+    )
+    assert (change.action, change.actor, change.is_by_hand) == ("gatekeeper", "gatekeeper", False)
+    assert decision is not None and change.decision_id == decision["decision_id"]
+
+
+def test_what_cannot_be_done_says_why_and_changes_nothing(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    with pytest.raises(SkyOpsError, match="no champion to roll back from"):
+        rollback(warehouse, settings)
+    promote(warehouse, settings, f"{NAME}:1")
+    with pytest.raises(SkyOpsError, match=r"no version '7'; there are 1, 2, 3"):
+        promote(warehouse, settings, "7")
+    with pytest.raises(SkyOpsError, match=r"Version 1 of .* is champion already"):
+        promote(warehouse, settings, "1")
+    with pytest.raises(SkyOpsError, match=r"Version 1 of .* has no champion before it"):
+        rollback(warehouse, settings)
+    with pytest.raises(SkyOpsError, match="is version 1, not 3"):
+        rollback(warehouse, settings, only_from="3")
+    with pytest.raises(SkyOpsError, match="reason is empty"):
+        champions.promote(warehouse, settings, "2", "  ", ring_nm=40)
+    assert audit(warehouse) == [("promote", None, "1")]
+    assert champion(warehouse) == alias(warehouse, settings) == "1"
+
+
+def test_a_version_whose_files_are_gone_does_not_become_champion(
+    warehouse: Warehouse, settings: Settings, tmp_path: Path
+) -> None:
+    promote(warehouse, settings, "2")
+    promote(warehouse, settings, "3")
+    client = registry.configure(warehouse, settings)
+    files = Path(client.get_model_version_download_uri(NAME, "2").removeprefix("file://"))
+    moved = files.rename(tmp_path / "gone")
+    try:
+        for act in (
+            lambda: promote(warehouse, settings, "2"),
+            lambda: rollback(warehouse, settings),
+        ):
+            with pytest.raises(SkyOpsError, match=f"{NAME}:2 cannot be loaded"):
+                act()
+    finally:
+        moved.rename(files)
+    assert champion(warehouse) == alias(warehouse, settings) == "3"
+    assert len(audit(warehouse)) == 2
+
+
+def test_killed_before_the_alias_the_champion_stands_and_the_next_act_puts_the_alias_right(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(warehouse, settings, "1")
+    promote(warehouse, settings, "2")
+    first = registry.follow_champion
+    calls = iter([first, killed])  # The first call is the one that puts right what was before.
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "follow_champion", lambda *given: next(calls)(*given))  # noqa: PLW0108
+        with pytest.raises(KeyboardInterrupt):
+            rollback(warehouse, settings)
+    assert (champion(warehouse), alias(warehouse, settings)) == ("1", "2")
+    assert steps.predict_crossings(warehouse, settings).model_version == "1"
+    with pytest.raises(SkyOpsError, match="is version 1, not 2"):
+        rollback(warehouse, settings, only_from="2")  # Repeated by one who saw it killed.
+    assert champion(warehouse) == alias(warehouse, settings) == "1"
+    assert audit(warehouse)[-1] == ("rollback", "2", "1")
+
+
+def test_killed_within_the_transaction_nothing_happened(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(warehouse, settings, "1")
+    insert = store._insert
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            store,
+            "_insert",
+            lambda table, row: killed() if "audit" in table else insert(table, row),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            promote(warehouse, settings, "2")
+    assert champion(warehouse) == alias(warehouse, settings) == "1"
+    assert audit(warehouse) == [("promote", None, "1")]
+
+
+def test_the_gatekeeper_does_not_undo_a_rollback_but_a_person_may(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    promote(warehouse, settings, "1")
+    steps.evaluate_challenger(warehouse, settings)
+    generous = steps.GatePolicy(50, 30, 1, min_gain=-1, min_skill_low=-1)
+    assert steps.decide_promotion(warehouse, settings, policy=generous).is_promoted
+    assert champion(warehouse) == "3"
+    rollback(warehouse, settings)
+    for _ in range(2):
+        decided = steps.decide_promotion(warehouse, settings, policy=generous)
+        assert not decided.is_promoted
+        assert "taken back by hand, so only a person promotes it again: tester" in decided.sentence
+    assert champion(warehouse) == alias(warehouse, settings) == "1"
+    promote(warehouse, settings, "3")
+    decided = steps.decide_promotion(warehouse, settings, policy=generous)
+    assert champion(warehouse) == "3"
+    assert [row[0] for row in audit(warehouse)] == ["promote", "gatekeeper", "rollback", "promote"]
+
+
+def test_a_version_promoted_by_hand_before_the_gatekeeper_is_judged_and_stays(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    promote(warehouse, settings, "3")
+    steps.evaluate_challenger(warehouse, settings)
+    decided = steps.decide_promotion(warehouse, settings)
+    assert "reference" not in {reason.rule for reason in decided.reasons if not reason.is_passed}
+    assert champion(warehouse) == "3"
+    assert audit(warehouse) == [("promote", None, "3")]
+
+
+def test_a_champion_changed_while_the_gatekeeper_decides_is_not_overwritten(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = store.read_evaluation
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(store, "read_evaluation", read)
+        promote(warehouse, settings, "1")
+        return read(*given)
+
+    steps.evaluate_challenger(warehouse, settings)
+    monkeypatch.setattr(store, "read_evaluation", meanwhile)
+    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    assert not decided.is_promoted
+    assert "reference" in {reason.rule for reason in decided.reasons if not reason.is_passed}
+    assert champion(warehouse) == alias(warehouse, settings) == "1"
+    before = store.version(warehouse, NAME, "2")
+    after = store.version(warehouse, NAME, "3")
+    assert before and after
+    with pytest.raises(store.ChampionChanged, match="it is version 1 now, not version 2"):
+        store.change_champion(warehouse, before, after, action="promote", actor="me", reason=REASON)
+
+
+def test_the_audit_cannot_be_rewritten(warehouse: Warehouse, settings: Settings) -> None:
+    promote(warehouse, settings, "1")
+    for statement in ("update audit.champion_changes set actor = 'x'",
+                      "delete from audit.champion_changes"):  # fmt: skip
+        with (
+            pytest.raises(psycopg2.Error, match="never changed or deleted"),
+            warehouse.connect() as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+
+
+def test_promotions_from_before_the_audit_are_taken_over(
+    databases: Databases, tmp_path: Path
+) -> None:
+    old = databases.new(is_migrated=False)
+    for path in sorted(MIGRATIONS.glob("000[1-6]*.sql")):
+        shutil.copy(path, tmp_path)
+    migrate(old, tmp_path)
+    with old.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "insert into ml.training_sets (fingerprint, ring_nm, row_count, excluded, airports)"
+            " values ('f', 40, 9, '{}', '{}')"
+        )
+        for number in "123":
+            cursor.execute(
+                "insert into ml.training_runs (training_run_id, model_name, ring_nm, recipe,"
+                " fingerprint, features, params, train_share, train_rows, test_rows,"
+                " embargoed_rows, shared_flight_rows)"
+                " values (%s, %s, 40, 'r', 'f', '{}', '{}', 0.7, 6, 3, 0, 0)",
+                (f"t{number}", NAME),
+            )
+            cursor.execute(
+                "insert into ml.model_versions values (%s, %s, %s, 'f', %s, %s)",
+                (NAME, number, f"t{number}", f"m{number}", number == "2"),
+            )
+            before = str(int(number) - 1) if number != "1" else None
+            cursor.execute(
+                "insert into ml.promotion_decisions (training_run_id, model_name,"
+                " challenger_version, champion_version, is_promoted, reasons, summary)"
+                " values (%s, %s, %s, %s, %s, '[]', 'said so')",
+                (f"t{number}", NAME, number, before, number != "3"),
+            )
+    migrate(old)
+    assert audit(old) == [("gatekeeper", None, "1"), ("gatekeeper", "1", "2")]
+    assert champions.champion_before(store.champion_changes(old, NAME), "m2") == ("m1", "1")
+    run = store.training_run(old, "t1")
+    assert run is not None and run.absent_features is None
+    found = store.version(old, NAME, "2")
+    assert found and "not noted at the time" in card.markdown(card.gather(old, found))
+    databases.drop(old)
+
+
+def test_a_running_consumer_predicts_with_the_champion_rolled_back_to(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    """A process that goes on predicting, and a rollback in another: 0.1 s later, when written."""
+    promote(warehouse, settings, "1")
+    promote(warehouse, settings, "2")
+    script = (
+        "import sys\n"
+        "from skyops_assets.arrivals import steps\n"
+        "from skyops_assets.settings import load_settings\n"
+        "from skyops_assets.warehouse.server import open_warehouse\n"
+        "settings = load_settings()\n"
+        "warehouse = open_warehouse(settings)\n"
+        "while True:\n"
+        "    print(steps.predictor_in_force(warehouse, settings).version, flush=True)\n"
+    )
+    environment = {**os.environ, "SKYOPS_HOME": str(settings.home)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
+    ) as consumer:
+        assert consumer.stdout
+        try:
+            assert consumer.stdout.readline() == "2\n"
+            rollback(warehouse, settings)
+            began = time.monotonic()
+            while consumer.stdout.readline() != "1\n":
+                assert time.monotonic() - began < 60
+            assert [consumer.stdout.readline() for _ in range(3)] == ["1\n"] * 3
+        finally:
+            consumer.kill()
+
+
+@pytest.fixture
+def skyops(settings: Settings, manifest: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "skyops"), "model", *arguments],
+            env={**os.environ, "SKYOPS_HOME": str(settings.home), "SKYOPS_ACTOR": "clerk"},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_commands_as_a_person_runs_them(
+    warehouse: Warehouse, settings: Settings, skyops: Any
+) -> None:
+    done = skyops("promote", "2", "--reason", "first [one]")
+    assert done.returncode == 0, done.stderr
+    assert "promoted version 2 (before: no champion), by clerk" in done.stdout
+    promote(warehouse, settings, "3")
+    done = skyops("rollback", "--reason", "too late by minutes", "--from", "3")
+    assert "rolled back to version 2 (before: version 3), by clerk" in done.stdout
+    rows = json.loads(skyops("list", "--json").stdout)
+    assert [row["version"] for row in rows] == ["1", "2", "3"]
+    assert [row["is_champion"] for row in rows] == [False, True, False]
+    assert [row["is_challenger"] for row in rows] == [False, False, True]
+    assert all(row["mae_min"] > 0 and row["skill"] is not None for row in rows)
+    assert rows[1]["promoted_because"] == "too late by minutes"
+    shown = skyops("list").stdout
+    assert NAME in shown and "champion" in shown and "challenger" in shown and "clerk" in shown
+    card = skyops("show").stdout
+    assert card.startswith(f"# {NAME}, version 2\n")
+    assert "by clerk, by hand: first [one]" in card
+    facts = json.loads(skyops("show", "3", "--json").stdout)
+    assert facts["run"]["train_rows"] > 0
+    assert facts["card"].startswith(f"# {NAME}, version 3\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "9"], "has no version '9'; there are 1, 2, 3"),
+        (["promote", "9", "--reason", "x"], "has no version '9'"),
+        (["promote", "1"], "--reason"),
+        (["rollback", "--reason", "x"], "no champion to roll back from"),
+    ],
+)
+def test_a_command_that_cannot_be_done_is_one_clear_error(
+    warehouse: Warehouse, skyops: Any, arguments: list[str], said: str
+) -> None:
+    done = skyops(*arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    assert said in done.stderr

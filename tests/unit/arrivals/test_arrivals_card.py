@@ -1,0 +1,122 @@
+"""The model card says what was measured, and of the rest that it was not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from skyops_assets.arrivals import features
+from skyops_assets.arrivals.card import Facts, markdown
+from skyops_assets.arrivals.registry import MAX_DESCRIPTION
+from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.train import GRADIENT_BOOSTING_L1
+
+AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
+VERSION = ModelVersion("arrival-transit-40nm", "2", "t2", "f" * 64, "m2", False, AT)
+RUN = TrainingRun(
+    training_run_id="t2",
+    model_name="arrival-transit-40nm",
+    ring_nm=40,
+    recipe="hgb-l1",
+    fingerprint="f" * 64,
+    features=features.FEATURES,
+    params=GRADIENT_BOOSTING_L1.params,
+    train_share=0.7,
+    cut_at=AT,
+    train_rows=6569,
+    test_rows=2818,
+    embargoed_rows=5,
+    shared_flight_rows=0,
+    trained_from_at=AT,
+    trained_through_at=AT + timedelta(days=7),
+    test_from_at=AT + timedelta(days=7),
+    test_through_at=AT + timedelta(days=10),
+    untrained_reason=None,
+    code_version="0.1.0",
+    absent_features=("altitude_m",),
+)
+OWN: dict[str, Any] = {
+    "candidate": VERSION.label, "test_rows": 2818, "scored_rows": 2780,
+    "mae_min": 1.82, "rmse_min": 2.6, "r2": 0.56, "bias_min": -0.24, "p90_min": 3.85,
+    "reference": "baseline:sector_median", "skill": 0.42, "skill_low": 0.372, "skill_high": 0.476,
+    "blocks": 10, "block": "day", "champion": "arrival-transit-40nm:1", "champion_rows": 2700,
+    "champion_gain": 0.073, "champion_gain_low": 0.035, "champion_gain_high": 0.123,
+}  # fmt: skip
+DECISION = {
+    "decision_id": 7,
+    "is_promoted": False,
+    "decided_at": AT,
+    "reasons": [{"is_passed": False, "text": "2 days with test arrivals (needs 3)"}],
+}
+CHANGE = ChampionChange(
+    1, AT, VERSION.model_name, "promote", True, "1", "2", "m1", "m2", "ops", "it is\n# better", None
+)  # fmt: skip
+FACTS = Facts(
+    version=VERSION,
+    row={
+        "is_champion": True,
+        "training_run_id": "t2",
+        "mlflow_run_id": "m2",
+        "dagster_run_id": None,
+        "registered_at": AT,
+        "code_version": "0.1.0",
+    },
+    run=RUN,
+    training_set=TrainingSet("f" * 64, 40, 9392, {"no label": 3}, ("LSZH",), AT, AT),
+    candidates=(OWN, {**OWN, "candidate": "baseline:sector_median", "mae_min": 3.13}),
+    decision=DECISION,
+    changes=(CHANGE,),
+)
+
+
+def test_the_card_says_what_is_known() -> None:
+    card = markdown(FACTS)
+    for said in (
+        "# arrival-transit-40nm, version 2",
+        "40 NM ring",
+        "Airports: LSZH.",
+        "f" * 64,
+        "9,392 arrivals",
+        "Left out: 3 no label",
+        "6,569 to learn from, 2,818 to test on",
+        "loss absolute_error",
+        "no training row has a value: altitude_m",
+        "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 |",
+        "+42.0% (95 % interval +37.2% to +47.6%), bootstrap over 10 days",
+        "`arrival-transit-40nm:1`, on 2,700 arrivals it had not learned from: +7.3%",
+        "(decision 7): not promoted.",
+        "**fail**: 2 days with test arrivals",
+        "became champion; promoted by ops, by hand: it is # better",
+        "MLflow run `m2`",
+    ):
+        assert said in card
+    assert len(card) < MAX_DESCRIPTION
+
+
+def test_what_was_not_measured_is_not_made_up() -> None:
+    unknown = dict.fromkeys(OWN)
+    card = markdown(replace(FACTS, candidates=(), decision=None, changes=(), training_set=None))
+    assert "Not measured." in card
+    assert "has not judged it yet" in card
+    assert "Airports: none." in card
+    empty = {**unknown, "candidate": VERSION.label, "test_rows": 0, "scored_rows": 0}
+    assert "Not measured." in markdown(replace(FACTS, candidates=(empty,)))
+    alone = {**OWN, "skill_low": None, "champion": None, "blocks": 0}
+    card = markdown(replace(FACTS, candidates=(alone,)))
+    assert "+42.0% (no interval could be computed)\n" in card
+    assert "Against a champion: there was none" in card
+    nothing = {**OWN, "skill": None, "reference": None, "champion_gain": None}
+    card = markdown(replace(FACTS, candidates=(nothing,)))
+    assert "`no baseline`, the best baseline: not measured" in card
+    assert "not learned from: not measured" in card
+    old = replace(RUN, absent_features=None, cut_at=None, trained_from_at=None)
+    assert "not noted at the time" in markdown(replace(FACTS, run=old))
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_the_card_says_whether_it_is_in_force(champion: bool) -> None:
+    card = markdown(replace(FACTS, row={**FACTS.row, "is_champion": champion}))
+    assert ("\nChampion.\n" in card) == champion
