@@ -1,8 +1,8 @@
 """How well arrivals are predicted: Zurich, 40 NM, learned from the past of the open history only.
 
-`skyops exec -- python -m benchmarks.arrivals` loads the three months of LSZH into a database of its own,
-runs dbt, and trains with the production recipe on `features.arrival_features`. Each period is scored on
-all arrivals with a transit of 3 to 90 minutes, night included, one row a flight.
+`skyops exec -- python -m benchmarks.arrivals` loads the three months of LSZH into a database of its
+own, runs dbt, and trains with the production recipe on `features.arrival_features`. Each period is
+scored on all arrivals with a transit of 3 to 90 minutes, night included, one row a flight.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 RING_NM = 40
 
 
+def _day(year: int, month: int, day: int) -> datetime:
+    return datetime(year, month, day, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Period:
     """What is scored, [`start`, `end`): learned is only what landed before it."""
@@ -41,10 +45,10 @@ class Period:
 
 
 PERIODS = (
-    Period("last week of 2019-03", datetime(2019, 3, 25, tzinfo=UTC), datetime(2019, 4, 1, tzinfo=UTC), 1.86),
-    Period("2019-05", datetime(2019, 5, 1, tzinfo=UTC), datetime(2019, 6, 1, tzinfo=UTC), 2.20),
-    Period("2020-03", datetime(2020, 3, 1, tzinfo=UTC), datetime(2020, 4, 1, tzinfo=UTC), 1.67),
-)  # fmt: skip
+    Period("last week of 2019-03", _day(2019, 3, 25), _day(2019, 4, 1), 1.86),
+    Period("2019-05", _day(2019, 5, 1), _day(2019, 6, 1), 2.20),
+    Period("2020-03", _day(2020, 3, 1), _day(2020, 4, 1), 1.67),
+)
 
 
 def load_history(warehouse: Warehouse) -> None:
@@ -66,8 +70,8 @@ def evaluate_period(
         rows: `features.usable_arrivals`.
 
     Returns:
-        The evaluation, the 95 % interval of the MAE in minutes (bootstrap over blocks as for skill),
-        and by how many minutes the MAE rises when a group of features is permuted.
+        The evaluation, the 95 % interval of the MAE in minutes (bootstrap over blocks as for
+        skill), and by how many minutes the MAE rises when a group of features is permuted.
     """
     import numpy as np
     import pandas as pd
@@ -84,7 +88,7 @@ def evaluate_period(
     }
     result = evaluate.evaluate(parts.test, answers, challenger=("model", minutes))
     actual = parts.test[evaluate.LABEL].to_numpy()
-    # Against a reference that is one minute off everywhere, skill is 1 - MAE: the same blocks, the same draws.
+    # Against a reference that is one minute off everywhere, skill is 1 - MAE: the same draws.
     off = evaluate.compare(
         actual, minutes, actual + np.ones_like(actual), parts.test["crossed_at"], "one minute off"
     )
