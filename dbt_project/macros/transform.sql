@@ -105,10 +105,14 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
     {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
     begin;
-    truncate audit.transform_batches, audit.transform_ranges, audit.transform_hours, audit.transform_horizon;
+    truncate audit.transform_batches, audit.transform_history_batches, audit.transform_ranges;
+    truncate audit.transform_hours, audit.transform_horizon;
     insert into audit.transform_batches
     select batch_id from raw.ingest_batches
     where target = 'raw.opensky_states' and transformed_at is null;
+    insert into audit.transform_history_batches
+    select batch_id from raw.ingest_batches
+    where target = 'raw.arrivals_history' and transformed_at is null;
     insert into audit.transform_horizon (is_whole, latest_at)
     select {{ is_new }}, greatest(
         (select horizon_at from audit.transform_state),
@@ -116,6 +120,7 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
     );
     {% if not is_new -%}
     {{ _insert_changes(segmented, flights) }}
+    {{ _insert_history_changes() }}
     {%- endif %}
     analyze audit.transform_ranges;
     analyze audit.transform_hours;
@@ -251,6 +256,22 @@ Flights that were near the latest position are computed anew as well: what they 
     group by hour_at;
 {%- endmacro -%}
 
+{#- Of an arrival of the history only features follow: of it and of those that look back at it. -#}
+{%- macro _insert_history_changes() -%}
+    insert into audit.transform_hours
+    select distinct
+        hour_at,
+        true
+    from raw.ingest_batches as loads
+    inner join audit.transform_history_batches as changed on loads.batch_id = changed.batch_id
+    cross join lateral generate_series(
+        date_trunc('hour', loads.window_start_at, 'UTC'),
+        loads.window_end_at + interval '{{ var("features_look_back_h") }} hours',
+        interval '1 hour'
+    ) as hour_at
+    on conflict do nothing;
+{%- endmacro -%}
+
 {%- macro end_transform(results) -%}
 {%- if execute and flags.WHICH in ('run', 'build') -%}
     {%- set done = [] -%}
@@ -265,7 +286,12 @@ Flights that were near the latest position are computed anew as well: what they 
         {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
     begin;
     update raw.ingest_batches set transformed_at = now()
-    where batch_id in (select batch_id from audit.transform_batches);
+    where
+        batch_id in (
+            select batch_id from audit.transform_batches
+            union all
+            select batch_id from audit.transform_history_batches
+        );
     insert into audit.transform_state (fingerprint, horizon_at, finished_at)
     values (nullif('{{ fingerprint }}', ''), (select latest_at from audit.transform_horizon), now())
     on conflict (is_only) do update set

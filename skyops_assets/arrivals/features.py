@@ -29,19 +29,36 @@ NUMERIC = (
     "ground_speed_mps",
     "vertical_rate_mps",
     "track_offset_deg",
+    "outer_leg_min",
+    "outer_leg_mps",
+    "near_leg_mps",
+    "near_leg_climb_mps",
     "inbound_inside_count",
+    "entries_5min_count",
     "entries_15min_count",
     "entries_30min_count",
     "entries_60min_count",
+    "sector_entries_15min_count",
+    "unlanded_count",
+    "sector_unlanded_count",
+    "mean_unlanded_age_min",
     "landings_15min_count",
     "landings_30min_count",
     "landings_60min_count",
+    "go_arounds_30min_count",
     "predecessor_age_min",
     "last_transit_min",
     "last_transit_age_min",
+    "mean_last3_transit_min",
     "mean_last5_transit_min",
+    "mean_last10_transit_min",
+    "mean_last20_transit_min",
     "sector_last_transit_min",
     "sector_last_transit_age_min",
+    "sector_mean_last3_transit_min",
+    "sector_mean_last5_transit_min",
+    "sector_mean_last10_transit_min",
+    "sector_mean_last20_transit_min",
     "runway_in_use_sin",
     "runway_in_use_cos",
     "local_hour",
@@ -52,35 +69,74 @@ FEATURES = CATEGORICAL + NUMERIC
 
 FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
     "airport": ("airport",),
-    "entry bearing": ("sector", "bearing_sin", "bearing_cos", "track_offset_deg"),
-    "altitude": ("altitude_m", "vertical_rate_mps"),
-    "ground speed": ("ground_speed_mps",),
+    "entry bearing": (
+        "sector",
+        "bearing_sin",
+        "bearing_cos",
+        "track_offset_deg",
+    ),
+    "altitude": (
+        "altitude_m",
+        "vertical_rate_mps",
+        "near_leg_climb_mps",
+    ),
+    "speed": (
+        "ground_speed_mps",
+        "near_leg_mps",
+        "outer_leg_mps",
+        "outer_leg_min",
+    ),
     "congestion": (
         "inbound_inside_count",
+        "entries_5min_count",
         "entries_15min_count",
         "entries_30min_count",
         "entries_60min_count",
+        "sector_entries_15min_count",
+        "unlanded_count",
+        "sector_unlanded_count",
+        "mean_unlanded_age_min",
         "landings_15min_count",
         "landings_30min_count",
         "landings_60min_count",
+        "go_arounds_30min_count",
         "predecessor_age_min",
     ),
     "recent transits": (
         "last_transit_min",
         "last_transit_age_min",
+        "mean_last3_transit_min",
         "mean_last5_transit_min",
+        "mean_last10_transit_min",
+        "mean_last20_transit_min",
         "sector_last_transit_min",
         "sector_last_transit_age_min",
+        "sector_mean_last3_transit_min",
+        "sector_mean_last5_transit_min",
+        "sector_mean_last10_transit_min",
+        "sector_mean_last20_transit_min",
     ),
-    "runway in use": ("runway_in_use_sin", "runway_in_use_cos"),
-    "hour and weekday": ("local_hour", "local_weekday"),
+    "runway in use": (
+        "runway_in_use_sin",
+        "runway_in_use_cos",
+    ),
+    "hour and weekday": (
+        "local_hour",
+        "local_weekday",
+    ),
 }
 """Features that say the same thing. Importance permutes a group at once: permuting one of two
 correlated columns shows neither as important."""
 
 IDENTIFIERS = frozenset({"flight_id", "icao24", "callsign", "registration", "squawk"})
 
-AGES = ("predecessor_age_min", "last_transit_age_min", "sector_last_transit_age_min")
+AGES = (
+    "outer_leg_min",
+    "mean_unlanded_age_min",
+    "predecessor_age_min",
+    "last_transit_age_min",
+    "sector_last_transit_age_min",
+)
 
 MIN_TRANSIT_MIN = 3.0
 MAX_TRANSIT_MIN = 90.0

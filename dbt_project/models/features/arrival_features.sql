@@ -1,5 +1,7 @@
 with features as (
     select * from {{ ref('crossing_features') }}
+    union all
+    select * from {{ ref('history_crossing_features') }}
 ),
 
 arrivals as (
@@ -9,6 +11,7 @@ arrivals as (
 select
     features.crossing_id,
     features.flight_id,
+    features.source,
     features.airport,
     features.ring_nm,
     features.crossed_at,
@@ -22,19 +25,36 @@ select
     features.ground_speed_mps,
     features.vertical_rate_mps,
     features.track_offset_deg,
+    features.outer_leg_min,
+    features.outer_leg_mps,
+    features.near_leg_mps,
+    features.near_leg_climb_mps,
     features.inbound_inside_count,
+    features.entries_5min_count,
     features.entries_15min_count,
     features.entries_30min_count,
     features.entries_60min_count,
+    features.sector_entries_15min_count,
+    features.unlanded_count,
+    features.sector_unlanded_count,
+    features.mean_unlanded_age_min,
     features.landings_15min_count,
     features.landings_30min_count,
     features.landings_60min_count,
+    features.go_arounds_30min_count,
     features.predecessor_age_min,
     features.last_transit_min,
     features.last_transit_age_min,
+    features.mean_last3_transit_min,
     features.mean_last5_transit_min,
+    features.mean_last10_transit_min,
+    features.mean_last20_transit_min,
     features.sector_last_transit_min,
     features.sector_last_transit_age_min,
+    features.sector_mean_last3_transit_min,
+    features.sector_mean_last5_transit_min,
+    features.sector_mean_last10_transit_min,
+    features.sector_mean_last20_transit_min,
     features.runway_in_use_deg,
     features.runway_in_use_sin,
     features.runway_in_use_cos,
@@ -46,6 +66,7 @@ select
 from features
 inner join arrivals
     on
-        features.flight_id = arrivals.flight_id
+        features.source = arrivals.source
+        and features.flight_id = arrivals.flight_id
         and features.airport = arrivals.airport
         and features.ring_nm = arrivals.ring_nm

@@ -156,5 +156,5 @@ def test_importance_finds_what_carries_the_label_and_nothing_else() -> None:
     assert next(iter(found)) == "entry bearing"
     assert found["altitude"] > 0.5
     assert found["congestion"] > 0.5
-    assert abs(found["ground speed"]) < 0.1
+    assert abs(found["speed"]) < 0.1
     assert group_importance(lambda f: f["altitude_m"].to_numpy(), frame[:1]) == {}

@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "d04daf68124f76ff482b5956adf9cee30aa98968ec994a844115ccb9eb01fe97"
+FIXED = "e7cf5761d5161db7cd6099a946b61c1c20b965e68da5b2a9e6f163ac976a5932"

@@ -1,0 +1,156 @@
+"""How well arrivals are predicted: Zurich, 40 NM, learned from the past of the open history only.
+
+`skyops exec -- python -m benchmarks.arrivals` loads the three months of LSZH into a database of its
+own, runs dbt, and trains with the production recipe on `features.arrival_features`. Each period is
+scored on all arrivals with a transit of 3 to 90 minutes, night included, one row a flight.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.storage import Row, scratch
+from benchmarks.transform import dbt, load_reference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skyops_assets.arrivals.evaluate import Evaluation
+    from skyops_assets.warehouse.server import Warehouse
+
+RING_NM = 40
+
+
+def _day(year: int, month: int, day: int) -> datetime:
+    return datetime(year, month, day, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Period:
+    """What is scored, [`start`, `end`): learned is only what landed before it."""
+
+    name: str
+    start: datetime
+    end: datetime
+    bar_min: float
+    """The error to stay below."""
+
+
+PERIODS = (
+    Period("last week of 2019-03", _day(2019, 3, 25), _day(2019, 4, 1), 1.86),
+    Period("2019-05", _day(2019, 5, 1), _day(2019, 6, 1), 2.20),
+    Period("2020-03", _day(2020, 3, 1), _day(2020, 4, 1), 1.67),
+)
+
+
+def load_history(warehouse: Warehouse) -> None:
+    """Every day of the history that is known."""
+    from skyops_assets.history import load, source
+    from skyops_assets.settings import load_settings
+
+    for name in sorted(source.pins()):
+        file = source.history_file(name[:4], date.fromisoformat(name[5:15]))
+        load.load_file(warehouse, file, load_settings())
+
+
+def evaluate_period(
+    rows: pd.DataFrame, period: Period
+) -> tuple[Evaluation, tuple[float, float], dict[str, float]]:
+    """Train on what landed before the period; its MAE with interval, and what carries it.
+
+    Args:
+        rows: `features.usable_arrivals`.
+
+    Returns:
+        The evaluation, the 95 % interval of the MAE in minutes (bootstrap over blocks as for
+        skill), and by how many minutes the MAE rises when a group of features is permuted.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from skyops_assets.arrivals import baselines, evaluate, split, train
+
+    known = rows[rows["crossed_at"] < pd.Timestamp(period.end)].reset_index(drop=True)
+    parts = split.split_at(known, period.start)
+    model = train.fit(parts.train)
+    minutes = train.predict(model, parts.test)
+    answers = {
+        baselines.PREFIX + name: baseline.predict(parts.test)
+        for name, baseline in baselines.fit_baselines(parts.train).items()
+    }
+    result = evaluate.evaluate(parts.test, answers, challenger=("model", minutes))
+    actual = parts.test[evaluate.LABEL].to_numpy()
+    # Against a reference that is one minute off everywhere, skill is 1 - MAE: the same draws.
+    off = evaluate.compare(
+        actual, minutes, actual + np.ones_like(actual), parts.test["crossed_at"], "one minute off"
+    )
+    assert off.low is not None and off.high is not None
+    importance = evaluate.group_importance(lambda frame: train.predict(model, frame), parts.test)
+    return result, (1 - off.high, 1 - off.low), importance
+
+
+def rows_of(warehouse: Warehouse) -> pd.DataFrame:
+    """The arrivals of the history to learn from and to be scored on."""
+    from skyops_assets.arrivals import features, store
+
+    rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, RING_NM))
+    return rows
+
+
+def measure() -> Iterator[Row]:
+    """Rows of the benchmark's table."""
+    with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
+        load_reference(warehouse)
+        load_history(warehouse)
+        run = dbt(warehouse, Path(folder), "run")
+        again = dbt(warehouse, Path(folder), "run")
+        name = "model.skyops.history_crossing_features"
+        yield (
+            "features of the whole history",
+            f"{run.nodes[name]:.1f} s of SQL",
+            f"again, with nothing new: {again.nodes[name]:.2f} s",
+            f"{again.nodes[name] / run.nodes[name]:.3f}",
+        )
+        rows = rows_of(warehouse)
+    for period in PERIODS:
+        yield row_of(rows, period)
+
+
+def row_of(rows: pd.DataFrame, period: Period) -> Row:
+    """One period's row of the table; what carries it is printed."""
+    result, (low, high), importance = evaluate_period(rows, period)
+    own = result.score("challenger")
+    assert own is not None and own.metrics.mae_min is not None and own.metrics.r2 is not None
+    skill = own.against_baseline
+    assert skill is not None and skill.skill is not None
+    assert skill.low is not None and skill.high is not None
+    best = next(score for score in result.scores if score.candidate == result.reference)
+    assert best.metrics.mae_min is not None
+    print(period.name, {group: round(minutes, 2) for group, minutes in importance.items()})
+    return (
+        f"{period.name}: MAE of {result.scored_rows:,} of {result.test_rows:,} arrivals",
+        f"{own.metrics.mae_min:.3f} min ({low:.3f} to {high:.3f}), R2 {own.metrics.r2:.2f}",
+        f"at most {period.bar_min:.2f}; {best.candidate} {best.metrics.mae_min:.3f}, skill "
+        f"{skill.skill:.3f} ({skill.low:.3f} to {skill.high:.3f}, {skill.blocks} {skill.block}s)",
+        f"{own.metrics.mae_min / period.bar_min:.2f}",
+    )
+
+
+def main() -> None:
+    """This table alone."""
+    table = Table("what", "measured", "compared with", "ratio")
+    for row in measure():
+        table.add_row(*row)
+    Console(width=160, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+{#-
+The features of ring crossings, once for every source of them: the CTEs and the select that a model's own CTEs go
+before. Those name what the source knows, one source a model, so that none is counted with another's:
+  crossings  crossing_id, flight_id, airport, ring_nm, crossed_at, known_at, is_inbound, sector, bearing_deg,
+             latitude_deg, longitude_deg, altitude_m, ground_speed_mps, vertical_rate_mps, track_offset_deg:
+             each row gets its features
+  entered    flight_id, airport, ring_nm, crossed_at, known_at, is_inbound, sector, latitude_deg, longitude_deg,
+             altitude_m: crossings to look back at
+  landings   movement_id, airport, moved_at, heading_deg, known_at, withdrawn_at
+  arrivals   movement_id, flight_id, airport, ring_nm, sector, landed_at, transit_min, known_at, withdrawn_at
+  observed   crossing_id, inbound_inside_count, go_arounds_30min_count: what only positions tell, null elsewhere
+  airports   airport, timezone
+Nothing looks further back than six hours: longer says nothing about now.
+-#}
+{%- macro crossing_features(source) -%}
+{%- set rings_nm = var('rings_nm') | sort -%}
+-- A landing counts from when it was known, and until it was withdrawn. Each look-back is a lateral subquery, which
+-- takes the index on time: as plain joins all crossings of an airport met all its landings, and three months of
+-- one airport had not ended after ten minutes.
+transits as (
+    select
+        crossings.crossing_id,
+        recent.*
+    from crossings
+    cross join
+        lateral (
+            select
+                max(landed.transit_min) filter (where landed.recency = 1) as last_transit_min,
+                extract(
+                    epoch from crossings.crossed_at - max(landed.landed_at) filter (where landed.recency = 1)
+                )::double precision / 60 as last_transit_age_min,
+                {% for n in [3, 5, 10, 20] -%}
+                avg(landed.transit_min order by landed.recency)
+                filter (where landed.recency <= {{ n }}) as mean_last{{ n }}_transit_min,
+                {% endfor -%}
+                max(landed.transit_min) filter (where landed.is_same_sector and landed.sector_recency = 1)
+                    as sector_last_transit_min,
+                extract(
+                    epoch from crossings.crossed_at
+                    - max(landed.landed_at) filter (where landed.is_same_sector and landed.sector_recency = 1)
+                )::double precision / 60 as sector_last_transit_age_min,
+                {% for n in [3, 5, 10, 20] -%}
+                avg(landed.transit_min order by landed.recency)
+                filter (where landed.is_same_sector and landed.sector_recency <= {{ n }})
+                    as sector_mean_last{{ n }}_transit_min
+                {{- ',' if not loop.last }}
+                {% endfor %}
+            from (
+                select
+                    arrivals.landed_at,
+                    arrivals.transit_min,
+                    arrivals.sector = crossings.sector as is_same_sector,
+                    row_number() over latest_first as recency,
+                    count(*) filter (where arrivals.sector = crossings.sector) over latest_first as sector_recency
+                from arrivals
+                where
+                    arrivals.airport = crossings.airport
+                    and arrivals.ring_nm = crossings.ring_nm
+                    and arrivals.known_at <= crossings.crossed_at
+                    and arrivals.known_at > crossings.crossed_at - interval '6 hours'
+                    and (arrivals.withdrawn_at is null or crossings.crossed_at < arrivals.withdrawn_at)
+                window latest_first as (
+                    order by arrivals.landed_at desc, arrivals.movement_id desc
+                    rows between unbounded preceding and current row
+                )
+            ) as landed
+        ) as recent
+),
+
+-- When it was known of an entry that it had landed.
+landed as (
+    select
+        flight_id,
+        airport,
+        ring_nm,
+        range_agg(tstzrange(known_at, withdrawn_at)) as landed_during
+    from arrivals
+    where withdrawn_at is null or withdrawn_at > known_at
+    group by flight_id, airport, ring_nm
+),
+
+earlier_entries as (
+    select
+        crossings.crossing_id,
+        crossings.crossed_at,
+        crossings.sector = earlier.sector as is_same_sector,
+        earlier.crossed_at as entered_at,
+        coalesce(not landed.landed_during @> crossings.crossed_at, true) as is_unlanded
+    from crossings
+    cross join
+        lateral (
+            select
+                entered.flight_id,
+                entered.sector,
+                entered.crossed_at
+            from entered
+            where
+                entered.airport = crossings.airport
+                and entered.ring_nm = crossings.ring_nm
+                and entered.known_at <= crossings.crossed_at
+                and entered.known_at > crossings.crossed_at - interval '60 minutes'
+                and entered.crossed_at > crossings.crossed_at - interval '60 minutes'
+                and entered.flight_id <> crossings.flight_id
+                and entered.is_inbound
+            offset 0 -- noqa: AM09
+        ) as earlier
+    left join landed
+        on
+            earlier.flight_id = landed.flight_id
+            and crossings.airport = landed.airport
+            and crossings.ring_nm = landed.ring_nm
+),
+
+entries as (
+    select
+        crossing_id,
+        {% for n in [5, 15, 30] -%}
+        count(*) filter (where entered_at > crossed_at - interval '{{ n }} minutes') as entries_{{ n }}min_count,
+        {% endfor -%}
+        count(*) as entries_60min_count,
+        count(*) filter (where is_same_sector and entered_at > crossed_at - interval '15 minutes')
+            as sector_entries_15min_count,
+        count(*) filter (where is_unlanded) as unlanded_count,
+        count(*) filter (where is_unlanded and is_same_sector) as sector_unlanded_count,
+        avg(extract(epoch from crossed_at - entered_at)::double precision / 60 order by entered_at)
+        filter (where is_unlanded) as mean_unlanded_age_min,
+        extract(epoch from min(crossed_at) - max(entered_at))::double precision / 60 as predecessor_age_min
+    from earlier_entries
+    group by crossing_id
+),
+
+-- The way in since the same flight crossed the rings further out.
+ways as (
+    select
+        crossings.crossing_id,
+        outside.ring_nm as from_ring_nm,
+        outside.ring_nm = case crossings.ring_nm
+            {%- for ring_nm in rings_nm[:-1] %} when {{ ring_nm }} then {{ rings_nm[loop.index] }}{% endfor %}
+        end as is_near,
+        extract(epoch from crossings.crossed_at - outside.crossed_at)::double precision as way_s,
+        crossings.altitude_m - outside.altitude_m as climb_m,
+        {{ distance_m(
+            'outside.latitude_deg',
+            'outside.longitude_deg',
+            'crossings.latitude_deg',
+            'crossings.longitude_deg',
+        ) }}
+            as way_m
+    from crossings
+    inner join entered as outside
+        on
+            crossings.flight_id = outside.flight_id
+            and crossings.airport = outside.airport
+            and crossings.ring_nm < outside.ring_nm
+            and crossings.crossed_at > outside.crossed_at
+            and crossings.crossed_at >= outside.known_at
+            and outside.known_at > crossings.crossed_at - interval '6 hours'
+),
+
+legs as (
+    select
+        crossing_id,
+        max(way_s) filter (where from_ring_nm = {{ rings_nm[-1] }}) / 60 as outer_leg_min,
+        max(way_m / way_s) filter (where from_ring_nm = {{ rings_nm[-1] }}) as outer_leg_mps,
+        max(way_m / way_s) filter (where is_near) as near_leg_mps,
+        max(climb_m / way_s) filter (where is_near) as near_leg_climb_mps
+    from ways
+    group by crossing_id
+),
+
+landed_lately as (
+    select
+        crossings.crossing_id,
+        recent.*
+    from crossings
+    cross join
+        lateral (
+            select
+                {% for n in [15, 30, 60] -%}
+                count(*) filter (where landings.moved_at > crossings.crossed_at - interval '{{ n }} minutes')
+                    as landings_{{ n }}min_count,
+                {% endfor -%}
+                (
+                    array_agg(landings.heading_deg order by landings.moved_at desc, landings.movement_id desc)
+                    filter (where landings.heading_deg is not null)
+                )[1
+                ] as runway_in_use_deg
+            from landings
+            where
+                landings.airport = crossings.airport
+                and landings.known_at <= crossings.crossed_at
+                and landings.known_at > crossings.crossed_at - interval '6 hours'
+                and (landings.withdrawn_at is null or crossings.crossed_at < landings.withdrawn_at)
+        ) as recent
+),
+
+local_times as (
+    select
+        crossings.crossing_id,
+        crossings.crossed_at at time zone airports.timezone as local_at
+    from crossings
+    inner join airports on crossings.airport = airports.airport
+)
+
+select
+    crossings.crossing_id,
+    crossings.flight_id,
+    '{{ source }}' as source,
+    crossings.airport,
+    crossings.ring_nm,
+    crossings.crossed_at,
+    crossings.known_at,
+    crossings.is_inbound,
+    crossings.sector,
+    crossings.bearing_deg,
+    sind(crossings.bearing_deg) as bearing_sin,
+    cosd(crossings.bearing_deg) as bearing_cos,
+    crossings.altitude_m,
+    crossings.ground_speed_mps,
+    crossings.vertical_rate_mps,
+    crossings.track_offset_deg,
+    legs.outer_leg_min,
+    legs.outer_leg_mps,
+    legs.near_leg_mps,
+    legs.near_leg_climb_mps,
+    observed.inbound_inside_count,
+    {% for n in [5, 15, 30, 60] -%}
+    coalesce(entries.entries_{{ n }}min_count, 0)::integer as entries_{{ n }}min_count,
+    {% endfor -%}
+    coalesce(entries.sector_entries_15min_count, 0)::integer as sector_entries_15min_count,
+    coalesce(entries.unlanded_count, 0)::integer as unlanded_count,
+    coalesce(entries.sector_unlanded_count, 0)::integer as sector_unlanded_count,
+    entries.mean_unlanded_age_min,
+    {% for n in [15, 30, 60] -%}
+    landed_lately.landings_{{ n }}min_count::integer as landings_{{ n }}min_count,
+    {% endfor -%}
+    observed.go_arounds_30min_count,
+    entries.predecessor_age_min,
+    transits.last_transit_min,
+    transits.last_transit_age_min,
+    {% for n in [3, 5, 10, 20] -%}
+    transits.mean_last{{ n }}_transit_min,
+    {% endfor -%}
+    transits.sector_last_transit_min,
+    transits.sector_last_transit_age_min,
+    {% for n in [3, 5, 10, 20] -%}
+    transits.sector_mean_last{{ n }}_transit_min,
+    {% endfor -%}
+    landed_lately.runway_in_use_deg,
+    sind(landed_lately.runway_in_use_deg) as runway_in_use_sin,
+    cosd(landed_lately.runway_in_use_deg) as runway_in_use_cos,
+    extract(hour from local_times.local_at)::double precision
+    + extract(minute from local_times.local_at)::double precision / 60 as local_hour,
+    extract(isodow from local_times.local_at)::integer as local_weekday
+from crossings
+inner join observed on crossings.crossing_id = observed.crossing_id
+inner join transits on crossings.crossing_id = transits.crossing_id
+inner join landed_lately on crossings.crossing_id = landed_lately.crossing_id
+left join local_times on crossings.crossing_id = local_times.crossing_id
+left join entries on crossings.crossing_id = entries.crossing_id
+left join legs on crossings.crossing_id = legs.crossing_id
+{%- endmacro -%}

@@ -1,0 +1,62 @@
+"""Features of the open history follow its loads: in any order they equal a full refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Databases, Dbt
+
+from skyops_assets.history import load, source
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse import reference
+from skyops_assets.warehouse.server import Warehouse
+
+pytestmark = [
+    pytest.mark.mirror,
+    pytest.mark.xdist_group("transform"),
+    pytest.mark.usefixtures("manifest"),
+]
+
+Query = Callable[..., list[tuple[Any, ...]]]
+TABLES = ("features.history_crossing_features", "features.arrival_features")
+
+
+def load_days(warehouse: Warehouse, mirror: Path, *days: int) -> None:
+    for day in days:
+        file = source.history_file("LSZH", date(2019, 3, day))
+        load.load_file(warehouse, file, Settings(data_mirror=mirror))
+
+
+def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_nothing(
+    databases: Databases, dbt_of: Callable[[Warehouse], Dbt], query: Query, mirror: Path
+) -> None:
+    fed, whole = databases.new(), databases.new()
+    for warehouse in (fed, whole):
+        reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
+    run = dbt_of(fed)
+    marks = "select crossing_id, xmin::text from features.history_crossing_features order by 1"
+    for days in ((4, 6, 10), (5,), (7,)):
+        load_days(fed, mirror, *days)
+        run("build", "--exclude-resource-type", "unit_test")
+        before = dict(query(fed, marks))
+    # The last load was of the 7th: what the 10th knows did not change, nor what was before.
+    oldest, newest = (
+        query(fed, f"select distinct xmin::text from {TABLES[0]} where crossed_at::date = %s", day)
+        for day in (date(2019, 3, 10), date(2019, 3, 7))
+    )
+    assert set(oldest).isdisjoint(newest)
+    run("run")
+    assert dict(query(fed, marks)) == before
+    load_days(whole, mirror, 4, 5, 6, 7, 10)
+    dbt_of(whole)("run")
+    for table in TABLES:
+        statement = f"select to_jsonb(t)::text from {table} as t order by 1"
+        found, expected = (query(warehouse, statement) for warehouse in (fed, whole))
+        assert len(found) > 3000
+        assert found == expected, table
+    for warehouse in (fed, whole):
+        databases.drop(warehouse)
