@@ -3,9 +3,9 @@ Two aircraft that send one address. The second one's rows of `stg_opensky__state
 address and `-2`; all models go by that key, so each aircraft has its flights.
 
 Which position is whose a tracker says that looks back only: a position belongs to the airframe that can have
-flown there from its last one within `memory()`, to the nearer if both can (a second's age counts as 100 m). What neither can have reached is a
-jump, until so many such positions hang together that they are an aircraft. Without a jump all are the first
-airframe's: so it runs only over stretches (between two silences of the address) with a jump in them.
+flown there from its last one within `memory()`, to the nearer if both can (a second's age counts as 100 m). What
+neither can have reached is a jump, until so many such positions hang together that they are an aircraft. Without
+a jump all are the first airframe's: so it runs only over stretches (between two silences of the address) with a jump in them.
 -#}
 
 {#- The key of the second airframe of an address is the address and this. -#}

@@ -71,7 +71,8 @@ def test_two_aircraft_with_one_address_are_two_flights(
         moved = query(
             warehouse,
             "select callsign, movement, airport, runway_direction, moved_at "
-            "from metrics.fct_movements inner join metrics.fct_flights using (flight_id) order by 1, 2",
+            "from metrics.fct_movements "
+            "inner join metrics.fct_flights using (flight_id) order by 1, 2",
         )
         found[f"{name} movements"] = moved
         databases.drop(warehouse)
