@@ -44,7 +44,7 @@ AS_TRAFFIC = (
     "fct_flights",
     "on-run-",
 )
-"""The nodes that do what `traffic` is asked for: cleaning, flights, phases, airports and landings."""
+"""Nodes that do what `traffic` is asked for: cleaning, flights, phases, airports, landings."""
 
 
 @dataclass(frozen=True)
