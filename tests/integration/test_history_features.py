@@ -32,8 +32,13 @@ def load_days(warehouse: Warehouse, mirror: Path, *days: int) -> None:
 
 
 def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_nothing(
-    databases: Databases, dbt_of: Callable[[Warehouse], Dbt], query: Query, mirror: Path
+    databases: Databases,
+    dbt_of: Callable[[Warehouse], Dbt],
+    query: Query,
+    mirror: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH")
     fed, whole = databases.new(), databases.new()
     for warehouse in (fed, whole):
         reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())

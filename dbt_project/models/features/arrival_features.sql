@@ -1,7 +1,10 @@
 with features as (
     select * from {{ ref('crossing_features') }}
     union all
-    select * from {{ ref('history_crossing_features') }}
+    -- What lands at an airport that is not watched teaches nothing about those that are.
+    select history.*
+    from {{ ref('history_crossing_features') }} as history
+    inner join {{ ref('int_airports__watched') }} as watched on history.airport = watched.airport
 ),
 
 arrivals as (
