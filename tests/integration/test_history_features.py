@@ -17,7 +17,7 @@ from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [
     pytest.mark.mirror,
-    pytest.mark.xdist_group("transform"),
+    pytest.mark.xdist_group("dbt"),
     pytest.mark.usefixtures("manifest"),
 ]
 
@@ -46,7 +46,7 @@ def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_no
     marks = "select crossing_id, xmin::text from features.history_crossing_features order by 1"
     for days in ((4, 6, 10), (5,), (7,)):
         load_days(fed, mirror, *days)
-        run("build", "--exclude-resource-type", "unit_test")
+        run("run")
         before = dict(query(fed, marks))
     # The last load was of the 7th: what the 10th knows did not change, nor what was before.
     oldest, newest = (

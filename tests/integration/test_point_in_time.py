@@ -28,7 +28,7 @@ from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [
     pytest.mark.mirror,
-    pytest.mark.xdist_group("transform"),
+    pytest.mark.xdist_group("dbt"),
     pytest.mark.usefixtures("manifest"),
 ]
 

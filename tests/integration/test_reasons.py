@@ -64,7 +64,7 @@ def test_a_flight_cut_short_between_two_fields_is_ambiguous(
         warehouse = databases.new()
         reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
         load_states(warehouse, Recording("paris", part, part))
-        dbt_of(warehouse)("build", "--exclude-resource-type", "unit_test")
+        dbt_of(warehouse)("run", "--select", "+fct_flights")
         found[name] = reasons(warehouse, query)
         located = query(
             warehouse,
