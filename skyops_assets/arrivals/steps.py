@@ -78,7 +78,7 @@ class TrainingSummary:
     test_from_at: datetime | None
     test_through_at: datetime | None
     train_mae_min: float | None
-    absent_features: tuple[str, ...]
+    absent_features: tuple[str, ...] | None
     model_card: str | None
 
 
@@ -278,12 +278,11 @@ def train_challenger(
         is_new_version=is_new,
         mlflow_run_id=version.mlflow_run_id if version else None,
         train_mae_min=mae,
-        absent_features=run.absent_features or (),
         model_card=text,
         **{
             key: value
             for key, value in vars(run).items()
-            if key in TrainingSummary.__dataclass_fields__ and key != "absent_features"
+            if key in TrainingSummary.__dataclass_fields__
         },
     )
 

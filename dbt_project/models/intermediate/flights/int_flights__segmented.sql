@@ -61,7 +61,7 @@ moved as (
         changed_from_at,
         changed_through_at,
         is_on_ground,
-        date_part('epoch', positioned_at - first_value(positioned_at) over last_minute) as span_s,
+        positioned_at - first_value(positioned_at) over last_minute as span,
         {{ distance_m(
             'first_value(latitude_deg) over last_minute',
             'first_value(longitude_deg) over last_minute',
@@ -82,7 +82,7 @@ moved as (
 rolled as (
     select
         *,
-        max(positioned_at) filter (where moved_m > 50 and moved_m <= 1000 + 515 * span_s)
+        max(positioned_at) filter (where moved_m > 50 and moved_m <= {{ reach_m('span') }})
             over (partition by icao24 order by positioned_at) as moved_at
     from moved
 ),
@@ -93,7 +93,7 @@ stood as (
         -- Together with the minute's way not further back than is looked at before a range begins.
         coalesce(
             is_on_ground
-            and span_s >= 20
+            and span >= interval '20 seconds'
             and positioned_at - moved_at between interval '{{ var("stand_s") }} seconds'
             and 2 * {{ memory() }} - interval '60 seconds',
             false
