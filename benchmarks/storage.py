@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from skyops_assets.warehouse.server import Warehouse
 
 ROUNDS = 3
-SCRATCH = "skyops_bench"
 ALL_ROWS = 5_000_000
 Row = tuple[str, str, str, str]
 
@@ -84,23 +83,11 @@ def load_all(warehouse: Warehouse, path: Path, rows: int) -> None:
 def scratch() -> Iterator[Warehouse]:
     """An empty warehouse on the server that the settings name."""
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse.migrate import migrate
-    from skyops_assets.warehouse.server import Warehouse, open_warehouse
+    from skyops_assets.warehouse import scratch
+    from skyops_assets.warehouse.server import open_warehouse
 
-    server = open_warehouse(load_settings())
-
-    def execute(statement: str) -> None:
-        with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-
-    execute(f"drop database if exists {SCRATCH} with (force)")
-    execute(f"create database {SCRATCH}")
-    try:
-        warehouse = Warehouse(server.url.set(database=SCRATCH), server.is_embedded)
-        migrate(warehouse)
+    with scratch.scratch(open_warehouse(load_settings()), "skyops_bench") as warehouse:
         yield warehouse
-    finally:
-        execute(f"drop database {SCRATCH} with (force)")
 
 
 def write_recording(path: Path) -> None:

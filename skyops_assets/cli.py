@@ -418,6 +418,72 @@ def simulate(  # noqa: PLR0917
     )  # fmt: skip
 
 
+@app.command()
+def backtest(  # noqa: PLR0917
+    airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")],
+    start: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")
+    ],
+    end: Annotated[
+        datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, UTC.")
+    ],
+    retrain: Annotated[
+        str, typer.Option(help="When to train a challenger: policy, weekly or never.")
+    ] = "policy",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the report goes; a new folder by default.")
+    ] = None,
+) -> None:
+    """Replay history forward in time with the code that runs live, and write a report."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    from skyops_assets.arrivals import backtest as replays
+    from skyops_assets.arrivals import backtest_report
+
+    if retrain not in list(replays.Retrain):
+        raise SkyOpsError(f"There is no --retrain {retrain!r}; choose policy, weekly or never.")
+    codes = tuple(code.strip().upper() for code in airports.split(",") if code.strip())
+    settings, warehouse = _prepare()
+    name = f"{'-'.join(codes)}_{start:%Y%m%d}-{end:%Y%m%d}_{retrain}"
+    folder = folder or settings.home / "backtests" / name
+    with Progress(
+        *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), console=err
+    ) as progress:
+        bar = progress.add_task("days", total=None)
+
+        def show(event: replays.Event, done: int, days: int) -> None:
+            progress.update(bar, completed=done, total=days)
+            if event.is_retrained:
+                progress.console.print(
+                    f"{event.at:%Y-%m-%d}  trained ({event.trigger}): {escape(event.decision or '')}",
+                    soft_wrap=True,
+                )
+
+        made = replays.replay(
+            warehouse,
+            settings,
+            airports=codes,
+            start=start.date(),
+            end=end.date(),
+            retrain=replays.Retrain(retrain),
+            folder=folder / "replay",
+            on_day=show,
+        )
+    page = backtest_report.write(made, folder)
+    table = Table("month", "arrivals", "MAE (min)", "first champion kept", "best baseline", "in force")
+    for line in backtest_report.lines(made):
+        table.add_row(
+            line.month,
+            f"{line.rows:,}",
+            _figure(line.mae_min, ".3f"),
+            _figure(line.kept_mae_min, ".3f"),
+            _figure(line.baseline_mae_min, ".3f"),
+            escape(line.versions),
+        )
+    out.print(table)
+    out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+
+
 @model.command("list")
 def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -1,0 +1,277 @@
+"""Replay history forward in time with the code that runs live: what would have happened.
+
+Belongs here: the clock, who is asked to retrain, and what came of it, in a database of its own.
+Does not: predicting, monitoring, training, judging (`steps`: the very functions that the graph
+calls, each told the moment up to which it may know), or the report (`backtest_report`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyops_assets.arrivals import features, registry, steps, store, train
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.bulk import quote, read_arrow
+from skyops_assets.warehouse.scratch import copy_table, scratch
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AT = time(4, tzinfo=UTC)
+"""When a day is closed: the hour of the schedules that monitor and retrain."""
+
+TABLES = (
+    "features.arrival_features",
+    "features.crossing_features",
+    "features.history_crossing_features",
+    "metrics.fct_arrivals",
+    "metrics.fct_movements",
+    "metrics.fct_flights",
+    "metrics.runway_configuration_changes",
+)
+"""What the steps read. All else they write themselves, into the database of the replay."""
+
+
+class Retrain(StrEnum):
+    """Who asks for a new challenger."""
+
+    POLICY = "policy"
+    WEEKLY = "weekly"
+    NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What was decided on a day: by the monitor, and where it led to a training, on that.
+
+    `at` is the moment up to which everything was known. Numbers are None where they could not be
+    computed; `training_run_id` and what follows it where nothing was trained.
+    """
+
+    at: datetime
+    champion: str | None
+    window_rows: int
+    skill: float | None
+    skill_low: float | None
+    mae_min: float | None
+    drift_score: float | None
+    verdict: str
+    is_retrained: bool
+    trigger: str | None
+    reasons: str
+    training_run_id: str | None = None
+    train_rows: int | None = None
+    is_promoted: bool | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    decision: str | None = None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay did.
+
+    `arrivals` has a row per usable arrival: the columns of `features.arrival_columns`, the
+    `model_name` and `model_version` that predicted it as it crossed, and in minutes `predicted`,
+    `baseline_transit_min` (the best baseline's) and `kept` (the first champion's, had it stayed;
+    NaN before it was promoted).
+    """
+
+    ring_nm: int
+    airports: tuple[str, ...]
+    start: date
+    end: date
+    retrain: Retrain
+    events: tuple[Event, ...]
+    arrivals: pd.DataFrame
+
+
+def replay(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    airports: Sequence[str],
+    start: date,
+    end: date,
+    retrain: Retrain,
+    folder: Path,
+    ring_nm: int = steps.RING_NM,
+    on_day: Callable[[Event, int, int], None] = lambda event, done, days: None,
+) -> Replay:
+    """Replay the arrivals from `start` through `end`, a day at a time.
+
+    What crossed before `start` is known from the beginning and may be learned from. Each day at
+    04:00 UTC what crossed since is predicted by what is in force, outcomes are joined, the monitor
+    judges, and where `retrain` says so a challenger is trained and the gatekeeper decides. Days
+    without arrivals are passed over. The warehouse itself is only read.
+
+    Args:
+        airports: ICAO codes.
+        folder: for training sets and models of the replay.
+        on_day: told of each day's event, how many days are done, and of how many.
+
+    Raises:
+        SkyOpsError: there are no arrivals at these airports in that time.
+    """
+    airports = tuple(dict.fromkeys(airports))
+    if start > end:
+        raise SkyOpsError(f"The replay ends on {end}, which is before its start on {start}.")
+    with _stage(warehouse, settings, airports, end, folder, ring_nm) as (stage, own):
+        days = _days(stage, start, end, ring_nm)
+        if not days:
+            raise SkyOpsError(
+                f"There are no arrivals at {', '.join(airports)} from {start} to {end} at the "
+                f"{ring_nm} NM ring. Load them first (skyops status counts what is there), and "
+                "watch the airports (SKYOPS_WATCH_AIRPORTS)."
+            )
+        events = []
+        for done, day in enumerate(days, start=1):
+            event = _live_day(stage, own, datetime.combine(day, AT) + _DAY, retrain, ring_nm)
+            events.append(event)
+            on_day(event, done, len(days))
+        rows = _as_it_happened(stage, start, end, ring_nm)
+        promoted_at = next((event.at for event in events if event.is_promoted), None)
+        rows["kept"] = _kept(stage, own, rows, promoted_at, ring_nm)
+    return Replay(ring_nm, airports, start, end, retrain, tuple(events), rows)
+
+
+_DAY = timedelta(days=1)
+
+
+def _live_day(
+    stage: Warehouse, settings: Settings, moment: datetime, retrain: Retrain, ring_nm: int
+) -> Event:
+    name = store.model_name(ring_nm)
+    champion = store.champion(stage, name)
+    steps.predict_crossings(stage, settings, ring_nm=ring_nm, as_of=moment)
+    steps.record_outcomes(stage, settings, ring_nm=ring_nm, as_of=moment)
+    seen = steps.monitor_champion(stage, settings, ring_nm=ring_nm, as_of=moment)
+    asked, trigger = seen.should_retrain, seen.trigger
+    if retrain is Retrain.NEVER and champion:
+        asked, trigger = False, None
+    elif retrain is Retrain.WEEKLY:
+        asked, trigger = moment.weekday() == 0, "weekly"
+    event = Event(
+        at=moment,
+        champion=champion.label if champion else None,
+        window_rows=seen.rows,
+        skill=seen.skill,
+        skill_low=seen.skill_low,
+        mae_min=seen.mae_min,
+        drift_score=seen.drift_score,
+        verdict=seen.verdict,
+        is_retrained=asked,
+        trigger=trigger if asked else None,
+        reasons="; ".join(seen.reasons),
+    )
+    if not asked:
+        return event
+    steps.build_training_set(stage, settings, ring_nm=ring_nm, as_of=moment)
+    trained = steps.train_challenger(stage, settings, ring_nm=ring_nm)
+    measured = steps.evaluate_challenger(stage, settings, ring_nm=ring_nm)
+    decided = steps.decide_promotion(stage, settings, ring_nm=ring_nm)
+    against = measured.against_champion or measured.against_baseline
+    return replace(
+        event,
+        training_run_id=trained.training_run_id,
+        train_rows=trained.train_rows,
+        is_promoted=decided.is_promoted,
+        gain=against and against.skill,
+        gain_low=against and against.low,
+        decision=decided.sentence,
+    )
+
+
+@contextmanager
+def _stage(
+    warehouse: Warehouse,
+    settings: Settings,
+    airports: Sequence[str],
+    end: date,
+    folder: Path,
+    ring_nm: int,
+) -> Iterator[tuple[Warehouse, Settings]]:
+    """The database of a replay with what the steps read, and settings that point to it."""
+    name = f"skyops_backtest_{os.getpid()}"
+    own = Settings(
+        **settings.model_dump(exclude={"home", "mlflow_database", "mlflow_artifacts"}),
+        home=folder,
+        mlflow_database=f"{name}_mlflow",
+        mlflow_artifacts=None,
+    ).model_copy(update={"watch_airports": tuple(airports)})
+    codes = ", ".join(map(quote, airports))
+    with scratch(warehouse, name, own.mlflow_database) as stage:
+        for table in TABLES:
+            copy_table(warehouse, stage, table, _condition(table, codes, end, ring_nm))
+        yield stage, own
+
+
+def _condition(table: str, codes: str, end: date, ring_nm: int) -> str:
+    if table == "metrics.fct_flights":
+        return f"first_seen_at < {quote(f'{end}T24:00Z')}"
+    condition = f"airport in ({codes})"
+    if table.startswith("features.") or table == "metrics.fct_arrivals":
+        condition += f" and ring_nm = {ring_nm:d} and crossed_at < {quote(f'{end}T24:00Z')}"
+    return condition
+
+
+def _days(stage: Warehouse, start: date, end: date, ring_nm: int) -> list[date]:
+    """The days from `start` through `end` on which anything arrived."""
+    with stage.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select distinct (crossed_at at time zone 'UTC')::date as day"
+            f" from {features.ARRIVALS_TABLE} where ring_nm = %s order by day",
+            (ring_nm,),
+        )
+        return [day for (day,) in cursor.fetchall() if start <= day <= end]
+
+
+def _as_it_happened(stage: Warehouse, start: date, end: date, ring_nm: int) -> pd.DataFrame:
+    """The arrivals with the first prediction that each got, features included."""
+    rows, _ = features.usable_arrivals(store.read_arrivals(stage, ring_nm))
+    first = read_arrow(
+        stage,
+        f"""
+        select distinct on (flight_id, airport, ring_nm)
+            flight_id, airport, ring_nm, model_name, model_version,
+            predicted_transit_min as predicted, baseline, baseline_transit_min
+        from ml.predictions
+        where not is_in_sample and ring_nm = {ring_nm:d}
+            and crossed_at >= {quote(f"{start}T00:00Z")}
+            and crossed_at < {quote(f"{end}T24:00Z")}
+        order by flight_id, airport, ring_nm, predicted_at
+        """,
+    ).to_pandas()
+    return rows.merge(first, on=list(features.KEY)).reset_index(drop=True)
+
+
+def _kept(
+    stage: Warehouse,
+    settings: Settings,
+    rows: pd.DataFrame,
+    promoted_at: datetime | None,
+    ring_nm: int,
+) -> pd.Series:
+    """What the first champion would have said of all that crossed since it was promoted."""
+    import pandas as pd
+
+    kept = pd.Series(float("nan"), index=rows.index)
+    if promoted_at is None:
+        return kept
+    change = store.champion_changes(stage, store.model_name(ring_nm))[0]
+    first = store.version_of_mlflow_run(stage, change.to_mlflow_run_id)
+    assert first is not None
+    client = registry.configure(stage, settings)
+    model = registry.load(client, first.model_name, first.version, first.mlflow_run_id)
+    since = rows["crossed_at"] >= pd.Timestamp(promoted_at)
+    kept[since] = train.predict(model, rows[since])
+    return kept
