@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         None,
         description="Aircraft database (CSV with OpenSky's columns) that raw/aircraft reads.",
     )
+    recipe: str = Field("hgb-l1", description="What the challenger is fitted with.")
+    search_trials: int = Field(
+        0,
+        ge=0,
+        description="Candidates that a search tries beside the recipe's own parameters.",
+    )
     mlflow_artifacts: str | None = Field(
         None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
     )

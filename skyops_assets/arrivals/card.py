@@ -147,7 +147,37 @@ def _recipe(facts: Facts) -> list[str]:
         f"- {len(run.features)} features: {_listed(run.features)}",
         "- Absent, as no training row has a value: "
         + ("not noted at the time" if absent is None else _listed(absent)),
+        *_search(run.search),
+        _interval(run.interval),
     ]
+
+
+def _search(made: dict[str, Any] | None) -> list[str]:
+    if made is None:
+        return ["- Search for parameters: not noted at the time"]
+    if made["skipped"]:
+        return [f"- Search for parameters: none, {made['skipped']}"]
+    learned = ", ".join(f"{fold['train_rows']:,}" for fold in made["folds"])
+    judged = sum(fold["test_rows"] for fold in made["folds"])
+    lines = [
+        f"- Search for parameters, forward in time within the training rows: learned from {learned} "
+        f"arrivals, judged on the {judged:,} next"
+    ]
+    for place, tried in enumerate(made["candidates"]):
+        params = ", ".join(f"{name} {value}" for name, value in tried["params"].items())
+        chosen = ", chosen" if place == made["chosen"] else ""
+        lines.append(f"  - {params or 'its own parameters'}: {tried['mae_min']:.3f} min{chosen}")
+    return lines
+
+
+def _interval(made: dict[str, Any] | None) -> str:
+    if made is None:
+        return "- Interval: none"
+    return (
+        f"- Interval of {made['coverage']:.0%}: quantiles learned from {made['learning_rows']:,} "
+        f"arrivals, each moved out by {made['correction_min']:+.2f} min, which covers "
+        f"{made['coverage']:.0%} of the last {made['calibration_rows']:,}"
+    )
 
 
 def _metrics(facts: Facts) -> list[str]:
@@ -222,8 +252,12 @@ def _limits(facts: Facts) -> list[str]:
         "answer all the same.",
         "- The errors above are of the test period; traffic changes, and `ml.prediction_outcomes` "
         "says how it does now.",
-        "- It says nothing on how sure a single prediction is. Not for separation, sequencing or "
-        "anything that safety hangs on.",
+        *(
+            ["- Its interval covers what it promises of arrivals like the last it learned from."]
+            if facts.run.interval
+            else ["- It says nothing on how sure a single prediction is."]
+        ),
+        "- Not for separation, sequencing or anything that safety hangs on.",
     ]
 
 

@@ -31,7 +31,11 @@ CHALLENGER = "challenger"
 ONNX_FILE = "model.onnx"
 MAX_DESCRIPTION = 5000
 """MLflow's column for it is no wider."""
-_TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+_TRUSTED = [
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "numpy.dtype",
+]
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -83,6 +87,7 @@ def log_training(
     tags: dict[str, str],
     train: pd.DataFrame,
     snapshot: Path,
+    files: dict[str, dict[str, Any] | None],
 ) -> Registered:
     """Log a run with its model and dataset, and register the version.
 
@@ -91,6 +96,7 @@ def log_training(
         train: canonical arrivals it was fitted on.
         snapshot: the file that holds them.
         tags: provenance, such as fingerprint and code version; put on run and version.
+        files: records to keep as JSON under ``training``; None is left out.
 
     Takes 0.5 to 0.8 s once the libraries are imported.
     """
@@ -111,8 +117,10 @@ def log_training(
     ):
         warnings.simplefilter("ignore")
         mlflow.log_params(params)
-        if metrics:
-            mlflow.log_metrics(metrics)
+        mlflow.log_metrics(metrics)
+        for file, record in files.items():
+            if record is not None:
+                mlflow.log_dict(record, f"training/{file}")
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
             train[list(FEATURES)], source=str(snapshot), name=tags.get("fingerprint", name)[:36]
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ from skyops_assets.arrivals import (
     explain,
     features,
     gatekeeper,
+    interval,
     onnx_model,
     predict,
+    recipes,
     registry,
     split,
     store,
@@ -79,6 +81,8 @@ class TrainingSummary:
     test_through_at: datetime | None
     train_mae_min: float | None
     absent_features: tuple[str, ...] | None
+    search: dict[str, Any] | None
+    interval: dict[str, Any] | None
     model_card: str | None
 
 
@@ -200,7 +204,7 @@ def train_challenger(
     settings: Settings,
     *,
     ring_nm: int = RING_NM,
-    recipe: train.Recipe = train.GRADIENT_BOOSTING_L1,
+    recipe: recipes.Recipe | None = None,
     train_share: float = split.TRAIN_SHARE,
     dagster_run_id: str | None = None,
     code_version: str | None = None,
@@ -208,11 +212,17 @@ def train_challenger(
     """Fit the recipe on the latest training set's past and register it as challenger.
 
     With too few rows no model is fitted; the training run says so and the step succeeds.
-    The same rows, recipe and split find the version that is already registered.
+    The same rows, recipe, search and split find the version that is already registered.
+
+    Args:
+        recipe: unset takes that of the settings.
 
     Raises:
-        SkyOpsError: there is no training set, or MLflow and the warehouse disagree.
+        SkyOpsError: there is no training set or no such recipe, or MLflow and the warehouse
+            disagree.
     """
+    recipe = recipe or recipes.named(settings.recipe)
+    trials = settings.search_trials
     training_set = store.latest_training_set(warehouse, ring_nm)
     rows = store.read_snapshot(settings, training_set.fingerprint)
     parts = split.temporal_split(rows, train_share)
@@ -224,7 +234,7 @@ def train_challenger(
             f"{recipe.min_fit_rows} to fit anything"
         )
     run = TrainingRun(
-        training_run_id=train.identity(training_set.fingerprint, recipe, train_share),
+        training_run_id=train.identity(training_set.fingerprint, recipe, train_share, trials),
         model_name=name,
         ring_nm=ring_nm,
         recipe=recipe.name,
@@ -251,7 +261,11 @@ def train_challenger(
     if reason is None:
         client = registry.configure(warehouse, settings)
         champions.follow(warehouse, client, name)
+        recipe, found = train.choose(parts.train, recipe, trials)
         model = train.fit(parts.train, recipe)
+        run = replace(
+            run, params=recipe.params, search=found, interval=interval.record(model.interval_)
+        )
         mae = evaluate.measure(
             parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
         ).mae_min
@@ -483,6 +497,7 @@ def predictor_in_force(
             champion.version,
             champion.trained_through_at,
             lambda frame: train.predict(model, frame),
+            lambda frame: train.predict_interval(model, frame),
         )
     run = store.latest_training_run(warehouse, name)
     if run is None:
@@ -568,14 +583,19 @@ def _register(
         "dagster_run_id": dagster_run_id or "",
         "code_version": run.code_version or "",
     }
-    sizes = {"train_rows": float(run.train_rows), "test_rows": float(run.test_rows)}
+    numbers = {"train_rows": float(run.train_rows), "test_rows": float(run.test_rows)}
+    if train_mae_min is not None:
+        numbers["train_mae_min"] = train_mae_min
+    if run.interval:
+        numbers["interval_correction_min"] = run.interval["correction_min"]
     registered = registry.log_training(
         client,
         name=run.model_name,
         model=model,
         params={"recipe": run.recipe, "train_share": run.train_share, **run.params},
-        metrics=sizes | ({} if train_mae_min is None else {"train_mae_min": train_mae_min}),
+        metrics=numbers,
         tags=tags,
+        files={"search.json": run.search, "interval.json": run.interval},
         train=parts.train,
         snapshot=store.snapshot_path(settings, run.fingerprint),
     )

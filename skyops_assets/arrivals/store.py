@@ -77,6 +77,8 @@ class TrainingRun:
     untrained_reason: str | None
     code_version: str | None
     absent_features: tuple[str, ...] | None = None
+    search: dict[str, Any] | None = None
+    interval: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,8 @@ def save_training_run(
     """
     row = dict(vars(run), params=json.dumps(run.params), features=list(run.features))
     row["absent_features"] = None if run.absent_features is None else list(run.absent_features)
+    for name in ("search", "interval"):
+        row[name] = None if row[name] is None else json.dumps(row[name])
     row["dagster_run_id"] = dagster_run_id
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(

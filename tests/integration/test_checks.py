@@ -611,6 +611,10 @@ PREDICTION: dict[str, Any] = {
         ({"predicted_landing_at": None}, "the predicted landing is"),
         ({"predicted_transit_min": -1.0, "predicted_landing_at": CROSSED - timedelta(minutes=1)},
          "the predicted transit is 0 to 120 minutes"),
+        ({"predicted_low_min": 16.0, "predicted_high_min": 18.0}, "the interval holds"),
+        ({"predicted_low_min": 12.0, "predicted_high_min": 14.0}, "the interval holds"),
+        ({"predicted_low_min": 0.0, "predicted_high_min": 18.0}, "the interval holds"),
+        ({"predicted_low_min": 12.0}, "the interval holds"),
         ({"model_version": ""}, "the model is named"),
     ],
 )  # fmt: skip

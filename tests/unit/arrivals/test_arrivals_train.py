@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals import train
+from skyops_assets.arrivals import recipes, train
 from skyops_assets.arrivals.features import FEATURES, LABEL
+from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.errors import SkyOpsError
 
 
@@ -58,13 +59,17 @@ def test_no_rows_no_predictions() -> None:
 
 
 def test_identity_changes_with_everything_that_changes_the_model() -> None:
-    recipe = train.GRADIENT_BOOSTING_L1
-    other = train.Recipe(recipe.name, {**recipe.params, "max_iter": 301})
-    ids = {
-        train.identity("a", recipe, 0.7),
-        train.identity("b", recipe, 0.7),
-        train.identity("a", other, 0.7),
-        train.identity("a", recipe, 0.8),
-    }
-    assert len(ids) == 4
-    assert train.identity("a", recipe, 0.7) in ids
+    ids = [
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.7),
+        train.identity("b", GRADIENT_BOOSTING_L1, 0.7),
+        train.identity("a", GRADIENT_BOOSTING_L1.using({"max_iter": 301}), 0.7),
+        train.identity("a", recipes.RIDGE, 0.7),
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.8),
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.7, trials=1),
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.7, trials=2),
+    ]
+    assert len(set(ids)) == len(ids)
+    assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7) == ids[0]
+    # More than there are is all there are.
+    every = len(GRADIENT_BOOSTING_L1.candidates)
+    assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7, every) == train.identity("a", GRADIENT_BOOSTING_L1, 0.7, every + 9)
