@@ -38,6 +38,7 @@ class Facts:
     candidates: tuple[dict[str, Any], ...]
     decision: dict[str, Any] | None
     changes: tuple[ChampionChange, ...]
+    slices: tuple[dict[str, Any], ...] = ()
 
 
 def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -> str:
@@ -86,6 +87,7 @@ def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
             for change in store.champion_changes(warehouse, name)
             if version.mlflow_run_id in (change.from_mlflow_run_id, change.to_mlflow_run_id)
         ),
+        slices=tuple(store.read_slices(warehouse, run.training_run_id)),
     )
 
 
@@ -188,13 +190,14 @@ def _metrics(facts: Facts) -> list[str]:
         f"On {own['scored_rows']:,} of {own['test_rows']:,} test arrivals, those that every "
         "candidate answered. Errors are predicted minus actual.",
         "",
-        "| candidate | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) |",
-        "|---|---|---|---|---|---|",
+        "| candidate | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) | within 2 min |",
+        "|---|---|---|---|---|---|---|",
     ]
     for c in facts.candidates:
         cells = (
             _number(c["mae_min"]), _number(c["rmse_min"]), _number(c["r2"]),
             _number(c["bias_min"], "+.2f"), _number(c["p90_min"]),
+            _number(c["within_2min_share"], ".0%"),
         )  # fmt: skip
         lines.append(f"| {c['candidate']} | {' | '.join(cells)} |")
     lines += [
@@ -203,6 +206,20 @@ def _metrics(facts: Facts) -> list[str]:
         + _share(own["skill"], own["skill_low"], own["skill_high"])
         + (f", bootstrap over {own['blocks']} {own['block']}s" if own["blocks"] else ""),
     ]
+    if own["interval_coverage"] is not None:
+        lines.append(
+            f"- Within its interval: {own['interval_coverage']:.1%} of the arrivals; it is "
+            f"{own['interval_width_min']:.1f} min wide on average"
+        )
+    gated = [part for part in facts.slices if part["is_gated"] and part["gain"] is not None]
+    if gated:
+        worst = min(gated, key=lambda part: part["gain"])
+        lines.append(
+            f"- Of {len(gated)} parts of the test arrivals it does worst in {worst['kind']} "
+            f"{worst['slice']} ({worst['rows']:,} arrivals): "
+            f"{_share(worst['gain'], worst['gain_low'], worst['gain_high'])} against "
+            f"`{worst['against']}`"
+        )
     if own["champion"]:
         lines.append(
             f"- Gain against the champion then, `{own['champion']}`, on {own['champion_rows']:,} "
@@ -222,11 +239,15 @@ def _decision(facts: Facts) -> list[str]:
     lines = [
         f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."
     ]
-    rules = [
-        f"- {'pass' if reason['is_passed'] else '**fail**'}: {reason['text']}"
-        for reason in made["reasons"]
-    ]
-    return [*lines, "", *rules]
+    rules = []
+    for light in dict.fromkeys(reason["light"] for reason in made["reasons"]):
+        rules += ["", f"*{light.capitalize()}*", ""]
+        rules += [
+            f"- {'pass' if reason['is_passed'] else '**fail**'}: {reason['text']}"
+            for reason in made["reasons"]
+            if reason["light"] == light
+        ]
+    return [*lines, *rules]
 
 
 def _reign(facts: Facts) -> list[str]:

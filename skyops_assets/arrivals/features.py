@@ -178,9 +178,11 @@ def canonical_arrivals(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises:
         SkyOpsError: as `canonical_crossings`, and where the label is not the time between
-            crossing and landing.
+            crossing and landing, the landing is before the crossing, or the local time is not
+            the crossing's: then features, crossing and label are of different flights.
     """
     result = _canonical(frame, _ARRIVAL_COLUMNS, ARRIVALS_TABLE)
+    _check_one_flight(result)
     known = result[result[LABEL].notna() & result["landed_at"].notna()]
     minutes = (known["landed_at"] - known["crossed_at"]).dt.total_seconds() / 60
     wrong = known[(minutes - known[LABEL]).abs() > LABEL_TOLERANCE_MIN]
@@ -269,6 +271,23 @@ def _canonical(frame: pd.DataFrame, columns: tuple[str, ...], table: str) -> pd.
                 f"({len(early)} such rows). A negative age means that the feature saw the future."
             )
     return result.sort_values(["crossed_at", *KEY], kind="stable").reset_index(drop=True)
+
+
+def _check_one_flight(frame: pd.DataFrame) -> None:
+    minute = frame["crossed_at"].dt.hour * 60 + frame["crossed_at"].dt.minute
+    # Every time zone is a multiple of 15 minutes off UTC.
+    off = (frame["local_hour"] * 60 - minute + 7.5) % 15 - 7.5
+    for wrong, what in (
+        (frame["landed_at"] < frame["crossed_at"], "landed at {landed_at}, before it crossed"),
+        (off.abs() > LABEL_TOLERANCE_MIN, "has a local_hour of {local_hour:.3f}, another time"),
+    ):
+        if wrong.any():
+            row = frame[wrong].iloc[0]
+            raise SkyOpsError(
+                f"{ARRIVALS_TABLE}: flight {row['flight_id']!r} crossed at {row['crossed_at']}, "
+                f"but {what.format(**row)} ({int(wrong.sum())} such rows). Features, crossing and "
+                "landing are to be of one flight: correct the key by which they are joined."
+            )
 
 
 def _column(column: pd.Series, name: str, table: str) -> pd.Series:

@@ -152,6 +152,27 @@ def signature() -> ModelSignature:
     return ModelSignature(Schema(columns), Schema([ColSpec(DataType.double, "transit_min")]))
 
 
+def read_signature(name: str, version: str) -> ModelSignature | None:
+    """What a registered version says that it takes and gives.
+
+    Raises:
+        SkyOpsError: the registry has no such version, or its files are gone.
+    """
+    import mlflow.models
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found: ModelSignature | None = mlflow.models.get_model_info(
+            f"models:/{name}/{version}"
+        ).signature
+    except (MlflowException, OSError) as error:
+        raise SkyOpsError(
+            f"The signature of {name}:{version} cannot be read from MLflow ({error}). Restore "
+            "MLflow's database and artifacts, or train again."
+        ) from error
+    return found
+
+
 def log_evaluation(
     client: MlflowClient,
     mlflow_run_id: str,

@@ -22,22 +22,27 @@ from skyops_assets.arrivals import (
     features,
     gatekeeper,
     interval,
+    judge,
+    logic,
     onnx_model,
     predict,
+    probe,
     recipes,
     registry,
+    slices,
     split,
     store,
     train,
 )
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
-from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy
-from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.gatekeeper import GatePolicy
+from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from mlflow import MlflowClient
 
@@ -99,6 +104,8 @@ class EvaluationSummary:
     test_rows: int
     scored_rows: int
     metrics: Metrics
+    interval_coverage: float | None
+    interval_width_min: float | None
     against_baseline: Comparison | None
     against_champion: Comparison | None
     reference: str | None
@@ -106,6 +113,7 @@ class EvaluationSummary:
     importance_min: dict[str, float]
     images: dict[str, bytes]
     markdown: str
+    slices_markdown: str | None
 
     @property
     def numbers(self) -> dict[str, float | None]:
@@ -117,6 +125,10 @@ class EvaluationSummary:
             "r2": self.metrics.r2,
             "bias_min": self.metrics.bias_min,
             "p90_min": self.metrics.p90_min,
+            "within_1min_share": self.metrics.within_1min_share,
+            "within_2min_share": self.metrics.within_2min_share,
+            "interval_coverage": self.interval_coverage,
+            "interval_width_min": self.interval_width_min,
             "skill": skill.skill if skill else None,
             "skill_low": skill.low if skill else None,
             "skill_high": skill.high if skill else None,
@@ -306,13 +318,31 @@ def evaluate_challenger(
 ) -> EvaluationSummary:
     """Measure the latest challenger, the champion and every baseline on the same test rows.
 
+    All that the gatekeeper looks at is measured here, once, and stored.
+
     Raises:
         SkyOpsError: nothing was trained, or a model or its rows are gone.
     """
-    run = _latest_run(warehouse, ring_nm)
+    run = judge.latest_run(warehouse, ring_nm)
+    challenger = store.version_of(warehouse, run.training_run_id)
+    if challenger is None:
+        return _evaluate(warehouse, settings, run, None, None)
+    running = probe.start(warehouse, settings, challenger, run.fingerprint)
+    try:
+        return _evaluate(warehouse, settings, run, challenger, running)
+    finally:
+        running.stop()
+
+
+def _evaluate(
+    warehouse: Warehouse,
+    settings: Settings,
+    run: TrainingRun,
+    challenger: ModelVersion | None,
+    running: probe.Running | None,
+) -> EvaluationSummary:
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     test = parts.test
-    challenger = store.version_of(warehouse, run.training_run_id)
     champion = store.champion(warehouse, run.model_name)
     if champion and champion.training_run_id == run.training_run_id:
         champion = None  # It is the challenger.
@@ -325,27 +355,40 @@ def evaluate_challenger(
         if version and client
     }
     minutes = {label: train.predict(model, test) for label, model in models.items()}
+    answers = {
+        baselines.PREFIX + name: baseline.predict(test)
+        for name, baseline in baselines.fit_baselines(parts.train).items()
+    }
     result = evaluate.evaluate(
         test,
-        {
-            baselines.PREFIX + name: baseline.predict(test)
-            for name, baseline in baselines.fit_baselines(parts.train).items()
-        },
+        answers,
         challenger=(challenger.label, minutes[challenger.label]) if challenger else None,
         champion=(champion.label, minutes[champion.label]) if champion else None,
         champion_trained_through_at=champion.trained_through_at if champion else None,
+        intervals=train.predict_interval(models[challenger.label], test) if challenger else None,
+        slices=slices.slices(parts.train, test),
     )
-    store.save_evaluation(warehouse, run.training_run_id, result)
     importance: dict[str, float] = {}
-    images: dict[str, bytes] = {}
-    if challenger:
+    if challenger and running:
         model = models[challenger.label]
-        importance = evaluate.group_importance(lambda frame: train.predict(model, frame), test)
-    if result.scored_rows:
-        images = _images(
-            result, test, minutes[challenger.label] if challenger else None, importance
+
+        def ask(frame: pd.DataFrame) -> np.ndarray:
+            return train.predict(model, frame)
+
+        importance = evaluate.group_importance(ask, test)
+        recipe = recipes.Recipe(run.recipe, run.params)
+        found = logic.examine(
+            ask,
+            run.features,
+            importance=importance,
+            train_rows=parts.train,
+            test_rows=test,
+            recipe=recipe,
         )
-    text = explain.evaluation_markdown(result)
+        store.save_evidence(warehouse, challenger, running.result(), found)
+    store.save_evaluation(warehouse, run.training_run_id, result, importance)
+    images = explain.evaluation_images(result, test, minutes | answers, importance)
+    text, by_slice = explain.evaluation_markdown(result), explain.slices_markdown(result)
     own = result.score("challenger")
     best = next((s for s in result.scores if s.candidate == result.reference), None)
     summary = EvaluationSummary(
@@ -354,6 +397,8 @@ def evaluate_challenger(
         test_rows=result.test_rows,
         scored_rows=result.scored_rows,
         metrics=own.metrics if own else evaluate.NOT_MEASURED,
+        interval_coverage=own.interval_coverage if own else None,
+        interval_width_min=own.interval_width_min if own else None,
         against_baseline=own.against_baseline if own else None,
         against_champion=result.against_champion,
         reference=result.reference,
@@ -361,17 +406,28 @@ def evaluate_challenger(
         importance_min=importance,
         images=images,
         markdown=text,
+        slices_markdown=by_slice,
     )
     if challenger and client:
+        texts = {"evaluation.md": text} | ({"slices.md": by_slice} if by_slice else {})
         registry.log_evaluation(
             client,
             challenger.mlflow_run_id,
             {f"test_{name}": value for name, value in summary.numbers.items()},
             images,
-            {"evaluation.md": text},
+            texts,
         )
         card.publish(warehouse, client, challenger)
     return summary
+
+
+def judge_challenger(warehouse: Warehouse, *, ring_nm: int = RING_NM) -> gatekeeper.Decision:
+    """What the gatekeeper says of the latest training run; nothing is written.
+
+    Raises:
+        SkyOpsError: nothing was trained.
+    """
+    return judge.judge(warehouse, ring_nm).decision
 
 
 def decide_promotion(
@@ -404,28 +460,10 @@ def _decide(
     policy: GatePolicy | None,
     dagster_run_id: str | None,
 ) -> PromotionSummary:
-    run = _latest_run(warehouse, ring_nm)
-    challenger = store.version_of(warehouse, run.training_run_id)
-    champion = store.champion(warehouse, run.model_name)
-    earlier = store.read_decision(warehouse, run.training_run_id)
-    in_force = bool(champion and challenger and champion.version == challenger.version)
-    if earlier and in_force:
-        decision = Decision(
-            bool(earlier["is_promoted"]),
-            tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"]),
-        )
-        before = earlier["champion_version"]
-    else:
-        evidence = _evidence(
-            run,
-            challenger,
-            # A person was quicker than the gatekeeper: no model is measured against itself.
-            None if in_force else champion,
-            store.read_evaluation(warehouse, run.training_run_id),
-            store.taken_back(warehouse, run.training_run_id),
-        )
-        decision = gatekeeper.decide(evidence, policy)
-        before = champion.version if champion else None
+    judged = judge.judge(warehouse, ring_nm, policy)
+    run, challenger, champion = judged.run, judged.challenger, judged.champion
+    decision, in_force = judged.decision, judged.in_force
+    if not judged.is_earlier:
         store.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
@@ -442,7 +480,7 @@ def _decide(
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,
-        champion_version=before,
+        champion_version=judged.before,
         is_promoted=decision.is_promoted,
         sentence=decision.sentence,
         reasons=decision.reasons,
@@ -554,15 +592,6 @@ def record_outcomes(
 champion_summary = store.champion_summary
 
 
-def _latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
-    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
-    if run is None:
-        raise SkyOpsError(
-            f"Nothing was trained for the {ring_nm} NM ring; materialise ml/training_runs first."
-        )
-    return run
-
-
 def _register(
     client: MlflowClient,
     settings: Settings,
@@ -608,71 +637,6 @@ def _register(
         is_champion=False,
         trained_through_at=run.trained_through_at,
     )
-
-
-def _evidence(
-    run: TrainingRun,
-    challenger: ModelVersion | None,
-    champion: ModelVersion | None,
-    rows: list[dict[str, Any]],
-    taken_back: ChampionChange | None,
-) -> Evidence:
-    own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
-    best = next((row for row in rows if row["is_reference"]), {})
-    theirs = next((row for row in rows if champion and row["candidate"] == champion.label), {})
-    # Without a challenger the reference still says how many test rows there would have been.
-    seen, prefix = (own, "champion_") if champion and own else (own or best, "")
-    return Evidence(
-        challenger_version=challenger.version if challenger else None,
-        untrained_reason=run.untrained_reason,
-        train_rows=run.train_rows,
-        test_rows=run.test_rows,
-        scored_rows=seen.get(f"{prefix}rows" if prefix else "scored_rows"),
-        test_days=seen.get(f"{prefix}days" if prefix else "test_days"),
-        reference=champion.label if champion else best.get("candidate"),
-        reference_mae_min=(theirs if champion else best).get("mae_min"),
-        challenger_mae_min=own.get("mae_min"),
-        gain=own.get("champion_gain" if champion else "skill"),
-        gain_low=own.get("champion_gain_low" if champion else "skill_low"),
-        skill=own.get("skill"),
-        has_champion=champion is not None,
-        is_reference_current=bool(own)
-        and own["champion"] == (champion.label if champion else None),
-        taken_back=None if taken_back is None else champions.sentence(taken_back),
-    )
-
-
-def _images(
-    result: evaluate.Evaluation,
-    test: pd.DataFrame,
-    minutes: Any,
-    importance: dict[str, float],
-) -> dict[str, bytes]:
-    measured = [s for s in result.scores if s.metrics.mae_min is not None]
-    images = {
-        "candidates.png": explain.candidate_plot(
-            [s.candidate for s in measured],
-            [s.metrics.mae_min or 0.0 for s in measured],
-            result.scored_rows,
-            "Mean absolute error on the test arrivals",
-        )
-    }
-    own = result.score("challenger")
-    if own is None:
-        return images
-    actual = test[features.LABEL].to_numpy()[result.scored]
-    predicted = minutes[result.scored]
-    images["residuals.png"] = explain.residual_plot(
-        actual, predicted, f"Residuals of {own.candidate}"
-    )
-    images["predicted_vs_actual.png"] = explain.fit_plot(
-        actual, predicted, f"Predicted against actual, {own.candidate}"
-    )
-    if importance:
-        images["importance.png"] = explain.importance_plot(
-            importance, result.test_rows, f"Permutation importance, {own.candidate}"
-        )
-    return images
 
 
 def _errors(rows: pd.DataFrame) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -20,23 +21,63 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
 from arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
-from skyops_assets.arrivals import onnx_model, predict, registry, steps, store, train, verify
+from skyops_assets.arrivals import (
+    onnx_model,
+    predict,
+    probe,
+    registry,
+    steps,
+    store,
+    train,
+    verify,
+)
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
-EASY = GatePolicy(min_train_rows=50, min_test_rows=30, min_test_days=1)
+EASY = GatePolicy(
+    min_train_rows=50, min_test_rows=30, min_test_days=1,
+    # Tests measure in their own process, which holds much else.
+    max_peak_memory_mb=1e6,
+)  # fmt: skip
+MEASURE_IN_A_PROCESS = probe.start
 ML_TABLES = (
     "prediction_outcomes",
     "predictions",
     "promotion_decisions",
+    "challenger_evidence",
+    "feature_importance",
+    "evaluation_slices",
     "evaluations",
     "model_versions",
     "training_runs",
     "training_sets",
 )
+
+
+class Here:
+    """What a fresh process does, done in this one: seconds less for each evaluation."""
+
+    def __init__(
+        self, warehouse: Warehouse, settings: Settings, version: store.ModelVersion, mark: str
+    ) -> None:
+        self.given = (
+            warehouse, settings, version.model_name, version.version, version.mlflow_run_id, mark,
+        )  # fmt: skip
+
+    def result(self) -> probe.Probe:
+        return probe.measure(*self.given, began=time.time())
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PREDICTIONS", 5)
+    monkeypatch.setattr(probe, "start", Here)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +218,8 @@ def test_three_hours_are_not_enough_and_the_best_baseline_predicts(
         "residuals.png",
         "predicted_vs_actual.png",
         "importance.png",
+        "error_by_transit_and_hour.png",
+        "distributions.png",
     }
     assert all(image.startswith(b"\x89PNG") for image in evaluated.images.values())
     assert recorded.counts[predict.LANDED] == 90
@@ -429,6 +472,51 @@ def test_real_arrivals_promote_a_model_that_is_better_than_any_baseline(
 
 def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_decision(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, as in production."""
+    monkeypatch.setattr(probe, "start", MEASURE_IN_A_PROCESS)
+    fill(warehouse, raw_synthetic(600, hours=24))
+    _, trained, evaluated, decided, _, _ = run_all(warehouse, settings)
+    found = store.read_evidence(warehouse, trained.training_run_id)
+    assert found and found["load_error"] is None
+    assert found["mlflow_run_id"] == trained.mlflow_run_id
+    assert found["predictions"] == 200  # What this process is told does not reach the other.
+    assert 0 < found["p50_ms"] <= found["p95_ms"] < 1000 * found["start_s"]
+    assert 100 < found["peak_memory_mb"] < 1024
+    assert found["is_signature_equal"]
+    assert found["leading_group"] == next(iter(evaluated.importance_min))
+    importance = table(warehouse, "select feature_group, mae_rise_min from ml.feature_importance")
+    assert dict(importance) == evaluated.importance_min
+    parts = store.read_slices(warehouse, trained.training_run_id)
+    assert {"airport", "sector", "time of day"} <= {part["kind"] for part in parts}
+    assert {part["against"] for part in parts} == {evaluated.reference}
+    before = steps.judge_challenger(warehouse)
+    assert before.reasons == decided.reasons
+    made = store.read_decision(warehouse, trained.training_run_id)
+    assert made and made["lights"] == before.lights
+    assert made["lights"] == {
+        "technical": True, "operational": True, "logical": True, "statistical": False,
+    }  # fmt: skip
+    assert {reason["light"] for reason in made["reasons"]} == set(made["lights"])
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.challenger_evidence set mlflow_run_id = 'another'")
+    assert steps.judge_challenger(warehouse).lights == dict.fromkeys(made["lights"], False)
+
+
+def test_a_challenger_that_does_not_load_in_a_fresh_process_says_why(
+    trained: Warehouse, settings: Settings
+) -> None:
+    version = store.version(trained, "arrival-transit-40nm", "1")
+    assert version
+    found = MEASURE_IN_A_PROCESS(
+        trained, settings, dataclasses.replace(version, mlflow_run_id="another"), "f" * 64
+    ).result()
+    assert found.error and "is of run" in found.error
+    assert (found.start_s, found.p95_ms, found.is_signature_equal) == (None, None, None)
 
 
 @pytest.fixture

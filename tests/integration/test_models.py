@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,9 +20,9 @@ from conftest import Databases, short_dir, stop_server
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
 from arrival_frames import raw_synthetic
-from test_arrivals import EASY, fill
+from test_arrivals import EASY, Here, fill
 
-from skyops_assets.arrivals import card, champions, registry, steps, store
+from skyops_assets.arrivals import card, champions, probe, registry, steps, store
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
@@ -43,8 +44,16 @@ def settings() -> Iterator[Settings]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def measured_here() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "PREDICTIONS", 5)
+        patch.setattr(probe, "start", Here)
+        yield
+
+
 @pytest.fixture(scope="module")
-def trained(settings: Settings) -> Warehouse:
+def trained(settings: Settings, measured_here: None) -> Warehouse:
     """A warehouse with versions 1 to 3, each measured, none decided on."""
     warehouse = open_warehouse(settings)
     migrate(warehouse)
@@ -258,7 +267,7 @@ def test_the_gatekeeper_does_not_undo_a_rollback_but_a_person_may(
 ) -> None:
     promote(warehouse, settings, "1")
     steps.evaluate_challenger(warehouse, settings)
-    generous = steps.GatePolicy(50, 30, 1, min_gain=-1, min_skill_low=-1)
+    generous = dataclasses.replace(EASY, min_gain=-1, min_skill_low=-1)
     assert steps.decide_promotion(warehouse, settings, policy=generous).is_promoted
     assert champion(warehouse) == "3"
     rollback(warehouse, settings)

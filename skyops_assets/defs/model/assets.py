@@ -88,6 +88,7 @@ def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
         "scored_rows": found.scored_rows,
         **found.numbers,
         "comparison": dg.MetadataValue.md(found.markdown),
+        "slices": _md(found.slices_markdown),
     }
     for name, png in found.images.items():
         title = name.removesuffix(".png")

@@ -1,8 +1,11 @@
 """Checks on the challenger."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
-from skyops_assets.defs.model.assets import training_runs
+from skyops_assets.arrivals.gatekeeper import LIGHTS
+from skyops_assets.defs.model.assets import evaluations, training_runs
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import known
 
@@ -25,3 +28,32 @@ def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         description=found.problem or no_model,
         metadata=known(vars(found)),
     )
+
+
+@dg.multi_asset_check(
+    name="gatekeeper_lights",
+    specs=[
+        dg.AssetCheckSpec(
+            f"challenger_{light}",
+            asset=evaluations,
+            description=f"The gatekeeper's {light} light: docs/gatekeeper.md names its rules.",
+        )
+        for light in LIGHTS
+    ],
+)
+def gatekeeper_lights(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
+    """The gatekeeper's four lights on the challenger. Red is no failure: it is not promoted."""
+    from skyops_assets.arrivals.steps import judge_challenger
+
+    decision = judge_challenger(warehouse.open())
+    for light, is_green in decision.lights.items():
+        rules = decision.of(light)
+        red = [reason.text for reason in rules if not reason.is_passed]
+        yield dg.AssetCheckResult(
+            check_name=f"challenger_{light}",
+            asset_key=evaluations.key,
+            passed=is_green,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(red) or None,
+            metadata={reason.rule: reason.shown for reason in rules},
+        )

@@ -66,7 +66,7 @@ def raw_synthetic(
             "track_offset_deg": rng.normal(0, 15, rows),
             "inbound_inside_count": inbound,
             "predecessor_age_min": rng.exponential(3, rows),
-            "local_hour": crossed.hour,
+            "local_hour": crossed.hour + crossed.minute / 60,
             "local_weekday": crossed.day_of_week,
             "landed_at": (crossed + pd.to_timedelta(transit, unit="min")).as_unit("us"),
             "transit_min": transit,

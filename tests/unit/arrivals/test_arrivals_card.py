@@ -56,6 +56,7 @@ RUN = TrainingRun(
 OWN: dict[str, Any] = {
     "candidate": VERSION.label, "test_rows": 2818, "scored_rows": 2780,
     "mae_min": 1.82, "rmse_min": 2.6, "r2": 0.56, "bias_min": -0.24, "p90_min": 3.85,
+    "within_2min_share": 0.68, "interval_coverage": 0.91, "interval_width_min": 7.25,
     "reference": "baseline:sector_median", "skill": 0.42, "skill_low": 0.372, "skill_high": 0.476,
     "blocks": 10, "block": "day", "champion": "arrival-transit-40nm:1", "champion_rows": 2700,
     "champion_gain": 0.073, "champion_gain_low": 0.035, "champion_gain_high": 0.123,
@@ -64,7 +65,9 @@ DECISION = {
     "decision_id": 7,
     "is_promoted": False,
     "decided_at": AT,
-    "reasons": [{"is_passed": False, "text": "2 days with test arrivals (needs 3)"}],
+    "reasons": [
+        {"is_passed": False, "text": "2 days with test arrivals (needs 3)", "light": "statistical"}
+    ],
 }
 CHANGE = ChampionChange(
     1, AT, VERSION.model_name, "promote", True, "1", "2", "m1", "m2", "ops", "it is\n# better", None
@@ -84,6 +87,28 @@ FACTS = Facts(
     candidates=(OWN, {**OWN, "candidate": "baseline:sector_median", "mae_min": 3.13}),
     decision=DECISION,
     changes=(CHANGE,),
+    slices=(
+        {
+            "kind": "traffic",
+            "slice": "peak",
+            "is_gated": True,
+            "rows": 700,
+            "gain": 0.01,
+            "gain_low": -0.02,
+            "gain_high": 0.03,
+            "against": "arrival-transit-40nm:1",
+        },
+        {
+            "kind": "additional time",
+            "slice": "under 2 min",
+            "is_gated": False,
+            "rows": 700,
+            "gain": -0.5,
+            "gain_low": -0.6,
+            "gain_high": -0.4,
+            "against": "arrival-transit-40nm:1",
+        },
+    ),
 )
 
 
@@ -104,10 +129,13 @@ def test_the_card_says_what_is_known() -> None:
         "max_leaf_nodes 15: 1.900 min, chosen",
         "Interval of 90%: quantiles learned from 5,255 arrivals, each moved out by +0.69 min",
         "Its interval covers what it promises",
-        "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 |",
+        "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 | 68% |",
         "+42.0% (95 % interval +37.2% to +47.6%), bootstrap over 10 days",
         "`arrival-transit-40nm:1`, on 2,700 arrivals it had not learned from: +7.3%",
         "(decision 7): not promoted.",
+        "Within its interval: 91.0% of the arrivals; it is 7.2 min wide",
+        "it does worst in traffic peak (700 arrivals): +1.0%",
+        "*Statistical*",
         "**fail**: 2 days with test arrivals",
         "became champion; promoted by ops, by hand: it is # better",
         "MLflow run `m2`",

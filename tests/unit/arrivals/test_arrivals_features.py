@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "e7cf5761d5161db7cd6099a946b61c1c20b965e68da5b2a9e6f163ac976a5932"
+FIXED = "b5af6a3ea553e3fb330f15f58908e3b85084a50468e57d6594b59ebf3950cb24"
