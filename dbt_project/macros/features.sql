@@ -411,3 +411,8 @@ observed as (
     left join sent on crossings.crossing_id = sent.crossing_id
 )
 {%- endmacro -%}
+
+{#- Of the rows of a group the last value that is not null. -#}
+{%- macro latest_known(value, time) -%}
+(array_agg({{ value }} order by {{ time }} desc) filter (where {{ value }} is not null))[1]
+{%- endmacro -%}

@@ -103,14 +103,10 @@ reported as (
     cross join
         lateral (
             select
-            {%- for column in ['altitude_m', 'ground_speed_mps', 'vertical_rate_mps', 'track_deg'] %}
-                (
-                    array_agg(positions.{{ column }} order by positions.positioned_at desc)
-                    filter (where positions.{{ column }} is not null)
-                )[1
-                ] as {{ column }}
-                {{- ',' if not loop.last }}
-            {%- endfor %}
+                {{ latest_known('positions.altitude_m', 'positions.positioned_at') }} as altitude_m,
+                {{ latest_known('positions.ground_speed_mps', 'positions.positioned_at') }} as ground_speed_mps,
+                {{ latest_known('positions.vertical_rate_mps', 'positions.positioned_at') }} as vertical_rate_mps,
+                {{ latest_known('positions.track_deg', 'positions.positioned_at') }} as track_deg
             from {{ ref('int_positions__phased') }} as positions
             where
                 positions.icao24 = airborne.icao24

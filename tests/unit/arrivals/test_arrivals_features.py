@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "e7cf5761d5161db7cd6099a946b61c1c20b965e68da5b2a9e6f163ac976a5932"
+FIXED = "69247f587560052f1df5dfcae2e9ed114e0c908f22394f057ceab4093fc8e06a"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arrival_frames import synthetic
+from arrival_frames import raw_synthetic, synthetic
 
-from skyops_assets.arrivals import train
-from skyops_assets.arrivals.features import FEATURES, LABEL
+from skyops_assets.arrivals import onnx_model, train
+from skyops_assets.arrivals.features import (
+    CATEGORICAL,
+    LABEL,
+    NUMERIC,
+    canonical_arrivals,
+    fingerprint,
+)
 from skyops_assets.errors import SkyOpsError
 
 
@@ -43,7 +49,7 @@ def test_columns_without_values_unknown_airports_and_missing_sectors_are_fine() 
     model = train.fit(frame)
     asked = synthetic(20).assign(airport="EGLL")
     assert np.isfinite(train.predict(model, asked)).all()
-    nothing = asked.assign(**dict.fromkeys(FEATURES[2:], np.nan), sector=None)
+    nothing = asked.assign(**dict.fromkeys(NUMERIC, np.nan), **dict.fromkeys(CATEGORICAL[1:]))
     assert np.isfinite(train.predict(model, nothing)).all()
 
 
@@ -68,3 +74,37 @@ def test_identity_changes_with_everything_that_changes_the_model() -> None:
     }
     assert len(ids) == 4
     assert train.identity("a", recipe, 0.7) in ids
+
+
+def test_the_same_fingerprint_gives_the_same_model_bit_for_bit() -> None:
+    """Rows in another order have the same fingerprint, and in canonical form the same model."""
+    frame = raw_synthetic(400, hours=24)
+    mixed = canonical_arrivals(frame.sample(frac=1, random_state=3))
+    frame = canonical_arrivals(frame)
+    assert fingerprint(mixed, 40) == fingerprint(frame, 40)
+    first, second = (onnx_model.export(train.fit(rows)) for rows in (frame, mixed))
+    assert first == second
+    other = onnx_model.export(train.fit(frame.assign(altitude_m=frame["altitude_m"] + 1)))
+    assert other != first
+
+
+def test_types_of_aircraft_are_learned_from_and_may_all_be_unknown() -> None:
+    frame = synthetic(1500, hours=48, noise_min=0.5)
+    heavy = np.arange(len(frame)) % 3 == 0
+    known = frame.assign(
+        wake=np.where(heavy, "H", "M"),
+        typecode=np.where(heavy, "B77W", "A320"),
+        **{LABEL: frame[LABEL] + 3 * heavy},
+    )
+    model = train.fit(known)
+    light, slow = (
+        train.predict(model, known.assign(wake=wake, typecode=typecode)).mean()
+        for wake, typecode in (("M", "A320"), ("H", "B77W"))
+    )
+    assert slow - light > 2
+    unknown = known.assign(wake=None, typecode=None)
+    assert np.isfinite(train.predict(model, unknown)).all()
+    # Where no type is known at all, nothing is learned from it.
+    assert np.array_equal(
+        train.predict(train.fit(frame), frame), train.predict(train.fit(frame), known)
+    )
