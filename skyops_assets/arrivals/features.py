@@ -21,7 +21,7 @@ KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"
 PROVISIONAL = "provisional"
 
-CATEGORICAL = ("airport", "sector", "typecode", "wake")
+CATEGORICAL = ("airport", "sector", "wake")
 NUMERIC = (
     "bearing_sin",
     "bearing_cos",
@@ -122,10 +122,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "runway_in_use_sin",
         "runway_in_use_cos",
     ),
-    "aircraft": (
-        "typecode",
-        "wake",
-    ),
+    "aircraft": ("wake",),
     "hour and weekday": (
         "local_hour",
         "local_weekday",
