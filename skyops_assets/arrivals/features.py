@@ -21,7 +21,7 @@ KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"
 PROVISIONAL = "provisional"
 
-CATEGORICAL = ("airport", "sector")
+CATEGORICAL = ("airport", "sector", "wake")
 NUMERIC = (
     "bearing_sin",
     "bearing_cos",
@@ -45,6 +45,7 @@ NUMERIC = (
     "landings_15min_count",
     "landings_30min_count",
     "landings_60min_count",
+    "holdings_30min_count",
     "go_arounds_30min_count",
     "predecessor_age_min",
     "last_transit_min",
@@ -99,6 +100,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "landings_15min_count",
         "landings_30min_count",
         "landings_60min_count",
+        "holdings_30min_count",
         "go_arounds_30min_count",
         "predecessor_age_min",
     ),
@@ -120,6 +122,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "runway_in_use_sin",
         "runway_in_use_cos",
     ),
+    "aircraft": ("wake",),
     "hour and weekday": (
         "local_hour",
         "local_weekday",
@@ -146,7 +149,7 @@ LABEL_TOLERANCE_MIN = 0.1
 _DECIMALS = 6
 _CROSSING_COLUMNS = (*KEY, "crossed_at", "is_inbound", *(f for f in FEATURES if f not in KEY))
 _ARRIVAL_COLUMNS = (*_CROSSING_COLUMNS, "landed_at", LABEL, "label_quality")
-_TEXT = frozenset({"flight_id", "airport", "sector", "label_quality"})
+_TEXT = frozenset({"flight_id", *CATEGORICAL, "label_quality"})
 
 
 def crossing_columns() -> tuple[str, ...]:
@@ -210,6 +213,11 @@ def usable_arrivals(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         ),
     }
     return frame[has_label & is_settled & is_plausible].reset_index(drop=True), excluded
+
+
+def text_columns() -> frozenset[str]:
+    """The columns that are text."""
+    return _TEXT
 
 
 def fingerprint(frame: pd.DataFrame, ring_nm: int) -> str:

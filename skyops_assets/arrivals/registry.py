@@ -87,6 +87,7 @@ def log_training(
     tags: dict[str, str],
     train: pd.DataFrame,
     snapshot: Path,
+    dataset_tags: dict[str, str],
     files: dict[str, dict[str, Any] | None],
 ) -> Registered:
     """Log a run with its model and dataset, and register the version.
@@ -95,6 +96,7 @@ def log_training(
         model: the fitted pipeline.
         train: canonical arrivals it was fitted on.
         snapshot: the file that holds them.
+        dataset_tags: what the rows are, at most 500 characters each; put on the dataset.
         tags: provenance, such as fingerprint and code version; put on run and version.
         files: records to keep as JSON under ``training``; None is left out.
 
@@ -124,7 +126,7 @@ def log_training(
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
             train[list(FEATURES)], source=str(snapshot), name=tags.get("fingerprint", name)[:36]
         )
-        mlflow.log_input(dataset, context="training")
+        mlflow.log_input(dataset, context="training", tags=dataset_tags)
         info = mlflow.sklearn.log_model(
             model,
             name="model",

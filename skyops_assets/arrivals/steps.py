@@ -39,6 +39,7 @@ from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.dbt import manifest_fingerprint
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class TrainingSetSummary:
     airports: tuple[str, ...]
     crossed_from_at: datetime | None
     crossed_through_at: datetime | None
+    dbt_fingerprint: str | None
+    features: tuple[str, ...] | None
     snapshot: str
     markdown: str
 
@@ -204,6 +207,8 @@ def build_training_set(
         airports=tuple(sorted(frame["airport"].unique())),
         crossed_from_at=times.min().to_pydatetime() if len(frame) else None,
         crossed_through_at=times.max().to_pydatetime() if len(frame) else None,
+        dbt_fingerprint=manifest_fingerprint(),
+        features=features.FEATURES,
     )
     store.save_training_set(warehouse, training_set, dagster_run_id)
     return TrainingSetSummary(
@@ -293,6 +298,7 @@ def train_challenger(
                 model=model,
                 train_mae_min=mae,
                 parts=parts,
+                dbt_fingerprint=training_set.dbt_fingerprint,
                 dagster_run_id=dagster_run_id,
             )
         registry.ensure_onnx(client, version.mlflow_run_id, onnx_model.export(model))
@@ -600,6 +606,7 @@ def _register(
     model: Any,
     train_mae_min: float | None,
     parts: split.Split,
+    dbt_fingerprint: str | None,
     dagster_run_id: str | None,
 ) -> ModelVersion:
     tags = {
@@ -627,6 +634,16 @@ def _register(
         files={"search.json": run.search, "interval.json": run.interval},
         train=parts.train,
         snapshot=store.snapshot_path(settings, run.fingerprint),
+        # A tag of a dataset holds 500 characters: the features by group.
+        dataset_tags={
+            "fingerprint": run.fingerprint,
+            "dbt_fingerprint": dbt_fingerprint or "",
+            "reference_from_at": str(run.trained_from_at),
+            "reference_through_at": str(run.trained_through_at),
+            "current_from_at": str(run.test_from_at),
+            "current_through_at": str(run.test_through_at),
+            **{f"features/{group}": ", ".join(n) for group, n in features.FEATURE_GROUPS.items()},
+        },
     )
     return ModelVersion(
         model_name=run.model_name,

@@ -23,6 +23,7 @@ from skyops_assets.arrivals.features import (
     canonical_arrivals,
     canonical_crossings,
     crossing_columns,
+    text_columns,
 )
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -53,6 +54,8 @@ class TrainingSet:
     airports: tuple[str, ...]
     crossed_from_at: datetime | None
     crossed_through_at: datetime | None
+    dbt_fingerprint: str | None = None
+    features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -179,14 +182,16 @@ def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
 def save_training_set(
     warehouse: Warehouse, training_set: TrainingSet, dagster_run_id: str | None
 ) -> None:
-    """Record a training set; building it again only moves ``last_built_at``."""
+    """Record a training set; building it again only says when and by which dbt project."""
     row = dict(vars(training_set), excluded=json.dumps(training_set.excluded))
     row |= {"airports": list(training_set.airports), "dagster_run_id": dagster_run_id}
+    row["features"] = None if training_set.features is None else list(training_set.features)
     _execute(
         warehouse,
         _insert("ml.training_sets", row)
         + " on conflict (fingerprint) do update set last_built_at = clock_timestamp(),"
-        " dagster_run_id = excluded.dagster_run_id",
+        " dagster_run_id = excluded.dagster_run_id, features = excluded.features,"
+        " dbt_fingerprint = excluded.dbt_fingerprint",
         row,
     )
 
@@ -208,7 +213,7 @@ def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
             f"There is no training set for the {ring_nm} NM ring; materialise "
             "ml/training_sets first."
         )
-    return TrainingSet(**{**row, "airports": tuple(row["airports"])})
+    return _training_set(row)
 
 
 def save_training_run(
@@ -286,7 +291,7 @@ def training_set(warehouse: Warehouse, fingerprint: str) -> TrainingSet | None:
         f"select {_names(TrainingSet)} from ml.training_sets where fingerprint = %(fingerprint)s",
         {"fingerprint": fingerprint},
     )
-    return None if row is None else TrainingSet(**{**row, "airports": tuple(row["airports"])})
+    return None if row is None else _training_set(row)
 
 
 def version_of(warehouse: Warehouse, training_run_id: str) -> ModelVersion | None:
@@ -738,6 +743,12 @@ def _change_champion(
     cursor.execute(_insert("audit.champion_changes", row), row)
 
 
+def _training_set(row: dict[str, Any]) -> TrainingSet:
+    names = row["features"]
+    row |= {"airports": tuple(row["airports"])}
+    return TrainingSet(**{**row, "features": None if names is None else tuple(names)})
+
+
 def _training_run(row: dict[str, Any]) -> TrainingRun:
     absent = row["absent_features"]
     row |= {"features": tuple(row["features"])}
@@ -785,7 +796,7 @@ def _require(table: str, present: Iterable[str], wanted: Sequence[str]) -> None:
 
 def _cast(name: str) -> str:
     """The column in the type that the canonical frame wants; numeric would come as text."""
-    if name in ("flight_id", "airport", "sector", "label_quality"):
+    if name in text_columns():
         return f"t.{name}::text as {name}"
     if name.endswith("_at"):
         return f"t.{name}::timestamptz as {name}"

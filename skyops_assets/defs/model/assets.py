@@ -34,6 +34,8 @@ def training_sets(
                 "crossed_from_at": made.crossed_from_at,
                 "crossed_through_at": made.crossed_through_at,
                 "excluded": made.excluded,
+                "dbt_fingerprint": made.dbt_fingerprint,
+                "features": list(made.features or ()),
                 "airports": dg.MetadataValue.md(made.markdown),
                 "snapshot": dg.MetadataValue.path(made.snapshot),
             }

@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "b5af6a3ea553e3fb330f15f58908e3b85084a50468e57d6594b59ebf3950cb24"
+FIXED = "69247f587560052f1df5dfcae2e9ed114e0c908f22394f057ceab4093fc8e06a"
