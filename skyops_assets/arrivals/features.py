@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ARRIVALS_TABLE = "features.arrival_features"
 CROSSINGS_TABLE = "features.crossing_features"
+HISTORY_CROSSINGS_TABLE = "features.history_crossing_features"
 
 KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"

@@ -19,6 +19,10 @@ FLIGHT_OVER_AFTER_MIN = 30
 """A flight unseen for so long is over: OPDI's gap between flights. Until then a landing may
 still be reported."""
 
+LONGEST_TRANSIT_MIN = 120
+"""What takes longer counts as no arrival (additional ASMA time's limit too): after it a prediction
+without an outcome is one without a label."""
+
 LANDED = "landed"
 LANDED_ELSEWHERE = "landed_elsewhere"
 NOT_LANDED = "not_landed"
@@ -31,13 +35,15 @@ class Predictor:
 
     `name` and `version` go with every prediction. A champion has its registered name and
     version; a baseline is called ``baseline:<name>``, and its version is the id of the
-    training run whose rows it knows ("untrained" before the first).
+    training run whose rows it knows ("untrained" before the first). `training_run_id` is the run
+    that it learned from, None for what never learned.
     """
 
     name: str
     version: str
     trained_through_at: datetime | None
     predict: Callable[[pd.DataFrame], np.ndarray]
+    training_run_id: str | None = None
     predict_interval: Callable[[pd.DataFrame], tuple[np.ndarray, np.ndarray] | None] | None = None
 
 

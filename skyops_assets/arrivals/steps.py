@@ -163,7 +163,9 @@ class PredictionSummary:
     model_name: str
     model_version: str
     is_champion: bool
+    baseline: str | None
     crossings: int
+    by_source: dict[str, int]
     new_predictions: int
     unanswered: int
     in_sample: int
@@ -171,12 +173,17 @@ class PredictionSummary:
 
 @dataclass(frozen=True)
 class OutcomeSummary:
-    """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample ones."""
+    """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample ones.
+
+    `label_coverage` is the share of those predictions whose outcome is known that are older than
+    the longest transit (`predict.LONGEST_TRANSIT_MIN`) at the end of their source's data.
+    """
 
     predictions: int
     changed: int
     counts: dict[str, int]
     resolved_share: float | None
+    label_coverage: float | None
     out_of_sample_landed: int
     mae_min: float | None
     bias_min: float | None
@@ -188,14 +195,15 @@ def build_training_set(
     settings: Settings,
     *,
     ring_nm: int = RING_NM,
+    as_of: datetime | None = None,
     dagster_run_id: str | None = None,
 ) -> TrainingSetSummary:
-    """Freeze the arrivals of one ring under their fingerprint.
+    """Freeze the arrivals of one ring under their fingerprint; with `as_of` those landed by then.
 
     Raises:
         SkyOpsError: the features table is missing or not what it is to be.
     """
-    frame, excluded = features.usable_arrivals(store.read_arrivals(warehouse, ring_nm))
+    frame, excluded = features.usable_arrivals(store.read_arrivals(warehouse, ring_nm, as_of=as_of))
     mark = features.fingerprint(frame, ring_nm)
     path = store.write_snapshot(settings, mark, frame)
     times = frame["crossed_at"]
@@ -496,24 +504,43 @@ def _decide(
 
 
 def predict_crossings(
-    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    as_of: datetime | None = None,
 ) -> PredictionSummary:
     """Predict every crossing that the predictor in force has not predicted yet.
+
+    Our own crossings all; those of the open history at watched airports, as far as the predictor
+    has not learned from their time. With `as_of` only crossings known by then.
 
     Raises:
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
     predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
     crossings = store.read_unpredicted_crossings(
-        warehouse, ring_nm, predictor.name, predictor.version
+        warehouse,
+        ring_nm,
+        predictor.name,
+        predictor.version,
+        airports=settings.watch_airports,
+        history_after=predictor.trained_through_at,
+        as_of=as_of,
     )
     rows = predict.score(crossings, predictor)
+    rows["source"] = crossings["source"]
+    baseline = reference_baseline(warehouse, settings, predictor.training_run_id)
+    rows["baseline"] = baseline and baseline[0]
+    rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
     added = store.save_predictions(warehouse, rows)
     return PredictionSummary(
         model_name=predictor.name,
         model_version=predictor.version,
         is_champion=not predictor.name.startswith(baselines.PREFIX),
+        baseline=baseline and baseline[0],
         crossings=len(rows),
+        by_source=dict(Counter(rows["source"])),
         new_predictions=added,
         unanswered=int(rows["predicted_transit_min"].isna().sum()),
         in_sample=int(rows["is_in_sample"].sum()),
@@ -541,12 +568,36 @@ def predictor_in_force(
             champion.version,
             champion.trained_through_at,
             lambda frame: train.predict(model, frame),
+            champion.training_run_id,
             lambda frame: train.predict_interval(model, frame),
         )
     run = store.latest_training_run(warehouse, name)
     if run is None:
         untrained = baselines.PREFIX + baselines.UNTRAINED
         return predict.Predictor(untrained, "untrained", None, baselines.DistanceSpeed().predict)
+    fitted = reference_baseline(warehouse, settings, run.training_run_id)
+    if fitted is None:
+        raise store.lost_snapshot(settings, run.fingerprint)
+    return predict.Predictor(
+        fitted[0],
+        run.training_run_id,
+        run.trained_through_at,
+        fitted[1].predict,
+        run.training_run_id,
+    )
+
+
+def reference_baseline(
+    warehouse: Warehouse, settings: Settings, training_run_id: str | None
+) -> tuple[str, baselines.Baseline] | None:
+    """Name and baseline that was best where a model was evaluated, fitted on the model's past.
+
+    Where nothing was evaluated it is the one that needs no training; None without a training run
+    or where its rows are gone.
+    """
+    run = training_run_id and store.training_run(warehouse, training_run_id)
+    if not run or not store.snapshot_path(settings, run.fingerprint).exists():
+        return None
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     best = next(
         (
@@ -556,22 +607,41 @@ def predictor_in_force(
         ),
         baselines.PREFIX + baselines.UNTRAINED,
     )
-    fitted = baselines.fit_baselines(parts.train)[best.removeprefix(baselines.PREFIX)]
-    return predict.Predictor(best, run.training_run_id, run.trained_through_at, fitted.predict)
+    return best, baselines.fit_baselines(parts.train)[best.removeprefix(baselines.PREFIX)]
 
 
 def record_outcomes(
-    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    as_of: datetime | None = None,
 ) -> OutcomeSummary:
     """Join every prediction to what happened, and write what is new or changed.
 
+    With `as_of` only landings known by then count.
+
     Raises:
-        SkyOpsError: the tables of flights or movements are missing.
+        SkyOpsError: the tables of flights, movements or arrivals are missing.
     """
+    import pandas as pd
+
     predictions = store.read_predictions(warehouse, ring_nm)
-    rows = predict.outcomes(
-        predictions, store.read_landings(warehouse), store.read_flights(warehouse)
-    )
+    parts, due = [], pd.Series(False, index=predictions.index)
+    for source in (store.POSITIONS, store.HISTORY):
+        landings = store.read_landings(warehouse, source, ring_nm, as_of=as_of)
+        flights = (
+            store.read_flights(warehouse, as_of=as_of)
+            if source == store.POSITIONS
+            # All that is known of the history's flights is that they landed.
+            else landings.rename(columns={"landed_at": "last_seen_at"})
+        )
+        asked = predictions[predictions["source"] == source]
+        parts.append(predict.outcomes(asked, landings, flights).set_index(asked.index))
+        through = pd.Timestamp(as_of or flights["last_seen_at"].max())
+        longest = pd.Timedelta(minutes=predict.LONGEST_TRANSIT_MIN)
+        due[asked.index] = through - asked["crossed_at"] > longest
+    rows = pd.concat(parts).sort_index()
     changed = store.save_outcomes(warehouse, rows)
     counts = {
         name: int((rows["outcome"] == name).sum())
@@ -588,6 +658,9 @@ def record_outcomes(
         changed=changed,
         counts=counts,
         resolved_share=1 - counts[predict.PENDING] / len(rows) if len(rows) else None,
+        label_coverage=float((rows["outcome"] != predict.PENDING)[due].mean())
+        if due.any()
+        else None,
         out_of_sample_landed=len(fair),
         mae_min=overall["mae_min"],
         bias_min=overall["bias_min"],

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals.features import (
     ARRIVALS_TABLE,
     CROSSINGS_TABLE,
+    HISTORY_CROSSINGS_TABLE,
+    KEY,
     PROVISIONAL,
     arrival_columns,
     canonical_arrivals,
@@ -40,6 +42,11 @@ if TYPE_CHECKING:
 
 FLIGHTS_TABLE = "metrics.fct_flights"
 MOVEMENTS_TABLE = "metrics.fct_movements"
+HISTORY_ARRIVALS_TABLE = "metrics.fct_arrivals"
+POSITIONS, HISTORY = "positions", "history"
+HISTORY_DAYS = 31
+"""So much of the open history a predictor that was never trained predicts: nothing of it is in
+sample, and years of it would tell no more."""
 _PREDICTION_KEY = ("flight_id", "airport", "ring_nm", "model_name", "model_version")
 
 
@@ -131,24 +138,54 @@ def snapshot_path(settings: Settings, fingerprint: str) -> Path:
     return settings.home / "training" / f"{fingerprint}.parquet"
 
 
-def read_arrivals(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
-    """Canonical rows of ``features.arrival_features`` for one ring."""
-    return canonical_arrivals(
-        _read(warehouse, ARRIVALS_TABLE, arrival_columns(), f"ring_nm = {ring_nm:d}")
-    )
+def read_arrivals(
+    warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None
+) -> pd.DataFrame:
+    """Canonical rows of ``features.arrival_features`` for one ring; with `as_of` landed by then."""
+    condition = f"ring_nm = {ring_nm:d}" + (_before("landed_at", as_of))
+    return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
 
 
 def read_unpredicted_crossings(
-    warehouse: Warehouse, ring_nm: int, model_name: str, model_version: str
+    warehouse: Warehouse,
+    ring_nm: int,
+    model_name: str,
+    model_version: str,
+    *,
+    airports: Sequence[str],
+    history_after: datetime | None,
+    as_of: datetime | None = None,
 ) -> pd.DataFrame:
-    """Canonical rows of ``features.crossing_features`` that this version has not predicted."""
+    """Canonical crossings that this version has not predicted, each with its `source`.
+
+    Args:
+        airports: whose crossings of the open history count; of our own all do.
+        history_after: how far back the open history is read, exclusive; None reads the last
+            `HISTORY_DAYS` of it.
+        as_of: only crossings known by then.
+    """
+    import pandas as pd
+
     condition = f"""ring_nm = {ring_nm:d} and not exists (
         select from ml.predictions p
         where p.flight_id = t.flight_id::text and p.airport = t.airport::text
             and p.ring_nm = {ring_nm:d}
             and p.model_name = {_quoted(model_name)} and p.model_version = {_quoted(model_version)}
+    ){_before("known_at", as_of, "<=")}"""
+    watched = f"airport::text in ({', '.join(map(_quoted, airports))})"
+    since = f"{_quoted(history_after.isoformat())}::timestamptz" if history_after else f"""(
+        select max(crossed_at) - interval '{HISTORY_DAYS} days' from {HISTORY_CROSSINGS_TABLE}
+        where ring_nm = {ring_nm:d} and {watched}{_before("known_at", as_of, "<=")}
     )"""
-    return canonical_crossings(_read(warehouse, CROSSINGS_TABLE, crossing_columns(), condition))
+    parts = [
+        _read(warehouse, table, crossing_columns(), f"{condition}{more}").assign(source=source)
+        for source, table, more in (
+            (POSITIONS, CROSSINGS_TABLE, ""),
+            (HISTORY, HISTORY_CROSSINGS_TABLE, f" and {watched} and crossed_at > {since}"),
+        )
+    ]
+    frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return canonical_crossings(frame).merge(frame[[*KEY, "source"]], on=list(KEY), how="left")
 
 
 def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) -> Path:
@@ -172,11 +209,16 @@ def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
 
     path = snapshot_path(settings, fingerprint)
     if not path.exists():
-        raise SkyOpsError(
-            f"The training set {fingerprint[:12]} has no file {path}. Build the training set "
-            "again, or point SKYOPS_HOME at the folder that holds it."
-        )
+        raise lost_snapshot(settings, fingerprint)
     return canonical_arrivals(pd.read_parquet(path))
+
+
+def lost_snapshot(settings: Settings, fingerprint: str) -> SkyOpsError:
+    """The error of a training set whose rows are gone."""
+    return SkyOpsError(
+        f"The training set {fingerprint[:12]} has no file {snapshot_path(settings, fingerprint)}. "
+        "Build the training set again, or point SKYOPS_HOME at the folder that holds it."
+    )
 
 
 def save_training_set(
@@ -616,34 +658,52 @@ def save_predictions(warehouse: Warehouse, rows: pd.DataFrame) -> int:
 
 
 def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
-    """All predictions for a ring: the key, crossed_at, predicted_transit_min, is_in_sample."""
-    columns = (*_PREDICTION_KEY, "crossed_at", "predicted_transit_min", "is_in_sample")
+    """All predictions for a ring: the key, source, crossed_at, predicted_transit_min, is_in_sample."""
+    columns = (*_PREDICTION_KEY, "source", "crossed_at", "predicted_transit_min", "is_in_sample")
     query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"
     frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
     return frame.sort_values(list(_PREDICTION_KEY)).reset_index(drop=True)
 
 
-def read_landings(warehouse: Warehouse) -> pd.DataFrame:
-    """flight_id, airport and landed_at of every settled landing in ``metrics.fct_movements``.
+def read_landings(
+    warehouse: Warehouse, source: str, ring_nm: int, *, as_of: datetime | None = None
+) -> pd.DataFrame:
+    """flight_id, airport and landed_at of every settled landing of a source.
 
-    A provisional landing, one that more data may still withdraw, leaves its outcome pending.
+    Our own are those of ``metrics.fct_movements``; a provisional landing, one that more data may
+    still withdraw, leaves its outcome pending. The history's are those of its arrivals. With
+    `as_of` only those known by then.
     """
-    columns = _columns(warehouse, MOVEMENTS_TABLE)
-    needed = ("flight_id", "airport", "movement", "moved_at", "label_quality")
-    _require(MOVEMENTS_TABLE, columns, needed)
+    if source == HISTORY:
+        table, landed_at = HISTORY_ARRIVALS_TABLE, "landed_at"
+        condition = f"source = 'history' and ring_nm = {ring_nm:d}" + _before("landed_at", as_of)
+        needed = ("flight_id", "airport", "ring_nm", "source", "landed_at")
+    else:
+        table, landed_at = MOVEMENTS_TABLE, "moved_at"
+        condition = f"movement = 'landing' and label_quality <> '{PROVISIONAL}'"
+        condition += _before("known_at", as_of, "<=")
+        needed = ("flight_id", "airport", "movement", "moved_at", "known_at", "label_quality")
+    _require(table, _columns(warehouse, table), needed)
     return read_arrow(
         warehouse,
-        "select flight_id::text as flight_id, airport::text as airport, moved_at as landed_at "
-        f"from {MOVEMENTS_TABLE} where movement = 'landing' and label_quality <> '{PROVISIONAL}'",
+        "select flight_id::text as flight_id, airport::text as airport, "
+        f"{landed_at}::timestamptz as landed_at from {table} where {condition}",
     ).to_pandas()
 
 
-def read_flights(warehouse: Warehouse) -> pd.DataFrame:
-    """flight_id and last_seen_at of every flight in ``metrics.fct_flights``."""
+def read_flights(warehouse: Warehouse, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """flight_id and last_seen_at of every flight in ``metrics.fct_flights``, as seen by `as_of`."""
     columns = _columns(warehouse, FLIGHTS_TABLE)
     _require(FLIGHTS_TABLE, columns, ("flight_id", "last_seen_at"))
+    last_seen_at, condition = "last_seen_at", "true"
+    if as_of:
+        _require(FLIGHTS_TABLE, columns, ("first_seen_at",))
+        last_seen_at = f"least(last_seen_at, {_quoted(as_of.isoformat())}::timestamptz)"
+        condition += _before("first_seen_at", as_of, "<=")
     return read_arrow(
-        warehouse, f"select flight_id::text as flight_id, last_seen_at from {FLIGHTS_TABLE}"
+        warehouse,
+        f"select flight_id::text as flight_id, {last_seen_at} as last_seen_at "
+        f"from {FLIGHTS_TABLE} where {condition}",
     ).to_pandas()
 
 
@@ -803,6 +863,15 @@ def _cast(name: str) -> str:
     if name == "is_inbound":
         return f"t.{name}::boolean as {name}"
     return f"t.{name}::double precision as {name}"
+
+
+def _before(column: str, moment: datetime | None, operator: str = "<") -> str:
+    """The condition that leaves out what was known only after `moment`; none for None."""
+    if moment is None:
+        return ""
+    if moment.tzinfo is None:
+        raise SkyOpsError(f"The moment {moment} has no time zone; give it in UTC.")
+    return f" and {column} {operator} {_quoted(moment.isoformat())}::timestamptz"
 
 
 def _quoted(value: str) -> str:

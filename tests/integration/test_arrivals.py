@@ -121,30 +121,44 @@ def forget_versions(server: Warehouse) -> None:
             cursor.execute("truncate registered_models cascade")
 
 
-def fill(warehouse: Warehouse, frame: pd.DataFrame) -> None:
-    """Make the tables that dbt makes, from arrivals."""
+def fill(
+    warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None = None
+) -> None:
+    """Make the tables that dbt makes, from arrivals of our own and of the open history."""
     import sqlalchemy as sa
 
+    history = frame.iloc[:0] if history is None else history
     engine = sa.create_engine(warehouse.sqlalchemy())
     with engine.begin() as connection:
         connection.execute(sa.text("create schema if not exists features"))
         connection.execute(sa.text("create schema if not exists metrics"))
         options = {"if_exists": "replace", "index": False}
-        frame.to_sql("arrival_features", connection, schema="features", **options)
-        crossings = frame.drop(columns=["landed_at", "transit_min", "label_quality"])
-        crossings.to_sql("crossing_features", connection, schema="features", **options)
+        both = pd.concat([frame, history.astype(frame.dtypes)], ignore_index=True)
+        sources = ["positions"] * len(frame) + ["history"] * len(history)
+        both = both.assign(source=pd.Series(sources, dtype="str"))
+        both.to_sql("arrival_features", connection, schema="features", **options)
+        both.to_sql("fct_arrivals", connection, schema="metrics", **options)
+        for name, rows in (("crossing_features", frame), ("history_crossing_features", history)):
+            crossings = rows.drop(columns=["landed_at", "transit_min", "label_quality"])
+            crossings = crossings.assign(known_at=crossings["crossed_at"])
+            crossings.to_sql(name, connection, schema="features", **options)
         landings = pd.DataFrame(
             {
                 "flight_id": frame["flight_id"],
                 "airport": frame["airport"],
                 "movement": "landing",
                 "moved_at": frame["landed_at"],
+                "known_at": frame["landed_at"],
                 "label_quality": "observed",
             }
         )
         landings.to_sql("fct_movements", connection, schema="metrics", **options)
         flights = pd.DataFrame(
-            {"flight_id": frame["flight_id"], "last_seen_at": frame["landed_at"]}
+            {
+                "flight_id": frame["flight_id"],
+                "first_seen_at": frame["crossed_at"],
+                "last_seen_at": frame["landed_at"],
+            }
         )
         flights.to_sql("fct_flights", connection, schema="metrics", **options)
     engine.dispose()
@@ -589,3 +603,96 @@ def test_verifying_before_any_training_says_what_to_do(
 ) -> None:
     with pytest.raises(SkyOpsError, match="materialise ml/training_runs first"):
         verify.verify_challenger(warehouse, settings)
+
+
+@pytest.fixture
+def of_history(warehouse: Warehouse) -> pd.DataFrame:
+    """A day of the open history at two watched airports and one that is not, nothing of our own."""
+    frame = raw_synthetic(600, hours=24)
+    frame.loc[:99, "airport"] = "LSZH"
+    fill(warehouse, frame.iloc[:0], frame)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        # Training reads only watched airports; dbt leaves the others out.
+        cursor.execute("delete from features.arrival_features where airport = 'LSZH'")
+    return frame
+
+
+@pytest.fixture
+def watching(settings: Settings) -> Settings:
+    """The settings with the synthetic airports on the watch list."""
+    return settings.model_copy(update={"watch_airports": ("LFPG", "LFPH")})
+
+
+def test_the_history_alone_is_predicted_out_of_sample_and_gets_its_outcomes(
+    warehouse: Warehouse, watching: Settings, of_history: pd.DataFrame
+) -> None:
+    _, trained, _, decided, predicted, recorded = run_all(warehouse, watching, EASY)
+    assert decided.is_promoted, decided.sentence
+    watched = of_history[of_history["airport"] != "LSZH"]
+    later = watched[watched["crossed_at"] > trained.trained_through_at]
+    assert predicted.by_source == {"history": len(later)}
+    assert predicted.in_sample == 0
+    assert predicted.baseline == "baseline:sector_median"
+    assert recorded.counts[predict.LANDED] == len(later)
+    assert recorded.label_coverage == 1
+    rows = table(
+        warehouse,
+        "select sum(rows), sum(rows * mae_min) / sum(rows), min(skill) from ml.model_skill "
+        "where model_version = '1' and source = 'history'",
+    )
+    assert rows[0][0] == len(later)
+    assert rows[0][1] == pytest.approx(recorded.mae_min)
+    assert 0 < float(str(rows[0][2])) < 1
+    before = counts(warehouse)
+    again = run_all(warehouse, watching, EASY)
+    assert again[4].new_predictions == again[5].changed == 0
+    assert counts(warehouse) == before
+
+
+def test_replayed_at_a_moment_nothing_is_used_that_was_known_only_later(
+    warehouse: Warehouse, watching: Settings, of_history: pd.DataFrame
+) -> None:
+    watched = of_history[of_history["airport"] != "LSZH"]
+    as_of = watched["crossed_at"].iloc[400].to_pydatetime()
+    built = steps.build_training_set(warehouse, watching, as_of=as_of)
+    landed = watched["landed_at"] < as_of
+    assert built.row_count == landed.sum()
+    predicted = steps.predict_crossings(warehouse, watching, as_of=as_of)
+    crossed = watched["crossed_at"] <= as_of
+    assert predicted.new_predictions == crossed.sum()
+    recorded = steps.record_outcomes(warehouse, watching, as_of=as_of)
+    assert recorded.counts[predict.LANDED] == (crossed & landed).sum() < crossed.sum()
+    assert recorded.counts[predict.PENDING] == (crossed & ~landed).sum()
+    with pytest.raises(SkyOpsError, match="no time zone"):
+        steps.build_training_set(warehouse, watching, as_of=as_of.replace(tzinfo=None))
+
+
+def test_our_own_crossings_replayed_at_a_moment_see_neither_later_crossings_nor_landings(
+    warehouse: Warehouse, watching: Settings
+) -> None:
+    frame = raw_synthetic(90)
+    fill(warehouse, frame)
+    as_of = frame["crossed_at"].iloc[60].to_pydatetime()
+    assert steps.predict_crossings(warehouse, watching, as_of=as_of).new_predictions == 61
+    recorded = steps.record_outcomes(warehouse, watching, as_of=as_of)
+    known = (frame["landed_at"] <= as_of).sum()
+    assert recorded.counts[predict.LANDED] == known
+    assert recorded.counts[predict.PENDING] == 61 - known
+    # Nothing is as old as the longest transit yet; 30 minutes later the first ones are.
+    assert recorded.label_coverage is None
+
+
+def test_a_label_that_does_not_come_is_missed_in_the_coverage(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    frame = raw_synthetic(300, hours=24)
+    fill(warehouse, frame)
+    lost = tuple(frame["flight_id"].iloc[:30])
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        for name in ("fct_movements", "fct_flights"):
+            cursor.execute(f"delete from metrics.{name} where flight_id in %s", (lost,))
+    steps.predict_crossings(warehouse, settings)
+    recorded = steps.record_outcomes(warehouse, settings)
+    assert recorded.counts[predict.PENDING] == 30
+    through = frame["landed_at"].max() - pd.Timedelta(minutes=predict.LONGEST_TRANSIT_MIN)
+    assert recorded.label_coverage == 1 - 30 / (frame["crossed_at"] < through).sum()
