@@ -177,9 +177,10 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     found |= {one.name: one.default_status.value for one in repository.sensor_defs}
     # The one that spends a person's credits waits for that person.
     assert found.pop("poll_opensky") == "STOPPED"
-    assert found == dict.fromkeys(
-        ("hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log"), "RUNNING"
-    )
+    names = (
+        "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
+    )  # fmt: skip
+    assert found == dict.fromkeys(names, "RUNNING")
 
 
 def test_there_is_no_second_automation_sensor_of_dagsters_own(repository: Any) -> None:
