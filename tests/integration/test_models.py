@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 from arrival_frames import raw_synthetic
 from test_arrivals import EASY, fill
 
+from skyops_assets import health
 from skyops_assets.arrivals import card, champions, registry, steps, store
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -445,3 +446,19 @@ def test_a_command_that_cannot_be_done_is_one_clear_error(
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     assert said in done.stderr
+
+
+def test_the_health_check_sees_that_the_champion_cannot_be_loaded_any_more(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    assert health.probe_model(settings, warehouse)[0] is health.State.OK
+    promote(warehouse, settings, "2")
+    state, says = health.probe_model(settings, warehouse)
+    assert (state, says) == (health.State.OK, f"{NAME}:2 loads and predicts.")
+    root = Path(settings.artifact_root)
+    root.rename(root.with_name("away"))
+    try:
+        with pytest.raises(SkyOpsError, match="cannot be loaded from MLflow"):
+            health.probe_model(settings, warehouse)
+    finally:
+        root.with_name("away").rename(root)

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from skyops_assets.defs.platform.run import heartbeats
 from skyops_assets.defs.raw.assets import HOURS
+from skyops_assets.defs.resources import WarehouseResource
 
 TAGS = {"skyops/writes": "warehouse"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
@@ -105,6 +107,41 @@ weekly_retrain = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Mondays at 04:00 UTC: a new challenger on all arrivals known by then.",
+)
+
+
+@dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
+def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> dg.Output[None]:
+    """One row of `audit.monitoring_log`, and the same as a table in the run's output."""
+    from skyops_assets import health
+
+    database = warehouse.open()
+    found = health.examine(warehouse.settings, database, lambda: heartbeats(context.instance))
+    health.record(database, found, context.run_id)
+    shown = {"findings": dg.MetadataValue.md(health.markdown(found))}
+    broken = [f"{one.part}: {one.says}" for one in found if one.state == health.State.BROKEN]
+    if broken:
+        # The alert of failed runs tells of it, and of its recovery.
+        raise dg.Failure("\n".join(broken), metadata=shown, allow_retries=False)
+    return dg.Output(None, metadata=shown)
+
+
+@dg.job(
+    description="Warehouse, disk, daemons, model, model store, OpenSky (one credit) and dbt docs. "
+    "Waits for no other run, as it writes one row of the audit log only."
+)
+def health_check() -> None:
+    """See `skyops_assets.health`."""
+    examine_parts()
+
+
+weekly_health_check = dg.ScheduleDefinition(
+    name="weekly_health_check",
+    job=health_check,
+    cron_schedule="0 3 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 03:00 UTC: whether all parts work.",
 )
 
 automation = dg.AutomationConditionSensorDefinition(

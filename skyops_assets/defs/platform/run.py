@@ -1,4 +1,4 @@
-"""Run the main job in this process, for `skyops demo`, telling the caller of each step."""
+"""What is asked of Dagster: run the main job, report loads, look at runs and daemons."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -122,6 +122,21 @@ def last_runs(limit: int = 5) -> list[dict[str, Any]]:
             }
             for record in instance.get_run_records(limit=limit)
         ]
+
+
+def heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
+    """When each daemon that this instance needs last told that it lives (UTC); None if never."""
+    told = instance.get_daemon_heartbeats()
+    return {
+        name: datetime.fromtimestamp(told[name].timestamp, UTC) if name in told else None
+        for name in instance.get_required_daemon_types()
+    }
+
+
+def heartbeats_now() -> dict[str, datetime | None]:
+    """As `heartbeats`, of this process's instance."""
+    with dg.DagsterInstance.get() as instance:
+        return heartbeats(instance)
 
 
 def _iso(seconds: float | None) -> str | None:
