@@ -98,6 +98,10 @@ def up() -> None:
     settings, _ = _prepare()
     if not _docs_page(settings).exists():
         _build_docs(settings)
+    from skyops_assets.defs.platform.run import reap_now
+
+    for ended in reap_now():
+        out.print(f"Ended the run {escape(ended)}", soft_wrap=True)
     run_services(settings, out.print)
 
 

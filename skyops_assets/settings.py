@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     alert_r2_floor: float | None = Field(
         None, lt=1, description="Alert when a monitored window's R2 is below; unset never."
     )
+    run_retention_days: int = Field(
+        90, ge=1, description="Days for which runs and unused trainings are kept."
+    )
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
     docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
 

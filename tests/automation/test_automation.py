@@ -189,7 +189,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     assert found.pop("poll_opensky") == "STOPPED"
     names = (
         "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
-        "weekly_health_check",
+        "weekly_health_check", "weekly_clean_up", "reap_dead_runs",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 

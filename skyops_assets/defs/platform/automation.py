@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from skyops_assets.defs.platform.repair import reap, remove_old_runs
 from skyops_assets.defs.platform.run import heartbeats
 from skyops_assets.defs.raw.assets import HOURS
 from skyops_assets.defs.resources import WarehouseResource
@@ -142,6 +143,54 @@ weekly_health_check = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Sundays at 03:00 UTC: whether all parts work.",
+)
+
+
+@dg.sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    description="Ends the runs whose process is gone, so that others need not wait for them.",
+)
+def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """See `repair.reap`; a run that failed so is tried once more by Dagster."""
+    ended = reap(context.instance)
+    return dg.SkipReason("; ".join(ended) or "Every unfinished run has its process.")
+
+
+@dg.op(description="Removes old runs and trainings that came to nothing.")
+def remove_what_is_old(
+    context: dg.OpExecutionContext, warehouse: WarehouseResource
+) -> dg.Output[None]:
+    """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
+    from skyops_assets.arrivals import retention
+
+    days = warehouse.settings.run_retention_days
+    runs = remove_old_runs(context.instance, days)
+    swept = retention.sweep(warehouse.open(), warehouse.settings, days)
+    return dg.Output(
+        None,
+        metadata={
+            "removed_runs": runs.removed,
+            "kept_runs": runs.kept,
+            "removed_snapshots": swept.snapshots,
+            "removed_mlflow_runs": swept.mlflow_runs,
+        },
+    )
+
+
+@dg.job(description="Removes old runs, their output, and trainings that no version refers to.")
+def clean_up() -> None:
+    """See `repair.remove_old_runs` and `arrivals.retention`."""
+    remove_what_is_old()
+
+
+weekly_clean_up = dg.ScheduleDefinition(
+    name="weekly_clean_up",
+    job=clean_up,
+    cron_schedule="0 2 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 02:00 UTC: what is older than SKYOPS_RUN_RETENTION_DAYS goes.",
 )
 
 automation = dg.AutomationConditionSensorDefinition(
