@@ -100,6 +100,10 @@ def up() -> None:
     settings, _ = _prepare()
     if not _docs_page(settings).exists():
         _build_docs(settings)
+    from skyops_assets.defs.platform.run import reap_now
+
+    for ended in reap_now():
+        out.print(f"Ended the run {escape(ended)}", soft_wrap=True)
     run_services(settings, out.print)
 
 
@@ -121,6 +125,36 @@ def status(
         print(json.dumps(found, indent=2, default=str))
     else:
         _show_status(found)
+
+
+@app.command()
+def health(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask every part whether it works; exit code 1 if one is broken. Costs one OpenSky credit."""
+    from dataclasses import asdict
+
+    from skyops_assets import health as parts
+
+    settings, warehouse = _prepare()
+    with err.status("Asking every part"):
+        from skyops_assets.defs.platform.run import heartbeats_now
+
+        found = parts.examine(settings, warehouse, heartbeats_now)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        colours = {
+            parts.State.OK: "green",
+            parts.State.WARNING: "yellow",
+            parts.State.BROKEN: "red",
+        }
+        table = Table("part", "state", "")
+        for one in found:
+            table.add_row(one.part, f"[{colours[one.state]}]{one.state}[/]", escape(one.says))
+        out.print(table)
+    if parts.worst(found) == parts.State.BROKEN:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -73,7 +73,7 @@ def configure(warehouse: Warehouse, settings: Settings) -> MlflowClient:
         mlflow.set_registry_uri(uri)
         client = mlflow.MlflowClient(uri, uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT, artifact_location=_location(settings))
+            client.create_experiment(EXPERIMENT, artifact_location=location(settings))
     return client
 
 
@@ -335,6 +335,7 @@ def _ensure_model(client: MlflowClient, name: str) -> None:
             raise
 
 
-def _location(settings: Settings) -> str:
+def location(settings: Settings) -> str:
+    """The root of MLflow's artifacts as a URI."""
     root = settings.artifact_root
     return root if "://" in root else Path(root).absolute().as_uri()

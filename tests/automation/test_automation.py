@@ -168,6 +168,16 @@ def schedule_times(schedule: Any, start: float, count: int) -> list[datetime]:
     return [next(iterator) for _ in range(count)]
 
 
+def test_the_health_check_is_on_sundays_at_three(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    schedule = repository.get_schedule_def("weekly_health_check")
+    start = datetime(2026, 11, 18, tzinfo=ZoneInfo("UTC")).timestamp()
+    (first,) = schedule_times(schedule, start, 1)
+    assert first == datetime(2026, 11, 22, 3, tzinfo=ZoneInfo("UTC"))
+    assert len(tick(lasting, repository, "weekly_health_check", first).run_requests) == 1
+
+
 # Every schedule and sensor
 
 
@@ -177,9 +187,11 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     found |= {one.name: one.default_status.value for one in repository.sensor_defs}
     # The one that spends a person's credits waits for that person.
     assert found.pop("poll_opensky") == "STOPPED"
-    assert found == dict.fromkeys(
-        ("hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log"), "RUNNING"
-    )
+    names = (
+        "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
+        "weekly_health_check", "weekly_clean_up", "reap_dead_runs",
+    )  # fmt: skip
+    assert found == dict.fromkeys(names, "RUNNING")
 
 
 def test_there_is_no_second_automation_sensor_of_dagsters_own(repository: Any) -> None:

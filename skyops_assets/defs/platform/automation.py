@@ -2,7 +2,10 @@
 
 import dagster as dg
 
+from skyops_assets.defs.platform.repair import reap, remove_old_runs
+from skyops_assets.defs.platform.run import heartbeats
 from skyops_assets.defs.raw.assets import HOURS
+from skyops_assets.defs.resources import WarehouseResource
 
 TAGS = {"skyops/writes": "warehouse"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
@@ -105,6 +108,89 @@ weekly_retrain = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Mondays at 04:00 UTC: a new challenger on all arrivals known by then.",
+)
+
+
+@dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
+def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> dg.Output[None]:
+    """One row of `audit.monitoring_log`, and the same as a table in the run's output."""
+    from skyops_assets import health
+
+    database = warehouse.open()
+    found = health.examine(warehouse.settings, database, lambda: heartbeats(context.instance))
+    health.record(database, found, context.run_id)
+    shown = {"findings": dg.MetadataValue.md(health.markdown(found))}
+    broken = [f"{one.part}: {one.says}" for one in found if one.state == health.State.BROKEN]
+    if broken:
+        # The alert of failed runs tells of it, and of its recovery.
+        raise dg.Failure("\n".join(broken), metadata=shown, allow_retries=False)
+    return dg.Output(None, metadata=shown)
+
+
+@dg.job(
+    description="Warehouse, disk, daemons, model, model store, OpenSky (one credit) and dbt docs. "
+    "Waits for no other run, as it writes one row of the audit log only."
+)
+def health_check() -> None:
+    """See `skyops_assets.health`."""
+    examine_parts()
+
+
+weekly_health_check = dg.ScheduleDefinition(
+    name="weekly_health_check",
+    job=health_check,
+    cron_schedule="0 3 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 03:00 UTC: whether all parts work.",
+)
+
+
+@dg.sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    description="Ends the runs whose process is gone, so that others need not wait for them.",
+)
+def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """See `repair.reap`; a run that failed so is tried once more by Dagster."""
+    ended = reap(context.instance)
+    return dg.SkipReason("; ".join(ended) or "Every unfinished run has its process.")
+
+
+@dg.op(description="Removes old runs and trainings that came to nothing.")
+def remove_what_is_old(
+    context: dg.OpExecutionContext, warehouse: WarehouseResource
+) -> dg.Output[None]:
+    """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
+    from skyops_assets.arrivals import retention
+
+    days = warehouse.settings.run_retention_days
+    runs = remove_old_runs(context.instance, days)
+    swept = retention.sweep(warehouse.open(), warehouse.settings, days)
+    return dg.Output(
+        None,
+        metadata={
+            "removed_runs": runs.removed,
+            "kept_runs": runs.kept,
+            "removed_snapshots": swept.snapshots,
+            "removed_mlflow_runs": swept.mlflow_runs,
+        },
+    )
+
+
+@dg.job(description="Removes old runs, their output, and trainings that no version refers to.")
+def clean_up() -> None:
+    """See `repair.remove_old_runs` and `arrivals.retention`."""
+    remove_what_is_old()
+
+
+weekly_clean_up = dg.ScheduleDefinition(
+    name="weekly_clean_up",
+    job=clean_up,
+    cron_schedule="0 2 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 02:00 UTC: what is older than SKYOPS_RUN_RETENTION_DAYS goes.",
 )
 
 automation = dg.AutomationConditionSensorDefinition(
