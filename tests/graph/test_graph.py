@@ -61,10 +61,8 @@ def describe(defs: dg.Definitions, asset_graph: Any) -> str:
             chosen = job.asset_layer.selected_asset_keys
             stages = sorted({asset_graph.get(k).group_name for k in chosen}, key=groups.index)
             checks = len(job.asset_layer.asset_graph.asset_check_keys - dbt_tests)
-        lines.append(
-            f"{job.name}: {len(chosen)} assets of {', '.join(stages) or 'no stage'}, "
-            f"{checks} checks of ours"
-        )
+            of = f" of {', '.join(stages)}" if stages else ""
+            lines.append(f"{job.name}: {len(chosen)} assets{of}; {checks} checks beside dbt's")
     lines += ["", "", "schedules", ""]
     for schedule in sorted(repository.schedule_defs, key=lambda one: one.name):
         lines.append(
