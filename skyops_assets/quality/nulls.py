@@ -40,7 +40,9 @@ class NullShare:
 
     def __str__(self) -> str:
         """The figures as a person reads them."""
-        usual = "no usual share yet" if self.usual_share is None else f"usual {self.usual_share:.0%}"
+        usual = (
+            "no usual share yet" if self.usual_share is None else f"usual {self.usual_share:.0%}"
+        )
         return f"{self.hour:%Y-%m-%d %H:%M} UTC: {self.column} null in {self.share:.0%}, {usual}"
 
 
@@ -63,9 +65,7 @@ def null_shares(
             hour.astimezone(UTC),
             column,
             share,
-            median(before)
-            if len(before := past.get((hour, column), [])) >= LEAST_DAYS
-            else None,
+            median(before) if len(before := past.get((hour, column), [])) >= LEAST_DAYS else None,
         )
         for (hour, column), share in own.items()
     ]
@@ -78,7 +78,9 @@ def null_problem(shares: Sequence[NullShare], max_rise: float) -> str | None:
         max_rise: how far a share may lie above the usual one (0.2: from 10 % to 30 %).
     """
     risen = [
-        one for one in shares if one.usual_share is not None and one.share > one.usual_share + max_rise
+        one
+        for one in shares
+        if one.usual_share is not None and one.share > one.usual_share + max_rise
     ]
     if not risen:
         return None

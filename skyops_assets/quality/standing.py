@@ -204,11 +204,11 @@ def storage_problem(found: Storage, least_days: float, least_free_gb: float) -> 
     """Whether the disk is full soon, or a day was far larger than usual; None if neither."""
     said = []
     if found.free_bytes is not None and found.free_bytes < least_free_gb * 1e9:
-        said.append(f"{found.free_bytes / 1e9:.1f} GB are free, limit {least_free_gb:g} GB")
+        said.append(f"{found.free_bytes / 1e9:.1f} GB are free, limit {least_free_gb:,.0f} GB")
     if found.days_left is not None and found.days_left < least_days:
         said.append(
             f"at {(found.usual_day_bytes or 0) / 1e9:.2f} GB a day the disk is full in "
-            f"{found.days_left:.0f} days, limit {least_days:g}"
+            f"{found.days_left:.0f} days, limit {least_days:,.0f}"
         )
     usual = found.usual_day_bytes
     if usual and found.day_bytes[-1] > MAX_GROWTH * usual:

@@ -89,17 +89,23 @@ def test_every_check_of_ours_is_on_the_page_as_it_is(
         owner = (spec.metadata or {}).get("owner")
         asset = key.asset_key.to_user_string()
         if owner is None:
-            wrong.append(f"{asset}:{key.name}: give its @dg.asset_check metadata=OWNED (defs/shared)")
+            wrong.append(
+                f"{asset}:{key.name}: give its @dg.asset_check metadata=OWNED (defs/shared)"
+            )
         if not spec.description:
             wrong.append(f"{asset}:{key.name}: give it a docstring")
         if row is None:
-            blocks = "transform, features, model, predictions" if spec.blocking else "nothing (warns)"
+            blocks = (
+                "transform, features, model, predictions" if spec.blocking else "nothing (warns)"
+            )
             wrong.append(
                 f"docs/checks.md, first table, lacks the line\n| {asset} | {key.name} | {blocks} | "
                 f"{owner} | why it is there | what to do |\n(with what it really blocks)"
             )
         elif spec.blocking != bool(row.blocked):
-            is_so = "is blocking: say what" if spec.blocking else "is not blocking: say nothing (warns)"
+            is_so = (
+                "is blocking: say what" if spec.blocking else "is not blocking: say nothing (warns)"
+            )
             wrong.append(f"docs/checks.md: {asset} {key.name} {is_so}")
         elif row.owner != owner:
             wrong.append(f"docs/checks.md: {asset} {key.name} has the owner {owner}")

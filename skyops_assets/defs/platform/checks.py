@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.predictions.assets import prediction_outcomes
@@ -127,9 +127,9 @@ def _failed_partitions(
 ) -> dg.AssetCheckResult:
     from skyops_assets.quality.standing import failed_partitions_problem
 
-    states = context.instance.get_status_by_partition(
-        key, partitions.get_partition_keys(), partitions
-    )
-    failed = [k for k, state in (states or {}).items() if state is AssetPartitionStatus.FAILED]
+    # Not get_status_by_partition, which looks each key up: 2.4 s for five years of hours, not 5 ms.
+    known = get_and_update_asset_status_cache_value(context.instance, key, partitions)
+    subset = known.deserialize_failed_partition_subsets(partitions) if known else None
+    failed = sorted(subset.get_partition_keys()) if subset else []
     problem = failed_partitions_problem({key.to_user_string(): failed})
     return warning(problem, failed_partitions=len(failed))

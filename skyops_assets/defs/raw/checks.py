@@ -149,9 +149,7 @@ def nulls_are_as_usual(
     load = accounts.last_load(database, context.run.run_id)
     if load is None:
         return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
-    shares = null_shares(
-        database, accounts.whole_hours(load.start, load.end, datetime.now(UTC))
-    )
+    shares = null_shares(database, accounts.whole_hours(load.start, load.end, datetime.now(UTC)))
     return warning(
         null_problem(shares, warehouse.settings.raw_max_null_rise),
         compared=sum(one.usual_share is not None for one in shares),
