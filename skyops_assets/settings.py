@@ -71,6 +71,27 @@ class Settings(BaseSettings):
     raw_max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="Share of the new positions that may be rejected in a day."
     )
+    raw_max_null_rise: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="How far a column's share of nulls may lie above the usual before it warns.",
+    )
+    transform_deadline_h: float = Field(
+        3, gt=0, description="Hours after which a load that is in no model warns."
+    )
+    champion_max_age_days: float = Field(
+        35, gt=0, description="Days of arrivals unseen by the champion after which it warns."
+    )
+    least_outcome_share: float = Field(
+        0.95, ge=0, le=1, description="Share of the predictions due that must have an outcome."
+    )
+    least_disk_days: float = Field(
+        14, ge=0, description="Days of positions for which the disk must have room."
+    )
+    least_disk_gb: float = Field(
+        5, ge=0, description="Gigabytes that must be free on the embedded server's disk."
+    )
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
         description="ICAO codes, separated by commas, for which rings and arrivals are modelled.",

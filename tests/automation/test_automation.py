@@ -124,11 +124,15 @@ def test_with_the_history_alone_the_refresh_leaves_out_the_checks_of_positions(
     (alone,) = refresh(lasting, repository).run_requests
     job = repository.get_job("refresh")
     assert set(alone.asset_selection) == set(job.asset_layer.selected_asset_keys)
-    assert alone.asset_check_keys is None
-    chosen = job.get_subset(asset_selection=set(alone.asset_selection), asset_check_selection=None)
+    chosen = job.get_subset(
+        asset_selection=set(alone.asset_selection),
+        asset_check_selection=set(alone.asset_check_keys),
+    )
     assert RAW in {key.asset_key for key in job.asset_layer.asset_graph.asset_check_keys}
     assert chosen.asset_layer.selected_asset_keys
-    assert RAW not in {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+    checked = {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+    assert RAW not in checked
+    assert {HISTORY, FEATURES} <= checked
     materialized(lasting, RAW, "2021-10-07-12:00")
     (both,) = refresh(lasting, repository).run_requests
     assert both.asset_selection is None
@@ -189,7 +193,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     assert found.pop("poll_opensky") == "STOPPED"
     names = (
         "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
-        "weekly_health_check", "weekly_clean_up", "reap_dead_runs",
+        "weekly_health_check", "weekly_clean_up", "reap_dead_runs", "standing_checks",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 

@@ -60,8 +60,9 @@ def describe(defs: dg.Definitions, asset_graph: Any) -> str:
         if not job.name.startswith("__"):
             chosen = job.asset_layer.selected_asset_keys
             stages = sorted({asset_graph.get(k).group_name for k in chosen}, key=groups.index)
-            what = f"{len(chosen)} assets of {', '.join(stages)}" if chosen else "no assets"
-            lines.append(f"{job.name}: {what}")
+            checks = len(job.asset_layer.asset_graph.asset_check_keys - dbt_tests)
+            of = f" of {', '.join(stages)}" if stages else ""
+            lines.append(f"{job.name}: {len(chosen)} assets{of}; {checks} checks beside dbt's")
     lines += ["", "", "schedules", ""]
     for schedule in sorted(repository.schedule_defs, key=lambda one: one.name):
         lines.append(
