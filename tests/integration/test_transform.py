@@ -48,6 +48,7 @@ MODELS = (
     "intermediate.int_movements__approaches",
     "intermediate.int_movements__renewed",
     "intermediate.int_positions__sampled_10s",
+    "intermediate.int_holdings__turns",
     "intermediate.int_flights__ring_entries",
     "intermediate.int_arrivals__paired",
     "metrics.fct_flights",
@@ -64,6 +65,7 @@ MODELS = (
 )
 RARE = {
     "intermediate.int_movements__renewed",
+    "intermediate.int_holdings__turns",
     "metrics.fct_holdings",
     "metrics.runway_configuration_changes",
 }
