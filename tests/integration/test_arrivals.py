@@ -31,9 +31,11 @@ from skyops_assets.arrivals import (
     train,
     verify,
 )
+from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.dbt import manifest_fingerprint
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
@@ -266,6 +268,23 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
     tags = client.get_model_version("arrival-transit-40nm", "1").tags
     assert tags["dagster_run_id"] == "run-1"
     assert tags["fingerprint"] == trained.fingerprint
+    made = store.training_set(warehouse, trained.fingerprint)
+    assert made and made.features == FEATURES
+    assert made.dbt_fingerprint == manifest_fingerprint()
+    [used] = client.get_run(str(trained.mlflow_run_id)).inputs.dataset_inputs
+    of_dataset = {tag.key: tag.value for tag in used.tags}
+    assert of_dataset["fingerprint"] == trained.fingerprint
+    assert of_dataset["dbt_fingerprint"] == made.dbt_fingerprint
+    assert of_dataset["reference_through_at"] == str(trained.trained_through_at)
+    grouped = [names for tag, names in of_dataset.items() if tag.startswith("features/")]
+    assert sorted(", ".join(grouped).split(", ")) == sorted(FEATURES)
+    periods = "reference_from_at, reference_through_at, current_from_at, current_through_at"
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"select {periods} from ml.training_runs")
+        assert cursor.fetchall() == [
+            (trained.trained_from_at, trained.trained_through_at,
+             trained.test_from_at, trained.test_through_at)
+        ]  # fmt: skip
     before = counts(warehouse)
     again = run_all(warehouse, settings, EASY)
     assert counts(warehouse) == before

@@ -1,7 +1,7 @@
 """No feature knows what came later: cut the raw data, and features from before are equal.
 
-The cut is a moment at which aircraft cross a ring. Live that is now, so there they have the features
-of their crossings.
+The cut is a moment at which aircraft cross a ring. Live that is now, so there they have the
+features of their crossings.
 """
 
 from __future__ import annotations

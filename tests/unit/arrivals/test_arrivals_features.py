@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "69247f587560052f1df5dfcae2e9ed114e0c908f22394f057ceab4093fc8e06a"
+FIXED = "5e2d1fbd7d2313fc5dbb3ea68bf722dabbf09ec7eccd93e0f9fc8bc84d64b67b"
