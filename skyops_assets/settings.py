@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     )
     recipe: str = Field("hgb-l1", description="What the challenger is fitted with.")
     search_trials: int = Field(
-        0,
+        2,
         ge=0,
         description="Candidates that a search tries beside the recipe's own parameters.",
     )

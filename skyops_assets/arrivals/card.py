@@ -162,8 +162,8 @@ def _search(made: dict[str, Any] | None) -> list[str]:
     learned = ", ".join(f"{fold['train_rows']:,}" for fold in made["folds"])
     judged = sum(fold["test_rows"] for fold in made["folds"])
     lines = [
-        f"- Search for parameters, forward in time within the training rows: learned from {learned} "
-        f"arrivals, judged on the {judged:,} next"
+        "- Search for parameters, forward in time within the training rows: learned from "
+        f"{learned} arrivals, judged on the {judged:,} next"
     ]
     for place, tried in enumerate(made["candidates"]):
         params = ", ".join(f"{name} {value}" for name, value in tried["params"].items())

@@ -31,7 +31,7 @@ PARAMS: dict[str, Any] = {
     "learning_rate": 0.1,
     "max_iter": 100,
     "max_leaf_nodes": 15,
-    "min_samples_leaf": 20,
+    "min_samples_leaf": 10,
     "l2_regularization": 1.0,
     "early_stopping": False,
     "random_state": 20211007,

@@ -61,11 +61,10 @@ GRADIENT_BOOSTING_L1 = Recipe(
         "monotone": {"ground_speed_mps": -1, "near_leg_mps": -1},
     },
     candidates=(
+        {"max_leaf_nodes": 63, "min_samples_leaf": 20},
         {"max_leaf_nodes": 15},
         {"min_samples_leaf": 5, "max_features": 0.7},
-        {"max_leaf_nodes": 15, "max_features": 0.5},
         {"max_iter": 600},
-        {"max_leaf_nodes": 63, "min_samples_leaf": 20},
     ),
 )
 RIDGE = Recipe("ridge", {"alpha": 1.0}, candidates=({"alpha": 10.0}, {"alpha": 100.0}))
@@ -79,7 +78,9 @@ RANDOM_FOREST = Recipe(
     {"n_estimators": 100, "min_samples_leaf": 5, "max_features": 0.5, "random_state": SEED},
     candidates=({"min_samples_leaf": 3}, {"max_features": 0.3}),
 )
-RECIPES = {recipe.name: recipe for recipe in (GRADIENT_BOOSTING_L1, RIDGE, EXTRA_TREES, RANDOM_FOREST)}
+RECIPES = {
+    recipe.name: recipe for recipe in (GRADIENT_BOOSTING_L1, RIDGE, EXTRA_TREES, RANDOM_FOREST)
+}
 
 
 def named(name: str) -> Recipe:

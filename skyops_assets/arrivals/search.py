@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 SHARES = (0.5, 0.667, 0.833, 1.0)
 """Each fold learns from the crossings before one share and is judged on those up to the next."""
 
-MIN_ROWS = 2000
-"""Below it a fold judges on fewer than about 300 arrivals."""
+MIN_ROWS = 5000
+"""Half of them judge. The standard error of a gain is 0.45 % of the MAE with 2,500 arrivals, 0.7 %
+with 1,000 (LSZH 2019-03)."""
 
 MIN_GAIN = 0.005
-"""A candidate takes the place of the recipe's own parameters only if its MAE is this share lower:
-other seeds alone move it by half of that (LSZH 2019-03)."""
+"""A candidate replaces the recipe's own parameters only where its MAE is this share lower."""
 
 
 def choose(train: pd.DataFrame, recipe: Recipe, trials: int) -> tuple[Recipe, dict[str, Any]]:
@@ -54,18 +54,10 @@ def choose(train: pd.DataFrame, recipe: Recipe, trials: int) -> tuple[Recipe, di
     if skipped:
         return recipe, {"skipped": skipped, "folds": [], "candidates": [], "chosen": None}
     folds = _folds(train)
-    found = []
-    for params in tried:
-        errors = [_errors(fold, recipe.using(params)) for fold in folds]
-        found.append(
-            {
-                "params": params,
-                "mae_min": float(np.mean(np.concatenate(errors))),
-                "fold_mae_min": [float(np.mean(each)) for each in errors],
-            }
-        )
-    best = min(range(len(found)), key=lambda place: found[place]["mae_min"])
-    if found[best]["mae_min"] > (1 - MIN_GAIN) * found[0]["mae_min"]:
+    errors = [[_errors(fold, recipe.using(params)) for fold in folds] for params in tried]
+    maes = [float(np.mean(np.concatenate(each))) for each in errors]
+    best = maes.index(min(maes))
+    if maes[best] > (1 - MIN_GAIN) * maes[0]:
         best = 0
     return recipe.using(tried[best]), {
         "skipped": None,
@@ -77,7 +69,14 @@ def choose(train: pd.DataFrame, recipe: Recipe, trials: int) -> tuple[Recipe, di
             }
             for fold in folds
         ],
-        "candidates": found,
+        "candidates": [
+            {
+                "params": params,
+                "mae_min": mae,
+                "fold_mae_min": [float(np.mean(fold)) for fold in each],
+            }
+            for params, mae, each in zip(tried, maes, errors, strict=True)
+        ],
         "chosen": best,
     }
 

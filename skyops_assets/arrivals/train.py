@@ -104,13 +104,15 @@ def predict_interval(model: Any, frame: pd.DataFrame) -> tuple[np.ndarray, np.nd
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep OpenMP to one thread.
+    """Keep OpenMP and BLAS to one thread: sums in another order differ in the last bit.
 
-    Its threads wait for each other by spinning: on a machine whose four cores had other work,
+    OpenMP's threads wait for each other by spinning: on a machine whose four cores had other work,
     fitting 10,000 rows took 131.7 s with four threads and 1.2 s with one (50,000 rows: 27.5
     against 2.9 s). On idle cores four threads would save one second of three.
     """
+    # Only libraries that are loaded by now can be limited.
+    import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1):
         yield

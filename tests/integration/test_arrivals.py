@@ -22,10 +22,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 from arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
 from skyops_assets.arrivals import (
+    features,
+    interval,
     onnx_model,
     predict,
     probe,
+    recipes,
     registry,
+    search,
     steps,
     store,
     train,
@@ -240,6 +244,12 @@ def test_three_hours_are_not_enough_and_the_best_baseline_predicts(
     assert all(image.startswith(b"\x89PNG") for image in evaluated.images.values())
     assert recorded.counts[predict.LANDED] == 90
     assert 0 < predicted.in_sample < 90
+    # A baseline promises no interval; the challenger has one, and its own parameters.
+    bounds = "count(predicted_low_min) + count(predicted_high_min)"
+    assert table(warehouse, f"select {bounds} from ml.predictions") == [(0,)]
+    assert trained.interval is not None
+    assert trained.search is not None
+    assert "training arrivals are too few for folds" in trained.search["skipped"]
     assert recorded.out_of_sample_landed == 90 - predicted.in_sample
 
 
@@ -251,6 +261,16 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
     assert decided.is_promoted, decided.sentence
     assert predicted.is_champion
     assert predicted.model_version == trained.model_version == "1"
+    inside = "predicted_low_min <= transit_min and transit_min <= predicted_high_min"
+    ((low, least, covered),) = table(
+        warehouse,
+        f"select count(predicted_low_min), min(predicted_low_min), avg(({inside})::int)"
+        " from ml.predictions join features.arrival_features using (flight_id)"
+        " where not is_in_sample",
+    )
+    assert low == 600 - predicted.in_sample
+    assert float(least) > 0  # type: ignore[arg-type]
+    assert 0.8 < float(covered) < 0.97  # type: ignore[arg-type]
     summary = steps.champion_summary(warehouse, settings)
     assert summary is not None
     assert summary["version"] == "1"
@@ -306,6 +326,12 @@ def test_the_registered_model_predicts_to_the_bit_what_was_fitted(
     parts = steps.split.temporal_split(frame)
     fresh = train.fit(parts.train)
     assert np.array_equal(train.predict(kept, frame), train.predict(fresh, frame))
+    # Without anything of SkyOps it is a pipeline that gives minutes.
+    plain = kept.predict(frame[list(features.FEATURES)])
+    assert np.array_equal(plain, train.predict(fresh, frame))
+    bounds = train.predict_interval(kept, frame)
+    assert bounds is not None
+    assert np.array_equal(bounds, train.predict_interval(fresh, frame))
 
 
 def test_an_identical_recipe_on_new_data_is_measured_against_the_champion(
@@ -468,16 +494,22 @@ def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Pa
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from arrival_frames import synthetic\n"
-        "from skyops_assets.arrivals import train, features\n"
+        "from skyops_assets.arrivals import features, recipes, train\n"
         "frame = synthetic(2000, hours=48)\n"
         "print(features.fingerprint(frame, 40))\n"
-        "print(train.predict(train.fit(frame), frame).tobytes().hex())"
+        "for recipe in (recipes.GRADIENT_BOOSTING_L1, recipes.RIDGE):\n"
+        "    print(train.predict(train.fit(frame, recipe), frame).tobytes().hex())"
     )
     folder = Path(__file__).parents[1] / "unit" / "arrivals"
     said = [
         subprocess.run(
             [sys.executable, "-c", script, str(folder)],
-            env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": threads,
+                "OPENBLAS_NUM_THREADS": threads,
+                "PYTHONHASHSEED": threads,
+            },
             capture_output=True,
             text=True,
             check=True,
@@ -566,6 +598,38 @@ def test_a_sound_challenger_passes_its_verification(trained: Warehouse, settings
     assert (found.version, found.problem, found.largest_difference_min) == ("1", None, 0.0)
     assert found.largest_onnx_difference_min is not None
     assert found.largest_onnx_difference_min < 0.001
+
+
+@pytest.mark.parametrize("name", ["ridge", "extra-trees", "random-forest"])
+def test_every_recipe_makes_a_sound_challenger(
+    warehouse: Warehouse, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With parameters that a search found: they are those of the run, and fitted again equal."""
+    monkeypatch.setattr(search, "MIN_ROWS", 100)
+    fill(warehouse, raw_synthetic(300, hours=24))
+    steps.build_training_set(warehouse, settings)
+    with_search = settings.model_copy(update={"recipe": name, "search_trials": 1})
+    made = steps.train_challenger(warehouse, with_search)
+    assert made.recipe == name
+    run = store.training_run(warehouse, made.training_run_id)
+    assert run is not None
+    assert run.search == made.search
+    assert run.interval == made.interval
+    assert run.search is not None
+    tried = run.search["candidates"]
+    assert len(tried) == 2
+    assert run.params == {**recipes.named(name).params, **tried[run.search["chosen"]]["params"]}
+    assert "chosen" in str(made.model_card)
+    found = verify.verify_challenger(warehouse, settings)
+    assert (found.problem, found.largest_difference_min) == (None, 0.0)
+
+
+def test_a_challenger_whose_interval_is_not_fitted_again_equal_is_unsound(
+    trained: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(interval.PARAMS, "max_iter", 3)
+    found = verify.verify_challenger(trained, settings)
+    assert found.problem is not None and "fitting the same rows again" in found.problem
 
 
 def test_a_challenger_whose_onnx_predicts_otherwise_is_unsound(

@@ -64,7 +64,7 @@ def test_too_few_rows_have_no_interval() -> None:
     assert model.interval_ is None
     assert train.predict_interval(model, synthetic(5)) is None
     assert interval.record(None) is None
-    assert train.fit(synthetic(65)).interval_ is not None
+    assert train.fit(synthetic(60)).interval_ is not None
 
 
 def test_a_model_from_before_intervals_has_none() -> None:

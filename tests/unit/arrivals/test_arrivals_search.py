@@ -16,6 +16,11 @@ QUICK = recipes.RIDGE.using({"alpha": 1e6})
 RIDGE = replace(QUICK, candidates=({"alpha": 1e5}, {"alpha": 1.0}, {"alpha": 2.0}))
 
 
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MIN_ROWS", 2000)
+
+
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
     return synthetic(2400, hours=96)
@@ -65,8 +70,8 @@ def test_the_future_of_the_training_window_changes_no_earlier_fold(rows: pd.Data
 @pytest.mark.parametrize(
     ("count", "trials", "why"),
     [
-        (search.MIN_ROWS - 1, 2, "1999 training arrivals are too few for folds (needs 2000)"),
-        (search.MIN_ROWS, 0, "no candidates were asked for"),
+        (1999, 2, "1999 training arrivals are too few for folds (needs 2000)"),
+        (2000, 0, "no candidates were asked for"),
     ],
 )
 def test_without_rows_or_trials_the_recipe_stays(

@@ -79,7 +79,9 @@ def test_identity_changes_with_everything_that_changes_the_model() -> None:
     assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7) == ids[0]
     # More than there are is all there are.
     every = len(GRADIENT_BOOSTING_L1.candidates)
-    assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7, every) == train.identity("a", GRADIENT_BOOSTING_L1, 0.7, every + 9)
+    assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7, every) == train.identity(
+        "a", GRADIENT_BOOSTING_L1, 0.7, every + 9
+    )
 
 
 def test_the_same_fingerprint_gives_the_same_model_bit_for_bit() -> None:
