@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals import features, registry, store
+from skyops_assets.arrivals.gatekeeper import STATISTICAL
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 
@@ -209,15 +210,15 @@ def _decision(facts: Facts) -> list[str]:
     lines = [
         f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."
     ]
-    rules = []
     for light in dict.fromkeys(reason["light"] for reason in made["reasons"]):
-        rules += ["", f"*{light.capitalize()}*", ""]
-        rules += [
-            f"- {'pass' if reason['is_passed'] else '**fail**'}: {reason['text']}"
-            for reason in made["reasons"]
-            if reason["light"] == light
-        ]
-    return [*lines, *rules]
+        rules = [reason for reason in made["reasons"] if reason["light"] == light]
+        # All texts would not fit into MLflow's description; the numbers are what one looks for.
+        told = [r for r in rules if light == STATISTICAL or not r["is_passed"]]
+        lines += ["", f"*{light.capitalize()}*", ""]
+        lines += [f"- {'pass' if r['is_passed'] else '**fail**'}: {r['text']}" for r in told]
+        if others := [r["rule"] for r in rules if r not in told]:
+            lines.append(f"- pass: {', '.join(others)}")
+    return lines
 
 
 def _reign(facts: Facts) -> list[str]:
