@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals import features, registry, store
-from skyops_assets.arrivals.gatekeeper import STATISTICAL
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 
@@ -212,12 +211,11 @@ def _decision(facts: Facts) -> list[str]:
     ]
     for light in dict.fromkeys(reason["light"] for reason in made["reasons"]):
         rules = [reason for reason in made["reasons"] if reason["light"] == light]
-        # All texts would not fit into MLflow's description; the numbers are what one looks for.
-        told = [r for r in rules if light == STATISTICAL or not r["is_passed"]]
         lines += ["", f"*{light.capitalize()}*", ""]
-        lines += [f"- {'pass' if r['is_passed'] else '**fail**'}: {r['text']}" for r in told]
-        if others := [r["rule"] for r in rules if r not in told]:
-            lines.append(f"- pass: {', '.join(others)}")
+        lines += [f"- **fail**: {r['text']}" for r in rules if not r["is_passed"]]
+        # By name: all texts would not fit into MLflow's description.
+        if passed := [r["rule"] for r in rules if r["is_passed"]]:
+            lines.append(f"- pass: {', '.join(passed)}")
     return lines
 
 
