@@ -209,6 +209,8 @@ def _is_promoted(  # noqa: PLR0917
     champion_age_days: float,
     policy: GatePolicy,
 ) -> bool:
+    import numpy as np
+
     test = month.parts.test
 
     def compare(rows: np.ndarray) -> evaluate.Comparison:
@@ -237,10 +239,13 @@ def _is_promoted(  # noqa: PLR0917
     )
     if not gatekeeper.decide(evidence, policy).is_promoted:
         return False  # No slice would make it better.
+    distance = [np.abs(minutes - month.actual) for minutes in (challenger, champion)]
     parts = []
     for part in month.slices:
         rows = part.rows & window
-        if part.is_gated and rows.sum() >= policy.min_slice_rows:
+        own, theirs = distance[0][rows].sum(), distance[1][rows].sum()
+        # An interval takes milliseconds, and is looked at only where the gain is that bad.
+        if part.is_gated and 1 - own / max(theirs, 1e-9) < -policy.max_slice_loss:
             inside = compare(rows)
             parts.append(SliceGain(part.name, inside.rows, inside.skill, inside.high))
     return gatekeeper.decide(replace(evidence, slices=tuple(parts)), policy).is_promoted

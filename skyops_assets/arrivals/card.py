@@ -239,15 +239,14 @@ def _decision(facts: Facts) -> list[str]:
     lines = [
         f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."
     ]
-    rules = []
     for light in dict.fromkeys(reason["light"] for reason in made["reasons"]):
-        rules += ["", f"*{light.capitalize()}*", ""]
-        rules += [
-            f"- {'pass' if reason['is_passed'] else '**fail**'}: {reason['text']}"
-            for reason in made["reasons"]
-            if reason["light"] == light
-        ]
-    return [*lines, *rules]
+        rules = [reason for reason in made["reasons"] if reason["light"] == light]
+        lines += ["", f"*{light.capitalize()}*", ""]
+        lines += [f"- **fail**: {r['text']}" for r in rules if not r["is_passed"]]
+        # By name: all texts would not fit into MLflow's description.
+        if passed := [r["rule"] for r in rules if r["is_passed"]]:
+            lines.append(f"- pass: {', '.join(passed)}")
+    return lines
 
 
 def _reign(facts: Facts) -> list[str]:

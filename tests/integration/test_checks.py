@@ -1362,3 +1362,39 @@ def test_a_red_dbt_test_keeps_what_follows_from_being_built_and_says_what_to_do(
     assert red.description.startswith(
         "staging.stg_reference__airports: two rows have the same airport. A key that breaks"
     )
+
+
+# ml/evaluations: the gatekeeper's lights (its rules are tested with the model)
+
+
+@pytest.mark.parametrize("red", ["technical", "operational", "logical", "statistical", None])
+def test_a_red_light_is_a_warning_with_its_reasons(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, red: str | None
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.arrivals import steps
+    from skyops_assets.arrivals.gatekeeper import LIGHTS, Decision, Reason
+    from skyops_assets.defs.model.checks import gatekeeper_lights
+    from skyops_assets.defs.resources import WarehouseResource
+
+    decision = Decision(
+        red is None,
+        tuple(
+            Reason(f"rule_{light}", light != red, f"said of {light}", 0.5, None, light)
+            for light in LIGHTS
+        ),
+    )
+    monkeypatch.setattr(steps, "judge_challenger", lambda *_: decision)
+    found = {
+        result.check_name: result for result in gatekeeper_lights(warehouse=WarehouseResource())
+    }
+    assert set(found) == {f"challenger_{light}" for light in LIGHTS}
+    for light in LIGHTS:
+        result = found[f"challenger_{light}"]
+        assert result.passed == (light != red)
+        assert result.severity == dg.AssetCheckSeverity.WARN
+        assert result.description == (f"said of {light}" if light == red else None)
+        assert result.metadata[f"rule_{light}"].value == {
+            "passed": light != red, "text": f"said of {light}", "value": 0.5,
+        }  # fmt: skip

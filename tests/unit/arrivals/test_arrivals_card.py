@@ -66,7 +66,14 @@ DECISION = {
     "is_promoted": False,
     "decided_at": AT,
     "reasons": [
-        {"is_passed": False, "text": "2 days with test arrivals (needs 3)", "light": "statistical"}
+        {"rule": "loads", "is_passed": True, "text": "it loads", "light": "technical"},
+        {"rule": "memory", "is_passed": False, "text": "2000 MiB", "light": "technical"},
+        {
+            "rule": "test_days",
+            "is_passed": False,
+            "text": "2 days with test arrivals (needs 3)",
+            "light": "statistical",
+        },
     ],
 }
 CHANGE = ChampionChange(
@@ -135,6 +142,7 @@ def test_the_card_says_what_is_known() -> None:
         "(decision 7): not promoted.",
         "Within its interval: 91.0% of the arrivals; it is 7.2 min wide",
         "it does worst in traffic peak (700 arrivals): +1.0%",
+        "*Technical*\n\n- **fail**: 2000 MiB\n- pass: loads\n",
         "*Statistical*",
         "**fail**: 2 days with test arrivals",
         "became champion; promoted by ops, by hand: it is # better",

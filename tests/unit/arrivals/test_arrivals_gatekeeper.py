@@ -54,7 +54,7 @@ AGAINST_CHAMPION = replace(
     has_champion=True,
     reference="arrival-transit-40nm:1",
     gain=0.03,
-    gain_low=0.011,
+    gain_low=0.021,
     champion_age_days=29.0,
 )
 
@@ -76,7 +76,7 @@ RED = {
     "scored_share": {"scored_rows": 890},
     "reference": {"is_reference_current": False},
     "baseline": {"skill": 0.0},
-    "gain_low": {"gain_low": 0.01},
+    "gain_low": {"gain_low": 0.02},
     "gain": {"gain": 0.019},
     "slices": {"slices": (*SLICES, SliceGain("peak", 200, -0.051, -0.001))},
     "loads": {"probe": replace(PROBE, start_s=None, error="files are gone")},
@@ -142,7 +142,7 @@ def test_promoted_exactly_where_all_thresholds_hold(
         test_rows=rows,
         test_days=days,
     )
-    expected = gain >= 0.02 and low > 0.01 and rows >= 700 and days >= 3
+    expected = gain >= 0.02 and low > 0.02 and rows >= 700 and days >= 3
     assert decide(evidence).is_promoted == expected
 
 
