@@ -38,6 +38,7 @@ from skyops_assets.arrivals.evaluate import Comparison, Metrics
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring import log
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.dbt import manifest_fingerprint
 from skyops_assets.warehouse.server import Warehouse
@@ -481,6 +482,14 @@ def _decide(
         store.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
+    gain = next((r.value for r in decision.reasons if r.rule == "gain"), None)
+    log.record_outcome(
+        warehouse,
+        run.model_name,
+        training_run_id=run.training_run_id,
+        is_promoted=decision.is_promoted,
+        improvement=gain,
+    )
     text = None
     if challenger or champion:
         client = registry.configure(warehouse, settings)

@@ -139,10 +139,20 @@ def snapshot_path(settings: Settings, fingerprint: str) -> Path:
 
 
 def read_arrivals(
-    warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None
+    warehouse: Warehouse,
+    ring_nm: int,
+    *,
+    since: datetime | None = None,
+    as_of: datetime | None = None,
 ) -> pd.DataFrame:
-    """Canonical rows of ``features.arrival_features`` for one ring; with `as_of` landed by then."""
-    condition = f"ring_nm = {ring_nm:d}" + (_before("landed_at", as_of))
+    """Canonical rows of ``features.arrival_features`` for one ring.
+
+    Args:
+        since: only those that crossed at or after it.
+        as_of: only those that landed before it.
+    """
+    condition = f"ring_nm = {ring_nm:d}" + _before("landed_at", as_of)
+    condition += _before("crossed_at", since, ">=")
     return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
 
 
@@ -173,10 +183,14 @@ def read_unpredicted_crossings(
             and p.model_name = {_quoted(model_name)} and p.model_version = {_quoted(model_version)}
     ){_before("known_at", as_of, "<=")}"""
     watched = f"airport::text in ({', '.join(map(_quoted, airports))})"
-    since = f"{_quoted(history_after.isoformat())}::timestamptz" if history_after else f"""(
+    since = (
+        f"{_quoted(history_after.isoformat())}::timestamptz"
+        if history_after
+        else f"""(
         select max(crossed_at) - interval '{HISTORY_DAYS} days' from {HISTORY_CROSSINGS_TABLE}
         where ring_nm = {ring_nm:d} and {watched}{_before("known_at", as_of, "<=")}
     )"""
+    )
     parts = [
         _read(warehouse, table, crossing_columns(), f"{condition}{more}").assign(source=source)
         for source, table, more in (
@@ -658,11 +672,55 @@ def save_predictions(warehouse: Warehouse, rows: pd.DataFrame) -> int:
 
 
 def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
-    """All predictions for a ring: the key, source, crossed_at, predicted_transit_min, is_in_sample."""
+    """Key, source, crossed_at, predicted_transit_min and is_in_sample of all of a ring."""
     columns = (*_PREDICTION_KEY, "source", "crossed_at", "predicted_transit_min", "is_in_sample")
     query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"
     frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
     return frame.sort_values(list(_PREDICTION_KEY)).reset_index(drop=True)
+
+
+def read_fair_predictions(
+    warehouse: Warehouse, ring_nm: int, version: ModelVersion, since: datetime
+) -> pd.DataFrame:
+    """The key and the minutes of what a version predicted of crossings it has not learned from."""
+    query = (
+        "select flight_id, airport, ring_nm, predicted_transit_min from ml.predictions"
+        f" where ring_nm = {ring_nm:d} and model_name = {_quoted(version.model_name)}"
+        f" and model_version = {_quoted(version.version)} and not is_in_sample"
+        " and predicted_transit_min is not null" + _before("crossed_at", since, ">=")
+    )
+    frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
+    return frame.astype({"ring_nm": "int64"})
+
+
+def arrivals_since(
+    warehouse: Warehouse, ring_nm: int, since: datetime | None, as_of: datetime | None
+) -> tuple[int, datetime | None]:
+    """How many arrivals crossed after `since` (None: at all), and the last landing of all."""
+    later = "true" if since is None else f"crossed_at > {_quoted(since.isoformat())}::timestamptz"
+    row = _one(
+        warehouse,
+        f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"
+        f" from {ARRIVALS_TABLE} where ring_nm = {ring_nm:d} and label_quality <> '{PROVISIONAL}'"
+        + _before("landed_at", as_of),
+        {},
+    )
+    return (row["arrivals"], row["landed_at"]) if row else (0, None)
+
+
+def runway_changes(
+    warehouse: Warehouse, since: datetime, as_of: datetime | None
+) -> list[dict[str, Any]]:
+    """airport, changed_at, from_direction and to_direction since a moment, the oldest first."""
+    return _all(
+        warehouse,
+        "select airport, changed_at, from_direction, to_direction"
+        " from metrics.runway_configuration_changes where true"
+        + _before("changed_at", since, ">=")
+        + _before("known_at", as_of, "<=")
+        + " order by changed_at, airport",
+        {},
+    )
 
 
 def read_landings(
@@ -677,7 +735,7 @@ def read_landings(
     if source == HISTORY:
         table, landed_at = HISTORY_ARRIVALS_TABLE, "landed_at"
         condition = f"source = 'history' and ring_nm = {ring_nm:d}" + _before("landed_at", as_of)
-        needed = ("flight_id", "airport", "ring_nm", "source", "landed_at")
+        needed: tuple[str, ...] = ("flight_id", "airport", "ring_nm", "source", "landed_at")
     else:
         table, landed_at = MOVEMENTS_TABLE, "moved_at"
         condition = f"movement = 'landing' and label_quality <> '{PROVISIONAL}'"

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -38,6 +39,8 @@ from skyops_assets.arrivals import (
 from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring import log, monitor, policy
+from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.dbt import manifest_fingerprint
 from skyops_assets.warehouse.migrate import migrate
@@ -113,7 +116,7 @@ def warehouse(server: Warehouse) -> Warehouse:
     """The server with empty ``ml`` tables; MLflow keeps what earlier tests logged."""
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join('ml.' + name for name in ML_TABLES)}")
-        cursor.execute("truncate audit.champion_changes")
+        cursor.execute("truncate audit.champion_changes, audit.monitoring_log")
         cursor.execute("drop schema if exists features, metrics cascade")
     forget_versions(server)
     return server
@@ -127,9 +130,7 @@ def forget_versions(server: Warehouse) -> None:
             cursor.execute("truncate registered_models cascade")
 
 
-def fill(
-    warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None = None
-) -> None:
+def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None = None) -> None:
     """Make the tables that dbt makes, from arrivals of our own and of the open history."""
     import sqlalchemy as sa
 
@@ -167,6 +168,11 @@ def fill(
             }
         )
         flights.to_sql("fct_flights", connection, schema="metrics", **options)
+        changes = "airport text, changed_at timestamptz, from_direction text, to_direction text"
+        name = "metrics.runway_configuration_changes"
+        connection.execute(
+            sa.text(f"create table if not exists {name} ({changes}, known_at timestamptz)")
+        )
     engine.dispose()
 
 
@@ -779,3 +785,85 @@ def test_a_label_that_does_not_come_is_missed_in_the_coverage(
     assert recorded.counts[predict.PENDING] == 30
     through = frame["landed_at"].max() - pd.Timedelta(minutes=predict.LONGEST_TRANSIT_MIN)
     assert recorded.label_coverage == 1 - 30 / (frame["crossed_at"] < through).sum()
+
+
+def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted(  # noqa: PLR0915
+    warehouse: Warehouse, watching: Settings
+) -> None:
+    frame = raw_synthetic(4200, hours=12 * 24)
+    fill(warehouse, frame.iloc[:0], frame)
+    start = frame["crossed_at"].min().floor("D").to_pydatetime()
+    day = [start + i * pd.Timedelta(days=1) for i in range(13)]
+
+    def look(at: int, **options: Any) -> monitor.MonitorSummary:
+        steps.predict_crossings(warehouse, watching, as_of=day[at])
+        steps.record_outcomes(warehouse, watching, as_of=day[at])
+        return monitor.monitor_champion(
+            warehouse, watching, as_of=day[at], window_days=3, classify=False, **options
+        )
+
+    def retrain(at: int) -> steps.PromotionSummary:
+        steps.build_training_set(warehouse, watching, as_of=day[at])
+        steps.train_challenger(warehouse, watching)
+        steps.evaluate_challenger(warehouse, watching)
+        return steps.decide_promotion(warehouse, watching, policy=EASY)
+
+    first = look(5)
+    assert first.verdict == monitor.NO_CHAMPION
+    assert not first.decision.should_retrain
+    assert retrain(6).is_promoted
+    calm = look(12)
+    assert calm.verdict == monitor.OK, calm
+    assert not calm.decision.should_retrain
+    assert calm.window is not None
+    assert 1000 < calm.window.rows < 1100
+    assert calm.skill is not None
+    assert calm.skill > 0.2
+    assert calm.drift_score == 0
+    found = table(
+        warehouse,
+        "select model_version, skill, mae_min, rmse_min, r2, drift_score, triggered, outcome, "
+        "details->>'decision', window_end_at from audit.monitoring_log "
+        "order by log_id desc limit 1",
+    )
+    metrics = calm.window.metrics
+    numbers = (calm.skill, metrics.mae_min, metrics.rmse_min, metrics.r2, 0.0)
+    assert found == [("1", *numbers, False, None, "no retraining: nothing asks for it", day[12])]
+    # Nothing that came after a moment changes the verdict on it.
+    early = look(9)
+    assert early.window is not None
+    assert early.window.end_at == day[9]
+    again = look(9)
+    assert again.window == early.window
+    assert again.drift == early.drift
+
+    strict = RetrainPolicy(skill_floor_share=3)
+    held = look(12, retrain_policy=strict, quality_failures=("a check",))
+    assert held.verdict == monitor.SKILL_ALARM
+    assert not held.decision.should_retrain
+    asked = look(12, retrain_policy=strict, run_id="run-9")
+    assert asked.decision.trigger == policy.SKILL
+    assert asked.decision.should_retrain
+    decided = retrain(12)
+    row = log.newest_verdict(warehouse, asked.model_name)
+    assert row is not None
+    assert row["log_id"] == asked.log_id
+    assert row["outcome"] == (log.PROMOTED if decided.is_promoted else log.NOT_PROMOTED)
+    assert row["improvement"] == next(r.value for r in decided.reasons if r.rule == "gain")
+    assert row["training_run_id"] == decided.training_run_id
+    cooling = look(12, retrain_policy=strict, request=policy.SCHEDULE)
+    assert not cooling.decision.should_retrain
+    pressed = look(12, retrain_policy=strict, request=policy.BUTTON)
+    assert pressed.decision.should_retrain
+    log.record_failure(warehouse, pressed.log_id, "out of memory")
+    assert log.newest_verdict(warehouse, asked.model_name)["outcome"] == log.FAILED  # type: ignore[index]
+
+
+def test_with_no_arrivals_at_all_the_monitor_says_so(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    fill(warehouse, raw_synthetic(0))
+    found = monitor.monitor_champion(warehouse, settings)
+    assert found.verdict == monitor.NO_ARRIVALS
+    assert found.at is found.skill is found.drift_score is None
+    assert not found.decision.should_retrain
