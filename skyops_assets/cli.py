@@ -43,6 +43,8 @@ model = typer.Typer(
     help="See the model's versions; promote one, or roll back.", no_args_is_help=True
 )
 app.add_typer(model, name="model")
+gate = typer.Typer(help="Measure how often the gatekeeper is wrong.", no_args_is_help=True)
+app.add_typer(gate, name="gate")
 # A pipe or a file has no width to fit into.
 WIDTH = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, width=WIDTH)
@@ -98,6 +100,10 @@ def up() -> None:
     settings, _ = _prepare()
     if not _docs_page(settings).exists():
         _build_docs(settings)
+    from skyops_assets.defs.platform.run import reap_now
+
+    for ended in reap_now():
+        out.print(f"Ended the run {escape(ended)}", soft_wrap=True)
     run_services(settings, out.print)
 
 
@@ -119,6 +125,36 @@ def status(
         print(json.dumps(found, indent=2, default=str))
     else:
         _show_status(found)
+
+
+@app.command()
+def health(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask every part whether it works; exit code 1 if one is broken. Costs one OpenSky credit."""
+    from dataclasses import asdict
+
+    from skyops_assets import health as parts
+
+    settings, warehouse = _prepare()
+    with err.status("Asking every part"):
+        from skyops_assets.defs.platform.run import heartbeats_now
+
+        found = parts.examine(settings, warehouse, heartbeats_now)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        colours = {
+            parts.State.OK: "green",
+            parts.State.WARNING: "yellow",
+            parts.State.BROKEN: "red",
+        }
+        table = Table("part", "state", "")
+        for one in found:
+            table.add_row(one.part, f"[{colours[one.state]}]{one.state}[/]", escape(one.says))
+        out.print(table)
+    if parts.worst(found) == parts.State.BROKEN:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -578,6 +614,41 @@ def rollback_model(
     _show_moved("rolled back to", moved)
 
 
+@gate.command("calibrate")
+def calibrate_gate(
+    draws: Annotated[
+        int, typer.Option(min=2, help="Fits of a kind and month; 16 are 240 challengers.")
+    ] = 16,
+    month: Annotated[
+        str | None, typer.Option(help="Only this month, such as 2019-05; else every one.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same rows.")] = 20211007,
+) -> None:
+    """Put equal, better and worse challengers before the gatekeeper (docs/gatekeeper.md).
+
+    On the arrivals in the warehouse, with the recipe and the policy in force. Ends with 1 where a
+    share is beyond its limit. Nothing is written.
+    """
+    from skyops_assets.arrivals import calibrate, features, store
+    from skyops_assets.arrivals.steps import RING_NM
+
+    _, warehouse = _prepare()
+    rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, RING_NM))
+    with err.status("Fitting") as shown:
+        lines = calibrate.calibrate(rows, draws=draws, only=month, seed=seed, progress=shown.update)
+    table = Table("month", "draws", "challengers", "trials", "promoted", "held to", "")
+    for line in lines:
+        limit = "" if line.most is None else f"at most {line.most:.0%}"
+        limit = limit if line.least is None else f"at least {line.least:.0%}"
+        mark = ("[green]yes[/]" if line.is_held else "[red]no[/]") if limit else ""
+        table.add_row(
+            line.month, line.kind, line.what, f"{line.trials:,}", f"{line.share:.2%}", limit, mark
+        )
+    out.print(table)
+    if not all(line.is_held for line in lines):
+        raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
+
+
 def _show_moved(what: str, moved: Moved) -> None:
     before = f"version {moved.before}" if moved.before else "no champion"
     out.print(
@@ -749,7 +820,7 @@ def _show_decision(warehouse: Warehouse) -> None:
     out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
     for reason in reasons:
         mark = "[green]yes[/]" if reason["is_passed"] else "[yellow]no [/]"
-        out.print(f"  {mark} {reason['text']}")
+        out.print(f"  {mark} {reason['light']:<11} {reason['text']}")
 
 
 def _print_error(error: SkyOpsError) -> None:

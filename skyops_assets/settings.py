@@ -6,18 +6,28 @@ creating directories, or anything else that touches the world.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from skyops_assets.errors import SkyOpsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class AlertRoute(BaseModel):
+    """Where the alerts of one owner go; what is not set here is taken from the general settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    webhook_url: SecretStr | None = None
+    recipients: tuple[str, ...] = ()
 
 
 class Settings(BaseSettings):
@@ -61,6 +71,27 @@ class Settings(BaseSettings):
     raw_max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="Share of the new positions that may be rejected in a day."
     )
+    raw_max_null_rise: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="How far a column's share of nulls may lie above the usual before it warns.",
+    )
+    transform_deadline_h: float = Field(
+        3, gt=0, description="Hours after which a load that is in no model warns."
+    )
+    champion_max_age_days: float = Field(
+        35, gt=0, description="Days of arrivals unseen by the champion after which it warns."
+    )
+    least_outcome_share: float = Field(
+        0.95, ge=0, le=1, description="Share of the predictions due that must have an outcome."
+    )
+    least_disk_days: float = Field(
+        14, ge=0, description="Days of positions for which the disk must have room."
+    )
+    least_disk_gb: float = Field(
+        5, ge=0, description="Gigabytes that must be free on the embedded server's disk."
+    )
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
         description="ICAO codes, separated by commas, for which rings and arrivals are modelled.",
@@ -78,6 +109,12 @@ class Settings(BaseSettings):
     aircraft_csv: Path | None = Field(
         None,
         description="Aircraft database (CSV with OpenSky's columns) that raw/aircraft reads.",
+    )
+    recipe: str = Field("hgb-l1", description="What the challenger is fitted with.")
+    search_trials: int = Field(
+        2,
+        ge=0,
+        description="Candidates that a search tries beside the recipe's own parameters.",
     )
     mlflow_artifacts: str | None = Field(
         None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
@@ -115,6 +152,35 @@ class Settings(BaseSettings):
         gt=0,
         description="Shortest time between two rounds of requests; unset takes the account's.",
     )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Address that takes alerts as Slack's JSON; unset sends none."
+    )
+    alert_smtp_host: str | None = Field(
+        None, description="Mail server for alerts; unset sends no mail."
+    )
+    alert_smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    alert_smtp_starttls: bool = Field(True, description="Whether mail goes over TLS (STARTTLS).")
+    alert_smtp_user: str | None = Field(None, description="User of the mail server, if it asks.")
+    alert_smtp_password: SecretStr | None = Field(None, description="Password of that user.")
+    alert_sender: str | None = Field(
+        None, description="Sender of alerts; unset takes skyops@ the mail server."
+    )
+    alert_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="E-mail addresses for alerts, separated by commas."
+    )
+    alert_routes: Annotated[dict[str, AlertRoute], NoDecode] = Field(
+        {}, description="JSON: an owner's own webhook_url and recipients, by owner."
+    )
+    alert_warn_checks: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("champion_skill",),
+        description="Checks, separated by commas, whose warnings are alerts as well.",
+    )
+    alert_r2_floor: float | None = Field(
+        None, lt=1, description="Alert when a monitored window's R2 is below; unset never."
+    )
+    run_retention_days: int = Field(
+        90, ge=1, description="Days for which runs and unused trainings are kept."
+    )
     ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
     docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
 
@@ -122,6 +188,33 @@ class Settings(BaseSettings):
     @classmethod
     def _split_airports(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("alert_recipients", "alert_warn_checks", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("alert_routes", mode="before")
+    @classmethod
+    def _read_routes(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value) if value.strip() else {}
+        except ValueError:
+            # Without the decoder's words: they quote what they could not read.
+            raise ValueError(
+                'it is no JSON such as {"team:skyops": {"recipients": ["me@example.org"]}}'
+            ) from None
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _check_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("it is no http or https address")
+        return value
 
     @field_validator("watch_airports", "history_airports")
     @classmethod
@@ -133,6 +226,12 @@ class Settings(BaseSettings):
 
     @field_validator(
         "actor",
+        "alert_webhook_url",
+        "alert_smtp_host",
+        "alert_smtp_user",
+        "alert_smtp_password",
+        "alert_sender",
+        "alert_r2_floor",
         "opensky_client_id",
         "opensky_client_secret",
         "opensky_daily_credits",

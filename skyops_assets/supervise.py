@@ -15,26 +15,39 @@ from skyops_assets.settings import Settings
 HOST = "127.0.0.1"
 STOP_S = 15
 READY_S = 180
+RESTARTS = 5
+RESTARTS_WITHIN_S = 600.0
+"""A service that ends by itself is started again, unless it ends more often than this."""
+CODE_SERVER_START_S = 60.0
 
 
 def run_services(settings: Settings, say: Callable[[str], None]) -> None:
-    """Start all services and stay until a signal or until one of them ends.
+    """Start all services and stay until a signal; a service that ends is started again.
 
     Args:
         say: prints a line for the person who waits.
 
     Raises:
-        SkyOpsError: a port is taken, or a service ended by itself.
+        SkyOpsError: a port is taken, a service does not start, or one ends again and again.
     """
     for port, variable in ((settings.ui_port, "UI"), (settings.docs_port, "DOCS")):
         _require_free(port, f"SKYOPS_{variable}_PORT")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     services: dict[str, subprocess.Popen[bytes]] = {}
+    restarts: dict[str, list[float]] = {}
     try:
-        _start_all(settings, services, say)
+        commands = _start_all(settings, services, say)
         while True:
-            _require_alive(settings, services)
+            for name, process in services.items():
+                last = restarts.get(name, [-CODE_SERVER_START_S])[-1]
+                if not _is_over(name, process, time.monotonic() - last):
+                    continue
+                restarts[name] = _again(settings, name, restarts.get(name, []))
+                say(f"The {name} ended by itself and is started again.")
+                process.kill()
+                process.wait()
+                services[name] = _launch(settings, name, commands[name])
             time.sleep(1)
     except _Stopped:
         say("Stopping")
@@ -61,7 +74,8 @@ def _stop(number: int, frame: object) -> None:
 
 def _start_all(
     settings: Settings, services: dict[str, subprocess.Popen[bytes]], say: Callable[[str], None]
-) -> None:
+) -> dict[str, list[str]]:
+    """Start every service, and return the command of each."""
     code_port = _free_port()
     workspace = settings.home / "workspace.yaml"
     workspace.write_text(
@@ -80,10 +94,7 @@ def _start_all(
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     for name, command in commands.items():
-        with (logs / f"{name}.log").open("ab") as log:
-            services[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+        services[name] = _launch(settings, name, command)
         if name == "code-server":
             say("Starting the code server")
             _wait(settings, services, lambda: not _is_free(code_port))
@@ -92,6 +103,49 @@ def _start_all(
     say(f"Dagster UI  http://localhost:{settings.ui_port}")
     say(f"dbt docs    http://localhost:{settings.docs_port}")
     say(f"Logs are in {logs}; Ctrl-C stops everything.")
+    return commands
+
+
+def _launch(settings: Settings, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+    with (settings.home / "logs" / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+
+
+def _is_over(name: str, process: subprocess.Popen[bytes], age_s: float) -> bool:
+    """Whether a service ended; the code server also when the process that it stands for did.
+
+    That one holds the graph, and Dagster's code server does not start it again: it goes on to take
+    connections, and no sensor, schedule or run works any more.
+    """
+    import psutil
+
+    if process.poll() is not None:
+        return True
+    if name != "code-server" or age_s < CODE_SERVER_START_S:
+        return False
+    try:
+        children = psutil.Process(process.pid).children()
+        return all(child.status() == psutil.STATUS_ZOMBIE for child in children)
+    except psutil.NoSuchProcess:
+        return False  # It went between the two looks; the next one tells.
+
+
+def _again(settings: Settings, name: str, before: list[float]) -> list[float]:
+    """The times of a service's late restarts, with one now.
+
+    Raises:
+        SkyOpsError: they are too many.
+    """
+    now = time.monotonic()
+    late = [at for at in before if now - at < RESTARTS_WITHIN_S]
+    if len(late) >= RESTARTS:
+        raise SkyOpsError(
+            f"The {name} ended by itself {len(late) + 1} times within {RESTARTS_WITHIN_S:.0f} s; "
+            f"see {settings.home / 'logs' / (name + '.log')}"
+        )
+    return [*late, now]
 
 
 def _wait(

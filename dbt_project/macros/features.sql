@@ -8,11 +8,13 @@ before. Those name what the source knows, one source a model, so that none is co
              altitude_m: crossings to look back at
   landings   movement_id, airport, moved_at, heading_deg, known_at, withdrawn_at
   arrivals   movement_id, flight_id, airport, ring_nm, sector, landed_at, transit_min, known_at, withdrawn_at
-  observed   crossing_id, inbound_inside_count, go_arounds_30min_count: what only positions tell, null elsewhere
+  observed   crossing_id, inbound_inside_count, holdings_30min_count, go_arounds_30min_count, typecode, wake: what
+             only positions and the aircraft database tell, null elsewhere
   airports   airport, timezone
-Nothing looks further back than six hours: longer says nothing about now.
+Nothing looks further back than six hours: longer says nothing about now. `more` names columns of crossings that
+are passed on.
 -#}
-{%- macro crossing_features(source) -%}
+{%- macro crossing_features(source, more=[]) -%}
 {%- set rings_nm = var('rings_nm') | sort -%}
 -- A landing counts from when it was known, and until it was withdrawn. Each look-back is a lateral subquery, which
 -- takes the index on time: as plain joins all crossings of an airport met all its landings, and three months of
@@ -219,6 +221,8 @@ select
     crossings.ground_speed_mps,
     crossings.vertical_rate_mps,
     crossings.track_offset_deg,
+    observed.typecode,
+    observed.wake,
     legs.outer_leg_min,
     legs.outer_leg_mps,
     legs.near_leg_mps,
@@ -234,6 +238,7 @@ select
     {% for n in [15, 30, 60] -%}
     landed_lately.landings_{{ n }}min_count::integer as landings_{{ n }}min_count,
     {% endfor -%}
+    observed.holdings_30min_count,
     observed.go_arounds_30min_count,
     entries.predecessor_age_min,
     transits.last_transit_min,
@@ -252,6 +257,9 @@ select
     extract(hour from local_times.local_at)::double precision
     + extract(minute from local_times.local_at)::double precision / 60 as local_hour,
     extract(isodow from local_times.local_at)::integer as local_weekday
+    {%- for column in more %},
+    crossings.{{ column }}
+    {%- endfor %}
 from crossings
 inner join observed on crossings.crossing_id = observed.crossing_id
 inner join transits on crossings.crossing_id = transits.crossing_id
@@ -259,4 +267,152 @@ inner join landed_lately on crossings.crossing_id = landed_lately.crossing_id
 left join local_times on crossings.crossing_id = local_times.crossing_id
 left join entries on crossings.crossing_id = entries.crossing_id
 left join legs on crossings.crossing_id = legs.crossing_id
+{%- endmacro -%}
+
+{#-
+What only positions tell: the CTE `observed` of `crossing_features`, after a model's own `crossings` (with icao24 as
+well), `airports` (with place and elevation), `go_arounds` and `turns`.
+-#}
+{%- macro observed_around_crossings() -%}
+-- Where every other aircraft was in the half minute before the crossing.
+others as (
+    select
+        crossings.crossing_id,
+        positions.flight_id,
+        positions.positioned_at,
+        positions.altitude_m - airports.elevation_m as height_m,
+        positions.mean_vertical_rate_mps,
+        positions.track_deg,
+        crossings.ring_nm,
+        {{ distance_m(
+            'positions.latitude_deg',
+            'positions.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
+            as distance_m,
+        {{ bearing_deg(
+            'positions.latitude_deg',
+            'positions.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
+            as to_airport_deg
+    from crossings
+    inner join airports on crossings.airport = airports.airport
+    -- `offset 0` keeps the planner from turning the half minute into a loop over all positions, which
+    -- on 7.6 million of them had not ended after four minutes.
+    cross join
+        lateral (
+            select sampled.*
+            from {{ ref('int_positions__sampled_10s') }} as sampled
+            where
+                sampled.positioned_at > crossings.crossed_at - interval '30 seconds'
+                and crossings.crossed_at >= sampled.positioned_at
+                and crossings.flight_id <> sampled.flight_id
+            offset 0 -- noqa: AM09
+        ) as positions
+),
+
+inside_now as (
+    select
+        crossing_id,
+        count(distinct flight_id) as inbound_inside_count
+    from others
+    where
+        distance_m <= ring_nm * {{ metres_per_nm() }}
+        and {{ is_inbound(
+            angle_between_deg('track_deg', 'to_airport_deg'),
+            'mean_vertical_rate_mps',
+            'height_m',
+            'distance_m / ' ~ metres_per_nm(),
+        ) }}
+    group by crossing_id
+),
+
+gone_around as (
+    select
+        crossings.crossing_id,
+        count(*) as go_arounds_30min_count
+    from crossings
+    inner join go_arounds
+        on
+            crossings.airport = go_arounds.airport
+            and crossings.crossed_at >= go_arounds.known_at
+            and go_arounds.known_at > crossings.crossed_at - interval '30 minutes'
+    group by crossings.crossing_id
+),
+
+-- Every fix at which a turn was complete is known at that fix, however long the holding goes on.
+held as (
+    select
+        crossings.crossing_id,
+        count(distinct turns.flight_id) as holdings_30min_count
+    from crossings
+    inner join airports on crossings.airport = airports.airport
+    inner join turns
+        on
+            crossings.crossed_at >= turns.through_at
+            and turns.through_at > crossings.crossed_at - interval '30 minutes'
+            and crossings.flight_id <> turns.flight_id
+    where
+        -- As fct_holdings: within 40 NM, and not so low that it is a circuit of the aerodrome.
+        turns.altitude_m - airports.elevation_m >= 900
+        and {{ distance_m(
+            'turns.latitude_deg',
+            'turns.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }} < 40 * {{ metres_per_nm() }}
+    group by crossings.crossing_id
+),
+
+-- OpenSky's categories 2 to 6 are bounded at 15,500 and 300,000 lb, as ICAO's wake categories (Doc 8643) are at
+-- 7 and 136 t. A super (A380) sends that of a heavy.
+sent as (
+    select
+        crossings.crossing_id,
+        latest.wake
+    from crossings
+    cross join
+        lateral (
+            select
+                case states.category
+                    when 2 then 'L'
+                    when 3 then 'M'
+                    when 4 then 'M'
+                    when 5 then 'M'
+                    when 6 then 'H'
+                end as wake
+            from {{ ref('stg_opensky__states') }} as states
+            where
+                states.icao24 = crossings.icao24
+                and states.positioned_at <= crossings.known_at
+                and states.positioned_at >= crossings.known_at - interval '60 seconds'
+                and states.category between 2 and 6
+            order by states.positioned_at desc
+            limit 1
+        ) as latest
+),
+
+observed as (
+    select
+        crossings.crossing_id,
+        coalesce(inside_now.inbound_inside_count, 0)::integer as inbound_inside_count,
+        coalesce(held.holdings_30min_count, 0)::integer as holdings_30min_count,
+        coalesce(gone_around.go_arounds_30min_count, 0)::integer as go_arounds_30min_count,
+        airframes.typecode,
+        sent.wake
+    from crossings
+    left join inside_now on crossings.crossing_id = inside_now.crossing_id
+    left join held on crossings.crossing_id = held.crossing_id
+    left join gone_around on crossings.crossing_id = gone_around.crossing_id
+    left join {{ ref('stg_reference__aircraft') }} as airframes on crossings.icao24 = airframes.icao24
+    left join sent on crossings.crossing_id = sent.crossing_id
+)
+{%- endmacro -%}
+
+{#- Of the rows of a group the last value that is not null. -#}
+{%- macro latest_known(value, time) -%}
+(array_agg({{ value }} order by {{ time }} desc) filter (where {{ value }} is not null))[1]
 {%- endmacro -%}

@@ -38,6 +38,7 @@ class Facts:
     candidates: tuple[dict[str, Any], ...]
     decision: dict[str, Any] | None
     changes: tuple[ChampionChange, ...]
+    slices: tuple[dict[str, Any], ...] = ()
 
 
 def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -> str:
@@ -86,6 +87,7 @@ def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
             for change in store.champion_changes(warehouse, name)
             if version.mlflow_run_id in (change.from_mlflow_run_id, change.to_mlflow_run_id)
         ),
+        slices=tuple(store.read_slices(warehouse, run.training_run_id)),
     )
 
 
@@ -147,7 +149,37 @@ def _recipe(facts: Facts) -> list[str]:
         f"- {len(run.features)} features: {_listed(run.features)}",
         "- Absent, as no training row has a value: "
         + ("not noted at the time" if absent is None else _listed(absent)),
+        *_search(run.search),
+        _interval(run.interval),
     ]
+
+
+def _search(made: dict[str, Any] | None) -> list[str]:
+    if made is None:
+        return ["- Search for parameters: not noted at the time"]
+    if made["skipped"]:
+        return [f"- Search for parameters: none, {made['skipped']}"]
+    learned = ", ".join(f"{fold['train_rows']:,}" for fold in made["folds"])
+    judged = sum(fold["test_rows"] for fold in made["folds"])
+    lines = [
+        "- Search for parameters, forward in time within the training rows: learned from "
+        f"{learned} arrivals, judged on the {judged:,} next"
+    ]
+    for place, tried in enumerate(made["candidates"]):
+        params = ", ".join(f"{name} {value}" for name, value in tried["params"].items())
+        chosen = ", chosen" if place == made["chosen"] else ""
+        lines.append(f"  - {params or 'its own parameters'}: {tried['mae_min']:.3f} min{chosen}")
+    return lines
+
+
+def _interval(made: dict[str, Any] | None) -> str:
+    if made is None:
+        return "- Interval: none"
+    return (
+        f"- Interval of {made['coverage']:.0%}: quantiles learned from {made['learning_rows']:,} "
+        f"arrivals, each moved out by {made['correction_min']:+.2f} min, which covers "
+        f"{made['coverage']:.0%} of the last {made['calibration_rows']:,}"
+    )
 
 
 def _metrics(facts: Facts) -> list[str]:
@@ -158,13 +190,14 @@ def _metrics(facts: Facts) -> list[str]:
         f"On {own['scored_rows']:,} of {own['test_rows']:,} test arrivals, those that every "
         "candidate answered. Errors are predicted minus actual.",
         "",
-        "| candidate | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) |",
-        "|---|---|---|---|---|---|",
+        "| candidate | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) | within 2 min |",
+        "|---|---|---|---|---|---|---|",
     ]
     for c in facts.candidates:
         cells = (
             _number(c["mae_min"]), _number(c["rmse_min"]), _number(c["r2"]),
             _number(c["bias_min"], "+.2f"), _number(c["p90_min"]),
+            _number(c["within_2min_share"], ".0%"),
         )  # fmt: skip
         lines.append(f"| {c['candidate']} | {' | '.join(cells)} |")
     lines += [
@@ -173,6 +206,20 @@ def _metrics(facts: Facts) -> list[str]:
         + _share(own["skill"], own["skill_low"], own["skill_high"])
         + (f", bootstrap over {own['blocks']} {own['block']}s" if own["blocks"] else ""),
     ]
+    if own["interval_coverage"] is not None:
+        lines.append(
+            f"- Within its interval: {own['interval_coverage']:.1%} of the arrivals; it is "
+            f"{own['interval_width_min']:.1f} min wide on average"
+        )
+    gated = [part for part in facts.slices if part["is_gated"] and part["gain"] is not None]
+    if gated:
+        worst = min(gated, key=lambda part: part["gain"])
+        lines.append(
+            f"- Of {len(gated)} parts of the test arrivals it does worst in {worst['kind']} "
+            f"{worst['slice']} ({worst['rows']:,} arrivals): "
+            f"{_share(worst['gain'], worst['gain_low'], worst['gain_high'])} against "
+            f"`{worst['against']}`"
+        )
     if own["champion"]:
         lines.append(
             f"- Gain against the champion then, `{own['champion']}`, on {own['champion_rows']:,} "
@@ -192,11 +239,14 @@ def _decision(facts: Facts) -> list[str]:
     lines = [
         f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."
     ]
-    rules = [
-        f"- {'pass' if reason['is_passed'] else '**fail**'}: {reason['text']}"
-        for reason in made["reasons"]
-    ]
-    return [*lines, "", *rules]
+    for light in dict.fromkeys(reason["light"] for reason in made["reasons"]):
+        rules = [reason for reason in made["reasons"] if reason["light"] == light]
+        lines += ["", f"*{light.capitalize()}*", ""]
+        lines += [f"- **fail**: {r['text']}" for r in rules if not r["is_passed"]]
+        # By name: all texts would not fit into MLflow's description.
+        if passed := [r["rule"] for r in rules if r["is_passed"]]:
+            lines.append(f"- pass: {', '.join(passed)}")
+    return lines
 
 
 def _reign(facts: Facts) -> list[str]:
@@ -222,8 +272,12 @@ def _limits(facts: Facts) -> list[str]:
         "answer all the same.",
         "- The errors above are of the test period; traffic changes, and `ml.prediction_outcomes` "
         "says how it does now.",
-        "- It says nothing on how sure a single prediction is. Not for separation, sequencing or "
-        "anything that safety hangs on.",
+        *(
+            ["- Its interval covers what it promises of arrivals like the last it learned from."]
+            if facts.run.interval
+            else ["- It says nothing on how sure a single prediction is."]
+        ),
+        "- Not for separation, sequencing or anything that safety hangs on.",
     ]
 
 

@@ -1,12 +1,13 @@
 """Measure predictions against what happened, and candidates against each other.
 
 Belongs here: metrics, paired intervals, importance; pure functions of arrays and frames. Does
-not: deciding what is good enough (`gatekeeper`). A number that cannot be computed is None.
+not: which parts are looked at (`slices`), deciding what is good enough (`gatekeeper`). A number
+that cannot be computed is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
+
+    from skyops_assets.arrivals.slices import Slice
 
 MIN_DAYS_FOR_DAY_BLOCKS = 10
 RESAMPLES = 2000
@@ -37,9 +40,11 @@ class Metrics:
     r2: float | None
     bias_min: float | None
     p90_min: float | None
+    within_1min_share: float | None
+    within_2min_share: float | None
 
 
-NOT_MEASURED = Metrics(0, None, None, None, None, None)
+NOT_MEASURED = Metrics(0, None, None, None, None, None, None, None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,25 @@ class Score:
     predicted_rows: int
     metrics: Metrics
     against_baseline: Comparison | None
+    interval_coverage: float | None = None
+    interval_width_min: float | None = None
+
+
+@dataclass(frozen=True)
+class SliceScore:
+    """Challenger, champion and best baseline on one slice's scored rows; MAE in minutes.
+
+    `comparison` is the challenger's gain against the champion on those rows that the champion
+    has not learned from, as are the errors then; without a champion against the best baseline.
+    """
+
+    kind: str
+    name: str
+    is_gated: bool
+    challenger_mae_min: float | None
+    champion_mae_min: float | None
+    baseline_mae_min: float | None
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -79,7 +103,7 @@ class Evaluation:
     baseline with the lowest MAE there; choosing it on the test rows can only make it look
     better, so the skill against it is never flattered. `against_champion` compares the
     challenger with the champion on those scored rows that crossed after everything the
-    champion has learned from.
+    champion has learned from, and so do the `slices`.
     """
 
     scores: tuple[Score, ...]
@@ -88,6 +112,7 @@ class Evaluation:
     reference: str | None
     against_champion: Comparison | None
     champion: str | None
+    slices: tuple[SliceScore, ...] = ()
 
     @property
     def scored_rows(self) -> int:
@@ -100,7 +125,8 @@ class Evaluation:
 
 
 def measure(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
-    """MAE, RMSE, R2 (against the mean of `actual`), bias and 90th percentile of |error|.
+    """MAE, RMSE, R2 (against the mean of `actual`), bias, and of |error| the 90th percentile and
+    the shares of at most 1 and 2 minutes.
 
     Both arrays hold minutes, have the same length, and are without NaN. R2 is None with fewer
     than two rows or where all labels are equal; everything is None with no rows.
@@ -114,16 +140,40 @@ def measure(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
     if not len(actual):
         return NOT_MEASURED
     error = predicted - actual
+    distance = np.abs(error)
     spread = float(((actual - actual.mean()) ** 2).sum())
     is_constant = len(actual) < 2 or float(np.ptp(actual)) == 0
     return Metrics(
         rows=len(actual),
-        mae_min=float(np.abs(error).mean()),
+        mae_min=float(distance.mean()),
         rmse_min=float(np.sqrt((error**2).mean())),
         r2=None if is_constant else 1 - float((error**2).sum()) / spread,
         bias_min=float(error.mean()),
-        p90_min=float(np.quantile(np.abs(error), 0.9)),
+        p90_min=float(np.quantile(distance, 0.9)),
+        within_1min_share=float((distance <= 1).mean()),
+        within_2min_share=float((distance <= 2).mean()),
     )
+
+
+def measure_interval(
+    actual: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[float | None, float | None]:
+    """Share of `actual` within [low, high], and the mean width in minutes; None with no rows.
+
+    Raises:
+        SkyOpsError: a bound is NaN or infinite, the lengths differ, or a low bound lies above.
+    """
+    _check_pair(actual, low)
+    _check_pair(actual, high)
+    if (low > high).any():
+        row = int((low > high).argmax())
+        raise SkyOpsError(
+            f"{int((low > high).sum())} of {len(low)} prediction intervals are upside down, such "
+            f"as {low[row]:g} to {high[row]:g} min."
+        )
+    if not len(actual):
+        return None, None
+    return float(((low <= actual) & (actual <= high)).mean()), float((high - low).mean())
 
 
 def compare(
@@ -174,6 +224,9 @@ def evaluate(
     challenger: tuple[str, np.ndarray] | None = None,
     champion: tuple[str, np.ndarray] | None = None,
     champion_trained_through_at: datetime | None = None,
+    *,
+    intervals: tuple[np.ndarray, np.ndarray] | None = None,
+    slices: Sequence[Slice] = (),
 ) -> Evaluation:
     """Measure every candidate on the same rows of `test`.
 
@@ -183,6 +236,8 @@ def evaluate(
             order in which a tie is decided.
         challenger, champion: name and minutes per row, NaN where there is no answer.
         champion_trained_through_at: the last landing the champion has learned from.
+        intervals: the challenger's lowest and highest minutes per row of `test`.
+        slices: parts of `test` to measure on their own.
     """
     import numpy as np
 
@@ -214,6 +269,9 @@ def evaluate(
             return None
         return compare(truth, minutes[scored], eligible[reference][scored], at, reference)
 
+    coverage = width = None
+    if intervals is not None:
+        coverage, width = measure_interval(truth, intervals[0][scored], intervals[1][scored])
     scores = [
         Score(
             name,
@@ -221,6 +279,8 @@ def evaluate(
             int(np.isfinite(minutes).sum()),
             measure(truth, minutes[scored]),
             against(minutes),
+            coverage if role == "challenger" else None,
+            width if role == "challenger" else None,
         )
         for role, name, minutes in models
     ] + [
@@ -234,10 +294,10 @@ def evaluate(
         for name, minutes in baselines.items()
     ]
     against_champion = None
+    fair = scored
+    if champion and champion_trained_through_at is not None:
+        fair = scored & (test["crossed_at"] > champion_trained_through_at).to_numpy()
     if challenger and champion:
-        fair = scored
-        if champion_trained_through_at is not None:
-            fair = scored & (test["crossed_at"] > champion_trained_through_at).to_numpy()
         against_champion = compare(
             actual[fair],
             challenger[1][fair],
@@ -245,8 +305,57 @@ def evaluate(
             test["crossed_at"][fair],
             champion[0],
         )
+    other = champion or ((reference, eligible[reference]) if reference else None)
+    parts = []
+    for part in slices:
+        seen = part.rows & fair
+        if challenger and other and seen.any():
+            parts.append(
+                score_slice(
+                    part,
+                    actual[seen],
+                    challenger[1][seen],
+                    (other[0], other[1][seen]),
+                    test["crossed_at"][seen],
+                    champion=champion[1][seen] if champion else None,
+                    baseline=eligible[reference][seen] if reference else None,
+                )
+            )
     return Evaluation(
-        tuple(scores), rows, scored, reference, against_champion, champion[0] if champion else None
+        tuple(scores),
+        rows,
+        scored,
+        reference,
+        against_champion,
+        champion[0] if champion else None,
+        tuple(parts),
+    )
+
+
+def score_slice(
+    part: Slice,
+    actual: np.ndarray,
+    challenger: np.ndarray,
+    against: tuple[str, np.ndarray],
+    at: pd.Series,
+    *,
+    champion: np.ndarray | None = None,
+    baseline: np.ndarray | None = None,
+) -> SliceScore:
+    """One slice measured; minutes on its rows, at least one, in every array."""
+    import numpy as np
+
+    def mae(minutes: np.ndarray | None) -> float | None:
+        return None if minutes is None else float(np.abs(minutes - actual).mean())
+
+    return SliceScore(
+        part.kind,
+        part.name,
+        part.is_gated,
+        mae(challenger),
+        mae(champion),
+        mae(baseline),
+        compare(actual, challenger, against[1], at, against[0]),
     )
 
 

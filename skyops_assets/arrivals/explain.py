@@ -10,6 +10,7 @@ import io
 from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.features import LABEL
+from skyops_assets.arrivals.gatekeeper import LIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,6 +87,132 @@ def candidate_plot(names: Sequence[str], maes: Sequence[float], rows: int, title
     return _png(figure)
 
 
+def error_plot(
+    actual: np.ndarray, predicted: np.ndarray, local_hour: np.ndarray, title: str
+) -> bytes:
+    """The mean absolute error by predicted transit and by local hour; minutes; PNG.
+
+    All predictions are made on one ring, so the distance says nothing; how far off the landing
+    is said to be does, and is known when one asks. By the actual transit every model would look
+    bad at both ends.
+    """
+    import numpy as np
+
+    figure, (left, right) = _figure(2)
+    _title(figure, title, len(actual))
+    error = np.abs(predicted - actual)
+    tenths = np.linspace(0, 1, 11)
+    edges = np.unique(np.quantile(predicted, tenths)) if len(predicted) else predicted
+    if len(edges) > 1:
+        place = np.clip(np.searchsorted(edges, predicted, "right") - 1, 0, len(edges) - 2)
+        means = [error[place == number].mean() for number in range(len(edges) - 1)]
+        left.bar(edges[:-1], means, np.diff(edges), align="edge", color=_BLUE, edgecolor="white")
+    left.set(xlabel="predicted transit (min), tenths", ylabel="mean absolute error (min)")
+    hours = np.floor(local_hour)
+    known = np.unique(hours[~np.isnan(hours)])
+    right.bar(known, [error[hours == hour].mean() for hour in known], color=_BLUE)
+    right.set(xlabel="local hour", xlim=(-0.5, 23.5), ylabel="mean absolute error (min)")
+    return _png(figure)
+
+
+def distribution_plot(actual: np.ndarray, answers: Mapping[str, np.ndarray], title: str) -> bytes:
+    """What candidates predict and how far off they are, on the same arrivals; minutes; PNG."""
+    import numpy as np
+
+    figure, (left, right) = _figure(2)
+    _title(figure, title, len(actual))
+    if len(actual):
+        low, high = np.quantile(np.concatenate([actual, *answers.values()]), (0.0, 0.995))
+        bins = list(np.linspace(low, max(high, low + 1), 40))
+        left.hist(actual, bins=bins, color=_GREY, alpha=0.3, label="actual")
+        share = np.arange(1, len(actual) + 1) / len(actual)
+        for (name, minutes), colour in zip(answers.items(), (_BLUE, _RED), strict=False):
+            left.hist(minutes, bins=bins, histtype="step", color=colour, label=name)
+            right.plot(np.sort(np.abs(minutes - actual)), share, color=colour, label=name)
+        left.legend(frameon=False, fontsize=8)
+    left.set(xlabel="transit (min)", ylabel="arrivals")
+    right.set(xlabel="absolute error (min)", ylabel="share of arrivals at most", ylim=(0, 1))
+    return _png(figure)
+
+
+def evaluation_images(
+    evaluation: Evaluation,
+    test: pd.DataFrame,
+    minutes: Mapping[str, np.ndarray],
+    importance: Mapping[str, float],
+) -> dict[str, bytes]:
+    """File name -> PNG; none without a scored row, fewer without a challenger.
+
+    Args:
+        minutes: candidate -> minutes per row of `test`.
+    """
+    if not evaluation.scored_rows:
+        return {}
+    measured = [s for s in evaluation.scores if s.metrics.mae_min is not None]
+    images = {
+        "candidates.png": candidate_plot(
+            [s.candidate for s in measured],
+            [s.metrics.mae_min or 0.0 for s in measured],
+            evaluation.scored_rows,
+            "Mean absolute error on the test arrivals",
+        )
+    }
+    own = evaluation.score("challenger")
+    if own is None:
+        return images
+    scored = evaluation.scored
+    actual = test[LABEL].to_numpy()[scored]
+    predicted = minutes[own.candidate][scored]
+    other = evaluation.champion or evaluation.reference
+    compared = {name: minutes[name][scored] for name in (own.candidate, other) if name}
+    images |= {
+        "residuals.png": residual_plot(actual, predicted, f"Residuals of {own.candidate}"),
+        "predicted_vs_actual.png": fit_plot(
+            actual, predicted, f"Predicted against actual, {own.candidate}"
+        ),
+        "error_by_transit_and_hour.png": error_plot(
+            actual,
+            predicted,
+            test["local_hour"].to_numpy()[scored],
+            f"Where {own.candidate} is off",
+        ),
+        "distributions.png": distribution_plot(actual, compared, " and ".join(compared)),
+    }
+    if importance:
+        images["importance.png"] = importance_plot(
+            importance, evaluation.test_rows, f"Permutation importance, {own.candidate}"
+        )
+    return images
+
+
+def slices_markdown(evaluation: Evaluation) -> str | None:
+    """The slices as a table; None where there are none."""
+    if not evaluation.slices:
+        return None
+    lines = [
+        f"Gain against {evaluation.slices[0].comparison.reference}. The gatekeeper does not look "
+        "at parts in italics: the actual transit says who belongs to them.",
+        "",
+        "| part | | arrivals | challenger (min) | champion (min) | best baseline (min) "
+        "| gain | 95 % interval |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for part in evaluation.slices:
+        found = part.comparison
+        cells = (
+            part.kind,
+            part.name if part.is_gated else f"*{part.name}*",
+            str(found.rows),
+            _number(part.challenger_mae_min),
+            _number(part.champion_mae_min),
+            _number(part.baseline_mae_min),
+            _number(found.skill, "+.1%"),
+            _interval(found.low, found.high),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def evaluation_markdown(evaluation: Evaluation) -> str:
     """The candidates as a table, the reference named; "-" is what could not be computed."""
     lines = [
@@ -93,8 +220,8 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
         f"every candidate; reference: {evaluation.reference or 'none'}.",
         "",
         "| candidate | arrivals | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) "
-        "| skill | 95 % interval |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| within 1 min | within 2 min | skill | 95 % interval |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for score in evaluation.scores:
         m, against = score.metrics, score.against_baseline
@@ -107,10 +234,19 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
             _number(m.r2),
             _number(m.bias_min, "+.2f"),
             _number(m.p90_min),
+            _number(m.within_1min_share, ".0%"),
+            _number(m.within_2min_share, ".0%"),
             _number(against.skill if against else None, "+.1%"),
             interval,
         )
         lines.append("| " + " | ".join(cells) + " |")
+    own = evaluation.score("challenger")
+    if own and own.interval_coverage is not None:
+        lines += [
+            "",
+            f"Of the arrivals {own.interval_coverage:.1%} lie within the challenger's interval, "
+            f"which is {_number(own.interval_width_min)} min wide on average.",
+        ]
     versus = evaluation.against_champion
     if versus:
         lines += [
@@ -122,13 +258,18 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 
 
 def decision_markdown(decision: Decision) -> str:
-    """The verdict in bold and every rule with what it found."""
+    """The verdict in bold, the lights, and every rule with what it found."""
     verdict = "Promoted" if decision.is_promoted else "Not promoted"
+    lights = ", ".join(
+        f"{light} {'green' if decision.lights[light] else '**red**'}" for light in LIGHTS
+    )
     rules = [
-        f"| {'pass' if reason.is_passed else '**fail**'} | {reason.rule} | {reason.text} |"
+        f"| {'pass' if reason.is_passed else '**fail**'} | {reason.light} | {reason.rule} "
+        f"| {reason.text} |"
         for reason in decision.reasons
     ]
-    return "\n".join([f"**{verdict}**", "", "| | rule | found |", "|---|---|---|", *rules])
+    head = [f"**{verdict}**: {lights}", "", "| | light | rule | found |", "|---|---|---|---|"]
+    return "\n".join([*head, *rules])
 
 
 def baseline_labels(frame: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"
 PROVISIONAL = "provisional"
 
-CATEGORICAL = ("airport", "sector")
+CATEGORICAL = ("airport", "sector", "wake")
 NUMERIC = (
     "bearing_sin",
     "bearing_cos",
@@ -46,6 +46,7 @@ NUMERIC = (
     "landings_15min_count",
     "landings_30min_count",
     "landings_60min_count",
+    "holdings_30min_count",
     "go_arounds_30min_count",
     "predecessor_age_min",
     "last_transit_min",
@@ -100,6 +101,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "landings_15min_count",
         "landings_30min_count",
         "landings_60min_count",
+        "holdings_30min_count",
         "go_arounds_30min_count",
         "predecessor_age_min",
     ),
@@ -121,6 +123,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "runway_in_use_sin",
         "runway_in_use_cos",
     ),
+    "aircraft": ("wake",),
     "hour and weekday": (
         "local_hour",
         "local_weekday",
@@ -147,7 +150,7 @@ LABEL_TOLERANCE_MIN = 0.1
 _DECIMALS = 6
 _CROSSING_COLUMNS = (*KEY, "crossed_at", "is_inbound", *(f for f in FEATURES if f not in KEY))
 _ARRIVAL_COLUMNS = (*_CROSSING_COLUMNS, "landed_at", LABEL, "label_quality")
-_TEXT = frozenset({"flight_id", "airport", "sector", "label_quality"})
+_TEXT = frozenset({"flight_id", *CATEGORICAL, "label_quality"})
 
 
 def crossing_columns() -> tuple[str, ...]:
@@ -179,9 +182,11 @@ def canonical_arrivals(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises:
         SkyOpsError: as `canonical_crossings`, and where the label is not the time between
-            crossing and landing.
+            crossing and landing, the landing is before the crossing, or the local time is not
+            the crossing's: then features, crossing and label are of different flights.
     """
     result = _canonical(frame, _ARRIVAL_COLUMNS, ARRIVALS_TABLE)
+    _check_one_flight(result)
     known = result[result[LABEL].notna() & result["landed_at"].notna()]
     minutes = (known["landed_at"] - known["crossed_at"]).dt.total_seconds() / 60
     wrong = known[(minutes - known[LABEL]).abs() > LABEL_TOLERANCE_MIN]
@@ -209,6 +214,11 @@ def usable_arrivals(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         ),
     }
     return frame[has_label & is_settled & is_plausible].reset_index(drop=True), excluded
+
+
+def text_columns() -> frozenset[str]:
+    """The columns that are text."""
+    return _TEXT
 
 
 def fingerprint(frame: pd.DataFrame, ring_nm: int) -> str:
@@ -270,6 +280,23 @@ def _canonical(frame: pd.DataFrame, columns: tuple[str, ...], table: str) -> pd.
                 f"({len(early)} such rows). A negative age means that the feature saw the future."
             )
     return result.sort_values(["crossed_at", *KEY], kind="stable").reset_index(drop=True)
+
+
+def _check_one_flight(frame: pd.DataFrame) -> None:
+    minute = frame["crossed_at"].dt.hour * 60 + frame["crossed_at"].dt.minute
+    # Every time zone is a multiple of 15 minutes off UTC.
+    off = (frame["local_hour"] * 60 - minute + 7.5) % 15 - 7.5
+    for wrong, what in (
+        (frame["landed_at"] < frame["crossed_at"], "landed at {landed_at}, before it crossed"),
+        (off.abs() > LABEL_TOLERANCE_MIN, "has a local_hour of {local_hour:.3f}, another time"),
+    ):
+        if wrong.any():
+            row = frame[wrong].iloc[0]
+            raise SkyOpsError(
+                f"{ARRIVALS_TABLE}: flight {row['flight_id']!r} crossed at {row['crossed_at']}, "
+                f"but {what.format(**row)} ({int(wrong.sum())} such rows). Features, crossing and "
+                "landing are to be of one flight: correct the key by which they are joined."
+            )
 
 
 def _column(column: pd.Series, name: str, table: str) -> pd.Series:

@@ -45,47 +45,42 @@ def export(pipeline: Any) -> bytes:
             "number. Extend arrivals/onnx_model.py."
         )
     encoder, names = parts["category"]
-    nodes, tables, joined = [], [], []
+    graph = _Graph()
+    graph.constant("middle", np.array([1], dtype="int64"))
     for place, name in enumerate(names):
         known, table = _codes(encoder, place)
-        tables.append(numpy_helper.from_array(table, f"{name}_table"))
-        nodes += [
-            helper.make_node(
-                "LabelEncoder",
-                [name],
-                [f"{name}_code"],
-                domain="ai.onnx.ml",
-                keys_strings=known,
-                values_int64s=list(range(len(known))),
-                default_int64=len(known),
-            ),
-            helper.make_node("Gather", [f"{name}_table", f"{name}_code"], [f"{name}_rows"], axis=0),
-            helper.make_node("Squeeze", [f"{name}_rows", "middle"], [f"{name}_columns"]),
-        ]
-        joined.append(f"{name}_columns")
-    tables.append(numpy_helper.from_array(np.array([1], dtype="int64"), "middle"))
-    nodes += [
-        helper.make_node("Concat", [*joined, *parts["number"][1]], ["columns"], axis=1),
-        helper.make_node(
-            "TreeEnsembleRegressor", ["columns"], [OUTPUT], domain="ai.onnx.ml", **_trees(model)
-        ),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "arrivals",
-        [
-            helper.make_tensor_value_info(
-                name,
-                TensorProto.STRING if name in CATEGORICAL else TensorProto.DOUBLE,
-                [None, 1],
-            )
-            for name in FEATURES
-        ],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
-        tables,
-    )
+        graph.constant(f"{name}_table", table)
+        graph.node(
+            "LabelEncoder",
+            [name],
+            f"{name}_code",
+            domain="ai.onnx.ml",
+            keys_strings=known,
+            values_int64s=list(range(len(known))),
+            default_int64=len(known),
+        )
+        graph.node("Gather", [f"{name}_table", f"{name}_code"], f"{name}_rows", axis=0)
+        graph.node("Squeeze", [f"{name}_rows", "middle"], f"{name}_columns")
+    step, numbers = parts["number"]
+    graph.node("Concat", numbers, "numbers", axis=1)
+    categories = [f"{name}_columns" for name in names]
+    graph.node("Concat", [*categories, _numbers(graph, step)], "columns", axis=1)
+    _model(graph, model)
     made = helper.make_model(
-        graph,
+        helper.make_graph(
+            graph.nodes,
+            "arrivals",
+            [
+                helper.make_tensor_value_info(
+                    name,
+                    TensorProto.STRING if name in CATEGORICAL else TensorProto.DOUBLE,
+                    [None, 1],
+                )
+                for name in FEATURES
+            ],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+            [numpy_helper.from_array(values, name) for name, values in graph.constants.items()],
+        ),
         producer_name="skyops",
         ir_version=_IR_VERSION,
         opset_imports=[helper.make_opsetid(domain, number) for domain, number in _OPSETS.items()],
@@ -166,10 +161,93 @@ def _codes(encoder: Any, place: int) -> tuple[list[str], np.ndarray]:
     return ["" if value is None else value for value in categories], table
 
 
-def _trees(model: Any) -> dict[str, Any]:
-    """The attributes of the node that holds every tree, its numbers as double."""
+class _Graph:
+    """Nodes and constants in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, np.ndarray] = {}
+
+    def constant(self, name: str, values: Any) -> str:
+        import numpy as np
+
+        self.constants[name] = np.asarray(values)
+        return name
+
+    def node(self, kind: str, given: list[str], made: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, given, [made], **attributes))
+        return made
+
+
+def _numbers(graph: _Graph, step: Any) -> str:
+    """The numeric columns as the model takes them: as they are, or as `recipes` bounds them."""
+    from onnx import TensorProto
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(step, Pipeline):
+        return "numbers"
+    imputer, bounded, scaled = (part for _, part in step.steps)
+    graph.node("IsNaN", ["numbers"], "is_missing")
+    graph.constant("medians", imputer.statistics_.reshape(1, -1))
+    joined = [graph.node("Where", ["is_missing", "medians", "numbers"], "filled")]
+    if len(imputer.indicator_.features_):
+        graph.constant("marked", imputer.indicator_.features_.astype("int64"))
+        graph.node("Gather", ["is_missing", "marked"], "marks", axis=1)
+        joined.append(graph.node("Cast", ["marks"], "marks_columns", to=TensorProto.DOUBLE))
+    graph.node("Concat", joined, "unbounded", axis=1)
+    graph.constant("bound_scale", bounded.scale_)
+    graph.constant("bound_min", bounded.min_)
+    graph.constant("least", 0.0)
+    graph.constant("most", 1.0)
+    graph.node("Mul", ["unbounded", "bound_scale"], "unshifted")
+    graph.node("Add", ["unshifted", "bound_min"], "unclipped")
+    graph.node("Clip", ["unclipped", "least", "most"], "clipped")
+    graph.constant("means", scaled.mean_)
+    graph.constant("deviations", scaled.scale_)
+    graph.node("Sub", ["clipped", "means"], "centred")
+    return graph.node("Div", ["centred", "deviations"], "scaled")
+
+
+def _model(graph: _Graph, model: Any) -> None:
+    """From ``columns`` to the output, by the kind of model that a recipe makes."""
+    from onnx import TensorProto
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.linear_model import Ridge
+
+    if isinstance(model, HistGradientBoostingRegressor):
+        trees = _boosted(model)
+        graph.node("TreeEnsembleRegressor", ["columns"], OUTPUT, domain="ai.onnx.ml", **trees)
+        return
+    if not isinstance(model, TransformedTargetRegressor):
+        raise SkyOpsError(
+            f"The model is a {type(model).__name__}, which ONNX export does not know. Extend "
+            "arrivals/onnx_model.py."
+        )
+    inner = model.regressor_
+    if isinstance(inner, Ridge):
+        graph.constant("weights", inner.coef_.reshape(-1, 1))
+        graph.constant("intercept", float(inner.intercept_))
+        graph.node("MatMul", ["columns", "weights"], "weighted")
+        graph.node("Add", ["weighted", "intercept"], "logarithm")
+        graph.node("Exp", ["logarithm"], "minutes")
+        graph.node("Cast", ["minutes"], OUTPUT, to=TensorProto.FLOAT)
+        return
+    # Forests compare 32-bit values with 64-bit thresholds.
+    graph.node("Cast", ["columns"], "rounded", to=TensorProto.FLOAT)
+    graph.node("Cast", ["rounded"], "rounded_columns", to=TensorProto.DOUBLE)
+    trees = _forest(inner)
+    graph.node(
+        "TreeEnsembleRegressor", ["rounded_columns"], "logarithm", domain="ai.onnx.ml", **trees
+    )
+    graph.node("Exp", ["logarithm"], OUTPUT)
+
+
+def _boosted(model: Any) -> dict[str, Any]:
+    """The attributes of the node that holds every tree of a gradient boosting."""
     import numpy as np
-    from onnx import numpy_helper
 
     trees = [predictor.nodes for (predictor,) in model._predictors]
     nodes = np.concatenate(trees)
@@ -178,31 +256,77 @@ def _trees(model: Any) -> dict[str, Any]:
             "The model has trees that split on categories, and ONNX export knows numbers only. "
             "Extend arrivals/onnx_model.py."
         )
-    sizes = [len(tree) for tree in trees]
-    tree_ids = np.repeat(np.arange(len(trees)), sizes)
-    node_ids = np.concatenate([np.arange(size) for size in sizes])
-    is_leaf = nodes["is_leaf"].astype(bool)
+    return _trees(
+        [len(tree) for tree in trees],
+        is_leaf=nodes["is_leaf"].astype(bool),
+        feature=nodes["feature_idx"],
+        threshold=nodes["num_threshold"],
+        left=nodes["left"],
+        right=nodes["right"],
+        missing_left=nodes["missing_go_to_left"],
+        value=nodes["value"],
+        base=model._baseline_prediction,
+    )
 
-    def numbers(name: str, values: np.ndarray) -> Any:
+
+def _forest(model: Any) -> dict[str, Any]:
+    """As `_boosted`, of a random forest or extra trees."""
+    import numpy as np
+
+    trees = [each.tree_ for each in model.estimators_]
+
+    def every(name: str) -> np.ndarray:
+        return np.concatenate([np.ravel(getattr(tree, name)) for tree in trees])
+
+    left = every("children_left")
+    return _trees(
+        [tree.node_count for tree in trees],
+        is_leaf=left < 0,
+        feature=every("feature"),
+        threshold=every("threshold"),
+        left=left,
+        right=every("children_right"),
+        missing_left=every("missing_go_to_left"),
+        value=every("value") / len(trees),
+        base=0.0,
+    )
+
+
+def _trees(
+    sizes: list[int],
+    *,
+    is_leaf: np.ndarray,
+    feature: np.ndarray,
+    threshold: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    missing_left: np.ndarray,
+    value: np.ndarray,
+    base: Any,
+) -> dict[str, Any]:
+    """The attributes of a node with trees of so many nodes each; its numbers are double."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    tree_ids = np.repeat(np.arange(len(sizes)), sizes)
+    node_ids = np.concatenate([np.arange(size) for size in sizes])
+
+    def numbers(name: str, values: Any) -> Any:
         return numpy_helper.from_array(np.asarray(values, dtype="float64").ravel(), name)
 
     return {
         "n_targets": 1,
         "nodes_treeids": tree_ids.tolist(),
         "nodes_nodeids": node_ids.tolist(),
-        "nodes_featureids": np.where(is_leaf, 0, nodes["feature_idx"]).tolist(),
+        "nodes_featureids": np.where(is_leaf, 0, feature).tolist(),
         "nodes_modes": np.where(is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        "nodes_values_as_tensor": numbers(
-            "thresholds", np.where(is_leaf, 0.0, nodes["num_threshold"])
-        ),
-        "nodes_truenodeids": np.where(is_leaf, 0, nodes["left"]).tolist(),
-        "nodes_falsenodeids": np.where(is_leaf, 0, nodes["right"]).tolist(),
-        "nodes_missing_value_tracks_true": np.where(
-            is_leaf, 0, nodes["missing_go_to_left"]
-        ).tolist(),
+        "nodes_values_as_tensor": numbers("thresholds", np.where(is_leaf, 0.0, threshold)),
+        "nodes_truenodeids": np.where(is_leaf, 0, left).tolist(),
+        "nodes_falsenodeids": np.where(is_leaf, 0, right).tolist(),
+        "nodes_missing_value_tracks_true": np.where(is_leaf, 0, missing_left).tolist(),
         "target_treeids": tree_ids[is_leaf].tolist(),
         "target_nodeids": node_ids[is_leaf].tolist(),
         "target_ids": [0] * int(is_leaf.sum()),
-        "target_weights_as_tensor": numbers("weights", nodes["value"][is_leaf]),
-        "base_values_as_tensor": numbers("base", model._baseline_prediction),
+        "target_weights_as_tensor": numbers("weights", value[is_leaf]),
+        "base_values_as_tensor": numbers("base", base),
     }

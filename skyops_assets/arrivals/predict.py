@@ -44,6 +44,7 @@ class Predictor:
     trained_through_at: datetime | None
     predict: Callable[[pd.DataFrame], np.ndarray]
     training_run_id: str | None = None
+    predict_interval: Callable[[pd.DataFrame], tuple[np.ndarray, np.ndarray] | None] | None = None
 
 
 def score(crossings: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
@@ -51,6 +52,7 @@ def score(crossings: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
 
     `predicted_transit_min` is null where the predictor has no answer. `is_in_sample` marks a
     crossing within the window the predictor was fitted on: such a row says nothing about skill.
+    `predicted_low_min` and `predicted_high_min` are null where the predictor has no interval.
 
     Args:
         crossings: canonical crossings.
@@ -66,6 +68,8 @@ def score(crossings: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
     rows["model_name"] = predictor.name
     rows["model_version"] = predictor.version
     rows["predicted_transit_min"] = minutes
+    bounds = predictor.predict_interval(crossings) if predictor.predict_interval else None
+    rows["predicted_low_min"], rows["predicted_high_min"] = bounds or (np.nan, np.nan)
     delta = pd.to_timedelta((minutes * 60e6).round(), unit="us")
     rows["predicted_landing_at"] = (rows["crossed_at"] + delta).dt.as_unit("us")
     rows["is_in_sample"] = (

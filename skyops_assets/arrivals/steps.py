@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +21,30 @@ from skyops_assets.arrivals import (
     explain,
     features,
     gatekeeper,
+    interval,
+    judge,
+    logic,
     onnx_model,
     predict,
+    probe,
+    recipes,
     registry,
+    slices,
     split,
     store,
     train,
 )
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
-from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy
-from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.gatekeeper import GatePolicy
+from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring import log
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.dbt import manifest_fingerprint
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from mlflow import MlflowClient
 
@@ -53,6 +62,8 @@ class TrainingSetSummary:
     airports: tuple[str, ...]
     crossed_from_at: datetime | None
     crossed_through_at: datetime | None
+    dbt_fingerprint: str | None
+    features: tuple[str, ...] | None
     snapshot: str
     markdown: str
 
@@ -79,6 +90,8 @@ class TrainingSummary:
     test_through_at: datetime | None
     train_mae_min: float | None
     absent_features: tuple[str, ...] | None
+    search: dict[str, Any] | None
+    interval: dict[str, Any] | None
     model_card: str | None
 
 
@@ -95,6 +108,8 @@ class EvaluationSummary:
     test_rows: int
     scored_rows: int
     metrics: Metrics
+    interval_coverage: float | None
+    interval_width_min: float | None
     against_baseline: Comparison | None
     against_champion: Comparison | None
     reference: str | None
@@ -102,6 +117,7 @@ class EvaluationSummary:
     importance_min: dict[str, float]
     images: dict[str, bytes]
     markdown: str
+    slices_markdown: str | None
 
     @property
     def numbers(self) -> dict[str, float | None]:
@@ -113,6 +129,10 @@ class EvaluationSummary:
             "r2": self.metrics.r2,
             "bias_min": self.metrics.bias_min,
             "p90_min": self.metrics.p90_min,
+            "within_1min_share": self.metrics.within_1min_share,
+            "within_2min_share": self.metrics.within_2min_share,
+            "interval_coverage": self.interval_coverage,
+            "interval_width_min": self.interval_width_min,
             "skill": skill.skill if skill else None,
             "skill_low": skill.low if skill else None,
             "skill_high": skill.high if skill else None,
@@ -196,6 +216,8 @@ def build_training_set(
         airports=tuple(sorted(frame["airport"].unique())),
         crossed_from_at=times.min().to_pydatetime() if len(frame) else None,
         crossed_through_at=times.max().to_pydatetime() if len(frame) else None,
+        dbt_fingerprint=manifest_fingerprint(),
+        features=features.FEATURES,
     )
     store.save_training_set(warehouse, training_set, dagster_run_id)
     return TrainingSetSummary(
@@ -208,7 +230,7 @@ def train_challenger(
     settings: Settings,
     *,
     ring_nm: int = RING_NM,
-    recipe: train.Recipe = train.GRADIENT_BOOSTING_L1,
+    recipe: recipes.Recipe | None = None,
     train_share: float = split.TRAIN_SHARE,
     dagster_run_id: str | None = None,
     code_version: str | None = None,
@@ -216,11 +238,17 @@ def train_challenger(
     """Fit the recipe on the latest training set's past and register it as challenger.
 
     With too few rows no model is fitted; the training run says so and the step succeeds.
-    The same rows, recipe and split find the version that is already registered.
+    The same rows, recipe, search and split find the version that is already registered.
+
+    Args:
+        recipe: unset takes that of the settings.
 
     Raises:
-        SkyOpsError: there is no training set, or MLflow and the warehouse disagree.
+        SkyOpsError: there is no training set or no such recipe, or MLflow and the warehouse
+            disagree.
     """
+    recipe = recipe or recipes.named(settings.recipe)
+    trials = settings.search_trials
     training_set = store.latest_training_set(warehouse, ring_nm)
     rows = store.read_snapshot(settings, training_set.fingerprint)
     parts = split.temporal_split(rows, train_share)
@@ -232,7 +260,7 @@ def train_challenger(
             f"{recipe.min_fit_rows} to fit anything"
         )
     run = TrainingRun(
-        training_run_id=train.identity(training_set.fingerprint, recipe, train_share),
+        training_run_id=train.identity(training_set.fingerprint, recipe, train_share, trials),
         model_name=name,
         ring_nm=ring_nm,
         recipe=recipe.name,
@@ -259,7 +287,11 @@ def train_challenger(
     if reason is None:
         client = registry.configure(warehouse, settings)
         champions.follow(warehouse, client, name)
+        recipe, found = train.choose(parts.train, recipe, trials)
         model = train.fit(parts.train, recipe)
+        run = replace(
+            run, params=recipe.params, search=found, interval=interval.record(model.interval_)
+        )
         mae = evaluate.measure(
             parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
         ).mae_min
@@ -275,6 +307,7 @@ def train_challenger(
                 model=model,
                 train_mae_min=mae,
                 parts=parts,
+                dbt_fingerprint=training_set.dbt_fingerprint,
                 dagster_run_id=dagster_run_id,
             )
         registry.ensure_onnx(client, version.mlflow_run_id, onnx_model.export(model))
@@ -300,13 +333,31 @@ def evaluate_challenger(
 ) -> EvaluationSummary:
     """Measure the latest challenger, the champion and every baseline on the same test rows.
 
+    All that the gatekeeper looks at is measured here, once, and stored.
+
     Raises:
         SkyOpsError: nothing was trained, or a model or its rows are gone.
     """
-    run = _latest_run(warehouse, ring_nm)
+    run = judge.latest_run(warehouse, ring_nm)
+    challenger = store.version_of(warehouse, run.training_run_id)
+    if challenger is None:
+        return _evaluate(warehouse, settings, run, None, None)
+    running = probe.start(warehouse, settings, challenger, run.fingerprint)
+    try:
+        return _evaluate(warehouse, settings, run, challenger, running)
+    finally:
+        running.stop()
+
+
+def _evaluate(
+    warehouse: Warehouse,
+    settings: Settings,
+    run: TrainingRun,
+    challenger: ModelVersion | None,
+    running: probe.Running | None,
+) -> EvaluationSummary:
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     test = parts.test
-    challenger = store.version_of(warehouse, run.training_run_id)
     champion = store.champion(warehouse, run.model_name)
     if champion and champion.training_run_id == run.training_run_id:
         champion = None  # It is the challenger.
@@ -319,27 +370,40 @@ def evaluate_challenger(
         if version and client
     }
     minutes = {label: train.predict(model, test) for label, model in models.items()}
+    answers = {
+        baselines.PREFIX + name: baseline.predict(test)
+        for name, baseline in baselines.fit_baselines(parts.train).items()
+    }
     result = evaluate.evaluate(
         test,
-        {
-            baselines.PREFIX + name: baseline.predict(test)
-            for name, baseline in baselines.fit_baselines(parts.train).items()
-        },
+        answers,
         challenger=(challenger.label, minutes[challenger.label]) if challenger else None,
         champion=(champion.label, minutes[champion.label]) if champion else None,
         champion_trained_through_at=champion.trained_through_at if champion else None,
+        intervals=train.predict_interval(models[challenger.label], test) if challenger else None,
+        slices=slices.slices(parts.train, test),
     )
-    store.save_evaluation(warehouse, run.training_run_id, result)
     importance: dict[str, float] = {}
-    images: dict[str, bytes] = {}
-    if challenger:
+    if challenger and running:
         model = models[challenger.label]
-        importance = evaluate.group_importance(lambda frame: train.predict(model, frame), test)
-    if result.scored_rows:
-        images = _images(
-            result, test, minutes[challenger.label] if challenger else None, importance
+
+        def ask(frame: pd.DataFrame) -> np.ndarray:
+            return train.predict(model, frame)
+
+        importance = evaluate.group_importance(ask, test)
+        recipe = recipes.Recipe(run.recipe, run.params)
+        found = logic.examine(
+            ask,
+            run.features,
+            importance=importance,
+            train_rows=parts.train,
+            test_rows=test,
+            recipe=recipe,
         )
-    text = explain.evaluation_markdown(result)
+        store.save_evidence(warehouse, challenger, running.result(), found)
+    store.save_evaluation(warehouse, run.training_run_id, result, importance)
+    images = explain.evaluation_images(result, test, minutes | answers, importance)
+    text, by_slice = explain.evaluation_markdown(result), explain.slices_markdown(result)
     own = result.score("challenger")
     best = next((s for s in result.scores if s.candidate == result.reference), None)
     summary = EvaluationSummary(
@@ -348,6 +412,8 @@ def evaluate_challenger(
         test_rows=result.test_rows,
         scored_rows=result.scored_rows,
         metrics=own.metrics if own else evaluate.NOT_MEASURED,
+        interval_coverage=own.interval_coverage if own else None,
+        interval_width_min=own.interval_width_min if own else None,
         against_baseline=own.against_baseline if own else None,
         against_champion=result.against_champion,
         reference=result.reference,
@@ -355,17 +421,28 @@ def evaluate_challenger(
         importance_min=importance,
         images=images,
         markdown=text,
+        slices_markdown=by_slice,
     )
     if challenger and client:
+        texts = {"evaluation.md": text} | ({"slices.md": by_slice} if by_slice else {})
         registry.log_evaluation(
             client,
             challenger.mlflow_run_id,
             {f"test_{name}": value for name, value in summary.numbers.items()},
             images,
-            {"evaluation.md": text},
+            texts,
         )
         card.publish(warehouse, client, challenger)
     return summary
+
+
+def judge_challenger(warehouse: Warehouse, *, ring_nm: int = RING_NM) -> gatekeeper.Decision:
+    """What the gatekeeper says of the latest training run; nothing is written.
+
+    Raises:
+        SkyOpsError: nothing was trained.
+    """
+    return judge.judge(warehouse, ring_nm).decision
 
 
 def decide_promotion(
@@ -398,31 +475,21 @@ def _decide(
     policy: GatePolicy | None,
     dagster_run_id: str | None,
 ) -> PromotionSummary:
-    run = _latest_run(warehouse, ring_nm)
-    challenger = store.version_of(warehouse, run.training_run_id)
-    champion = store.champion(warehouse, run.model_name)
-    earlier = store.read_decision(warehouse, run.training_run_id)
-    in_force = bool(champion and challenger and champion.version == challenger.version)
-    if earlier and in_force:
-        decision = Decision(
-            bool(earlier["is_promoted"]),
-            tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"]),
-        )
-        before = earlier["champion_version"]
-    else:
-        evidence = _evidence(
-            run,
-            challenger,
-            # A person was quicker than the gatekeeper: no model is measured against itself.
-            None if in_force else champion,
-            store.read_evaluation(warehouse, run.training_run_id),
-            store.taken_back(warehouse, run.training_run_id),
-        )
-        decision = gatekeeper.decide(evidence, policy)
-        before = champion.version if champion else None
+    judged = judge.judge(warehouse, ring_nm, policy)
+    run, challenger, champion = judged.run, judged.challenger, judged.champion
+    decision, in_force = judged.decision, judged.in_force
+    if not judged.is_earlier:
         store.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
+    gain = next((r.value for r in decision.reasons if r.rule == "gain"), None)
+    log.record_outcome(
+        warehouse,
+        run.model_name,
+        training_run_id=run.training_run_id,
+        is_promoted=decision.is_promoted,
+        improvement=gain,
+    )
     text = None
     if challenger or champion:
         client = registry.configure(warehouse, settings)
@@ -436,7 +503,7 @@ def _decide(
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,
-        champion_version=before,
+        champion_version=judged.before,
         is_promoted=decision.is_promoted,
         sentence=decision.sentence,
         reasons=decision.reasons,
@@ -511,6 +578,7 @@ def predictor_in_force(
             champion.trained_through_at,
             lambda frame: train.predict(model, frame),
             champion.training_run_id,
+            lambda frame: train.predict_interval(model, frame),
         )
     run = store.latest_training_run(warehouse, name)
     if run is None:
@@ -612,15 +680,6 @@ def record_outcomes(
 champion_summary = store.champion_summary
 
 
-def _latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
-    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
-    if run is None:
-        raise SkyOpsError(
-            f"Nothing was trained for the {ring_nm} NM ring; materialise ml/training_runs first."
-        )
-    return run
-
-
 def _register(
     client: MlflowClient,
     settings: Settings,
@@ -629,6 +688,7 @@ def _register(
     model: Any,
     train_mae_min: float | None,
     parts: split.Split,
+    dbt_fingerprint: str | None,
     dagster_run_id: str | None,
 ) -> ModelVersion:
     tags = {
@@ -641,16 +701,31 @@ def _register(
         "dagster_run_id": dagster_run_id or "",
         "code_version": run.code_version or "",
     }
-    sizes = {"train_rows": float(run.train_rows), "test_rows": float(run.test_rows)}
+    numbers = {"train_rows": float(run.train_rows), "test_rows": float(run.test_rows)}
+    if train_mae_min is not None:
+        numbers["train_mae_min"] = train_mae_min
+    if run.interval:
+        numbers["interval_correction_min"] = run.interval["correction_min"]
     registered = registry.log_training(
         client,
         name=run.model_name,
         model=model,
         params={"recipe": run.recipe, "train_share": run.train_share, **run.params},
-        metrics=sizes | ({} if train_mae_min is None else {"train_mae_min": train_mae_min}),
+        metrics=numbers,
         tags=tags,
+        files={"search.json": run.search, "interval.json": run.interval},
         train=parts.train,
         snapshot=store.snapshot_path(settings, run.fingerprint),
+        # A tag of a dataset holds 500 characters: the features by group.
+        dataset_tags={
+            "fingerprint": run.fingerprint,
+            "dbt_fingerprint": dbt_fingerprint or "",
+            "reference_from_at": str(run.trained_from_at),
+            "reference_through_at": str(run.trained_through_at),
+            "current_from_at": str(run.test_from_at),
+            "current_through_at": str(run.test_through_at),
+            **{f"features/{group}": ", ".join(n) for group, n in features.FEATURE_GROUPS.items()},
+        },
     )
     return ModelVersion(
         model_name=run.model_name,
@@ -661,71 +736,6 @@ def _register(
         is_champion=False,
         trained_through_at=run.trained_through_at,
     )
-
-
-def _evidence(
-    run: TrainingRun,
-    challenger: ModelVersion | None,
-    champion: ModelVersion | None,
-    rows: list[dict[str, Any]],
-    taken_back: ChampionChange | None,
-) -> Evidence:
-    own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
-    best = next((row for row in rows if row["is_reference"]), {})
-    theirs = next((row for row in rows if champion and row["candidate"] == champion.label), {})
-    # Without a challenger the reference still says how many test rows there would have been.
-    seen, prefix = (own, "champion_") if champion and own else (own or best, "")
-    return Evidence(
-        challenger_version=challenger.version if challenger else None,
-        untrained_reason=run.untrained_reason,
-        train_rows=run.train_rows,
-        test_rows=run.test_rows,
-        scored_rows=seen.get(f"{prefix}rows" if prefix else "scored_rows"),
-        test_days=seen.get(f"{prefix}days" if prefix else "test_days"),
-        reference=champion.label if champion else best.get("candidate"),
-        reference_mae_min=(theirs if champion else best).get("mae_min"),
-        challenger_mae_min=own.get("mae_min"),
-        gain=own.get("champion_gain" if champion else "skill"),
-        gain_low=own.get("champion_gain_low" if champion else "skill_low"),
-        skill=own.get("skill"),
-        has_champion=champion is not None,
-        is_reference_current=bool(own)
-        and own["champion"] == (champion.label if champion else None),
-        taken_back=None if taken_back is None else champions.sentence(taken_back),
-    )
-
-
-def _images(
-    result: evaluate.Evaluation,
-    test: pd.DataFrame,
-    minutes: Any,
-    importance: dict[str, float],
-) -> dict[str, bytes]:
-    measured = [s for s in result.scores if s.metrics.mae_min is not None]
-    images = {
-        "candidates.png": explain.candidate_plot(
-            [s.candidate for s in measured],
-            [s.metrics.mae_min or 0.0 for s in measured],
-            result.scored_rows,
-            "Mean absolute error on the test arrivals",
-        )
-    }
-    own = result.score("challenger")
-    if own is None:
-        return images
-    actual = test[features.LABEL].to_numpy()[result.scored]
-    predicted = minutes[result.scored]
-    images["residuals.png"] = explain.residual_plot(
-        actual, predicted, f"Residuals of {own.candidate}"
-    )
-    images["predicted_vs_actual.png"] = explain.fit_plot(
-        actual, predicted, f"Predicted against actual, {own.candidate}"
-    )
-    if importance:
-        images["importance.png"] = explain.importance_plot(
-            importance, result.test_rows, f"Permutation importance, {own.candidate}"
-        )
-    return images
 
 
 def _errors(rows: pd.DataFrame) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from skyops_assets.arrivals.features import (
     canonical_arrivals,
     canonical_crossings,
     crossing_columns,
+    text_columns,
 )
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from skyops_assets.arrivals.evaluate import Evaluation
     from skyops_assets.arrivals.gatekeeper import Decision
+    from skyops_assets.arrivals.logic import Logic
+    from skyops_assets.arrivals.probe import Probe
 
 FLIGHTS_TABLE = "metrics.fct_flights"
 MOVEMENTS_TABLE = "metrics.fct_movements"
@@ -58,6 +61,8 @@ class TrainingSet:
     airports: tuple[str, ...]
     crossed_from_at: datetime | None
     crossed_through_at: datetime | None
+    dbt_fingerprint: str | None = None
+    features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class TrainingRun:
     untrained_reason: str | None
     code_version: str | None
     absent_features: tuple[str, ...] | None = None
+    search: dict[str, Any] | None = None
+    interval: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,10 +139,20 @@ def snapshot_path(settings: Settings, fingerprint: str) -> Path:
 
 
 def read_arrivals(
-    warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None
+    warehouse: Warehouse,
+    ring_nm: int,
+    *,
+    since: datetime | None = None,
+    as_of: datetime | None = None,
 ) -> pd.DataFrame:
-    """Canonical rows of ``features.arrival_features`` for one ring; with `as_of` landed by then."""
-    condition = f"ring_nm = {ring_nm:d}" + (_before("landed_at", as_of))
+    """Canonical rows of ``features.arrival_features`` for one ring.
+
+    Args:
+        since: only those that crossed at or after it.
+        as_of: only those that landed before it.
+    """
+    condition = f"ring_nm = {ring_nm:d}" + _before("landed_at", as_of)
+    condition += _before("crossed_at", since, ">=")
     return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
 
 
@@ -166,10 +183,14 @@ def read_unpredicted_crossings(
             and p.model_name = {_quoted(model_name)} and p.model_version = {_quoted(model_version)}
     ){_before("known_at", as_of, "<=")}"""
     watched = f"airport::text in ({', '.join(map(_quoted, airports))})"
-    since = f"{_quoted(history_after.isoformat())}::timestamptz" if history_after else f"""(
+    since = (
+        f"{_quoted(history_after.isoformat())}::timestamptz"
+        if history_after
+        else f"""(
         select max(crossed_at) - interval '{HISTORY_DAYS} days' from {HISTORY_CROSSINGS_TABLE}
         where ring_nm = {ring_nm:d} and {watched}{_before("known_at", as_of, "<=")}
     )"""
+    )
     parts = [
         _read(warehouse, table, crossing_columns(), f"{condition}{more}").assign(source=source)
         for source, table, more in (
@@ -217,14 +238,16 @@ def lost_snapshot(settings: Settings, fingerprint: str) -> SkyOpsError:
 def save_training_set(
     warehouse: Warehouse, training_set: TrainingSet, dagster_run_id: str | None
 ) -> None:
-    """Record a training set; building it again only moves ``last_built_at``."""
+    """Record a training set; building it again only says when and by which dbt project."""
     row = dict(vars(training_set), excluded=json.dumps(training_set.excluded))
     row |= {"airports": list(training_set.airports), "dagster_run_id": dagster_run_id}
+    row["features"] = None if training_set.features is None else list(training_set.features)
     _execute(
         warehouse,
         _insert("ml.training_sets", row)
         + " on conflict (fingerprint) do update set last_built_at = clock_timestamp(),"
-        " dagster_run_id = excluded.dagster_run_id",
+        " dagster_run_id = excluded.dagster_run_id, features = excluded.features,"
+        " dbt_fingerprint = excluded.dbt_fingerprint",
         row,
     )
 
@@ -246,7 +269,7 @@ def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
             f"There is no training set for the {ring_nm} NM ring; materialise "
             "ml/training_sets first."
         )
-    return TrainingSet(**{**row, "airports": tuple(row["airports"])})
+    return _training_set(row)
 
 
 def save_training_run(
@@ -262,6 +285,8 @@ def save_training_run(
     """
     row = dict(vars(run), params=json.dumps(run.params), features=list(run.features))
     row["absent_features"] = None if run.absent_features is None else list(run.absent_features)
+    for name in ("search", "interval"):
+        row[name] = None if row[name] is None else json.dumps(row[name])
     row["dagster_run_id"] = dagster_run_id
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -322,7 +347,7 @@ def training_set(warehouse: Warehouse, fingerprint: str) -> TrainingSet | None:
         f"select {_names(TrainingSet)} from ml.training_sets where fingerprint = %(fingerprint)s",
         {"fingerprint": fingerprint},
     )
-    return None if row is None else TrainingSet(**{**row, "airports": tuple(row["airports"])})
+    return None if row is None else _training_set(row)
 
 
 def version_of(warehouse: Warehouse, training_run_id: str) -> ModelVersion | None:
@@ -457,8 +482,13 @@ def change_champion(
         _change_champion(cursor, before, after, action=action, actor=actor, reason=reason)
 
 
-def save_evaluation(warehouse: Warehouse, training_run_id: str, evaluation: Evaluation) -> None:
-    """Put an evaluation in the place of the training run's earlier one."""
+def save_evaluation(
+    warehouse: Warehouse,
+    training_run_id: str,
+    evaluation: Evaluation,
+    importance: dict[str, float] | None = None,
+) -> None:
+    """Put an evaluation, its slices and the importance in the place of the run's earlier ones."""
     rows = []
     for score in evaluation.scores:
         against = score.against_baseline
@@ -476,6 +506,10 @@ def save_evaluation(warehouse: Warehouse, training_run_id: str, evaluation: Eval
                 "r2": score.metrics.r2,
                 "bias_min": score.metrics.bias_min,
                 "p90_min": score.metrics.p90_min,
+                "within_1min_share": score.metrics.within_1min_share,
+                "within_2min_share": score.metrics.within_2min_share,
+                "interval_coverage": score.interval_coverage,
+                "interval_width_min": score.interval_width_min,
                 "reference": against and against.reference,
                 "is_reference": score.candidate == evaluation.reference,
                 "skill": against and against.skill,
@@ -492,9 +526,74 @@ def save_evaluation(warehouse: Warehouse, training_run_id: str, evaluation: Eval
                 "champion_gain_high": versus and versus.high,
             }
         )
+    parts = [
+        {
+            "training_run_id": training_run_id,
+            "kind": part.kind,
+            "slice": part.name,
+            "is_gated": part.is_gated,
+            "rows": part.comparison.rows,
+            "challenger_mae_min": part.challenger_mae_min,
+            "champion_mae_min": part.champion_mae_min,
+            "baseline_mae_min": part.baseline_mae_min,
+            "against": part.comparison.reference,
+            "gain": part.comparison.skill,
+            "gain_low": part.comparison.low,
+            "gain_high": part.comparison.high,
+            "blocks": part.comparison.blocks,
+            "block": part.comparison.block,
+        }
+        for part in evaluation.slices
+    ]
+    groups = [
+        {"training_run_id": training_run_id, "feature_group": group, "mae_rise_min": rise}
+        for group, rise in (importance or {}).items()
+    ]
     with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("delete from ml.evaluations where training_run_id = %s", (training_run_id,))
-        _insert_many(cursor, "ml.evaluations", rows)
+        for table, content in (
+            ("ml.evaluations", rows),
+            ("ml.evaluation_slices", parts),
+            ("ml.feature_importance", groups),
+        ):
+            cursor.execute(f"delete from {table} where training_run_id = %s", (training_run_id,))
+            _insert_many(cursor, table, content)
+
+
+def read_slices(warehouse: Warehouse, training_run_id: str) -> list[dict[str, Any]]:
+    """The rows of ``ml.evaluation_slices`` of a training run."""
+    return _all(
+        warehouse,
+        "select * from ml.evaluation_slices where training_run_id = %(id)s order by kind, slice",
+        {"id": training_run_id},
+    )
+
+
+def save_evidence(warehouse: Warehouse, version: ModelVersion, probe: Probe, logic: Logic) -> None:
+    """Put what was measured of a challenger in the place of its training run's earlier one."""
+    row = {
+        "training_run_id": version.training_run_id,
+        "mlflow_run_id": version.mlflow_run_id,
+        **{"load_error" if k == "error" else k: v for k, v in vars(probe).items()},
+        **vars(logic),
+        "identifiers": list(logic.identifiers),
+        "wrong_way_min": json.dumps(logic.wrong_way_min),
+    }
+    changes = ", ".join(f"{name} = excluded.{name}" for name in row if name != "training_run_id")
+    _execute(
+        warehouse,
+        _insert("ml.challenger_evidence", row)
+        + f" on conflict (training_run_id) do update set {changes}, measured_at = now()",
+        row,
+    )
+
+
+def read_evidence(warehouse: Warehouse, training_run_id: str) -> dict[str, Any] | None:
+    """The row of ``ml.challenger_evidence`` of a training run."""
+    return _one(
+        warehouse,
+        "select * from ml.challenger_evidence where training_run_id = %(id)s",
+        {"id": training_run_id},
+    )
 
 
 def read_evaluation(warehouse: Warehouse, training_run_id: str) -> list[dict[str, Any]]:
@@ -539,6 +638,7 @@ def save_decision(
         "champion_version": champion and champion.version,
         "is_promoted": decision.is_promoted,
         "reasons": json.dumps(decision.as_json()),
+        "lights": json.dumps(decision.lights),
         "summary": decision.sentence,
         "dagster_run_id": dagster_run_id,
     }
@@ -572,11 +672,55 @@ def save_predictions(warehouse: Warehouse, rows: pd.DataFrame) -> int:
 
 
 def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
-    """All predictions for a ring: the key, source, crossed_at, predicted_transit_min, is_in_sample."""
+    """Key, source, crossed_at, predicted_transit_min and is_in_sample of all of a ring."""
     columns = (*_PREDICTION_KEY, "source", "crossed_at", "predicted_transit_min", "is_in_sample")
     query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"
     frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
     return frame.sort_values(list(_PREDICTION_KEY)).reset_index(drop=True)
+
+
+def read_fair_predictions(
+    warehouse: Warehouse, ring_nm: int, version: ModelVersion, since: datetime
+) -> pd.DataFrame:
+    """The key and the minutes of what a version predicted of crossings it has not learned from."""
+    query = (
+        "select flight_id, airport, ring_nm, predicted_transit_min from ml.predictions"
+        f" where ring_nm = {ring_nm:d} and model_name = {_quoted(version.model_name)}"
+        f" and model_version = {_quoted(version.version)} and not is_in_sample"
+        " and predicted_transit_min is not null" + _before("crossed_at", since, ">=")
+    )
+    frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
+    return frame.astype({"ring_nm": "int64"})
+
+
+def arrivals_since(
+    warehouse: Warehouse, ring_nm: int, since: datetime | None, as_of: datetime | None
+) -> tuple[int, datetime | None]:
+    """How many arrivals crossed after `since` (None: at all), and the last landing of all."""
+    later = "true" if since is None else f"crossed_at > {_quoted(since.isoformat())}::timestamptz"
+    row = _one(
+        warehouse,
+        f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"
+        f" from {ARRIVALS_TABLE} where ring_nm = {ring_nm:d} and label_quality <> '{PROVISIONAL}'"
+        + _before("landed_at", as_of),
+        {},
+    )
+    return (row["arrivals"], row["landed_at"]) if row else (0, None)
+
+
+def runway_changes(
+    warehouse: Warehouse, since: datetime, as_of: datetime | None
+) -> list[dict[str, Any]]:
+    """airport, changed_at, from_direction and to_direction since a moment, the oldest first."""
+    return _all(
+        warehouse,
+        "select airport, changed_at, from_direction, to_direction"
+        " from metrics.runway_configuration_changes where true"
+        + _before("changed_at", since, ">=")
+        + _before("known_at", as_of, "<=")
+        + " order by changed_at, airport",
+        {},
+    )
 
 
 def read_landings(
@@ -591,7 +735,7 @@ def read_landings(
     if source == HISTORY:
         table, landed_at = HISTORY_ARRIVALS_TABLE, "landed_at"
         condition = f"source = 'history' and ring_nm = {ring_nm:d}" + _before("landed_at", as_of)
-        needed = ("flight_id", "airport", "ring_nm", "source", "landed_at")
+        needed: tuple[str, ...] = ("flight_id", "airport", "ring_nm", "source", "landed_at")
     else:
         table, landed_at = MOVEMENTS_TABLE, "moved_at"
         condition = f"movement = 'landing' and label_quality <> '{PROVISIONAL}'"
@@ -717,6 +861,12 @@ def _change_champion(
     cursor.execute(_insert("audit.champion_changes", row), row)
 
 
+def _training_set(row: dict[str, Any]) -> TrainingSet:
+    names = row["features"]
+    row |= {"airports": tuple(row["airports"])}
+    return TrainingSet(**{**row, "features": None if names is None else tuple(names)})
+
+
 def _training_run(row: dict[str, Any]) -> TrainingRun:
     absent = row["absent_features"]
     row |= {"features": tuple(row["features"])}
@@ -764,7 +914,7 @@ def _require(table: str, present: Iterable[str], wanted: Sequence[str]) -> None:
 
 def _cast(name: str) -> str:
     """The column in the type that the canonical frame wants; numeric would come as text."""
-    if name in ("flight_id", "airport", "sector", "label_quality"):
+    if name in text_columns():
         return f"t.{name}::text as {name}"
     if name.endswith("_at"):
         return f"t.{name}::timestamptz as {name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skyops_assets.arrivals import onnx_model, registry, split, store, train
+from skyops_assets.arrivals import onnx_model, recipes, registry, split, store, train
 from skyops_assets.arrivals.steps import RING_NM
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -55,8 +55,12 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
         store.read_snapshot(settings, run.fingerprint), run.train_share
     ).train
     minutes = train.predict(model, rows)
-    again = train.predict(train.fit(rows, train.Recipe(run.recipe, run.params)), rows)
-    difference = float(np.max(np.abs(minutes - again)))
+    again = train.fit(rows, recipes.Recipe(run.recipe, run.params))
+    difference = float(np.max(np.abs(minutes - train.predict(again, rows))))
+    bounds = train.predict_interval(model, rows)
+    if bounds is not None:
+        refitted = train.predict_interval(again, rows) or np.inf
+        difference = max(difference, float(np.max(np.abs(np.subtract(bounds, refitted)))))
     sane = np.isfinite(minutes) & (minutes > 0) & (minutes <= LONGEST_TRANSIT_MIN)
     apart = onnx_model.difference(portable, model, rows)
     problem = None

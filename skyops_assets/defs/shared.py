@@ -6,9 +6,14 @@ from typing import Any
 
 import dagster as dg
 
+from skyops_assets.quality.contracts import Difference
+from skyops_assets.quality.expectations import Validation, report
+from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import Batch, together
 
 OWNERS = ["team:skyops"]
+OWNED = {"owner": OWNERS[0]}
+"""Metadata of a check, which has no owners of its own in Dagster."""
 
 
 def batch_metadata(batch: Batch) -> dict[str, Any]:
@@ -33,13 +38,55 @@ def batches_metadata(batches: Sequence[Batch]) -> dict[str, Any]:
     return batch_metadata(together(batches, ", ".join(batch.source for batch in batches)))
 
 
-def rules_result(broken: dict[str, int]) -> dg.AssetCheckResult:
-    """A check's result from the rows that break each rule."""
-    wrong = {rule: rows for rule, rows in broken.items() if rows}
+def rules_result(broken: dict[str, int], todo: str) -> dg.AssetCheckResult:
+    """A check's result from the rows that break each rule, with what is to be done about them."""
+    wrong = "; ".join(f"not true in {n} rows: {rule}" for rule, n in broken.items() if n)
     return dg.AssetCheckResult(
         passed=not wrong,
-        description="; ".join(f"not true in {n} rows: {rule}" for rule, n in wrong.items()) or None,
+        description=f"{wrong}. {todo}" if wrong else None,
         metadata=dict(broken),
+    )
+
+
+def suite_result(
+    found: Validation, settings: Settings, note: str | None = None, **shown: Any
+) -> dg.AssetCheckResult:
+    """A check's result from a Great Expectations suite, with its Data Docs.
+
+    Args:
+        note: what is to be known where nothing is broken.
+        shown: further metadata.
+    """
+    served = f"{found.page.parent.name}/{found.page.name}"
+    return dg.AssetCheckResult(
+        passed=found.problem is None,
+        description=found.problem or note,
+        metadata={
+            "rows": found.rows,
+            **shown,
+            "expectations": dg.MetadataValue.md(report(found.outcomes)),
+            "data_docs": dg.MetadataValue.url(f"http://localhost:{settings.docs_port}/{served}"),
+            "data_docs_file": dg.MetadataValue.path(found.page),
+        },
+    )
+
+
+def columns_result(table: str, found: Difference, todo: str) -> dg.AssetCheckResult:
+    """A check's result from how a table differs from its declaration."""
+    return dg.AssetCheckResult(
+        passed=found.problem is None,
+        description=f"{table}: {found.problem}. {todo}" if found.problem else None,
+        metadata={"undeclared_columns": ", ".join(found.undeclared) or "none"},
+    )
+
+
+def warning(problem: str | None, **shown: Any) -> dg.AssetCheckResult:
+    """The result of a check that warns and blocks nothing."""
+    return dg.AssetCheckResult(
+        passed=problem is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=problem,
+        metadata=known(shown),
     )
 
 

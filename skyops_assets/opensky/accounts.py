@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skyops_assets.opensky.partitions import TARGET
 from skyops_assets.opensky.schema import STATE_VECTOR
@@ -218,11 +219,42 @@ def hour_volumes(warehouse: Warehouse, hours: Sequence[datetime]) -> list[HourVo
     Returns:
         One for each hour, in order.
     """
+    counted: dict[datetime, list[int]] = {hour: [] for hour in hours}
+    own = dict.fromkeys(hours, 0)
+    for hour, back, rows in counts_by_hour(warehouse, hours):
+        if back:
+            counted[hour].append(rows)
+        else:
+            own[hour] = rows
+    return [
+        HourVolume(
+            hour.astimezone(UTC),
+            own[hour],
+            median(past) if len(past) >= LEAST_DAYS else None,
+            len(past),
+        )
+        for hour, past in counted.items()
+    ]
+
+
+def counts_by_hour(
+    warehouse: Warehouse, hours: Sequence[datetime], columns: Sequence[str] = ()
+) -> list[tuple[Any, ...]]:
+    """Rows of hours and of the same hours of the days before, where there are any.
+
+    Args:
+        columns: of each the nulls are counted too.
+
+    Returns:
+        (hour, days back, rows, nulls of each column), hours and days in order.
+    """
+    nulls = "".join(f", count(*) - count({column}) as {column}" for column in columns)
+    found = "".join(f", counted.{column}" for column in columns)
     with warehouse.connect() as connection, connection.cursor() as cursor:
         # Not knowing the hours, the planner takes them for much of a day, and would read it all.
         cursor.execute("set local enable_seqscan = off")
         cursor.execute(
-            """
+            f"""
             with asked as (select unnest(%(hours)s::timestamptz[]) as hour),
             compared as (
                 select hour, back, hour - back * interval '24 hours' as past_hour
@@ -238,33 +270,25 @@ def hour_volumes(warehouse: Warehouse, hours: Sequence[datetime]) -> list[HourVo
                 from numbered group by stretch
             ),
             counted as (
-                select found.hour, found.row_count
+                select found.*
                 from stretches
                 cross join lateral (
                     select
                         date_bin('1 hour', time_position, '2000-01-01+00') as hour,
-                        count(*) as row_count
+                        count(*) as row_count{nulls}
                     from raw.opensky_states
                     where time_position >= from_at and time_position < until_at
                     group by 1
                 ) as found
             )
-            select
-                compared.hour,
-                coalesce(sum(row_count) filter (where back = 0), 0),
-                percentile_cont(0.5) within group (order by row_count) filter (where back > 0),
-                count(row_count) filter (where back > 0)
+            select compared.hour, compared.back, counted.row_count{found}
             from compared
-            left join counted on counted.hour = compared.past_hour
-            group by compared.hour
-            order by compared.hour
+            inner join counted on counted.hour = compared.past_hour
+            order by compared.hour, compared.back
             """,
             {"hours": list(hours), "days": USUAL_DAYS},
         )
-        return [
-            HourVolume(hour.astimezone(UTC), int(rows), usual if days >= LEAST_DAYS else None, days)
-            for hour, rows, usual, days in cursor.fetchall()
-        ]
+        return cursor.fetchall()
 
 
 def whole_hours(start: datetime, end: datetime, now: datetime) -> list[datetime]:

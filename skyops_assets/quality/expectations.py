@@ -7,12 +7,13 @@ Belongs here: the bridge to Great Expectations. Does not: the expectations thems
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.quality import data_docs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,29 +24,84 @@ SAMPLES = 3
 
 @dataclass(frozen=True)
 class Expected:
-    """One expectation's outcome: what, whether it holds, how many rows break it, samples."""
+    """One expectation's outcome: what, whether it holds, how many rows break it, samples.
+
+    One that asks for more rows than there are (`least_rows` in its file) is met and not judged.
+    """
 
     expectation: str
     is_met: bool
     unexpected_rows: int | None
     samples: list[Any]
     advice: str
+    is_judged: bool = True
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A suite's outcomes on all parts of the rows, and the page that shows them."""
+
+    rows: int
+    outcomes: list[Expected]
+    page: Path
+
+    @property
+    def problem(self) -> str | None:
+        """What is broken and what to do, or None."""
+        broken = [item for item in self.outcomes if not item.is_met]
+        return "; ".join(f"{item.expectation}: {item.advice}" for item in broken) or None
+
+
+def validate_parts(frames: Iterable[pd.DataFrame], suite_name: str, home: Path) -> Validation:
+    """Check the parts of some rows, at least one, and write their Data Docs.
+
+    Args:
+        home: the folder of all local state; the page is where `skyops up` serves it, beside the
+            dbt docs. Of several parts the first that breaks something has the page.
+
+    Raises:
+        SkyOpsError: as `validate`.
+    """
+    page = data_docs.page(home, suite_name)
+    rows, parts = 0, []
+    is_shown = False
+    for frame in frames:
+        rows += len(frame)
+        is_first = not parts
+        outcomes, result = _validated(frame, suite_name)
+        parts.append(outcomes)
+        is_broken = not all(item.is_met for item in outcomes)
+        if is_first or (is_broken and not is_shown):
+            is_shown = is_broken
+            data_docs.write(page, result, [i.advice for i in outcomes if not i.is_met])
+    return Validation(rows, merged(parts), page)
 
 
 def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:
     """Check a frame against ``suites/<suite_name>.json``.
 
+    Returns:
+        The outcomes in the order of their names.
+
     Raises:
         SkyOpsError: there is no such suite, or an expectation cannot be evaluated
             (a missing column, for one).
     """
+    return _validated(frame, suite_name)[0]
+
+
+def _validated(frame: pd.DataFrame, suite_name: str) -> tuple[list[Expected], Any]:
+    """The outcomes, and Great Expectations' own result."""
     import great_expectations as gx
 
     path = SUITES / f"{suite_name}.json"
     if not path.is_file():
         raise SkyOpsError(f"There is no suite {suite_name!r} in {SUITES}")
     definition = json.loads(path.read_text())
-    suite = gx.ExpectationSuite(name=definition["name"], expectations=definition["expectations"])
+    judged, too_few = [], []
+    for item in definition["expectations"]:
+        (judged if len(frame) >= item["meta"].get("least_rows", 0) else too_few).append(item)
+    suite = gx.ExpectationSuite(name=definition["name"], expectations=judged)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     batch = (
@@ -54,7 +110,12 @@ def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:
         .add_batch_definition_whole_dataframe("all")
         .get_batch(batch_parameters={"dataframe": frame})
     )
-    return [_outcome(result) for result in batch.validate(suite).results]
+    result = batch.validate(suite)
+    outcomes = [_outcome(one) for one in result.results] + [
+        Expected(_name(i["type"], i["kwargs"]), True, None, [], i["meta"]["advice"], False)
+        for i in too_few
+    ]
+    return sorted(outcomes, key=lambda outcome: outcome.expectation), result
 
 
 def merged(parts: Sequence[Sequence[Expected]]) -> list[Expected]:
@@ -63,6 +124,7 @@ def merged(parts: Sequence[Sequence[Expected]]) -> list[Expected]:
         replace(
             found[0],
             is_met=all(one.is_met for one in found),
+            is_judged=any(one.is_judged for one in found),
             unexpected_rows=None
             if found[0].unexpected_rows is None
             else sum(one.unexpected_rows or 0 for one in found),
@@ -74,7 +136,7 @@ def merged(parts: Sequence[Sequence[Expected]]) -> list[Expected]:
 
 def _outcome(result: Any) -> Expected:
     config = result.expectation_config
-    name = " ".join([config.type.removeprefix("expect_"), *_subject(config.kwargs)])
+    name = _name(config.type, config.kwargs)
     if failure := _failure(result.exception_info or {}):
         raise SkyOpsError(f"{name} cannot be evaluated: {failure}")
     found = result.result or {}
@@ -97,10 +159,11 @@ def _failure(info: dict[str, Any]) -> str | None:
     return None
 
 
-def _subject(kwargs: dict[str, Any]) -> list[str]:
-    column = kwargs.get("column") or ", ".join(kwargs.get("column_list", []))
+def _name(kind: str, kwargs: dict[str, Any]) -> str:
+    pair = [kwargs[name] for name in ("column_A", "column_B") if name in kwargs]
+    column = kwargs.get("column") or ", ".join(kwargs.get("column_list", pair))
     limits = [f"{k}={kwargs[k]}" for k in ("min_value", "max_value", "mostly") if k in kwargs]
-    return [part for part in (column, *limits) if part]
+    return " ".join(part for part in (kind.removeprefix("expect_"), column, *limits) if part)
 
 
 def _cell(value: Any) -> str:
@@ -117,6 +180,6 @@ def report(outcomes: list[Expected]) -> str:
         samples = ", ".join(_cell(sample) for sample in item.samples)
         count = "" if item.unexpected_rows is None else item.unexpected_rows
         advice = "" if item.is_met else item.advice
-        met = "yes" if item.is_met else "**no**"
+        met = ("yes" if item.is_judged else "too few rows") if item.is_met else "**no**"
         lines.append(f"| {item.expectation} | {met} | {count} | {samples} | {advice} |")
     return "\n".join(lines)

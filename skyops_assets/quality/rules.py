@@ -36,6 +36,11 @@ PREDICTIONS = {
     "the predicted transit is 0 to 120 minutes": (
         "predicted_transit_min is null or predicted_transit_min between 0 and 120"
     ),
+    "the interval holds the predicted transit": (
+        "(predicted_low_min is null and predicted_high_min is null) "
+        "or (predicted_low_min > 0 and predicted_low_min <= predicted_transit_min "
+        "and predicted_transit_min <= predicted_high_min)"
+    ),
     "the model is named": "model_name <> '' and model_version <> ''",
 }
 """Rules for ``ml.predictions``."""

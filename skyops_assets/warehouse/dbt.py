@@ -59,7 +59,7 @@ def prepare_manifest() -> bool:
     Raises:
         SkyOpsError: dbt cannot parse the project; the message holds dbt's own words.
     """
-    current = _fingerprint()
+    current = manifest_fingerprint()
     stamp = TARGET / "fingerprint"
     if _is_current(stamp, current):
         return False
@@ -111,8 +111,8 @@ def _is_current(stamp: Path, current: str) -> bool:
     return MANIFEST.exists() and stamp.exists() and stamp.read_text() == current
 
 
-def _fingerprint() -> str:
-    """A hash of everything that the manifest is made from."""
+def manifest_fingerprint() -> str:
+    """A hash (SHA-256, hex) of everything that the manifest is made from."""
     from importlib.metadata import version
 
     digest = hashlib.sha256(version("dbt-core").encode())
@@ -125,8 +125,8 @@ def _fingerprint() -> str:
 
 
 def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str:
-    """A hash of what tables follow from besides positions: models, airports, runways, vars."""
-    digest = hashlib.sha256(_fingerprint().encode())
+    """A hash of what tables follow from besides positions: models, reference data, vars."""
+    digest = hashlib.sha256(manifest_fingerprint().encode())
     if "--vars" in arguments:
         digest.update(arguments[arguments.index("--vars") + 1].encode())
     with warehouse.connect() as connection, connection.cursor() as cursor:
@@ -136,6 +136,11 @@ def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str
                 f"from {table} as t"
             )
             digest.update(str(cursor.fetchone()).encode())
+        # Half a million rows: a sum needs no order.
+        cursor.execute(
+            "select sum(hashtextextended(concat_ws(' ', icao24, typecode), 0)) from raw.aircraft"
+        )
+        digest.update(str(cursor.fetchone()).encode())
     return digest.hexdigest()
 
 

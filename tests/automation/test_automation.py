@@ -124,11 +124,15 @@ def test_with_the_history_alone_the_refresh_leaves_out_the_checks_of_positions(
     (alone,) = refresh(lasting, repository).run_requests
     job = repository.get_job("refresh")
     assert set(alone.asset_selection) == set(job.asset_layer.selected_asset_keys)
-    assert alone.asset_check_keys is None
-    chosen = job.get_subset(asset_selection=set(alone.asset_selection), asset_check_selection=None)
+    chosen = job.get_subset(
+        asset_selection=set(alone.asset_selection),
+        asset_check_selection=set(alone.asset_check_keys),
+    )
     assert RAW in {key.asset_key for key in job.asset_layer.asset_graph.asset_check_keys}
     assert chosen.asset_layer.selected_asset_keys
-    assert RAW not in {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+    checked = {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+    assert RAW not in checked
+    assert {HISTORY, FEATURES} <= checked
     materialized(lasting, RAW, "2021-10-07-12:00")
     (both,) = refresh(lasting, repository).run_requests
     assert both.asset_selection is None
@@ -168,6 +172,16 @@ def schedule_times(schedule: Any, start: float, count: int) -> list[datetime]:
     return [next(iterator) for _ in range(count)]
 
 
+def test_the_health_check_is_on_sundays_at_three(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    schedule = repository.get_schedule_def("weekly_health_check")
+    start = datetime(2026, 11, 18, tzinfo=ZoneInfo("UTC")).timestamp()
+    (first,) = schedule_times(schedule, start, 1)
+    assert first == datetime(2026, 11, 22, 3, tzinfo=ZoneInfo("UTC"))
+    assert len(tick(lasting, repository, "weekly_health_check", first).run_requests) == 1
+
+
 # Every schedule and sensor
 
 
@@ -177,9 +191,11 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     found |= {one.name: one.default_status.value for one in repository.sensor_defs}
     # The one that spends a person's credits waits for that person.
     assert found.pop("poll_opensky") == "STOPPED"
-    assert found == dict.fromkeys(
-        ("hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log"), "RUNNING"
-    )
+    names = (
+        "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
+        "weekly_health_check", "weekly_clean_up", "reap_dead_runs", "standing_checks",
+    )  # fmt: skip
+    assert found == dict.fromkeys(names, "RUNNING")
 
 
 def test_there_is_no_second_automation_sensor_of_dagsters_own(repository: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -20,23 +22,71 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
 from arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
-from skyops_assets.arrivals import onnx_model, predict, registry, steps, store, train, verify
+from skyops_assets.arrivals import (
+    features,
+    interval,
+    onnx_model,
+    predict,
+    probe,
+    recipes,
+    registry,
+    search,
+    steps,
+    store,
+    train,
+    verify,
+)
+from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring import log, monitor, policy
+from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.dbt import manifest_fingerprint
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
-EASY = GatePolicy(min_train_rows=50, min_test_rows=30, min_test_days=1)
+EASY = GatePolicy(
+    min_train_rows=50, min_test_rows=30, min_test_days=1,
+    # Tests measure in their own process, which holds much else.
+    max_peak_memory_mb=1e6,
+)  # fmt: skip
+MEASURE_IN_A_PROCESS = probe.start
 ML_TABLES = (
     "prediction_outcomes",
     "predictions",
     "promotion_decisions",
+    "challenger_evidence",
+    "feature_importance",
+    "evaluation_slices",
     "evaluations",
     "model_versions",
     "training_runs",
     "training_sets",
 )
+
+
+class Here:
+    """What a fresh process does, done in this one: seconds less for each evaluation."""
+
+    def __init__(
+        self, warehouse: Warehouse, settings: Settings, version: store.ModelVersion, mark: str
+    ) -> None:
+        self.given = (
+            warehouse, settings, version.model_name, version.version, version.mlflow_run_id, mark,
+        )  # fmt: skip
+
+    def result(self) -> probe.Probe:
+        return probe.measure(*self.given, began=time.time())
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PREDICTIONS", 5)
+    monkeypatch.setattr(probe, "start", Here)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +116,7 @@ def warehouse(server: Warehouse) -> Warehouse:
     """The server with empty ``ml`` tables; MLflow keeps what earlier tests logged."""
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join('ml.' + name for name in ML_TABLES)}")
-        cursor.execute("truncate audit.champion_changes")
+        cursor.execute("truncate audit.champion_changes, audit.monitoring_log")
         cursor.execute("drop schema if exists features, metrics cascade")
     forget_versions(server)
     return server
@@ -80,9 +130,7 @@ def forget_versions(server: Warehouse) -> None:
             cursor.execute("truncate registered_models cascade")
 
 
-def fill(
-    warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None = None
-) -> None:
+def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None = None) -> None:
     """Make the tables that dbt makes, from arrivals of our own and of the open history."""
     import sqlalchemy as sa
 
@@ -120,6 +168,11 @@ def fill(
             }
         )
         flights.to_sql("fct_flights", connection, schema="metrics", **options)
+        changes = "airport text, changed_at timestamptz, from_direction text, to_direction text"
+        name = "metrics.runway_configuration_changes"
+        connection.execute(
+            sa.text(f"create table if not exists {name} ({changes}, known_at timestamptz)")
+        )
     engine.dispose()
 
 
@@ -191,10 +244,18 @@ def test_three_hours_are_not_enough_and_the_best_baseline_predicts(
         "residuals.png",
         "predicted_vs_actual.png",
         "importance.png",
+        "error_by_transit_and_hour.png",
+        "distributions.png",
     }
     assert all(image.startswith(b"\x89PNG") for image in evaluated.images.values())
     assert recorded.counts[predict.LANDED] == 90
     assert 0 < predicted.in_sample < 90
+    # A baseline promises no interval; the challenger has one, and its own parameters.
+    bounds = "count(predicted_low_min) + count(predicted_high_min)"
+    assert table(warehouse, f"select {bounds} from ml.predictions") == [(0,)]
+    assert trained.interval is not None
+    assert trained.search is not None
+    assert "training arrivals are too few for folds" in trained.search["skipped"]
     assert recorded.out_of_sample_landed == 90 - predicted.in_sample
 
 
@@ -206,6 +267,16 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
     assert decided.is_promoted, decided.sentence
     assert predicted.is_champion
     assert predicted.model_version == trained.model_version == "1"
+    inside = "predicted_low_min <= transit_min and transit_min <= predicted_high_min"
+    ((low, least, covered),) = table(
+        warehouse,
+        f"select count(predicted_low_min), min(predicted_low_min), avg(({inside})::int)"
+        " from ml.predictions join features.arrival_features using (flight_id)"
+        " where not is_in_sample",
+    )
+    assert low == 600 - predicted.in_sample
+    assert float(least) > 0  # type: ignore[arg-type]
+    assert 0.8 < float(covered) < 0.97  # type: ignore[arg-type]
     summary = steps.champion_summary(warehouse, settings)
     assert summary is not None
     assert summary["version"] == "1"
@@ -223,6 +294,23 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
     tags = client.get_model_version("arrival-transit-40nm", "1").tags
     assert tags["dagster_run_id"] == "run-1"
     assert tags["fingerprint"] == trained.fingerprint
+    made = store.training_set(warehouse, trained.fingerprint)
+    assert made and made.features == FEATURES
+    assert made.dbt_fingerprint == manifest_fingerprint()
+    [used] = client.get_run(str(trained.mlflow_run_id)).inputs.dataset_inputs
+    of_dataset = {tag.key: tag.value for tag in used.tags}
+    assert of_dataset["fingerprint"] == trained.fingerprint
+    assert of_dataset["dbt_fingerprint"] == made.dbt_fingerprint
+    assert of_dataset["reference_through_at"] == str(trained.trained_through_at)
+    grouped = [names for tag, names in of_dataset.items() if tag.startswith("features/")]
+    assert sorted(", ".join(grouped).split(", ")) == sorted(FEATURES)
+    periods = "reference_from_at, reference_through_at, current_from_at, current_through_at"
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"select {periods} from ml.training_runs")
+        assert cursor.fetchall() == [
+            (trained.trained_from_at, trained.trained_through_at,
+             trained.test_from_at, trained.test_through_at)
+        ]  # fmt: skip
     before = counts(warehouse)
     again = run_all(warehouse, settings, EASY)
     assert counts(warehouse) == before
@@ -244,6 +332,12 @@ def test_the_registered_model_predicts_to_the_bit_what_was_fitted(
     parts = steps.split.temporal_split(frame)
     fresh = train.fit(parts.train)
     assert np.array_equal(train.predict(kept, frame), train.predict(fresh, frame))
+    # Without anything of SkyOps it is a pipeline that gives minutes.
+    plain = kept.predict(frame[list(features.FEATURES)])
+    assert np.array_equal(plain, train.predict(fresh, frame))
+    bounds = train.predict_interval(kept, frame)
+    assert bounds is not None
+    assert np.array_equal(bounds, train.predict_interval(fresh, frame))
 
 
 def test_an_identical_recipe_on_new_data_is_measured_against_the_champion(
@@ -406,16 +500,22 @@ def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Pa
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from arrival_frames import synthetic\n"
-        "from skyops_assets.arrivals import train, features\n"
+        "from skyops_assets.arrivals import features, recipes, train\n"
         "frame = synthetic(2000, hours=48)\n"
         "print(features.fingerprint(frame, 40))\n"
-        "print(train.predict(train.fit(frame), frame).tobytes().hex())"
+        "for recipe in (recipes.GRADIENT_BOOSTING_L1, recipes.RIDGE):\n"
+        "    print(train.predict(train.fit(frame, recipe), frame).tobytes().hex())"
     )
     folder = Path(__file__).parents[1] / "unit" / "arrivals"
     said = [
         subprocess.run(
             [sys.executable, "-c", script, str(folder)],
-            env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": threads,
+                "OPENBLAS_NUM_THREADS": threads,
+                "PYTHONHASHSEED": threads,
+            },
             capture_output=True,
             text=True,
             check=True,
@@ -445,6 +545,51 @@ def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_decision(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, as in production."""
+    monkeypatch.setattr(probe, "start", MEASURE_IN_A_PROCESS)
+    fill(warehouse, raw_synthetic(600, hours=24))
+    _, trained, evaluated, decided, _, _ = run_all(warehouse, settings)
+    found = store.read_evidence(warehouse, trained.training_run_id)
+    assert found and found["load_error"] is None
+    assert found["mlflow_run_id"] == trained.mlflow_run_id
+    assert found["predictions"] == 200  # What this process is told does not reach the other.
+    assert 0 < found["p50_ms"] <= found["p95_ms"] < 1000 * found["start_s"]
+    assert 100 < found["peak_memory_mb"] < 1024
+    assert found["is_signature_equal"]
+    assert found["leading_group"] == next(iter(evaluated.importance_min))
+    importance = table(warehouse, "select feature_group, mae_rise_min from ml.feature_importance")
+    assert dict(importance) == evaluated.importance_min
+    parts = store.read_slices(warehouse, trained.training_run_id)
+    assert {"airport", "sector", "time of day"} <= {part["kind"] for part in parts}
+    assert {part["against"] for part in parts} == {evaluated.reference}
+    before = steps.judge_challenger(warehouse)
+    assert before.reasons == decided.reasons
+    made = store.read_decision(warehouse, trained.training_run_id)
+    assert made and made["lights"] == before.lights
+    assert made["lights"] == {
+        "technical": True, "operational": True, "logical": True, "statistical": False,
+    }  # fmt: skip
+    assert {reason["light"] for reason in made["reasons"]} == set(made["lights"])
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.challenger_evidence set mlflow_run_id = 'another'")
+    assert steps.judge_challenger(warehouse).lights == dict.fromkeys(made["lights"], False)
+
+
+def test_a_challenger_that_does_not_load_in_a_fresh_process_says_why(
+    trained: Warehouse, settings: Settings
+) -> None:
+    version = store.version(trained, "arrival-transit-40nm", "1")
+    assert version
+    found = MEASURE_IN_A_PROCESS(
+        trained, settings, dataclasses.replace(version, mlflow_run_id="another"), "f" * 64
+    ).result()
+    assert found.error and "is of run" in found.error
+    assert (found.start_s, found.p95_ms, found.is_signature_equal) == (None, None, None)
+
+
 @pytest.fixture
 def trained(warehouse: Warehouse, settings: Settings) -> Warehouse:
     """The warehouse with a challenger that nothing is wrong with."""
@@ -459,6 +604,38 @@ def test_a_sound_challenger_passes_its_verification(trained: Warehouse, settings
     assert (found.version, found.problem, found.largest_difference_min) == ("1", None, 0.0)
     assert found.largest_onnx_difference_min is not None
     assert found.largest_onnx_difference_min < 0.001
+
+
+@pytest.mark.parametrize("name", ["ridge", "extra-trees", "random-forest"])
+def test_every_recipe_makes_a_sound_challenger(
+    warehouse: Warehouse, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With parameters that a search found: they are those of the run, and fitted again equal."""
+    monkeypatch.setattr(search, "MIN_ROWS", 100)
+    fill(warehouse, raw_synthetic(300, hours=24))
+    steps.build_training_set(warehouse, settings)
+    with_search = settings.model_copy(update={"recipe": name, "search_trials": 1})
+    made = steps.train_challenger(warehouse, with_search)
+    assert made.recipe == name
+    run = store.training_run(warehouse, made.training_run_id)
+    assert run is not None
+    assert run.search == made.search
+    assert run.interval == made.interval
+    assert run.search is not None
+    tried = run.search["candidates"]
+    assert len(tried) == 2
+    assert run.params == {**recipes.named(name).params, **tried[run.search["chosen"]]["params"]}
+    assert "chosen" in str(made.model_card)
+    found = verify.verify_challenger(warehouse, settings)
+    assert (found.problem, found.largest_difference_min) == (None, 0.0)
+
+
+def test_a_challenger_whose_interval_is_not_fitted_again_equal_is_unsound(
+    trained: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(interval.PARAMS, "max_iter", 3)
+    found = verify.verify_challenger(trained, settings)
+    assert found.problem is not None and "fitting the same rows again" in found.problem
 
 
 def test_a_challenger_whose_onnx_predicts_otherwise_is_unsound(
@@ -608,3 +785,85 @@ def test_a_label_that_does_not_come_is_missed_in_the_coverage(
     assert recorded.counts[predict.PENDING] == 30
     through = frame["landed_at"].max() - pd.Timedelta(minutes=predict.LONGEST_TRANSIT_MIN)
     assert recorded.label_coverage == 1 - 30 / (frame["crossed_at"] < through).sum()
+
+
+def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted(  # noqa: PLR0915
+    warehouse: Warehouse, watching: Settings
+) -> None:
+    frame = raw_synthetic(4200, hours=12 * 24)
+    fill(warehouse, frame.iloc[:0], frame)
+    start = frame["crossed_at"].min().floor("D").to_pydatetime()
+    day = [start + i * pd.Timedelta(days=1) for i in range(13)]
+
+    def look(at: int, **options: Any) -> monitor.MonitorSummary:
+        steps.predict_crossings(warehouse, watching, as_of=day[at])
+        steps.record_outcomes(warehouse, watching, as_of=day[at])
+        return monitor.monitor_champion(
+            warehouse, watching, as_of=day[at], window_days=3, classify=False, **options
+        )
+
+    def retrain(at: int) -> steps.PromotionSummary:
+        steps.build_training_set(warehouse, watching, as_of=day[at])
+        steps.train_challenger(warehouse, watching)
+        steps.evaluate_challenger(warehouse, watching)
+        return steps.decide_promotion(warehouse, watching, policy=EASY)
+
+    first = look(5)
+    assert first.verdict == monitor.NO_CHAMPION
+    assert not first.decision.should_retrain
+    assert retrain(6).is_promoted
+    calm = look(12)
+    assert calm.verdict == monitor.OK, calm
+    assert not calm.decision.should_retrain
+    assert calm.window is not None
+    assert 1000 < calm.window.rows < 1100
+    assert calm.skill is not None
+    assert calm.skill > 0.2
+    assert calm.drift_score == 0
+    found = table(
+        warehouse,
+        "select model_version, skill, mae_min, rmse_min, r2, drift_score, triggered, outcome, "
+        "details->>'decision', window_end_at from audit.monitoring_log "
+        "order by log_id desc limit 1",
+    )
+    metrics = calm.window.metrics
+    numbers = (calm.skill, metrics.mae_min, metrics.rmse_min, metrics.r2, 0.0)
+    assert found == [("1", *numbers, False, None, "no retraining: nothing asks for it", day[12])]
+    # Nothing that came after a moment changes the verdict on it.
+    early = look(9)
+    assert early.window is not None
+    assert early.window.end_at == day[9]
+    again = look(9)
+    assert again.window == early.window
+    assert again.drift == early.drift
+
+    strict = RetrainPolicy(skill_floor_share=3)
+    held = look(12, retrain_policy=strict, quality_failures=("a check",))
+    assert held.verdict == monitor.SKILL_ALARM
+    assert not held.decision.should_retrain
+    asked = look(12, retrain_policy=strict, run_id="run-9")
+    assert asked.decision.trigger == policy.SKILL
+    assert asked.decision.should_retrain
+    decided = retrain(12)
+    row = log.newest_verdict(warehouse, asked.model_name)
+    assert row is not None
+    assert row["log_id"] == asked.log_id
+    assert row["outcome"] == (log.PROMOTED if decided.is_promoted else log.NOT_PROMOTED)
+    assert row["improvement"] == next(r.value for r in decided.reasons if r.rule == "gain")
+    assert row["training_run_id"] == decided.training_run_id
+    cooling = look(12, retrain_policy=strict, request=policy.SCHEDULE)
+    assert not cooling.decision.should_retrain
+    pressed = look(12, retrain_policy=strict, request=policy.BUTTON)
+    assert pressed.decision.should_retrain
+    log.record_failure(warehouse, pressed.log_id, "out of memory")
+    assert log.newest_verdict(warehouse, asked.model_name)["outcome"] == log.FAILED  # type: ignore[index]
+
+
+def test_with_no_arrivals_at_all_the_monitor_says_so(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    fill(warehouse, raw_synthetic(0))
+    found = monitor.monitor_champion(warehouse, settings)
+    assert found.verdict == monitor.NO_ARRIVALS
+    assert found.at is found.skill is found.drift_score is None
+    assert not found.decision.should_retrain

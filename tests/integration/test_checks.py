@@ -10,7 +10,9 @@ import random
 import statistics
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,8 @@ from skyops_assets.opensky.accounts import (
 )
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import DEMO_START
-from skyops_assets.quality.expectations import SUITES, merged, validate
-from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.quality.expectations import SUITES, merged, validate, validate_parts
+from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
@@ -38,13 +40,13 @@ Query = Callable[..., list[tuple[Any, ...]]]
 EXPECTATIONS = json.loads((SUITES / "raw_opensky_states.json").read_text())["expectations"]
 
 
-def run_check(check: Any, **tags: str) -> Any:
+def run_check(check: Any, instance: Any = None, **tags: str) -> Any:
     """Evaluate one check as a run of its own, without its asset."""
     import dagster as dg
 
     from skyops_assets.defs.resources import WarehouseResource
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [check],
             instance=instance,
@@ -611,6 +613,10 @@ PREDICTION: dict[str, Any] = {
         ({"predicted_landing_at": None}, "the predicted landing is"),
         ({"predicted_transit_min": -1.0, "predicted_landing_at": CROSSED - timedelta(minutes=1)},
          "the predicted transit is 0 to 120 minutes"),
+        ({"predicted_low_min": 16.0, "predicted_high_min": 18.0}, "the interval holds"),
+        ({"predicted_low_min": 12.0, "predicted_high_min": 14.0}, "the interval holds"),
+        ({"predicted_low_min": 0.0, "predicted_high_min": 18.0}, "the interval holds"),
+        ({"predicted_low_min": 12.0}, "the interval holds"),
         ({"model_version": ""}, "the model is named"),
     ],
 )  # fmt: skip
@@ -669,3 +675,726 @@ def test_the_challenger_goes_red_when_it_has_a_problem(
     assert found.passed == (problem is None)
     assert found.blocking
     assert (said or "") in (found.description or "")
+
+
+# raw/opensky_states: nulls_are_as_usual
+
+
+def load_hours(warehouse: Warehouse, days: int, rows: int = 100, **changes: Any) -> None:
+    for day in range(1, days + 1):
+        at = DEMO_START - timedelta(days=day)
+        load_states(warehouse, recording(*seconds(rows, at, **changes)))
+    transformed(warehouse)
+
+
+def test_a_column_that_is_null_more_often_than_usual_is_named(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.checks import nulls_are_as_usual
+
+    assert run_check(nulls_are_as_usual).passed
+    load_hours(pointed, 3)
+    # A tenth more is as usual.
+    load_states(
+        pointed, recording(*seconds(79), *seconds(21, icao24="000001", velocity_mps=None)),
+        run_id="last",
+    )  # fmt: skip
+    red = run_check(nulls_are_as_usual)
+    assert not red.passed
+    assert not red.blocking
+    assert red.severity is dg.AssetCheckSeverity.WARN
+    assert red.description.startswith(
+        "2021-10-07 12:00 UTC: velocity_mps null in 21%, usual 0%. Did the source rename"
+    )
+    assert red.description.count(" null in ") == 1
+    assert red.metadata["compared"].value == 7
+    monkeypatch.setenv("SKYOPS_RAW_MAX_NULL_RISE", "0.22")
+    assert run_check(nulls_are_as_usual).passed
+
+
+def test_nulls_of_few_rows_or_few_days_are_not_judged(pointed: Warehouse) -> None:
+    from skyops_assets.defs.raw.checks import nulls_are_as_usual
+
+    load_hours(pointed, 2)
+    load_states(pointed, recording(*seconds(100, callsign=None)), run_id="last")
+    found = run_check(nulls_are_as_usual)
+    assert found.passed
+    assert found.metadata["without_usual_share"].value == 7
+    load_hours(pointed, 4, icao24="000001")
+    load_states(pointed, recording(*seconds(99, DEMO_START + HOUR, callsign=None)), run_id="new")
+    assert run_check(nulls_are_as_usual).metadata["compared"].value == 0
+
+
+def test_shares_of_nulls_are_those_that_counting_gives(warehouse: Warehouse) -> None:
+    from skyops_assets.quality.nulls import NullShare, null_problem, null_shares
+
+    for day, nulls in enumerate((40, 10, 30, 20)):
+        at = DEMO_START - timedelta(days=day)
+        load_states(warehouse, recording(*seconds(nulls, at, velocity_mps=None),
+                                         *seconds(100 - nulls, at, icao24="000001")))  # fmt: skip
+    [found] = null_shares(warehouse, [DEMO_START], ["velocity_mps"])
+    assert found == NullShare(DEMO_START, "velocity_mps", 0.4, 0.2)
+    assert null_problem([found], 0.2) is None
+    assert null_problem([found] * 7, 0.19) is not None
+    assert "; and 2 more." in str(null_problem([found] * 7, 0.19))
+
+
+# raw/*, features/*: columns_are_as_declared
+
+
+@pytest.mark.parametrize(
+    ("name", "alter", "said"),
+    [
+        ("opensky_states", "alter column velocity_mps type real",
+         "raw.opensky_states: velocity_mps is real, not double precision. It was altered around"),
+        ("opensky_states", "drop column squawk", "raw.opensky_states: squawk is gone. It was"),
+        ("arrivals_history", "drop column ring_40nm_altitude_m", "ring_40nm_altitude_m is gone"),
+        ("airports", "alter column elevation_m type integer", "elevation_m is integer, not double"),
+        ("runways", "drop column le_ident", "le_ident is gone"),
+        ("aircraft", "rename typecode to type", "raw.aircraft: typecode is gone"),
+    ],
+)  # fmt: skip
+def test_a_raw_column_that_was_dropped_or_retyped_by_hand_is_named(
+    pointed: Warehouse, query: Query, name: str, alter: str, said: str
+) -> None:
+    from skyops_assets.defs.raw import checks
+
+    check = getattr(checks, f"{name}_columns")
+    assert run_check(check).passed
+    query(pointed, f"alter table raw.{name} add column note text")
+    green = run_check(check)
+    assert green.passed
+    assert green.metadata["undeclared_columns"].value == "note"
+    query(pointed, f"alter table raw.{name} {alter}")
+    red = run_check(check)
+    assert not red.passed
+    assert red.blocking
+    assert said in red.description
+
+
+@pytest.mark.parametrize("model", ["arrival_features", "crossing_features"])
+def test_a_feature_that_was_dropped_or_retyped_by_hand_is_named(
+    pointed: Warehouse, query: Query, manifest: Path, model: str
+) -> None:
+    from skyops_assets.defs.features import checks
+
+    check = getattr(checks, f"{model}_columns")
+    gone = run_check(check)
+    assert not gone.passed
+    create_from_contract(pointed, query, model)
+    assert run_check(check).passed
+    query(pointed, f"alter table features.{model} drop column altitude_m, "
+                   "alter column entries_60min_count type text")  # fmt: skip
+    red = run_check(check)
+    assert not red.passed
+    assert red.blocking
+    assert f"features.{model}: altitude_m is gone; entries_60min_count is text, not" in (
+        red.description
+    )
+    assert f"--full-refresh --select {model}`" in red.description
+
+
+def test_a_table_without_a_contract_is_an_error(manifest: Path) -> None:
+    from skyops_assets.errors import SkyOpsError
+    from skyops_assets.quality.contracts import contract_columns
+
+    with pytest.raises(SkyOpsError, match=r"no model features\.other"):
+        contract_columns("features.other")
+
+
+# raw/arrivals_history: arrivals_can_be_true, no_arrival_is_lost
+
+DAY = date(2019, 3, 1)
+
+
+@pytest.fixture
+def arrivals(pointed: Warehouse, mirror: Path) -> Warehouse:
+    """A day of the open history, loaded."""
+    from skyops_assets.history.load import load_file
+    from skyops_assets.history.source import history_file
+
+    load_file(pointed, history_file("LSZH", DAY), Settings(data_mirror=mirror), run_id="first")
+    return pointed
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("damage", "advice"),
+    [
+        ("icao24 = 'ABCDEF'", "An address is six lower-case hexadecimal digits."),
+        ("airport = 'lszh'", "An ICAO code, from the file's name."),
+        ("is_arrival = false", "Departures are rejected"),
+        ("ring_40nm_crossed_at = landed_at + interval '1 hour'", "The landing comes after"),
+        ("ring_50nm_bearing_deg = 361", "Degrees, not radians?"),
+        ("ring_100nm_altitude_m = 37000", "Metres, not feet? 51,000 ft is the limit."),
+        ("ring_40nm_offset_m = 2000", "The position is more than 1 NM from its ring"),
+        ("ring_40nm_crossed_at = null", "More than half of the arrivals have no crossing"),
+        ("runway = null", "More than half of the arrivals have no runway"),
+    ],
+)
+def test_arrivals_go_red_when_a_value_cannot_be_true_until_they_are_corrected(
+    arrivals: Warehouse, query: Query, damage: str, advice: str
+) -> None:
+    from skyops_assets.defs.raw.checks import arrivals_can_be_true
+
+    query(arrivals, f"update raw.arrivals_history set {damage}")
+    for _ in range(2):
+        red = run_check(arrivals_can_be_true)
+        assert not red.passed
+        assert red.blocking
+        assert advice in red.description
+        # Loading it again loads nothing, and hides nothing.
+        query(arrivals, "insert into raw.ingest_batches (target, source, started_at, finished_at, "
+                        "read_rows, loaded_rows, duplicate_rows, rejected_rows) values "
+                        "('raw.arrivals_history', 'again', now(), now(), 9, 0, 9, 0)")  # fmt: skip
+    transformed(arrivals)
+    green = run_check(arrivals_can_be_true)
+    assert green.passed
+    assert green.description.startswith("No arrivals were loaded")
+
+
+@pytest.mark.mirror
+def test_a_real_day_of_arrivals_is_green_and_its_accounts_balance(
+    arrivals: Warehouse, query: Query, home: Path
+) -> None:
+    from skyops_assets.defs.raw.checks import arrivals_can_be_true, no_arrival_is_lost
+
+    green = run_check(arrivals_can_be_true)
+    assert green.passed
+    assert green.description is None
+    assert green.metadata["rows"].value > 200
+    assert run_check(no_arrival_is_lost).passed
+    query(arrivals, "delete from raw.arrivals_history where uid = "
+                    "(select min(uid) from raw.arrivals_history)")  # fmt: skip
+    red = run_check(no_arrival_is_lost)
+    assert not red.passed
+    assert red.blocking
+    assert "load the affected days again" in red.description
+
+
+# ml/training_sets: training_set_can_be_learned_from
+
+TRAINING = json.loads((SUITES / "training_set.json").read_text())["expectations"]
+
+
+def learnable(rows: int) -> Any:
+    """Arrivals as a training set has them, all possible."""
+    import numpy as np
+    import pandas as pd
+
+    from skyops_assets.arrivals.features import FEATURES, canonical_arrivals
+
+    n = np.arange(rows)
+    frame = pd.DataFrame({name: np.zeros(rows) for name in FEATURES})
+    frame["flight_id"] = [f"3c{i:04x}_1" for i in n]
+    frame["airport"], frame["sector"], frame["label_quality"] = "LSZH", "NE", "observed"
+    frame["ring_nm"], frame["is_inbound"], frame["local_weekday"] = 40, True, 3
+    frame["crossed_at"] = pd.Timestamp("2019-03-01", tz="UTC") + pd.to_timedelta(n, "min")
+    frame["transit_min"] = 12.0 + n % 7
+    frame["landed_at"] = frame["crossed_at"] + pd.to_timedelta(frame["transit_min"], "min")
+    return canonical_arrivals(frame)
+
+
+def freeze(warehouse: Warehouse, home: Path, frame: Any) -> None:
+    """Keep a frame as the training set built last."""
+    from skyops_assets.arrivals.features import fingerprint
+    from skyops_assets.arrivals.store import TrainingSet, save_training_set, write_snapshot
+
+    mark = fingerprint(frame, 40)
+    write_snapshot(Settings(home=home), mark, frame)
+    save_training_set(warehouse, TrainingSet(mark, 40, len(frame), {}, (), None, None), None)
+
+
+def spoil_training(frame: Any, expectation: dict[str, Any]) -> Any:
+    kind, kwargs = expectation["type"], expectation["kwargs"]
+    spoilt, column = frame.copy(), kwargs.get("column")
+    if kind == "expect_compound_columns_to_be_unique":
+        spoilt.iloc[1] = spoilt.iloc[0]
+    elif kind == "expect_column_pair_values_a_to_be_greater_than_b":
+        spoilt.loc[3, kwargs["column_A"]] = spoilt.loc[3, kwargs["column_B"]]
+    elif kind == "expect_column_values_to_not_be_null":
+        spoilt.loc[: int(len(frame) * (1 - kwargs.get("mostly", 1))), column] = None
+    elif kind == "expect_column_values_to_not_be_in_set":
+        spoilt.loc[3, column] = kwargs["value_set"][0]
+    elif kind == "expect_column_values_to_be_in_set":
+        spoilt.loc[3, column] = "north"
+    elif kind == "expect_column_values_to_be_between":
+        spoilt.loc[3, column] = kwargs["max_value"] + 1
+    elif kind == "expect_column_median_to_be_between":
+        spoilt[column] = 50.0 + spoilt.index % 7
+    else:
+        assert kind == "expect_column_stdev_to_be_between"
+        spoilt[column] = 12.0
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    "expectation", TRAINING, ids=lambda e: f"{e['type']}-{e['kwargs'].get('column', '')}"
+)
+def test_every_expectation_of_the_training_suite_can_fail(expectation: dict[str, Any]) -> None:
+    found = validate(spoil_training(learnable(200), expectation), "training_set")
+    [broken] = [item for item in found if not item.is_met]
+    assert broken.advice == expectation["meta"]["advice"]
+    assert len(found) == len(TRAINING)
+
+
+def test_a_training_set_that_cannot_be_true_is_red(pointed: Warehouse, home: Path) -> None:
+    from skyops_assets.defs.model.checks import training_set_can_be_learned_from
+
+    freeze(pointed, home, learnable(200))
+    green = run_check(training_set_can_be_learned_from)
+    assert (green.passed, green.description) == (True, None)
+    assert "too few rows" not in green.metadata["expectations"].value
+    freeze(pointed, home, learnable(200).assign(altitude_m=37_000.0))
+    red = run_check(training_set_can_be_learned_from)
+    assert not red.passed
+    assert red.blocking
+    assert "Metres, not feet?" in red.description
+    assert "37000.0" in red.metadata["expectations"].value
+
+
+def test_a_small_or_empty_training_set_is_no_fault_but_an_impossible_row_is(
+    pointed: Warehouse, home: Path
+) -> None:
+    from skyops_assets.defs.model.checks import training_set_can_be_learned_from
+
+    freeze(pointed, home, learnable(0))
+    empty = run_check(training_set_can_be_learned_from)
+    assert empty.passed
+    assert empty.description == "The training set has no rows: there is nothing to judge."
+    # All transits alike and no altitude: of few rows that says nothing.
+    small = learnable(199).assign(altitude_m=float("nan"), transit_min=12.0)
+    freeze(pointed, home, small.assign(landed_at=small["crossed_at"] + timedelta(minutes=12)))
+    few = run_check(training_set_can_be_learned_from)
+    assert few.passed
+    assert few.metadata["expectations"].value.count("too few rows") == 5
+    freeze(pointed, home, learnable(5).assign(vertical_rate_mps=-1000.0))
+    assert not run_check(training_set_can_be_learned_from).passed
+
+
+# Data Docs
+
+
+def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
+    pointed: Warehouse, home: Path, query: Query
+) -> None:
+    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+
+    loaded(pointed)
+    run_check(state_vectors_can_be_true)
+    page = home / "docs" / "data_docs" / "raw_opensky_states.html"
+    assert "What to do" not in page.read_text()
+    query(pointed, "update raw.opensky_states set baro_altitude_m = 37856")
+    red = run_check(state_vectors_can_be_true)
+    assert red.metadata["data_docs"].value == (
+        "http://localhost:3001/data_docs/raw_opensky_states.html"
+    )
+    assert red.metadata["data_docs_file"].value == str(page)
+    text = page.read_text()
+    assert "<li>Metres, not feet? 100,000 ft is the limit.</li>" in text
+    assert "20 unexpected values found" in text
+    assert "true_track_deg" in text
+    assert "://" not in text
+    assert [path.name for path in page.parent.iterdir()] == [page.name]
+
+
+def test_of_several_parts_the_first_that_breaks_something_has_the_page(
+    frame: Any, tmp_path: Path
+) -> None:
+    parts = [frame, frame.assign(latitude_deg=91.0), frame.assign(longitude_deg=181.0)]
+    found = validate_parts(parts, "raw_opensky_states", tmp_path)
+    assert found.rows == 3 * len(frame)
+    assert found.problem is not None
+    assert found.problem.count("values_to_be_between") == 2
+    assert "91.0" in found.page.read_text()
+    assert "181.0" not in found.page.read_text()
+
+
+# features/crossing_features, ml/predictions: what leads back to what
+
+
+def create(warehouse: Warehouse, query: Query, *statements: str) -> None:
+    for statement in statements:
+        query(warehouse, statement)
+
+
+FLIGHT = "3c6444_20211007T120000Z"
+
+
+@pytest.fixture
+def referenced(pointed: Warehouse, query: Query) -> Warehouse:
+    """A flight with a position, a crossing of it, and a prediction of that."""
+    create_from_contract(pointed, query, "crossing_features")
+    create(
+        pointed,
+        query,
+        "create schema staging; create schema metrics; create schema intermediate",
+        "create table staging.stg_opensky__states (icao24 text, positioned_at timestamptz)",
+        "create table metrics.fct_flights (flight_id text, icao24 text, "
+        "first_seen_at timestamptz, last_seen_at timestamptz)",
+        "create table intermediate.int_airports__watched as select 'LFPG'::text as airport",
+        f"insert into metrics.fct_flights values ('{FLIGHT}', '3c6444', '2021-10-07 12:00+00', "
+        "'2021-10-07 12:30+00')",
+        "insert into staging.stg_opensky__states values ('3c6444', '2021-10-07 12:00+00')",
+    )
+    keys = {"flight_id": FLIGHT, "airport": "LFPG", "ring_nm": 40}
+    insert(query, pointed, "features.crossing_features", keys)
+    insert(query, pointed, "ml.predictions",
+           PREDICTION | keys | {"model_name": "baseline:sector"})  # fmt: skip
+    return pointed
+
+
+DROPPED = "insert into raw.dropped_partitions values ('raw.opensky_states', '2021-10-07', 9)"
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule"),
+    [
+        ("delete from metrics.fct_flights", "every crossing's flight is in metrics.fct_flights"),
+        ("delete from staging.stg_opensky__states", "every flight of the last day has positions"),
+    ],
+)
+def test_a_crossing_that_leads_back_to_nothing_is_red(
+    referenced: Warehouse, query: Query, damage: str, rule: str
+) -> None:
+    from skyops_assets.defs.features.checks import crossings_lead_back_to_positions
+
+    assert run_check(crossings_lead_back_to_positions).passed
+    query(referenced, damage)
+    red = run_check(crossings_lead_back_to_positions)
+    assert not red.passed
+    assert not red.blocking
+    assert f"not true in 1 rows: {rule}" in red.description
+    assert "--full-refresh" in red.description
+    if "staging" in damage:
+        query(referenced, DROPPED)
+        assert run_check(crossings_lead_back_to_positions).passed
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        DROPPED,
+        "update intermediate.int_airports__watched set airport = 'LSZH'",
+        "insert into raw.ingest_batches (target, source, started_at, finished_at, window_start_at, "
+        "window_end_at, read_rows, loaded_rows, duplicate_rows, rejected_rows, transformed_at) "
+        "values ('raw.opensky_states', 'late', now(), now(), '2021-10-07 11:00+00', "
+        "'2021-10-07 11:30+00', 1, 1, 0, 0, now() + interval '1 hour')",
+    ],
+    ids=["retention", "watch list", "later positions"],
+)
+def test_a_prediction_without_its_crossing_is_red_unless_there_is_a_reason(
+    referenced: Warehouse, query: Query, reason: str
+) -> None:
+    from skyops_assets.defs.predictions.checks import (
+        predictions_lead_back_to_their_crossing_and_model as check,
+    )
+
+    assert run_check(check).passed
+    query(referenced, "delete from features.crossing_features")
+    red = run_check(check)
+    assert not red.passed
+    assert not red.blocking
+    assert "not true in 1 rows: every prediction's crossing is in features" in red.description
+    query(referenced, reason)
+    assert run_check(check).passed
+
+
+def test_a_prediction_of_an_unknown_model_is_red(referenced: Warehouse, query: Query) -> None:
+    from skyops_assets.defs.predictions.checks import (
+        predictions_lead_back_to_their_crossing_and_model as check,
+    )
+
+    query(referenced, "update ml.predictions set model_name = 'arrival-transit-40nm'")
+    red = run_check(check)
+    assert not red.passed
+    assert "every prediction's model is in ml.model_versions or a baseline" in red.description
+    champion(referenced, query)
+    assert run_check(check).passed
+
+
+def champion(warehouse: Warehouse, query: Query) -> None:
+    """Version 1 of the model, in force, trained through 2021-09-01."""
+    create(
+        warehouse,
+        query,
+        "insert into ml.training_sets values ('f', 40, 1, '{}', '{}')",
+        "insert into ml.training_runs (training_run_id, model_name, ring_nm, recipe, fingerprint, "
+        "features, params, train_share, train_rows, test_rows, embargoed_rows, shared_flight_rows, "
+        "trained_through_at) values ('r', 'arrival-transit-40nm', 40, 'hgb', 'f', '{}', '{}', 0.7, "
+        "1, 1, 0, 0, '2021-09-01 00:00+00')",
+        "insert into ml.model_versions (model_name, version, training_run_id, fingerprint, "
+        "mlflow_run_id, is_champion) values ('arrival-transit-40nm', '1', 'r', 'f', 'm', true)",
+    )
+
+
+# Standing checks
+
+
+def test_a_partition_that_was_left_failed_is_named_until_it_is_loaded(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By a real run that fails, and one that does not."""
+    import dagster as dg
+
+    from skyops_assets.defs.platform.checks import no_hour_is_left_failed
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.resources import WarehouseResource
+
+    def load() -> None:
+        dg.materialize(
+            [opensky_states], instance=instance, partition_key="2021-10-07-12:00",
+            resources={"warehouse": WarehouseResource()}, raise_on_error=False,
+        )  # fmt: skip
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_check(no_hour_is_left_failed, instance).passed
+        monkeypatch.setenv("SKYOPS_RECORDING", "/nowhere/some.json")
+        load()
+        red = run_check(no_hour_is_left_failed, instance)
+        assert not red.passed
+        assert red.severity is dg.AssetCheckSeverity.WARN
+        assert red.description.startswith(
+            "raw/opensky_states: 1 partitions failed and were not loaded since (2021-10-07-12:00)."
+        )
+        path = write_recording(tmp_path / "some.json", traffic_row())
+        monkeypatch.setenv("SKYOPS_RECORDING", str(path))
+        load()
+        assert run_check(no_hour_is_left_failed, instance).passed
+
+
+def test_a_day_of_the_history_that_was_left_failed_is_named(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.platform.checks import no_day_is_left_failed
+    from skyops_assets.defs.raw.assets import arrivals_history
+    from skyops_assets.defs.resources import WarehouseResource
+
+    monkeypatch.setenv("SKYOPS_DATA_MIRROR", str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_check(no_day_is_left_failed, instance).passed
+        dg.materialize(
+            [arrivals_history], instance=instance, partition_key="2019-03-02",
+            resources={"warehouse": WarehouseResource()}, raise_on_error=False,
+        )  # fmt: skip
+        red = run_check(no_day_is_left_failed, instance)
+    assert not red.passed
+    assert "raw/arrivals_history: 1 partitions failed" in red.description
+    assert "(2019-03-02)" in red.description
+
+
+def test_a_run_that_never_ends_is_an_orphan(pointed: Warehouse) -> None:
+    """One whose process is gone stays STARTED: nothing else is known of it."""
+    import dagster as dg
+    from dagster._core.test_utils import create_run_for_test, freeze_time
+
+    from skyops_assets.defs.platform.checks import no_run_is_orphaned
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for hours in (1.9, 2.2):
+            with freeze_time(datetime.now(UTC) - timedelta(hours=hours)):
+                run = create_run_for_test(instance, job_name="main")
+                instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "main"), run.run_id)
+        red = run_check(no_run_is_orphaned, instance)
+        assert not red.passed
+        assert red.severity is dg.AssetCheckSeverity.WARN
+        assert red.metadata["unfinished_runs"].value == 2
+        assert f"Started and never ended: {run.run_id[:8]} (main) since" in red.description
+        assert "; " not in red.description.split(". A run")[0]
+        instance.report_run_failed(instance.get_run_by_id(run.run_id))
+        assert run_check(no_run_is_orphaned, instance).passed
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("SKYOPS_LEAST_DISK_GB", " GB are free, limit 1,000,000 GB"),
+     ("SKYOPS_LEAST_DISK_DAYS", " days, limit 1,000,000")],
+)  # fmt: skip
+def test_a_disk_without_room_is_told(
+    pointed: Warehouse,
+    query: Query,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    said: str,
+) -> None:
+    from skyops_assets.defs.platform.checks import disk_has_room
+    from skyops_assets.quality import standing
+
+    monkeypatch.setenv("SKYOPS_LEAST_DISK_GB", "0")
+    load_days(pointed, 5, 200)
+    green = run_check(disk_has_room)
+    assert green.passed
+    assert green.metadata["whole_days"].value == 4
+    assert green.metadata["database_bytes"].value > green.metadata["usual_day_bytes"].value > 0
+    # As if a day took a gigabyte.
+    found = standing.storage
+
+    def huge(*of: Any) -> Any:
+        return replace(found(*of), day_bytes=(10**9,) * 4)
+
+    monkeypatch.setattr(standing, "storage", huge)
+    monkeypatch.setenv(setting, "1000000")
+    red = run_check(disk_has_room)
+    assert not red.passed
+    assert said in red.description
+    assert "Set SKYOPS_RAW_RETENTION_DAYS" in red.description
+
+
+def test_a_day_of_positions_far_larger_than_usual_is_told() -> None:
+    from skyops_assets.quality.standing import Storage, storage_problem
+
+    usual = Storage(10**10, (10**9,) * 5 + (3 * 10**9,), None)
+    assert usual.days_left is None
+    assert storage_problem(usual, 14, 5) is None
+    grown = replace(usual, day_bytes=(10**9,) * 5 + (3 * 10**9 + 1,))
+    assert storage_problem(grown, 14, 5) == (
+        "the last whole day of positions takes 3.00 GB, usual 1.00 GB. Set "
+        "SKYOPS_RAW_RETENTION_DAYS, which drops whole days of positions, or enlarge the disk; a "
+        "day too large: do two sources tell the same?"
+    )
+    few = Storage(10**10, (10**9, 10**9, 9 * 10**9), 10**12)
+    assert few.usual_day_bytes is None
+    assert storage_problem(few, 14, 5) is None
+
+
+def test_a_load_that_waits_for_the_transform_is_told_after_the_deadline(
+    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.defs.platform.checks import loads_are_transformed
+
+    assert run_check(loads_are_transformed).passed
+    loaded(pointed)
+    assert run_check(loads_are_transformed).passed
+    query(pointed, "update raw.ingest_batches set finished_at = now() - interval '190 minutes'")
+    red = run_check(loads_are_transformed)
+    assert not red.passed
+    assert red.description.startswith("1 loads are in no model, the oldest for 3.2 hours (limit 3)")
+    monkeypatch.setenv("SKYOPS_TRANSFORM_DEADLINE_H", "4")
+    assert run_check(loads_are_transformed).passed
+    monkeypatch.delenv("SKYOPS_TRANSFORM_DEADLINE_H")
+    transformed(pointed)
+    assert run_check(loads_are_transformed).passed
+
+
+def test_a_champion_that_has_not_seen_the_newest_arrivals_is_told(
+    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.defs.platform.checks import champion_has_seen_recent_arrivals as check
+
+    assert run_check(check).metadata["champion"].value == "none"
+    champion(pointed, query)
+    create_from_contract(pointed, query, "arrival_features")
+    assert run_check(check).passed
+    insert(query, pointed, "features.arrival_features", ARRIVAL)
+    red = run_check(check)
+    assert not red.passed
+    assert red.description.startswith(
+        "The champion, version 1, has learned until 2021-09-01, 37 days before the newest arrival "
+        "(limit 35). Did the weekly training run?"
+    )
+    monkeypatch.setenv("SKYOPS_CHAMPION_MAX_AGE_DAYS", "37")
+    assert run_check(check).passed
+
+
+def test_predictions_that_get_no_outcome_are_told_two_hours_later(
+    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.defs.platform.checks import predictions_get_outcomes
+
+    horizon = "insert into audit.transform_state (horizon_at, finished_at) values ({}, now()) " \
+              "on conflict (is_only) do update set horizon_at = excluded.horizon_at"  # fmt: skip
+    insert(query, pointed, "ml.predictions", PREDICTION)
+    assert run_check(predictions_get_outcomes).passed
+    query(pointed, horizon.format("'2021-10-07 14:00+00'"))
+    assert run_check(predictions_get_outcomes).metadata["due"].value == 0
+    query(pointed, horizon.format("'2021-10-07 14:01+00'"))
+    red = run_check(predictions_get_outcomes)
+    assert not red.passed
+    assert red.description.startswith(
+        "1 of 1 predictions that are due have no outcome (0% have one, limit 95%). Materialise"
+    )
+    monkeypatch.setenv("SKYOPS_LEAST_OUTCOME_SHARE", "0")
+    assert run_check(predictions_get_outcomes).passed
+    monkeypatch.delenv("SKYOPS_LEAST_OUTCOME_SHARE")
+    query(pointed, "insert into ml.prediction_outcomes select flight_id, airport, ring_nm, "
+                   "model_name, model_version, 'not_landed', null, null, now() "
+                   "from ml.predictions")  # fmt: skip
+    assert run_check(predictions_get_outcomes).passed
+
+
+# dbt's tests
+
+
+def test_a_red_dbt_test_keeps_what_follows_from_being_built_and_says_what_to_do(
+    pointed: Warehouse, query: Query, graph: Any
+) -> None:
+    """By dbt itself: the matrix in tests/graph takes it for granted."""
+    import dagster as dg
+
+    from skyops_assets.defs.resources import resources
+    from skyops_assets.defs.transform.assets import dbt_models
+
+    query(pointed, "insert into raw.ingest_batches values (1, 'raw.airports', 'x', now(), now(), "
+                   "null, null, 1, 1, 0, 0)")  # fmt: skip
+    query(pointed, "insert into raw.airports values ('LFPG', 'CDG', 'Paris', null, 'FR', 49, 2.5, "
+                   "119, 'Europe/Paris', 1), ('LFPO', 'ORY', 'Orly', null, 'FR', 48.7, 2.4, "
+                   "90, 'Europe/Paris', 1)")  # fmt: skip
+    # The airports are named twice by what stands in their place.
+    query(pointed, "alter table raw.airports rename to airports_once; "
+                   "create view raw.airports as select * from raw.airports_once "
+                   "union all select * from raw.airports_once where icao = 'LFPO'")  # fmt: skip
+    keys = [dg.AssetKey(["staging", "stg_reference__airports"]),
+            dg.AssetKey(["intermediate", "int_airports__watched"])]  # fmt: skip
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [dbt_models], instance=instance, selection=dg.AssetSelection.assets(*keys),
+            resources=resources(), raise_on_error=False,
+        )  # fmt: skip
+    assert not result.success
+    assert {event.asset_key for event in result.get_asset_materialization_events()} == {keys[0]}
+    [red] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert red.check_name == "unique_stg_reference__airports_airport"
+    assert red.blocking
+    assert red.description.startswith(
+        "staging.stg_reference__airports: two rows have the same airport. A key that breaks"
+    )
+
+
+# ml/evaluations: the gatekeeper's lights (its rules are tested with the model)
+
+
+@pytest.mark.parametrize("red", ["technical", "operational", "logical", "statistical", None])
+def test_a_red_light_is_a_warning_with_its_reasons(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, red: str | None
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.arrivals import steps
+    from skyops_assets.arrivals.gatekeeper import LIGHTS, Decision, Reason
+    from skyops_assets.defs.model.checks import gatekeeper_lights
+    from skyops_assets.defs.resources import WarehouseResource
+
+    decision = Decision(
+        red is None,
+        tuple(
+            Reason(f"rule_{light}", light != red, f"said of {light}", 0.5, None, light)
+            for light in LIGHTS
+        ),
+    )
+    monkeypatch.setattr(steps, "judge_challenger", lambda *_: decision)
+    found = {
+        result.check_name: result for result in gatekeeper_lights(warehouse=WarehouseResource())
+    }
+    assert set(found) == {f"challenger_{light}" for light in LIGHTS}
+    for light in LIGHTS:
+        result = found[f"challenger_{light}"]
+        assert result.passed == (light != red)
+        assert result.severity == dg.AssetCheckSeverity.WARN
+        assert result.description == (f"said of {light}" if light == red else None)
+        assert result.metadata[f"rule_{light}"].value == {
+            "passed": light != red, "text": f"said of {light}", "value": 0.5,
+        }  # fmt: skip

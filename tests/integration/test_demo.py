@@ -28,12 +28,13 @@ from tests.conftest import short_dir, stop_server
 pytestmark = pytest.mark.xdist_group("demo")
 
 DEMO_LIMIT_S = 600
-# What differs between two runs by its nature: numbers of batches and runs, and times of writing.
+# What differs between two runs by its nature: numbers of batches and runs, times of writing, and
+# how fast and heavy the model was, which the gatekeeper's reasons say.
 PASSING = {
     "batch_id", "dagster_run_id", "run_id", "mlflow_run_id", "decision_id",
     "started_at", "finished_at", "rejected_at", "predicted_at", "resolved_at", "created_at",
     "last_built_at", "last_trained_at", "registered_at", "promoted_at", "evaluated_at",
-    "decided_at",
+    "decided_at", "measured_at", "start_s", "peak_memory_mb", "p50_ms", "p95_ms", "reasons",
 }  # fmt: skip
 BOOKS = {"raw.ingest_batches", "audit.monitoring_log"}
 """Books of what happened, which a killed run adds to."""
@@ -139,7 +140,10 @@ def test_the_demo_says_what_it_did(finished: Finished) -> None:
     for word in ("raw/opensky_states", "metrics/fct_arrivals", "ml/promotion_decisions"):
         assert word in printed
     assert "Gatekeeper: not promoted" in printed
-    assert "check not passed" not in printed
+    # Three hours cannot show that a model is good; that is the gatekeeper's to say.
+    red = {line.split()[-1] for line in printed.splitlines() if "check not passed" in line}
+    assert "challenger_statistical" in red
+    assert red <= {"challenger_statistical", "challenger_logical"}
     assert "Traceback" not in printed and "Warning" not in printed
 
 

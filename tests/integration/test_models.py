@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,9 +20,10 @@ from conftest import Databases, short_dir, stop_server
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
 from arrival_frames import raw_synthetic
-from test_arrivals import EASY, fill
+from test_arrivals import EASY, Here, fill
 
-from skyops_assets.arrivals import card, champions, registry, steps, store
+from skyops_assets import health
+from skyops_assets.arrivals import card, champions, probe, registry, steps, store
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
@@ -43,8 +45,16 @@ def settings() -> Iterator[Settings]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def measured_here() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "PREDICTIONS", 5)
+        patch.setattr(probe, "start", Here)
+        yield
+
+
 @pytest.fixture(scope="module")
-def trained(settings: Settings) -> Warehouse:
+def trained(settings: Settings, measured_here: None) -> Warehouse:
     """A warehouse with versions 1 to 3, each measured, none decided on."""
     warehouse = open_warehouse(settings)
     migrate(warehouse)
@@ -258,7 +268,7 @@ def test_the_gatekeeper_does_not_undo_a_rollback_but_a_person_may(
 ) -> None:
     promote(warehouse, settings, "1")
     steps.evaluate_challenger(warehouse, settings)
-    generous = steps.GatePolicy(50, 30, 1, min_gain=-1, min_skill_low=-1)
+    generous = dataclasses.replace(EASY, min_gain=-1, min_skill_low=-1)
     assert steps.decide_promotion(warehouse, settings, policy=generous).is_promoted
     assert champion(warehouse) == "3"
     rollback(warehouse, settings)
@@ -445,3 +455,61 @@ def test_a_command_that_cannot_be_done_is_one_clear_error(
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     assert said in done.stderr
+
+
+def test_the_health_check_sees_that_the_champion_cannot_be_loaded_any_more(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    assert health.probe_model(settings, warehouse)[0] is health.State.OK
+    promote(warehouse, settings, "2")
+    state, says = health.probe_model(settings, warehouse)
+    assert (state, says) == (health.State.OK, f"{NAME}:2 loads and predicts.")
+    root = Path(settings.artifact_root)
+    root.rename(root.with_name("away"))
+    try:
+        with pytest.raises(SkyOpsError, match="cannot be loaded from MLflow"):
+            health.probe_model(settings, warehouse)
+    finally:
+        root.with_name("away").rename(root)
+
+
+def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_version(
+    warehouse: Warehouse, settings: Settings, graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the job itself: an old snapshot and an old MLflow run that no version refers to."""
+    monkeypatch.setenv("SKYOPS_HOME", str(settings.home))
+    client = registry.configure(warehouse, settings)
+    experiment = client.get_experiment_by_name(registry.EXPERIMENT).experiment_id
+    days_ago = {days: time.time() - days * 86_400 for days in (89, 91)}
+    snapshots = sorted((settings.home / "training").glob("*.parquet"))
+    orphans = {}
+    for days, at in days_ago.items():
+        run_id = client.create_run(experiment, start_time=int(at * 1_000)).info.run_id
+        client.log_text(run_id, "x", "x.txt")
+        model = client.create_logged_model(experiment, "model", source_run_id=run_id)
+        folder = Path(model.artifact_location.removeprefix("file://"))
+        folder.mkdir(parents=True)
+        orphans[days] = (run_id, folder, settings.home / "training" / f"{days}.parquet")
+        orphans[days][2].write_text("")
+        os.utime(orphans[days][2], (at, at))
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        # The versions' own are older still.
+        cursor.execute("update ml.training_sets set last_built_at = now() - interval '1 year'")
+        cursor.execute("select mlflow_run_id from ml.model_versions")
+        versions = [run_id for (run_id,) in cursor.fetchall()]
+    for path in snapshots:
+        os.utime(path, (0, 0))
+    done = graph.defs.resolve_job_def("clean_up").execute_in_process()
+    (output,) = [e for e in done.all_events if e.is_successful_output]
+    shown = {k: v.value for k, v in output.event_specific_data.metadata.items()}
+    assert shown == {
+        "removed_runs": 0, "kept_runs": 0, "removed_snapshots": 1, "removed_mlflow_runs": 1,
+    }  # fmt: skip
+    for days, is_left in ((89, True), (91, False)):
+        run_id, folder, snapshot = orphans[days]
+        assert (folder.exists(), snapshot.exists()) == (is_left, is_left)
+        assert (client.get_run(run_id).info.lifecycle_stage == "active") is is_left
+    assert all(path.exists() for path in snapshots)
+    assert len(versions) == 3
+    for number in ("1", "2", "3"):
+        registry.load(client, NAME, number, store.version(warehouse, NAME, number).mlflow_run_id)

@@ -1,17 +1,25 @@
-"""No feature knows what came later: cut the raw data, and features from before are equal."""
+"""No feature knows what came later: cut the raw data, and features from before are equal.
+
+The cut is a moment at which aircraft cross a ring. Live that is now, so there they have the
+features of their crossings.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import Databases, Dbt
+from conftest import MIRROR, Databases, Dbt, short_dir
 
 from skyops_assets.history import load, source
 from skyops_assets.opensky.load import load_states
@@ -21,9 +29,14 @@ from skyops_assets.opensky.recordings import (
     Recording,
     demo_recording,
     read_recording,
+    read_recordings,
 )
 from skyops_assets.settings import Settings
+from skyops_assets.simulate.reception import Quality
+from skyops_assets.simulate.truth import Plan
+from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse import reference
+from skyops_assets.warehouse.dbt import TARGET
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [
@@ -32,22 +45,64 @@ pytestmark = [
     pytest.mark.usefixtures("manifest"),
 ]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 CUTS = 3
 DAYS = [date(2019, 3, day) for day in range(4, 8)]
 RINGS = (40, 50, 100)
 HISTORY_START = datetime(2019, 3, 4, tzinfo=UTC)
+LIVE_ONLY = ["icao24", "distance_nm", "entered_at"]
+
+LEAKS = {
+    "landings": "landings.known_at <= crossings.crossed_at",
+    "transits": "arrivals.known_at <= crossings.crossed_at",
+    "entries": "entered.known_at <= crossings.crossed_at",
+    "go-arounds": "crossings.crossed_at >= go_arounds.known_at",
+    "holdings": "crossings.crossed_at >= turns.through_at",
+}
+"""Of the features' SQL the conditions without which it would know what came later."""
 
 
-@pytest.fixture
-def warehouses(databases: Databases) -> Iterator[list[Warehouse]]:
-    """Warehouses that know the airports: the first for all data, then one a cut."""
-    found = [databases.new() for _ in range(1 + CUTS)]
-    for warehouse in found:
-        reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
-    yield found
-    for warehouse in found:
-        databases.drop(warehouse)
+@dataclass(frozen=True)
+class Built:
+    """A warehouse with features, the SQL that made those of our crossings, and where it was cut."""
+
+    warehouse: Warehouse
+    crossing_sql: str
+    cut_at: datetime
+    history_cut_at: datetime
+
+
+def query(warehouse: Warehouse, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def simulated(folder: Path) -> pa.Table:
+    """A day at Zurich laid upon the demo's three hours: enough go-arounds and holdings.
+
+    Each three hours' aircraft have addresses of their own; every fourth second is kept.
+    """
+    plan = Plan(15, datetime(2021, 10, 7, tzinfo=UTC), 1, ("LSZH",))
+    made = simulate(plan, flights=60, layout=Layout.traffic, quality=Quality())
+    write(folder, made, plan)
+    [found] = read_recordings(folder / "recording", plan.start, plan.start + timedelta(days=2))
+    start, length = int(DEMO_START.timestamp()), int((DEMO_END - DEMO_START).total_seconds())
+    times = found.states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+    parts, rest = np.divmod(times.to_numpy() - int(plan.start.timestamp()), length)
+    addresses = [
+        f"{part:x}{address[1:]}"
+        for part, address in zip(parts, found.states["icao24"].to_pylist(), strict=True)
+    ]
+    states = found.states
+    for name, values in (
+        ("time_position", pa.array((start + rest) * 1_000_000)),
+        ("icao24", pa.array(addresses)),
+    ):
+        place = states.schema.get_field_index(name)
+        states = states.set_column(
+            place, states.schema.field(place), values.cast(states.schema.field(place).type)
+        )
+    return states.filter(pa.array(rest % 4 == 0)).sort_by("time_position")
 
 
 def load_history(warehouse: Warehouse, mirror: Path) -> None:
@@ -55,7 +110,7 @@ def load_history(warehouse: Warehouse, mirror: Path) -> None:
         load.load_file(warehouse, source.history_file("LSZH", day), Settings(data_mirror=mirror))
 
 
-def forget_history(query: Query, warehouse: Warehouse, cut: datetime, luck: random.Random) -> None:
+def forget_history(warehouse: Warehouse, cut: datetime, luck: random.Random) -> None:
     """What was not known at the cut goes: later crossings, and when those under way will land.
 
     The source has only flights that landed, so one under way stays, with another landing.
@@ -77,29 +132,172 @@ def forget_history(query: Query, warehouse: Warehouse, cut: datetime, luck: rand
     )  # fmt: skip
 
 
-def test_features_from_before_a_cut_equal_those_from_all_data(
-    warehouses: list[Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query, mirror: Path
-) -> None:
+def busiest_moments(warehouse: Warehouse, luck: random.Random) -> list[datetime]:
+    """In each part of the recording one of the seconds in which most crossings became known."""
+    found = []
+    for part in range(CUTS):
+        start, end = (
+            DEMO_START + (DEMO_END - DEMO_START) * (0.3 + 0.65 * (part + n) / CUTS) for n in (0, 1)
+        )
+        rows = query(
+            warehouse,
+            "select known_at, count(*) from features.crossing_features "
+            "where is_inbound and known_at >= %s and known_at < %s group by known_at order by 1",
+            start, end,
+        )  # fmt: skip
+        most = max(count for _, count in rows)
+        found.append(luck.choice([known_at for known_at, count in rows if count == most]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def built(
+    databases: Databases, dbt_of: Callable[[Warehouse], Dbt], manifest: Path
+) -> Iterator[tuple[Warehouse, list[Built], str]]:
+    """The warehouse with all data, those with cut data, and the SQL of the first one's features."""
     luck = random.Random(23)
-    states = read_recording(demo_recording(), DEMO_START, DEMO_END).states
-    whole, *cut_ones = warehouses
-    load_states(whole, Recording("paris", states, states))
-    load_history(whole, mirror)
-    dbt_of(whole)("run")
-    for warehouse in cut_ones:
-        # The two sources lie years apart: each is cut at a moment of its own.
-        at = DEMO_START + (DEMO_END - DEMO_START) * luck.uniform(0.3, 0.95)
-        before = states.filter(pc.less(states["time_position"], pa.scalar(at)))
-        load_states(warehouse, Recording("paris", before, before))
-        history_at = HISTORY_START + timedelta(hours=luck.uniform(8, 90))
+    folder, mirror = short_dir(), Path(os.environ[MIRROR])
+    sources = {
+        "paris": read_recording(demo_recording(), DEMO_START, DEMO_END).states,
+        "synthetic:seed-15": simulated(folder / "simulated"),
+    }
+    rows = reference.airports()
+    near = rows.filter(
+        pc.and_(
+            pc.less(pc.abs(pc.subtract(rows["latitude_deg"], 48.5)), 4.0),
+            pc.less(pc.abs(pc.subtract(rows["longitude_deg"], 5.0)), 6.5),
+        )
+    )
+    made: list[Warehouse] = []
+
+    def build(cut_at: datetime | None, history_cut_at: datetime | None) -> tuple[Warehouse, str]:
+        warehouse = databases.new()
+        made.append(warehouse)
+        reference.replace_reference(warehouse, "raw.airports", "airportsdata", near)
+        for name, states in sources.items():
+            known = states
+            if cut_at:
+                known = states.filter(pc.less_equal(states["time_position"], pa.scalar(cut_at)))
+            load_states(warehouse, Recording(name, known, known))
         load_history(warehouse, mirror)
-        forget_history(query, warehouse, history_at, luck)
-        dbt_of(warehouse)("run")
-        for table, cut, least in (
-            ("features.crossing_features", at, 50),
-            ("features.history_crossing_features", history_at, 200),
+        if history_cut_at:
+            forget_history(warehouse, history_cut_at, luck)
+        target = folder / str(len(made))
+        target.mkdir()
+        # What is parsed already need not be parsed again.
+        shutil.copy(TARGET / "partial_parse.msgpack", target)
+        dbt_of(warehouse)("run", "--target-path", str(target))
+        [sql] = target.rglob("compiled/**/crossing_features.sql")
+        return warehouse, sql.read_text()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKYOPS_WATCH_AIRPORTS", "LFPG,LFPO,LFPB,LFOB,LFPV,LSZH")
+        whole, sql = build(None, None)
+        cut_ones = []
+        for cut_at in busiest_moments(whole, luck):
+            # The two sources lie years apart: each is cut at a moment of its own.
+            history_cut_at = HISTORY_START + timedelta(hours=luck.uniform(8, 90))
+            cut_ones.append(Built(*build(cut_at, history_cut_at), cut_at, history_cut_at))
+    yield whole, cut_ones, sql
+    for warehouse in made:
+        databases.drop(warehouse)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def rows_before(warehouse: Warehouse, relation: str, cut_at: datetime) -> list[tuple[Any, ...]]:
+    return query(
+        warehouse,
+        f"select to_jsonb(t)::text from {relation} as t where known_at <= %s order by 1",
+        cut_at,
+    )
+
+
+Whole = tuple[Warehouse, list[Built], str]
+
+
+def test_features_from_before_a_cut_equal_those_from_all_data(built: Whole) -> None:
+    whole, cut_ones, _ = built
+    for one in cut_ones:
+        for table, cut_at, least in (
+            ("features.crossing_features", one.cut_at, 50),
+            ("features.history_crossing_features", one.history_cut_at, 200),
         ):
-            statement = f"select to_jsonb(t)::text from {table} as t where known_at < %s order by 1"
-            found, expected = (query(w, statement, cut) for w in (warehouse, whole))
-            assert len(found) > least, (table, cut)
-            assert found == expected, (table, cut)
+            found, expected = (rows_before(w, table, cut_at) for w in (one.warehouse, whole))
+            assert len(found) > least, (table, cut_at)
+            assert found == expected, (table, cut_at)
+    for count in ("holdings_30min_count", "go_arounds_30min_count"):
+        seen = f"select count(*) from features.crossing_features where {count} > 0"
+        assert sum(query(one.warehouse, seen)[0][0] for one in cut_ones) > 10, count
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_feature_that_knows_what_came_later_is_found(built: Whole, leak: str) -> None:
+    whole, cut_ones, whole_sql = built
+
+    def rows(warehouse: Warehouse, sql: str, cut_at: datetime) -> list[tuple[Any, ...]]:
+        assert sql.count(LEAKS[leak]) == 1
+        return rows_before(warehouse, f"({sql.replace(LEAKS[leak], 'true')})", cut_at)
+
+    assert any(
+        rows(one.warehouse, one.crossing_sql, one.cut_at) != rows(whole, whole_sql, one.cut_at)
+        for one in cut_ones
+    )
+
+
+def test_a_live_aircraft_has_the_features_of_its_crossing(built: Whole) -> None:
+    whole, cut_ones, _ = built
+    statement = (
+        "select to_jsonb(t) - %s::text[] from {} as t "
+        "where known_at = %s and crossing_id = any(%s) order by crossing_id"
+    )
+    for one in cut_ones:
+        crossed = [
+            row[0]
+            for row in query(
+                whole,
+                "select crossing_id from features.crossing_features "
+                "where known_at = %s and is_inbound order by 1",
+                one.cut_at,
+            )
+        ]
+        assert crossed
+        found, expected = (
+            query(warehouse, statement.format(table), LIVE_ONLY, one.cut_at, crossed)
+            for warehouse, table in (
+                (one.warehouse, "features.live_arrivals"),
+                (whole, "features.crossing_features"),
+            )
+        )
+        assert found == expected
+        assert len(found) == len(crossed)
+
+
+def test_half_a_minute_later_it_is_still_close_to_its_crossing(built: Whole) -> None:
+    """Now from its own fix. In 30 s an aircraft flies up to 4 NM and descends up to 450 m."""
+    _, cut_ones, _ = built
+    statement = """
+        select
+            extract(epoch from live.crossed_at - crossed.crossed_at),
+            live.ring_nm - live.distance_nm,
+            abs(live.bearing_deg - crossed.bearing_deg),
+            abs(live.altitude_m - crossed.altitude_m),
+            abs(live.entries_30min_count - crossed.entries_30min_count),
+            abs(live.landings_30min_count - crossed.landings_30min_count),
+            live.entered_at = crossed.crossed_at,
+            live.wake is not distinct from crossed.wake
+        from features.live_arrivals as live
+        inner join features.crossing_features as crossed using (crossing_id)
+        where crossed.known_at between live.known_at - interval '30 seconds' and live.known_at
+            and crossed.known_at < live.known_at
+            and abs(live.bearing_deg - crossed.bearing_deg) < 180
+    """
+    rows = [row for one in cut_ones for row in query(one.warehouse, statement)]
+    assert len(rows) >= 3
+    for age_s, inside_nm, bearing_deg, altitude_m, *counts, is_entry, is_wake in rows:
+        assert 0 < age_s <= 60
+        assert 0 < inside_nm < 5
+        assert bearing_deg < 5
+        assert altitude_m < 500
+        assert max(counts) <= 3
+        assert is_entry
+        assert is_wake

@@ -28,7 +28,8 @@ from skyops_assets.simulate.reception import Quality
 from skyops_assets.simulate.truth import Plan
 from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse import reference
-from skyops_assets.warehouse.dbt import build_arguments
+from skyops_assets.warehouse.aircraft import load_aircraft
+from skyops_assets.warehouse.dbt import build_arguments, transform_fingerprint
 from skyops_assets.warehouse.migrate import MIGRATIONS
 from skyops_assets.warehouse.server import Warehouse
 
@@ -48,6 +49,7 @@ MODELS = (
     "intermediate.int_movements__approaches",
     "intermediate.int_movements__renewed",
     "intermediate.int_positions__sampled_10s",
+    "intermediate.int_holdings__turns",
     "intermediate.int_flights__ring_entries",
     "intermediate.int_arrivals__paired",
     "metrics.fct_flights",
@@ -64,6 +66,7 @@ MODELS = (
 )
 RARE = {
     "intermediate.int_movements__renewed",
+    "intermediate.int_holdings__turns",
     "metrics.fct_holdings",
     "metrics.runway_configuration_changes",
 }
@@ -287,6 +290,19 @@ def test_other_airports_make_everything_anew(
     query(warehouse, "delete from raw.airports where icao = 'LFPG'")
     run("run")
     assert query(warehouse, "select is_whole from audit.transform_horizon") == [(False,)]
+
+
+def test_another_type_of_an_aircraft_makes_everything_anew(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    marks = [transform_fingerprint(warehouse, [])]
+    for typecode in ("A320", "A321"):
+        (tmp_path / "aircraft.csv").write_text(f"icao24,typecode\n4b1801,{typecode}\n")
+        for _ in range(2):
+            load_aircraft(warehouse, tmp_path / "aircraft.csv")
+            marks.append(transform_fingerprint(warehouse, []))
+    assert marks[1] == marks[2]
+    assert len(set(marks)) == 3
 
 
 def test_tables_of_the_former_shape_are_brought_to_the_present_one(

@@ -150,3 +150,29 @@ def test_with_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.argv", ["skyops", "--debug", "status"])
     with pytest.raises(SkyOpsError):
         cli.main()
+
+
+def test_a_calibration_beyond_its_limits_is_shown_and_fails(
+    printed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.arrivals import calibrate, features, store
+
+    lines = [
+        calibrate.Line("2019-05", "bootstrap", "as good, weeks", 960, 25, most=0.01),
+        calibrate.Line("2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8),
+        calibrate.Line("2019-05", "bootstrap", "old champion", 960, 333),
+    ]
+    monkeypatch.setattr(cli, "_prepare", lambda: (None, None))
+    monkeypatch.setattr(store, "read_arrivals", lambda *_: None)
+    monkeypatch.setattr(features, "usable_arrivals", lambda _: (None, {}))
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_, **__: lines)
+    with pytest.raises(SkyOpsError, match="does not hold"):
+        cli.calibrate_gate()
+    rows = [line.split("│")[4:8] for line in printed().splitlines() if "2019-05" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["960", "2.60%", "at most 1%", "no"],
+        ["1,200", "99.17%", "at least 80%", "yes"],
+        ["960", "34.69%", "", ""],
+    ]
+    lines.pop(0)
+    cli.calibrate_gate()

@@ -10,6 +10,7 @@ with history as not materialized (
         uid as flight_id,
         uid || '_' || airport || '_' || ring_nm as crossing_id,
         uid as movement_id,
+        icao24,
         airport,
         ring_nm,
         crossed_at,
@@ -80,10 +81,14 @@ landings as not materialized (
 
 observed as (
     select
-        crossing_id,
+        crossings.crossing_id,
+        airframes.typecode,
+        null::text as wake,
         null::integer as inbound_inside_count,
+        null::integer as holdings_30min_count,
         null::integer as go_arounds_30min_count
     from crossings
+    left join {{ ref('stg_reference__aircraft') }} as airframes on crossings.icao24 = airframes.icao24
 ),
 
 {{ crossing_features('history') }}

@@ -3,12 +3,62 @@
 import dagster as dg
 
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import rules_result
+from skyops_assets.defs.shared import OWNED, columns_result, rules_result
+
+ARRIVALS = dg.AssetKey(["features", "arrival_features"])
+CROSSINGS = dg.AssetKey(["features", "crossing_features"])
 
 
-@dg.asset_check(asset=["features", "arrival_features"], blocking=True)
+@dg.asset_check(asset=ARRIVALS, blocking=True, metadata=OWNED)
 def features_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Times, labels and counts of every arrival fit each other. Blocks training."""
     from skyops_assets.quality.rules import FEATURES, broken
 
-    return rules_result(broken(warehouse.open(), "features.arrival_features", FEATURES))
+    return rules_result(
+        broken(warehouse.open(), "features.arrival_features", FEATURES),
+        "Find these rows with `skyops sql`, correct the model that computes the column, and rebuild "
+        "with `skyops exec -- skyops-dbt build --full-refresh`.",
+    )
+
+
+@dg.asset_check(asset=CROSSINGS, metadata=OWNED)
+def crossings_lead_back_to_positions(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Every crossing has its flight, and every flight of the last day has positions.
+
+    A day that retention has dropped has none. Blocks nothing: what is there is right.
+    """
+    from skyops_assets.quality.references import crossings
+
+    return rules_result(
+        crossings(warehouse.open()),
+        "Rows were removed around the transform. Rebuild them with `skyops exec -- skyops-dbt build "
+        "--full-refresh`; where retention has dropped positions that loses what came from them.",
+    )
+
+
+def _columns_are_as_declared(key: dg.AssetKey, blocked: str) -> dg.AssetChecksDefinition:
+    table = ".".join(key.path)
+
+    @dg.asset_check(
+        asset=key,
+        name="columns_are_as_declared",
+        blocking=True,
+        metadata=OWNED,
+        description=f"{table} has the columns and types of its contract. Blocks {blocked}.",
+    )
+    def check(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+        from skyops_assets.quality.contracts import contract_columns, difference, stored_columns
+
+        found = difference(contract_columns(table), stored_columns(warehouse.open(), table))
+        return columns_result(
+            table,
+            found,
+            "It was altered by hand, or is of an older version: rebuild it with `skyops exec -- "
+            f"skyops-dbt build --full-refresh --select {key.path[-1]}`.",
+        )
+
+    return check
+
+
+arrival_features_columns = _columns_are_as_declared(ARRIVALS, "training")
+crossing_features_columns = _columns_are_as_declared(CROSSINGS, "predictions")

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from skyops_assets.defs.freshness import WEEKLY
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, known
 
@@ -15,6 +16,7 @@ from skyops_assets.defs.shared import OWNERS, known
     group_name="model",
     kinds={"parquet"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
 )
 def training_sets(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
@@ -34,6 +36,8 @@ def training_sets(
                 "crossed_from_at": made.crossed_from_at,
                 "crossed_through_at": made.crossed_through_at,
                 "excluded": made.excluded,
+                "dbt_fingerprint": made.dbt_fingerprint,
+                "features": list(made.features or ()),
                 "airports": dg.MetadataValue.md(made.markdown),
                 "snapshot": dg.MetadataValue.path(made.snapshot),
             }
@@ -47,6 +51,7 @@ def training_sets(
     group_name="model",
     kinds={"scikitlearn", "mlflow"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
 )
 def training_runs(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
@@ -75,6 +80,7 @@ def training_runs(
     group_name="model",
     kinds={"scikitlearn", "mlflow"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
 )
 def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
     """One row per candidate and training run: challenger, champion, baselines on the same rows."""
@@ -88,6 +94,7 @@ def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
         "scored_rows": found.scored_rows,
         **found.numbers,
         "comparison": dg.MetadataValue.md(found.markdown),
+        "slices": _md(found.slices_markdown),
     }
     for name, png in found.images.items():
         title = name.removesuffix(".png")
@@ -103,6 +110,7 @@ def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
     group_name="model",
     kinds={"mlflow"},
     owners=OWNERS,
+    freshness_policy=WEEKLY,
 )
 def promotion_decisions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource

@@ -2,7 +2,12 @@
 
 import dagster as dg
 
+from skyops_assets.defs.features import checks as features
+from skyops_assets.defs.platform import checks as standing
+from skyops_assets.defs.platform.repair import reap, remove_old_runs
+from skyops_assets.defs.platform.run import heartbeats
 from skyops_assets.defs.raw.assets import HOURS
+from skyops_assets.defs.resources import WarehouseResource
 
 TAGS = {"skyops/writes": "warehouse"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
@@ -12,33 +17,56 @@ FEATURES = dg.AssetKey(["features", "arrival_features"])
 # By the day, where positions go by the hour: a job has one kind of partition.
 HISTORY = dg.AssetSelection.assets(HISTORY_KEY)
 
+# They look at what stands still, and would only make a load or a transform longer.
+STANDING = dg.AssetSelection.checks(
+    standing.no_hour_is_left_failed,
+    standing.no_day_is_left_failed,
+    standing.no_run_is_orphaned,
+    standing.disk_has_room,
+    standing.loads_are_transformed,
+    standing.champion_has_seen_recent_arrivals,
+    standing.predictions_get_outcomes,
+)
+
 main_job = dg.define_asset_job(
     "main",
-    selection=dg.AssetSelection.all() - HISTORY,
+    selection=dg.AssetSelection.all() - HISTORY - STANDING,
     tags=TAGS,
     description="The whole graph, from the positions of the chosen hours to the predictions.",
 )
 
 history_job = dg.define_asset_job(
     "load_history",
-    selection=HISTORY,
+    selection=HISTORY - STANDING,
     tags=TAGS,
     description="The open per-arrival history of the chosen days.",
 )
 
 FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions")
 
+# The checks too: what a collector or `skyops load` wrote was not checked in a run of its own, and a
+# check that was red in a run of the load alone would hold nothing back here.
+REFRESHED = (FOLLOWING | dg.AssetSelection.checks_for_assets(RAW, HISTORY_KEY)) - STANDING
+
 refresh_job = dg.define_asset_job(
     "refresh",
-    # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own.
-    selection=FOLLOWING | dg.AssetSelection.checks_for_assets(RAW),
+    selection=REFRESHED,
     tags=TAGS,
     description="Everything that follows from what is already loaded, with the present model.",
 )
 
 retrain_job = dg.define_asset_job(
     "retrain",
-    selection=dg.AssetSelection.groups("model", "predictions"),
+    # With the checks of what it learns from, which were red in another run.
+    selection=(
+        dg.AssetSelection.groups("model", "predictions")
+        | dg.AssetSelection.checks(
+            features.features_hold_together,
+            features.arrival_features_columns,
+            features.crossing_features_columns,
+        )
+    )
+    - STANDING,
     tags=TAGS,
     description="Train a challenger, evaluate it, decide on its promotion, predict.",
 )
@@ -62,8 +90,12 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     request = dg.RunRequest()
     if positions is None and context.repository_def:
         # With the history alone: the checks of positions would fail for want of any.
+        graph = context.repository_def.asset_graph
         request = dg.RunRequest(
-            asset_selection=sorted(FOLLOWING.resolve(context.repository_def.asset_graph))
+            asset_selection=sorted(FOLLOWING.resolve(graph)),
+            asset_check_keys=sorted(
+                key for key in REFRESHED.resolve_checks(graph) if key.asset_key != RAW
+            ),
         )
     built = context.instance.get_latest_materialization_event(FEATURES)
     if built is None:
@@ -80,7 +112,7 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
 poll_job = dg.define_asset_job(
     "poll",
-    selection=dg.AssetSelection.assets(RAW),
+    selection=dg.AssetSelection.assets(RAW) - STANDING,
     tags=TAGS,
     description="One live answer of OpenSky for each watched box, into the present hour.",
 )
@@ -105,6 +137,106 @@ weekly_retrain = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Mondays at 04:00 UTC: a new challenger on all arrivals known by then.",
+)
+
+
+@dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
+def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> dg.Output[None]:
+    """One row of `audit.monitoring_log`, and the same as a table in the run's output."""
+    from skyops_assets import health
+
+    database = warehouse.open()
+    found = health.examine(warehouse.settings, database, lambda: heartbeats(context.instance))
+    health.record(database, found, context.run_id)
+    shown = {"findings": dg.MetadataValue.md(health.markdown(found))}
+    broken = [f"{one.part}: {one.says}" for one in found if one.state == health.State.BROKEN]
+    if broken:
+        # The alert of failed runs tells of it, and of its recovery.
+        raise dg.Failure("\n".join(broken), metadata=shown, allow_retries=False)
+    return dg.Output(None, metadata=shown)
+
+
+@dg.job(
+    description="Warehouse, disk, daemons, model, model store, OpenSky (one credit) and dbt docs. "
+    "Waits for no other run, as it writes one row of the audit log only."
+)
+def health_check() -> None:
+    """See `skyops_assets.health`."""
+    examine_parts()
+
+
+weekly_health_check = dg.ScheduleDefinition(
+    name="weekly_health_check",
+    job=health_check,
+    cron_schedule="0 3 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 03:00 UTC: whether all parts work.",
+)
+
+
+@dg.sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    description="Ends the runs whose process is gone, so that others need not wait for them.",
+)
+def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """See `repair.reap`; a run that failed so is tried once more by Dagster."""
+    ended = reap(context.instance)
+    return dg.SkipReason("; ".join(ended) or "Every unfinished run has its process.")
+
+
+@dg.op(description="Removes old runs and trainings that came to nothing.")
+def remove_what_is_old(
+    context: dg.OpExecutionContext, warehouse: WarehouseResource
+) -> dg.Output[None]:
+    """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
+    from skyops_assets.arrivals import retention
+
+    days = warehouse.settings.run_retention_days
+    runs = remove_old_runs(context.instance, days)
+    swept = retention.sweep(warehouse.open(), warehouse.settings, days)
+    return dg.Output(
+        None,
+        metadata={
+            "removed_runs": runs.removed,
+            "kept_runs": runs.kept,
+            "removed_snapshots": swept.snapshots,
+            "removed_mlflow_runs": swept.mlflow_runs,
+        },
+    )
+
+
+@dg.job(description="Removes old runs, their output, and trainings that no version refers to.")
+def clean_up() -> None:
+    """See `repair.remove_old_runs` and `arrivals.retention`."""
+    remove_what_is_old()
+
+
+weekly_clean_up = dg.ScheduleDefinition(
+    name="weekly_clean_up",
+    job=clean_up,
+    cron_schedule="0 2 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sundays at 02:00 UTC: what is older than SKYOPS_RUN_RETENTION_DAYS goes.",
+)
+
+standing_checks_job = dg.define_asset_job(
+    "standing_checks",
+    selection=STANDING,
+    description="Looks for what goes wrong while nobody runs anything. Writes nothing, so it does "
+    "not wait for the runs that do: one of those may be what hangs.",
+)
+
+standing_checks = dg.ScheduleDefinition(
+    name="standing_checks",
+    job=standing_checks_job,
+    cron_schedule="35 */6 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Four times a day: failed partitions, orphaned runs, disk, late loads, the "
+    "champion's age, missing outcomes.",
 )
 
 automation = dg.AutomationConditionSensorDefinition(

@@ -1,4 +1,4 @@
-"""Run the main job in this process, for `skyops demo`, telling the caller of each step."""
+"""What is asked of Dagster: run the main job, report loads, look at runs and daemons."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from skyops_assets.defs.platform.repair import host_tag, reap
 from skyops_assets.defs.shared import cause
 
 DEMO = {"skyops/by": "demo"}
@@ -57,6 +58,7 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
             run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
             tags={
                 **DEMO,
+                **host_tag(),
                 ASSET_PARTITION_RANGE_START_TAG: hours[0],
                 ASSET_PARTITION_RANGE_END_TAG: hours[-1],
             },
@@ -122,6 +124,27 @@ def last_runs(limit: int = 5) -> list[dict[str, Any]]:
             }
             for record in instance.get_run_records(limit=limit)
         ]
+
+
+def heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
+    """When each daemon that this instance needs last told that it lives (UTC); None if never."""
+    told = instance.get_daemon_heartbeats()
+    return {
+        name: datetime.fromtimestamp(told[name].timestamp, UTC) if name in told else None
+        for name in instance.get_required_daemon_types()
+    }
+
+
+def reap_now() -> list[str]:
+    """As `repair.reap`, on this process's instance."""
+    with dg.DagsterInstance.get() as instance:
+        return reap(instance)
+
+
+def heartbeats_now() -> dict[str, datetime | None]:
+    """As `heartbeats`, of this process's instance."""
+    with dg.DagsterInstance.get() as instance:
+        return heartbeats(instance)
 
 
 def _iso(seconds: float | None) -> str | None:

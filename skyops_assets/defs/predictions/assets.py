@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, known
@@ -17,6 +18,7 @@ WHEN_FED = (
     group_name="predictions",
     kinds={"scikitlearn", "postgres"},
     owners=OWNERS,
+    freshness_policy=FOLLOWS_LOADS,
     automation_condition=WHEN_FED,
 )
 def predictions(
@@ -44,6 +46,7 @@ def predictions(
     group_name="predictions",
     kinds={"postgres"},
     owners=OWNERS,
+    freshness_policy=FOLLOWS_LOADS,
     automation_condition=WHEN_FED,
 )
 def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:

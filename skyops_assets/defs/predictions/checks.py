@@ -4,10 +4,10 @@ import dagster as dg
 
 from skyops_assets.defs.predictions.assets import predictions
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import rules_result
+from skyops_assets.defs.shared import OWNED, rules_result
 
 
-@dg.asset_check(asset=predictions)
+@dg.asset_check(asset=predictions, metadata=OWNED)
 def predictions_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Every crossing has a prediction, its times fit each other, and its model is named."""
     from skyops_assets.arrivals.steps import RING_NM
@@ -17,4 +17,25 @@ def predictions_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResu
     found = broken(database, "ml.predictions", PREDICTIONS)
     missing = crossings_without_prediction(database, RING_NM)
     found[f"every crossing of the {RING_NM} NM ring has a prediction"] = missing
-    return rules_result(found)
+    return rules_result(
+        found,
+        "Materialise ml/predictions: what is missing it adds. A prediction that was given is never "
+        "rewritten: one that is wrong was changed by hand; delete it, and it is made again.",
+    )
+
+
+@dg.asset_check(asset=predictions, metadata=OWNED)
+def predictions_lead_back_to_their_crossing_and_model(
+    warehouse: WarehouseResource,
+) -> dg.AssetCheckResult:
+    """Every prediction's crossing is among the features, or gone with a reason; its model is known.
+
+    Reasons are retention, an airport no longer watched, and positions that came later.
+    """
+    from skyops_assets.quality.references import predictions as broken
+
+    return rules_result(
+        broken(warehouse.open()),
+        "Crossings or model versions were deleted around SkyOps: restore ml.model_versions from a "
+        "backup; rebuild the features with `skyops exec -- skyops-dbt build --full-refresh`.",
+    )

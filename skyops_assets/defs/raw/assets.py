@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
+from skyops_assets.defs.freshness import REFERENCE
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, batch_metadata, batches_metadata
 from skyops_assets.history.schema import ARRIVAL
@@ -121,6 +122,7 @@ ONCE = (
     group_name="raw",
     kinds={"postgres"},
     owners=OWNERS,
+    freshness_policy=REFERENCE,
     automation_condition=ONCE,
 )
 def airports(
@@ -141,6 +143,7 @@ def airports(
     group_name="raw",
     kinds={"postgres"},
     owners=OWNERS,
+    freshness_policy=REFERENCE,
     automation_condition=ONCE,
 )
 def runways(
@@ -210,6 +213,7 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     group_name="raw",
     kinds={"postgres", "python"},
     owners=OWNERS,
+    freshness_policy=REFERENCE,
     metadata={
         "dagster/column_schema": dg.TableSchema(
             [dg.TableColumn(field.name, str(field.type)) for field in AIRCRAFT] + LOADED_WITH

@@ -10,11 +10,19 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from skyops_assets.defs.raw.assets import HOURS, arrivals_history, opensky_states
+from skyops_assets.defs.raw.assets import (
+    HOURS,
+    aircraft,
+    airports,
+    arrivals_history,
+    opensky_states,
+    runways,
+)
 from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.shared import OWNED, columns_result, suite_result, warning
 
 
-@dg.asset_check(asset=opensky_states, blocking=True)
+@dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)
 def state_vectors_can_be_true(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
@@ -23,7 +31,7 @@ def state_vectors_can_be_true(
     Blocks the transform. Its file says for each expectation what to do.
     """
     from skyops_assets.opensky.accounts import dropped_days, last_load, loaded_states
-    from skyops_assets.quality.expectations import merged, report, validate
+    from skyops_assets.quality.expectations import validate_parts
 
     database = warehouse.open()
     load = last_load(database, context.run.run_id)
@@ -31,29 +39,17 @@ def state_vectors_can_be_true(
         return dg.AssetCheckResult(
             passed=False, description="No positions were loaded: check the hours and the source."
         )
-    rows, parts = 0, []
-    for frame in loaded_states(database, load):
-        rows += len(frame)
-        parts.append(validate(frame, "raw_opensky_states"))
+    settings = warehouse.settings
+    found = validate_parts(loaded_states(database, load), "raw_opensky_states", settings.home)
     dropped = dropped_days(database, load.start, load.end)
-    if not rows and (said := _dropped(dropped)):
+    if not found.rows and (said := _dropped(dropped)):
         context.log.warning(said)
         return dg.AssetCheckResult(passed=True, description=said, metadata={"rows": 0})
-    outcomes = merged(parts)
-    broken = [outcome for outcome in outcomes if not outcome.is_met]
-    return dg.AssetCheckResult(
-        passed=not broken,
-        description="; ".join(f"{item.expectation}: {item.advice}" for item in broken)
-        or _dropped(dropped),
-        metadata={
-            "rows": rows,
-            "window": f"{load.start.isoformat()} to {load.end.isoformat()}",
-            "expectations": dg.MetadataValue.md(report(outcomes)),
-        },
-    )
+    window = f"{load.start.isoformat()} to {load.end.isoformat()}"
+    return suite_result(found, settings, _dropped(dropped), window=window)
 
 
-@dg.asset_check(asset=opensky_states, blocking=True)
+@dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)
 def no_position_is_stored_twice(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
@@ -77,7 +73,7 @@ def no_position_is_stored_twice(
     )
 
 
-@dg.asset_check(asset=opensky_states, blocking=True)
+@dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)
 def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
     from skyops_assets.opensky.load import TARGET
@@ -85,7 +81,7 @@ def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     return _balance(warehouse, TARGET, "hours")
 
 
-@dg.asset_check(asset=opensky_states)
+@dg.asset_check(asset=opensky_states, metadata=OWNED)
 def volume_is_as_usual(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
@@ -118,7 +114,7 @@ def volume_is_as_usual(
     )
 
 
-@dg.asset_check(asset=opensky_states)
+@dg.asset_check(asset=opensky_states, metadata=OWNED)
 def few_rows_are_rejected(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Of the new rows of the last day of loads, at most SKYOPS_RAW_MAX_REJECTED_SHARE are rejected.
 
@@ -128,25 +124,95 @@ def few_rows_are_rejected(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 
     found = rejections(warehouse.open())
     problem = found.problem(warehouse.settings.raw_max_rejected_share)
-    return dg.AssetCheckResult(
-        passed=problem is None,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=problem,
-        metadata={
-            "new_rows": found.judged_rows,
-            "rejected_rows": found.rejected_rows,
-            "rejected_share": found.share,
-            "reasons": found.reasons,
-        },
+    return warning(
+        problem,
+        new_rows=found.judged_rows,
+        rejected_rows=found.rejected_rows,
+        rejected_share=found.share,
+        reasons=found.reasons,
     )
 
 
-@dg.asset_check(asset=arrivals_history, blocking=True)
+@dg.asset_check(asset=opensky_states, metadata=OWNED)
+def nulls_are_as_usual(
+    context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """In each hour loaded last, once it is over, key columns are null about as often as usual.
+
+    Usual is the median of the same UTC hour of the 28 days before, where at least three of them
+    have 100 positions. Warns SKYOPS_RAW_MAX_NULL_RISE above it.
+    """
+    from skyops_assets.opensky import accounts
+    from skyops_assets.quality.nulls import null_problem, null_shares
+
+    database = warehouse.open()
+    load = accounts.last_load(database, context.run.run_id)
+    if load is None:
+        return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
+    shares = null_shares(database, accounts.whole_hours(load.start, load.end, datetime.now(UTC)))
+    return warning(
+        null_problem(shares, warehouse.settings.raw_max_null_rise),
+        compared=sum(one.usual_share is not None for one in shares),
+        without_usual_share=sum(one.usual_share is None for one in shares),
+    )
+
+
+@dg.asset_check(asset=arrivals_history, blocking=True, metadata=OWNED)
+def arrivals_can_be_true(
+    context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+) -> dg.AssetCheckResult:
+    """The Great Expectations suite `raw_arrivals_history` on the arrivals that no model holds yet.
+
+    Blocks the transform. Where none are new there is nothing to find fault with.
+    """
+    from skyops_assets.history.loaded import loaded_arrivals
+    from skyops_assets.quality.expectations import validate_parts
+
+    settings = warehouse.settings
+    frame = loaded_arrivals(warehouse.open(), context.run.run_id)
+    note = None if len(frame) else "No arrivals were loaded that are not in the models already."
+    found = validate_parts([frame], "raw_arrivals_history", settings.home)
+    return suite_result(found, settings, note)
+
+
+@dg.asset_check(asset=arrivals_history, blocking=True, metadata=OWNED)
 def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
     from skyops_assets.history.load import TARGET
 
     return _balance(warehouse, TARGET, "days")
+
+
+def _columns_are_as_declared(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    table = ".".join(asset.key.path)
+
+    @dg.asset_check(
+        asset=asset,
+        name="columns_are_as_declared",
+        blocking=True,
+        metadata=OWNED,
+        description=f"{table} has the columns and types that the code declares. Blocks the "
+        "transform. A further column does no harm.",
+    )
+    def check(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+        from skyops_assets.quality.contracts import difference, raw_columns, stored_columns
+
+        found = difference(raw_columns(table), stored_columns(warehouse.open(), table))
+        return columns_result(
+            table,
+            found,
+            "It was altered around SkyOps: bring the columns back with `alter table`, then load "
+            "the affected rows again.",
+        )
+
+    return check
+
+
+opensky_states_columns = _columns_are_as_declared(opensky_states)
+arrivals_history_columns = _columns_are_as_declared(arrivals_history)
+airports_columns = _columns_are_as_declared(airports)
+runways_columns = _columns_are_as_declared(runways)
+aircraft_columns = _columns_are_as_declared(aircraft)
 
 
 def _balance(warehouse: WarehouseResource, target: str, partitions: str) -> dg.AssetCheckResult:

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
+from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS
+from skyops_assets.defs.shared import OWNED, OWNERS
+from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.warehouse.dbt import MANIFEST, build_arguments, run_target
 
 
@@ -22,6 +24,27 @@ class SkyOpsTranslator(DagsterDbtTranslator):
         """Every model has an owner."""
         return OWNERS
 
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        """A model is due some hours after what it follows; a source has its own policy."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return dg.apply_freshness_policy(spec, FOLLOWS_LOADS)
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        """A test has an owner, and says what its failure means and what to do."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        said = describe(manifest["nodes"][unique_id], ".".join(asset_spec.key.path))
+        return spec._replace(description=said, metadata={**spec.metadata, **OWNED})
+
 
 @dbt_assets(manifest=MANIFEST, dagster_dbt_translator=SkyOpsTranslator())
 def dbt_models(
@@ -33,6 +56,16 @@ def dbt_models(
         context=context,
         target_path=run_target(warehouse.settings.home, context.run.run_id),
     )
-    yield from (
-        invocation.stream().fetch_row_counts().fetch_column_metadata(with_column_lineage=True)
+    stream = invocation.stream().fetch_row_counts().fetch_column_metadata(with_column_lineage=True)
+    for event in stream:
+        yield _explained(event, context)
+
+
+def _explained(event: Any, context: dg.AssetExecutionContext) -> Any:
+    """A failed test with its description, which dbt does not give."""
+    if not isinstance(event, dg.AssetCheckResult) or event.passed:
+        return event
+    spec = context.assets_def.get_spec_for_check_key(
+        dg.AssetCheckKey(event.asset_key, event.check_name)
     )
+    return event._replace(description=spec.description)

@@ -12,7 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skyops_assets.arrivals.features import arrival_columns, canonical_arrivals
+from skyops_assets.arrivals.features import (
+    CATEGORICAL,
+    FEATURES,
+    arrival_columns,
+    canonical_arrivals,
+)
 
 SECTORS = np.array(["N", "NE", "E", "SE", "S", "SW", "W", "NW"])
 
@@ -61,7 +66,7 @@ def raw_synthetic(
             "track_offset_deg": rng.normal(0, 15, rows),
             "inbound_inside_count": inbound,
             "predecessor_age_min": rng.exponential(3, rows),
-            "local_hour": crossed.hour,
+            "local_hour": crossed.hour + crossed.minute / 60,
             "local_weekday": crossed.day_of_week,
             "landed_at": (crossed + pd.to_timedelta(transit, unit="min")).as_unit("us"),
             "transit_min": transit,
@@ -80,6 +85,16 @@ def raw_synthetic(
 def synthetic(rows: int, **options: float) -> pd.DataFrame:
     """`raw_synthetic` in canonical form."""
     return canonical_arrivals(raw_synthetic(rows, **options))  # type: ignore[arg-type]
+
+
+def with_gaps(frame: pd.DataFrame, share: float = 0.2, seed: int = 3) -> pd.DataFrame:
+    """A share of every feature's values missing."""
+    rng = np.random.default_rng(seed)
+    result = frame.copy()
+    for name in FEATURES:
+        missing = rng.random(len(frame)) < share
+        result[name] = result[name].mask(missing, None if name in CATEGORICAL else np.nan)
+    return result
 
 
 def lszh(folder: Path, *months: str) -> pd.DataFrame:

@@ -10,9 +10,9 @@ import pytest
 
 from skyops_assets.arrivals import features
 from skyops_assets.arrivals.card import Facts, markdown
+from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.arrivals.registry import MAX_DESCRIPTION
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
-from skyops_assets.arrivals.train import GRADIENT_BOOSTING_L1
 
 AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
 VERSION = ModelVersion("arrival-transit-40nm", "2", "t2", "f" * 64, "m2", False, AT)
@@ -37,10 +37,26 @@ RUN = TrainingRun(
     untrained_reason=None,
     code_version="0.1.0",
     absent_features=("altitude_m",),
-)
+    search={
+        "skipped": None,
+        "folds": [
+            {"cut_at": "2026-11-01", "train_rows": 3284, "test_rows": 1097},
+            {"cut_at": "2026-11-03", "train_rows": 4381, "test_rows": 1094},
+        ],
+        "candidates": [
+            {"params": {}, "mae_min": 2.013, "fold_mae_min": [2.1, 1.9]},
+            {"params": {"max_leaf_nodes": 15}, "mae_min": 1.9, "fold_mae_min": [2.0, 1.8]},
+        ],
+        "chosen": 1,
+    },
+    interval={
+        "coverage": 0.9, "correction_min": 0.691, "learning_rows": 5255, "calibration_rows": 1314
+    },
+)  # fmt: skip
 OWN: dict[str, Any] = {
     "candidate": VERSION.label, "test_rows": 2818, "scored_rows": 2780,
     "mae_min": 1.82, "rmse_min": 2.6, "r2": 0.56, "bias_min": -0.24, "p90_min": 3.85,
+    "within_2min_share": 0.68, "interval_coverage": 0.91, "interval_width_min": 7.25,
     "reference": "baseline:sector_median", "skill": 0.42, "skill_low": 0.372, "skill_high": 0.476,
     "blocks": 10, "block": "day", "champion": "arrival-transit-40nm:1", "champion_rows": 2700,
     "champion_gain": 0.073, "champion_gain_low": 0.035, "champion_gain_high": 0.123,
@@ -49,7 +65,16 @@ DECISION = {
     "decision_id": 7,
     "is_promoted": False,
     "decided_at": AT,
-    "reasons": [{"is_passed": False, "text": "2 days with test arrivals (needs 3)"}],
+    "reasons": [
+        {"rule": "loads", "is_passed": True, "text": "it loads", "light": "technical"},
+        {"rule": "memory", "is_passed": False, "text": "2000 MiB", "light": "technical"},
+        {
+            "rule": "test_days",
+            "is_passed": False,
+            "text": "2 days with test arrivals (needs 3)",
+            "light": "statistical",
+        },
+    ],
 }
 CHANGE = ChampionChange(
     1, AT, VERSION.model_name, "promote", True, "1", "2", "m1", "m2", "ops", "it is\n# better", None
@@ -69,6 +94,28 @@ FACTS = Facts(
     candidates=(OWN, {**OWN, "candidate": "baseline:sector_median", "mae_min": 3.13}),
     decision=DECISION,
     changes=(CHANGE,),
+    slices=(
+        {
+            "kind": "traffic",
+            "slice": "peak",
+            "is_gated": True,
+            "rows": 700,
+            "gain": 0.01,
+            "gain_low": -0.02,
+            "gain_high": 0.03,
+            "against": "arrival-transit-40nm:1",
+        },
+        {
+            "kind": "additional time",
+            "slice": "under 2 min",
+            "is_gated": False,
+            "rows": 700,
+            "gain": -0.5,
+            "gain_low": -0.6,
+            "gain_high": -0.4,
+            "against": "arrival-transit-40nm:1",
+        },
+    ),
 )
 
 
@@ -84,10 +131,19 @@ def test_the_card_says_what_is_known() -> None:
         "6,569 to learn from, 2,818 to test on",
         "loss absolute_error",
         "no training row has a value: altitude_m",
-        "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 |",
+        "learned from 3,284, 4,381 arrivals, judged on the 2,191 next",
+        "its own parameters: 2.013 min\n",
+        "max_leaf_nodes 15: 1.900 min, chosen",
+        "Interval of 90%: quantiles learned from 5,255 arrivals, each moved out by +0.69 min",
+        "Its interval covers what it promises",
+        "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 | 68% |",
         "+42.0% (95 % interval +37.2% to +47.6%), bootstrap over 10 days",
         "`arrival-transit-40nm:1`, on 2,700 arrivals it had not learned from: +7.3%",
         "(decision 7): not promoted.",
+        "Within its interval: 91.0% of the arrivals; it is 7.2 min wide",
+        "it does worst in traffic peak (700 arrivals): +1.0%",
+        "*Technical*\n\n- **fail**: 2000 MiB\n- pass: loads\n",
+        "*Statistical*",
         "**fail**: 2 days with test arrivals",
         "became champion; promoted by ops, by hand: it is # better",
         "MLflow run `m2`",
@@ -114,6 +170,13 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     assert "not learned from: not measured" in card
     old = replace(RUN, absent_features=None, cut_at=None, trained_from_at=None)
     assert "not noted at the time" in markdown(replace(FACTS, run=old))
+    card = markdown(replace(FACTS, run=replace(RUN, search=None, interval=None)))
+    assert "Search for parameters: not noted at the time" in card
+    assert "Interval: none" in card
+    assert "nothing on how sure a single prediction is" in card
+    few = {"skipped": "65 training arrivals are too few", "folds": [], "candidates": []}
+    card = markdown(replace(FACTS, run=replace(RUN, search=few)))
+    assert "Search for parameters: none, 65 training arrivals are too few" in card
 
 
 @pytest.mark.parametrize("champion", [True, False])

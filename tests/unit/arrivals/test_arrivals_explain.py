@@ -37,7 +37,9 @@ def test_the_evaluation_table_shows_a_dash_for_what_is_unknown() -> None:
     assert "| +50.0% | - |" in text
     assert "None" not in text
     empty = evaluate.evaluate(synthetic(0), {"baseline:b": np.empty(0)})
-    assert "| baseline:b | 0 | - | - | - | - | - | - | - |" in explain.evaluation_markdown(empty)
+    assert "| baseline:b | 0 | - | - | - | - | - | - | - | - | - |" in explain.evaluation_markdown(
+        empty
+    )
 
 
 def test_the_decision_table_shows_each_rule() -> None:
@@ -46,4 +48,4 @@ def test_the_decision_table_shows_each_rule() -> None:
     )
     text = explain.decision_markdown(gatekeeper.decide(nothing))
     assert text.startswith("**Not promoted**")
-    assert "| **fail** | trained | no challenger: 0 arrivals |" in text
+    assert "| **fail** | technical | trained | no challenger: 0 arrivals |" in text

@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "e7cf5761d5161db7cd6099a946b61c1c20b965e68da5b2a9e6f163ac976a5932"
+FIXED = "5e2d1fbd7d2313fc5dbb3ea68bf722dabbf09ec7eccd93e0f9fc8bc84d64b67b"

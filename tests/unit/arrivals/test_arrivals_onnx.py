@@ -7,23 +7,13 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import lszh, mirror, synthetic
+from arrival_frames import lszh, mirror, synthetic, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyops_assets.arrivals import onnx_model, train
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, NUMERIC
 from skyops_assets.errors import SkyOpsError
-
-
-def with_gaps(frame: pd.DataFrame, share: float = 0.2, seed: int = 3) -> pd.DataFrame:
-    """A share of every feature's values missing."""
-    rng = np.random.default_rng(seed)
-    result = frame.copy()
-    for name in FEATURES:
-        missing = rng.random(len(frame)) < share
-        result[name] = result[name].mask(missing, None if name in CATEGORICAL else np.nan)
-    return result
 
 
 @cache

@@ -34,6 +34,24 @@ def test_a_prediction_is_a_landing_time_with_its_predictor() -> None:
     assert delta.iloc[2] == timedelta(minutes=12, seconds=30)
 
 
+def test_an_interval_goes_with_the_prediction_where_there_is_one() -> None:
+    crossings = synthetic(2)
+    minutes = np.array([10.0, 12.0])
+    ways = {
+        "sure": lambda f: (minutes - 1, minutes + 2),
+        "old": lambda f: None,
+    }
+    found = {
+        name: predict.score(crossings, Predictor("m", "7", None, lambda f: minutes, way))
+        for name, way in ways.items()
+    }
+    assert found["sure"]["predicted_low_min"].tolist() == [9.0, 11.0]
+    assert found["sure"]["predicted_high_min"].tolist() == [12.0, 14.0]
+    baseline = predict.score(crossings, Predictor("baseline:x", "1", None, lambda f: minutes))
+    for rows in (found["old"], baseline):
+        assert rows[["predicted_low_min", "predicted_high_min"]].isna().all(axis=None)
+
+
 def test_nothing_fitted_is_never_in_sample_and_no_rows_are_fine() -> None:
     untrained = Predictor("baseline:x", "untrained", None, lambda f: np.full(len(f), np.inf))
     rows = predict.score(synthetic(3), untrained)

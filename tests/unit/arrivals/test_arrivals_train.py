@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arrival_frames import synthetic
+from arrival_frames import raw_synthetic, synthetic
 
-from skyops_assets.arrivals import train
-from skyops_assets.arrivals.features import FEATURES, LABEL
+from skyops_assets.arrivals import onnx_model, recipes, train
+from skyops_assets.arrivals.features import (
+    CATEGORICAL,
+    FEATURES,
+    LABEL,
+    NUMERIC,
+    canonical_arrivals,
+    fingerprint,
+)
+from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.errors import SkyOpsError
 
 
@@ -43,7 +51,7 @@ def test_columns_without_values_unknown_airports_and_missing_sectors_are_fine() 
     model = train.fit(frame)
     asked = synthetic(20).assign(airport="EGLL")
     assert np.isfinite(train.predict(model, asked)).all()
-    nothing = asked.assign(**dict.fromkeys(FEATURES[2:], np.nan), sector=None)
+    nothing = asked.assign(**dict.fromkeys(NUMERIC, np.nan), **dict.fromkeys(CATEGORICAL[1:]))
     assert np.isfinite(train.predict(model, nothing)).all()
 
 
@@ -58,13 +66,43 @@ def test_no_rows_no_predictions() -> None:
 
 
 def test_identity_changes_with_everything_that_changes_the_model() -> None:
-    recipe = train.GRADIENT_BOOSTING_L1
-    other = train.Recipe(recipe.name, {**recipe.params, "max_iter": 301})
-    ids = {
-        train.identity("a", recipe, 0.7),
-        train.identity("b", recipe, 0.7),
-        train.identity("a", other, 0.7),
-        train.identity("a", recipe, 0.8),
-    }
-    assert len(ids) == 4
-    assert train.identity("a", recipe, 0.7) in ids
+    ids = [
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.7),
+        train.identity("b", GRADIENT_BOOSTING_L1, 0.7),
+        train.identity("a", GRADIENT_BOOSTING_L1.using({"max_iter": 301}), 0.7),
+        train.identity("a", recipes.RIDGE, 0.7),
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.8),
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.7, trials=1),
+        train.identity("a", GRADIENT_BOOSTING_L1, 0.7, trials=2),
+    ]
+    assert len(set(ids)) == len(ids)
+    assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7) == ids[0]
+    # More than there are is all there are.
+    every = len(GRADIENT_BOOSTING_L1.candidates)
+    assert train.identity("a", GRADIENT_BOOSTING_L1, 0.7, every) == train.identity(
+        "a", GRADIENT_BOOSTING_L1, 0.7, every + 9
+    )
+
+
+def test_the_same_fingerprint_gives_the_same_model_bit_for_bit() -> None:
+    """Rows in another order have the same fingerprint, and in canonical form the same model."""
+    frame = raw_synthetic(400, hours=24)
+    mixed = canonical_arrivals(frame.sample(frac=1, random_state=3))
+    frame = canonical_arrivals(frame)
+    assert fingerprint(mixed, 40) == fingerprint(frame, 40)
+    first, second = (onnx_model.export(train.fit(rows)) for rows in (frame, mixed))
+    assert first == second
+    other = onnx_model.export(train.fit(frame.assign(altitude_m=frame["altitude_m"] + 1)))
+    assert other != first
+
+
+def test_wake_is_learned_from_and_may_be_unknown_throughout() -> None:
+    frame = synthetic(1500, hours=48, noise_min=0.5)
+    heavy = np.arange(len(frame)) % 3 == 0
+    known = frame.assign(wake=np.where(heavy, "H", "M"), **{LABEL: frame[LABEL] + 3 * heavy})
+    model = train.fit(known)
+    medium, slow = (train.predict(model, known.assign(wake=wake)).mean() for wake in "MH")
+    assert slow - medium > 2
+    assert np.isfinite(train.predict(model, known.assign(wake=None))).all()
+    without = train.fit(frame)
+    assert np.array_equal(train.predict(without, frame), train.predict(without, known))

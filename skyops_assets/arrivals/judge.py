@@ -1,0 +1,140 @@
+"""The evidence on the latest challenger, and the gatekeeper's verdict on it.
+
+Belongs here: gathering what `steps.evaluate_challenger` measured and stored. Does not: measuring,
+the rules (`gatekeeper`), or acting on the verdict (`steps`). Reads Postgres only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from skyops_assets.arrivals import champions, gatekeeper, store
+from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy, SliceGain
+from skyops_assets.arrivals.logic import Logic
+from skyops_assets.arrivals.probe import Probe
+from skyops_assets.arrivals.store import ModelVersion, TrainingRun
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.warehouse.server import Warehouse
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on the latest training run.
+
+    `in_force`: the challenger is champion already. `is_earlier`: it keeps the decision that was
+    taken when it was not. `before` is the version that was champion when it was judged.
+    """
+
+    run: TrainingRun
+    challenger: ModelVersion | None
+    champion: ModelVersion | None
+    decision: Decision
+    in_force: bool
+    is_earlier: bool
+    before: str | None
+
+
+def judge(warehouse: Warehouse, ring_nm: int, policy: GatePolicy | None = None) -> Judgement:
+    """What the gatekeeper says of the latest training run; nothing is written.
+
+    Raises:
+        SkyOpsError: nothing was trained.
+    """
+    run = latest_run(warehouse, ring_nm)
+    challenger = store.version_of(warehouse, run.training_run_id)
+    champion = store.champion(warehouse, run.model_name)
+    earlier = store.read_decision(warehouse, run.training_run_id)
+    in_force = bool(champion and challenger and champion.version == challenger.version)
+    if earlier and in_force:
+        decision = Decision(
+            bool(earlier["is_promoted"]),
+            tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"]),
+        )
+        before = earlier["champion_version"]
+    else:
+        # A person was quicker than the gatekeeper: no model is measured against itself.
+        against = None if in_force else champion
+        decision = gatekeeper.decide(gather(warehouse, run, challenger, against), policy)
+        before = champion.version if champion else None
+    is_earlier = bool(earlier and in_force)
+    return Judgement(run, challenger, champion, decision, in_force, is_earlier, before)
+
+
+def latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
+    """The training run that ran last.
+
+    Raises:
+        SkyOpsError: nothing was trained.
+    """
+    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
+    if run is None:
+        raise SkyOpsError(
+            f"Nothing was trained for the {ring_nm} NM ring; materialise ml/training_runs first."
+        )
+    return run
+
+
+def gather(
+    warehouse: Warehouse,
+    run: TrainingRun,
+    challenger: ModelVersion | None,
+    champion: ModelVersion | None,
+) -> Evidence:
+    """All that was stored of a training run's challenger, against the champion or without one."""
+    rows = store.read_evaluation(warehouse, run.training_run_id)
+    own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
+    best = next((row for row in rows if row["is_reference"]), {})
+    theirs = next((row for row in rows if champion and row["candidate"] == champion.label), {})
+    # Without a challenger the reference still says how many test rows there would have been.
+    seen, prefix = (own, "champion_") if champion and own else (own or best, "")
+    taken_back = store.taken_back(warehouse, run.training_run_id)
+    measured = store.read_evidence(warehouse, run.training_run_id)
+    if measured and challenger and measured["mlflow_run_id"] != challenger.mlflow_run_id:
+        measured = None  # It was of a version registered before.
+    age = None
+    if champion and champion.trained_through_at and run.test_through_at:
+        age = (run.test_through_at - champion.trained_through_at).total_seconds() / 86400
+    slices = None
+    if own:
+        slices = tuple(
+            SliceGain(row["slice"], row["rows"], row["gain"], row["gain_high"])
+            for row in store.read_slices(warehouse, run.training_run_id)
+            if row["is_gated"]
+        )
+    return Evidence(
+        challenger_version=challenger.version if challenger else None,
+        untrained_reason=run.untrained_reason,
+        train_rows=run.train_rows,
+        test_rows=run.test_rows,
+        scored_rows=seen.get(f"{prefix}rows" if prefix else "scored_rows"),
+        test_days=seen.get(f"{prefix}days" if prefix else "test_days"),
+        reference=champion.label if champion else best.get("candidate"),
+        reference_mae_min=(theirs if champion else best).get("mae_min"),
+        challenger_mae_min=own.get("mae_min"),
+        gain=own.get("champion_gain" if champion else "skill"),
+        gain_low=own.get("champion_gain_low" if champion else "skill_low"),
+        skill=own.get("skill"),
+        has_champion=champion is not None,
+        is_reference_current=bool(own)
+        and own["champion"] == (champion.label if champion else None),
+        taken_back=None if taken_back is None else champions.sentence(taken_back),
+        slices=slices,
+        champion_age_days=age,
+        probe=_probe(measured),
+        logic=_logic(measured),
+    )
+
+
+def _probe(row: dict[str, Any] | None) -> Probe | None:
+    if row is None:
+        return None
+    values = {name: row[name] for name in Probe.__dataclass_fields__ if name != "error"}
+    return Probe(error=row["load_error"], **values)
+
+
+def _logic(row: dict[str, Any] | None) -> Logic | None:
+    if row is None:
+        return None
+    values = {name: row[name] for name in Logic.__dataclass_fields__}
+    return Logic(**{**values, "identifiers": tuple(row["identifiers"])})

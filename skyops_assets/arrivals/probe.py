@@ -1,0 +1,160 @@
+"""A registered model in a process of its own: whether it loads as in serving, how heavy, how fast.
+
+Belongs here: starting that process, and what it measures. Does not: what is heavy or slow
+(`gatekeeper`). ``python -m skyops_assets.arrivals.probe`` is that process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+from skyops_assets.arrivals import registry, store, train
+from skyops_assets.arrivals.store import ModelVersion
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.runtime import environment
+from skyops_assets.settings import Settings, load_settings
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+
+PREDICTIONS = 200
+TIMEOUT_S = 120
+"""Twice what the gatekeeper allows for the start; then the process is ended."""
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was measured; `error` says why it could not be, and then the rest is None.
+
+    Attributes:
+        start_s: from the start of the process, imports included, to the first prediction.
+        peak_memory_mb: the most that the process ever held (MiB), libraries included.
+        predictions: of one row each, as often as that.
+        p50_ms, p95_ms: time of one such prediction.
+        is_signature_equal: the model takes and gives what `registry.signature` says.
+    """
+
+    error: str | None = None
+    start_s: float | None = None
+    peak_memory_mb: float | None = None
+    predictions: int | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    is_signature_equal: bool | None = None
+
+
+class Running:
+    """The process, while it measures."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def result(self) -> Probe:
+        """Wait for what it measured; a failure is a `Probe` with its error."""
+        try:
+            said, complaint = self._process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            return Probe(f"it did not load and predict within {TIMEOUT_S} s")
+        lines = said.splitlines()
+        if self._process.returncode != 0 or not lines:
+            last = (complaint.strip().splitlines() or ["it said nothing"])[-1]
+            return Probe(f"the process ended with {self._process.returncode}: {last}")
+        return Probe(**json.loads(lines[-1]))
+
+    def stop(self) -> None:
+        """End the process where it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def start(
+    warehouse: Warehouse, settings: Settings, version: ModelVersion, fingerprint: str
+) -> Running:
+    """Begin to measure a registered version on rows of a training set, in a fresh process."""
+    arguments = (version.model_name, version.version, version.mlflow_run_id, fingerprint)
+    return Running(
+        subprocess.Popen(
+            [sys.executable, "-m", "skyops_assets.arrivals.probe", *arguments, str(time.time())],
+            env={
+                **os.environ,
+                **environment(settings, warehouse),
+                "SKYOPS_MLFLOW_DATABASE": settings.mlflow_database,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+
+
+def measure(  # noqa: PLR0917
+    warehouse: Warehouse,
+    settings: Settings,
+    name: str,
+    version: str,
+    mlflow_run_id: str,
+    fingerprint: str,
+    began: float,
+) -> Probe:
+    """Load and predict as predictions do, in this process.
+
+    Args:
+        began: when the process was started, seconds since the epoch.
+    """
+    import numpy as np
+
+    try:
+        client = registry.configure(warehouse, settings)
+        model = registry.load(client, name, version, mlflow_run_id)
+        is_equal = registry.read_signature(name, version) == registry.signature()
+        rows = store.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
+        train.predict(model, rows[:1])
+    except SkyOpsError as error:
+        return Probe(str(error))
+    start_s = time.time() - began
+    taken = []
+    for number in islice(cycle(range(len(rows))), PREDICTIONS):
+        row = rows.iloc[number : number + 1]
+        before = time.perf_counter()
+        train.predict(model, row)
+        taken.append(1000 * (time.perf_counter() - before))
+    p50, p95 = (float(q) for q in np.quantile(taken, (0.5, 0.95)))
+    return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process ever held, MiB.
+
+    Linux' ``ru_maxrss`` begins with what the parent held when it forked; its ``VmHWM`` does not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (_MB if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    """Measure what the arguments name, and print it as one line of JSON."""
+    name, version, mlflow_run_id, fingerprint, began = sys.argv[1:]
+    settings = load_settings()
+    found = measure(
+        open_warehouse(settings), settings, name, version, mlflow_run_id, fingerprint, float(began)
+    )
+    print(json.dumps(asdict(found)))
+
+
+if __name__ == "__main__":
+    main()

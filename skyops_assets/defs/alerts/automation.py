@@ -1,0 +1,129 @@
+"""The sensor that tells people: of failed runs and checks, champions, and a fallen R2."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.storage.event_log.base import EventLogRecord
+
+from skyops_assets.alerts.problems import Observation, of_check, of_run
+from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.shared import OWNERS, cause
+
+AT_ONCE = 1_000
+"""Events of each kind that one tick looks at: more wait for the next, so that it ends in time."""
+KINDS = (
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+)
+CHAMPIONS = dg.AssetKey(["ml", "promotion_decisions"])
+
+
+@dg.sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Alerts to log, webhook and e-mail: once per problem, and once it is over.",
+)
+def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SkipReason:
+    """Tells of what happened since the last tick, and again what a channel did not take.
+
+    The cursor moves when all of it is in `audit.alerts`; a tick that failed before is repeated.
+    """
+    from skyops_assets.alerts import store
+
+    database, settings = warehouse.open(), warehouse.settings
+    if context.cursor is None:
+        # What was before the first tick is no news.
+        changes, log = store.newest(database)
+        events = {kind.value: _newest(context.instance, kind) for kind in KINDS}
+        context.update_cursor(json.dumps({"champion": changes, "monitoring": log, **events}))
+        return dg.SkipReason("Alerts begin now.")
+    cursor = json.loads(context.cursor)
+    owners = _owners(context)
+    observations: list[Observation] = []
+    for kind in KINDS:
+        records = context.instance.event_log_storage.get_event_records(
+            dg.EventRecordsFilter(kind, after_cursor=cursor[kind.value]),
+            limit=AT_ONCE,
+            ascending=True,
+        )
+        for record in records:
+            seen = _observed(context.instance, record, owners, settings.alert_warn_checks)
+            if seen is not None:
+                observations.append(seen)
+            cursor[kind.value] = record.storage_id
+    responsible = owners.get(CHAMPIONS, tuple(OWNERS))
+    changed, cursor["champion"] = store.champion_changes_after(
+        database, cursor["champion"], responsible
+    )
+    fallen, cursor["monitoring"] = store.r2_after(
+        database, cursor["monitoring"], settings.alert_r2_floor, responsible
+    )
+    noted = store.note(database, settings, [*observations, *changed, *fallen])
+    context.update_cursor(json.dumps(cursor))
+    sent = store.deliver(database, settings)
+    failed = "".join(f" {channel}: {error}" for channel, error in sent.failures.items())
+    return dg.SkipReason(
+        f"{noted.opened} new, {noted.recovered} recovered, {sent.arrived} notices sent.{failed}"
+    )
+
+
+def _newest(instance: dg.DagsterInstance, kind: dg.DagsterEventType) -> int:
+    records = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(kind), limit=1)
+    return records[0].storage_id if records else 0
+
+
+def _owners(context: dg.SensorEvaluationContext) -> dict[dg.AssetKey, tuple[str, ...]]:
+    """The assets that have owners."""
+    if context.repository_def is None:
+        return {}
+    graph = context.repository_def.asset_graph
+    nodes = (graph.get(key) for key in graph.get_all_asset_keys())
+    return {node.key: tuple(node.owners) for node in nodes if node.owners}
+
+
+def _observed(
+    instance: dg.DagsterInstance,
+    record: EventLogRecord,
+    owners: dict[dg.AssetKey, tuple[str, ...]],
+    warn_checks: Sequence[str],
+) -> Observation | None:
+    entry = record.event_log_entry
+    event = entry.dagster_event
+    assert event is not None
+    at = datetime.fromtimestamp(entry.timestamp, UTC)
+    if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        found = event.asset_check_evaluation_data
+        return of_check(
+            found.asset_key.to_user_string(),
+            found.check_name,
+            at,
+            is_passed=found.passed,
+            is_error=found.severity == dg.AssetCheckSeverity.ERROR,
+            description=found.description,
+            run_id=entry.run_id,
+            owners=owners.get(found.asset_key, tuple(OWNERS)),
+            warn_checks=warn_checks,
+        )
+    if event.event_type == dg.DagsterEventType.RUN_SUCCESS:
+        return of_run(event.job_name, entry.run_id, at, None, OWNERS)
+    steps = [
+        log.dagster_event
+        for log in instance.all_logs(entry.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        if log.dagster_event
+    ]
+    errors = [step.step_failure_data.error for step in steps]
+    if errors and all(one and one.cls_name == "DagsterAssetCheckFailedError" for one in errors):
+        # The check that stopped it is an alert of its own, and its owner's.
+        return None
+    by_step = {"__".join(key.path): names for key, names in owners.items()}
+    responsible = {name: None for step in steps for name in by_step.get(str(step.step_key), ())}
+    return of_run(
+        event.job_name,
+        entry.run_id,
+        at,
+        [f"{step.step_key}: {cause(step)}" for step in steps] or [event.message or "no message"],
+        list(responsible) or OWNERS,
+    )

@@ -1,0 +1,292 @@
+"""Whether the parts that SkyOps stands on work: one probe each, and what to do where one does not.
+
+Belongs here: probes and their verdicts. Does not: how good data and models are
+(checks). Dagster's part comes from `defs.platform.run`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.opensky.client import OpenSkyClient
+from skyops_assets.opensky.credits import CreditBudget, boxes_around
+from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+
+class State(StrEnum):
+    """How a part is, the worst last."""
+
+    OK = "ok"
+    WARNING = "warning"
+    BROKEN = "broken"
+
+
+LEAST_FREE = 0.05
+"""With less of the disk free it is broken, with less than twice that a warning."""
+HEARTBEAT_S = 300.0
+"""A daemon tells that it lives every 30 s; a long tick may keep it from it for minutes."""
+OPENSKY_TIMEOUT_S = 10.0
+OPENSKY_RADIUS_NM = 5.0
+"""A box of this reach costs one credit anywhere short of the poles."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a probe found; for what is not ok `says` holds what to do."""
+
+    part: str
+    state: State
+    says: str
+
+
+Probe = Callable[[Settings, Warehouse], tuple[State, str]]
+
+
+def examine(
+    settings: Settings,
+    warehouse: Warehouse,
+    heartbeats: Callable[[], Mapping[str, datetime | None]],
+) -> list[Finding]:
+    """Every part, in an order in which the first broken one is often the cause of the rest.
+
+    Takes 5 to 10 s, most of it the import of MLflow, and one OpenSky credit.
+
+    Args:
+        heartbeats: when each daemon that Dagster needs last told that it lives; None if never.
+    """
+    probes: dict[str, Probe] = {
+        "warehouse": probe_warehouse,
+        "disk": probe_disk,
+        "dagster daemons": lambda *_: judge_heartbeats(heartbeats(), datetime.now(UTC)),
+        "model": probe_model,
+        "model store": probe_model_store,
+        "opensky": probe_opensky,
+        "dbt docs": probe_docs,
+    }
+    return [_found(part, probe, settings, warehouse) for part, probe in probes.items()]
+
+
+def _found(part: str, probe: Probe, settings: Settings, warehouse: Warehouse) -> Finding:
+    """One probe's finding; whatever it raises, the others are still asked."""
+    try:
+        return Finding(part, *probe(settings, warehouse))
+    except SkyOpsError as error:
+        return Finding(part, State.BROKEN, str(error))
+    except Exception as error:
+        return Finding(part, State.BROKEN, f"{type(error).__name__}: {error}")
+
+
+def worst(findings: Sequence[Finding]) -> State:
+    """The state of the whole."""
+    return max((one.state for one in findings), key=list(State).index, default=State.OK)
+
+
+def markdown(findings: Sequence[Finding]) -> str:
+    """The findings as a table."""
+    rows = [f"| {one.part} | {one.state} | {_cell(one.says)} |" for one in findings]
+    return "\n".join(["| part | state | |", "|---|---|---|", *rows])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def record(warehouse: Warehouse, findings: Sequence[Finding], run_id: str) -> None:
+    """One row of ``audit.monitoring_log``; a run is written once, however often this is called."""
+    from psycopg2.extras import Json
+
+    wrong = [f"{one.part}: {one.says}" for one in findings if one.state != State.OK]
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "insert into audit.monitoring_log (kind, verdict, error, run_id, details) "
+            "values ('health_check', %s, %s, %s, %s) on conflict do nothing",
+            (worst(findings).value, "\n".join(wrong) or None, run_id,
+             Json({"findings": [asdict(one) for one in findings]})),
+        )  # fmt: skip
+
+
+def probe_warehouse(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """It answers, its schema is the code's, and how large the databases are."""
+    from skyops_assets.warehouse.migrate import MIGRATIONS
+
+    names = [str(warehouse.url.database), settings.dagster_database, settings.mlflow_database]
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select current_setting('server_version'), "
+            "(select coalesce(sum(pg_database_size(oid)), 0) from pg_database "
+            " where datname = any(%s))",
+            (names,),
+        )
+        version, size = cursor.fetchone()  # type: ignore[misc]
+        cursor.execute("select name from public.skyops_migrations")
+        applied = {name for (name,) in cursor.fetchall()}
+    known = {path.name for path in MIGRATIONS.glob("[0-9]*.sql")}
+    if missing := sorted(known - applied):
+        return (
+            State.BROKEN,
+            f"The schema lacks {', '.join(missing)}. Run `skyops status`: it migrates.",
+        )
+    if newer := sorted(applied - known):
+        return State.WARNING, (
+            f"The schema has {', '.join(newer)}, which this version does not know: a newer SkyOps "
+            "works on it. Upgrade this one."
+        )
+    return State.OK, f"Postgres {version}, {size / 2**30:.1f} GiB, schema current."
+
+
+def probe_disk(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """The disk of SKYOPS_HOME, where an embedded warehouse lies too."""
+    usage = shutil.disk_usage(settings.home)
+    return judge_disk(usage.free, usage.total, settings.home)
+
+
+def judge_disk(free_bytes: int, total_bytes: int, home: Path) -> tuple[State, str]:
+    """See `LEAST_FREE`."""
+    share = free_bytes / total_bytes
+    text = f"{free_bytes / 2**30:.1f} GiB ({share:.0%}) of the disk of {home} are free."
+    if share >= 2 * LEAST_FREE:
+        return State.OK, text
+    advice = " Set SKYOPS_RAW_RETENTION_DAYS, lower SKYOPS_RUN_RETENTION_DAYS, or make room."
+    return (State.WARNING if share >= LEAST_FREE else State.BROKEN), text + advice
+
+
+def judge_heartbeats(last: Mapping[str, datetime | None], now: datetime) -> tuple[State, str]:
+    """Whether each daemon told lately that it lives."""
+    late = [
+        f"{name} ({f'silent for {(now - at).total_seconds():.0f} s' if at else 'never seen'})"
+        for name, at in sorted(last.items())
+        if at is None or (now - at).total_seconds() > HEARTBEAT_S
+    ]
+    if late:
+        return State.BROKEN, (
+            f"Not alive: {', '.join(late)}. Nothing runs by itself: start `skyops up`, or look at "
+            "the daemon's log."
+        )
+    return State.OK, f"All {len(last)} told within {HEARTBEAT_S:.0f} s that they live."
+
+
+def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """The registry answers, and the champion predicts a crossing without any feature."""
+    import math
+
+    import pandas as pd
+
+    from skyops_assets.arrivals import registry, store, train
+    from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
+    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.verify import LONGEST_TRANSIT_MIN
+
+    client = registry.configure(warehouse, settings)
+    champion = store.champion(warehouse, store.model_name(RING_NM))
+    if champion is None:
+        return State.OK, "MLflow answers. There is no champion yet; the best baseline predicts."
+    model = registry.load(client, champion.model_name, champion.version, champion.mlflow_run_id)
+    unknown = {name: [None if name in CATEGORICAL else math.nan] for name in FEATURES}
+    minutes = float(train.predict(model, pd.DataFrame(unknown))[0])
+    if not 0 < minutes <= LONGEST_TRANSIT_MIN:
+        return State.BROKEN, (
+            f"{champion.label} predicts {minutes:g} min, which is not within 0 to "
+            f"{LONGEST_TRANSIT_MIN}. Go back with `skyops model rollback`."
+        )
+    return State.OK, f"{champion.label} loads and predicts."
+
+
+def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """A small file is written where MLflow keeps artifacts, read, and removed."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    from skyops_assets.arrivals import registry
+
+    root = registry.location(settings)
+    try:
+        repository = get_artifact_repository(root)
+        with tempfile.TemporaryDirectory(prefix="health-") as folder:
+            file = Path(folder) / (Path(folder).name + ".txt")
+            file.write_text("health")
+            repository.log_artifact(str(file))
+            back = Path(repository.download_artifacts(file.name)).read_text()
+            repository.delete_artifacts(file.name)
+    except Exception as error:
+        return State.BROKEN, (
+            f"{root} cannot be written and read ({type(error).__name__}: {error}). See "
+            "SKYOPS_MLFLOW_ARTIFACTS and the rights there."
+        )
+    if back != "health":
+        return State.BROKEN, f"{root} gives back something else than was written there."
+    return State.OK, f"{root} can be written and read."
+
+
+class _OneRequest:
+    """A budget for one request: a second one, which the client makes after a 401, is refused."""
+
+    def __init__(self, budget: CreditBudget) -> None:
+        self.budget = budget
+        self.is_spent = False
+
+    def reserve(self, cost: int) -> int:
+        if self.is_spent:
+            raise PermanentFailure(
+                "OpenSky refuses even a fresh token (401). Check that the account is active, and "
+                "that SKYOPS_OPENSKY_TOKEN_URL belongs to SKYOPS_OPENSKY_URL."
+            )
+        self.is_spent = True
+        return self.budget.reserve(cost)
+
+    def correct(self, remaining: int, age_s: float) -> None:
+        self.budget.correct(remaining, age_s)
+
+    def block(self, seconds: float) -> None:
+        self.budget.block(seconds)
+
+
+def probe_opensky(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """One request for a small box, one credit; a network or server that is away is a warning."""
+    import airportsdata
+
+    code = settings.watch_airports[0]
+    place = airportsdata.load("ICAO").get(code)
+    if place is None:
+        raise SkyOpsError(f"SKYOPS_WATCH_AIRPORTS names {code}, which no list of airports has.")
+    (box, *_) = boxes_around(place["lat"], place["lon"], OPENSKY_RADIUS_NM)
+    budget = CreditBudget.from_settings(settings, warehouse)
+    try:
+        with OpenSkyClient(
+            settings.opensky_url,
+            settings.opensky_token_url,
+            settings.opensky_client_id,
+            settings.opensky_client_secret,
+            timeout_s=min(settings.opensky_timeout_s, OPENSKY_TIMEOUT_S),
+            budget=_OneRequest(budget),
+            attempts=1,
+        ) as client:
+            client.states(box)
+    except (TransientFailure, QuotaExceeded) as failure:
+        # Nothing here is broken: it passes, or the next day brings new credits.
+        return State.WARNING, str(failure)
+    left = budget.read()
+    who = "anonymously" if settings.opensky_client_id is None else "with an account"
+    return (
+        State.OK,
+        f"It answers {who}; {left.remaining:,} of {left.limit:,} credits are left today.",
+    )
+
+
+def probe_docs(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """The dbt docs are built, as one whole page."""
+    page = settings.home / "docs" / "index.html"
+    try:
+        size, is_whole = page.stat().st_size, b"</html>" in page.read_bytes()[-1_000:]
+    except OSError:
+        return State.WARNING, f"There is no page at {page}. Build it with `skyops docs`."
+    if not is_whole:
+        return State.BROKEN, f"The page at {page} is cut off. Build it again with `skyops docs`."
+    return State.OK, f"{page}, {size / 2**20:.1f} MiB."

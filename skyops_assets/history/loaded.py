@@ -1,0 +1,27 @@
+"""The arrivals that were loaded and that no model holds yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyops_assets.history.load import TARGET
+from skyops_assets.history.schema import ARRIVAL
+from skyops_assets.warehouse.bulk import quote, read_arrow
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def loaded_arrivals(warehouse: Warehouse, run_id: str) -> pd.DataFrame:
+    """Arrivals that a run loaded, and all that are not transformed: they stay in sight until then.
+
+    Times are UTC; a column without any value keeps its type.
+    """
+    frame: pd.DataFrame = read_arrow(
+        warehouse,
+        f"select {', '.join(ARRIVAL.names)} from {TARGET} where batch_id in ("
+        f"select batch_id from raw.ingest_batches where target = {quote(TARGET)} "
+        f"and (transformed_at is null or run_id = {quote(run_id)}))",
+    ).to_pandas()
+    return frame

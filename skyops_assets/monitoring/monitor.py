@@ -1,0 +1,287 @@
+"""One verdict on the champion: skill and drift of the latest window, and whether to retrain.
+
+Belongs here: the order of reading, measuring, deciding and writing. Does not: formulas (`skill`,
+`drift`), the rules (`policy`), starting a retraining (`defs`), the report (`report`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals import baselines, features, split, steps, store
+from skyops_assets.arrivals.evaluate import NOT_MEASURED
+from skyops_assets.arrivals.store import ModelVersion, TrainingRun
+from skyops_assets.monitoring import drift, log, policy, skill
+from skyops_assets.monitoring.drift import Drift
+from skyops_assets.monitoring.policy import MonitorState, RetrainDecision, RetrainPolicy
+from skyops_assets.monitoring.skill import WindowSkill
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OK, SKILL_ALARM, DRIFT, TOO_FEW, NO_CHAMPION, NO_ARRIVALS = (
+    "ok",
+    "skill alarm",
+    "drift",
+    "too few rows",
+    "no champion",
+    "no arrivals",
+)
+
+
+@dataclass(frozen=True)
+class MonitorSummary:
+    """One row of ``audit.monitoring_log``, and what it was made of.
+
+    Attributes:
+        at: the moment (UTC) that the verdict is about, the window's end.
+        window, earlier: the predictor's numbers in the window and in the one before it.
+        current, reference: the rows compared, for pictures; not in the log.
+    """
+
+    log_id: int
+    at: datetime | None
+    model_name: str
+    model_version: str | None
+    verdict: str
+    window: WindowSkill | None
+    earlier: WindowSkill | None
+    skill_floor: float
+    drift: Drift | None
+    decision: RetrainDecision
+    runway_changes: tuple[dict[str, Any], ...]
+    current: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    reference: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def skill(self) -> float | None:
+        """The window's skill; None where it could not be measured."""
+        return self.window.skill if self.window else None
+
+    @property
+    def drift_score(self) -> float | None:
+        """The window's drift score; None where it could not be measured."""
+        return self.drift.score if self.drift else None
+
+
+def monitor_champion(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    as_of: datetime | None = None,
+    ring_nm: int = steps.RING_NM,
+    window_days: int | None = None,
+    retrain_policy: RetrainPolicy | None = None,
+    request: str | None = None,
+    quality_failures: tuple[str, ...] = (),
+    classify: bool = True,
+    run_id: str | None = None,
+) -> MonitorSummary:
+    """Measure the champion in the latest window, decide on a retraining, and log both in one row.
+
+    Args:
+        as_of: the moment to judge at; nothing that was known only later is used. None is how far
+            the data reach.
+        window_days: None takes the shortest of `skill.WINDOW_DAYS` with enough rows.
+        request: `policy.SCHEDULE` or `policy.BUTTON` where that is why it is asked.
+        quality_failures: what is wrong with the data; any of them holds a retraining back.
+        classify: also the domain classifier of `drift`.
+        run_id: the Dagster run, once in the log.
+
+    Raises:
+        SkyOpsError: the features table is missing, or the champion cannot be loaded.
+    """
+    rules = retrain_policy or RetrainPolicy()
+    name = store.model_name(ring_nm)
+    champion = store.champion(warehouse, name)
+    last_run = store.latest_training_run(warehouse, name)
+    last_set = store.training_set(warehouse, last_run.fingerprint) if last_run else None
+    fresh, reach = store.arrivals_since(
+        warehouse, ring_nm, last_set.crossed_through_at if last_set else None, as_of
+    )
+    at = as_of or reach
+    promoted_skill = _promoted_skill(warehouse, champion) if champion else None
+    window = earlier = current = reference = found = None
+    if champion and at:
+        run = store.training_run(warehouse, champion.training_run_id)
+        rows = _scored_rows(warehouse, ring_nm, champion, at, as_of)
+        days = window_days or skill.window_days(rows["crossed_at"], at)
+        past = _past(settings, run)
+        window, earlier = _skills(rows, past, champion.label, at, days)
+        current = rows[skill.within(rows, window.start_at, at)].reset_index(drop=True)
+        if past is not None:
+            reference = past[past["crossed_at"] < window.start_at].reset_index(drop=True)
+            if window.is_enough and len(reference):
+                predictor = steps.predictor_in_force(warehouse, settings, ring_nm=ring_nm)
+                reference[drift.PREDICTION] = predictor.predict(reference)
+            found = drift.compare_windows(reference, current, window_days=days, classify=classify)
+    state = MonitorState(
+        at=at or datetime.min.replace(tzinfo=UTC),
+        has_champion=champion is not None,
+        skill=window.skill if window else None,
+        earlier_skill=earlier.skill if earlier else None,
+        promoted_skill=promoted_skill,
+        r2=window.metrics.r2 if window and window.is_enough else None,
+        rmse_min=window.metrics.rmse_min if window and window.is_enough else None,
+        drift_score=found.score if found else None,
+        trained_through_at=champion.trained_through_at if champion else None,
+        new_arrivals=fresh,
+        last_triggered_at=log.last_triggered_at(warehouse, name),
+        request=request,
+        quality_failures=quality_failures,
+    )
+    decision = policy.decide(state, rules)
+    verdict = _verdict(state, window, found, decision, rules) if at else NO_ARRIVALS
+    start_at = window.start_at if window else at and at - timedelta(days=skill.WINDOW_DAYS[0])
+    changes = tuple(store.runway_changes(warehouse, start_at, as_of)) if start_at else ()
+    floor = rules.skill_floor(promoted_skill)
+    metrics = window.metrics if window and window.is_enough else NOT_MEASURED
+    log_id = log.record_verdict(
+        warehouse,
+        {
+            "window_start_at": start_at,
+            "window_end_at": at,
+            "model_name": name,
+            "model_version": champion and champion.version,
+            "skill": state.skill,
+            "mae_min": metrics.mae_min,
+            "rmse_min": metrics.rmse_min,
+            "r2": metrics.r2,
+            "drift_score": state.drift_score,
+            "verdict": verdict,
+            "triggered": decision.should_retrain,
+            "trigger": decision.trigger,
+            "run_id": run_id,
+            "details": {
+                **_details(window, earlier, found, decision, changes),
+                "skill_floor": floor,
+            },
+        },
+    )
+    return MonitorSummary(
+        log_id,
+        at,
+        name,
+        champion.version if champion else None,
+        verdict,
+        window,
+        earlier,
+        floor,
+        found,
+        decision,
+        changes,
+        current,
+        reference,
+    )
+
+
+def _scored_rows(
+    warehouse: Warehouse,
+    ring_nm: int,
+    champion: ModelVersion,
+    at: datetime,
+    as_of: datetime | None,
+) -> pd.DataFrame:
+    """Arrivals of the last two longest windows that the champion predicted and had not learned."""
+    since = at - timedelta(days=2 * skill.WINDOW_DAYS[-1])
+    rows, _ = features.usable_arrivals(
+        store.read_arrivals(warehouse, ring_nm, since=since, as_of=as_of)
+    )
+    predicted = store.read_fair_predictions(warehouse, ring_nm, champion, since)
+    return rows.merge(predicted, on=list(features.KEY))
+
+
+def _past(settings: Settings, run: TrainingRun | None) -> pd.DataFrame | None:
+    """The rows of the champion's training set; None where they are gone."""
+    if run is None or not store.snapshot_path(settings, run.fingerprint).exists():
+        return None
+    return store.read_snapshot(settings, run.fingerprint)
+
+
+def _skills(
+    rows: pd.DataFrame, past: pd.DataFrame | None, label: str, at: datetime, days: int
+) -> tuple[WindowSkill, WindowSkill]:
+    """The predictor's numbers in the window up to `at` and in the one before."""
+    answers = {}
+    if past is not None:
+        learned = split.temporal_split(past).train
+        answers = {
+            baselines.PREFIX + name: baseline.predict(rows)
+            for name, baseline in baselines.fit_baselines(learned).items()
+        }
+    predicted = rows[drift.PREDICTION].to_numpy(dtype="float64")
+    length = timedelta(days=days)
+    window, earlier = (
+        skill.measure(rows, predicted, answers, label, start_at=end - length, end_at=end)
+        for end in (at, at - length)
+    )
+    return window, earlier
+
+
+def _promoted_skill(warehouse: Warehouse, champion: ModelVersion) -> float | None:
+    """The skill that the champion had when it was evaluated."""
+    return next(
+        (
+            row["skill"]
+            for row in store.read_evaluation(warehouse, champion.training_run_id)
+            if row["candidate"] == champion.label
+        ),
+        None,
+    )
+
+
+def _verdict(
+    state: MonitorState,
+    window: WindowSkill | None,
+    found: Drift | None,
+    decision: RetrainDecision,
+    rules: RetrainPolicy,
+) -> str:
+    if not state.has_champion:
+        return NO_CHAMPION
+    if window is None or not window.is_enough:
+        return TOO_FEW
+    if any(reason.holds for reason in decision.reasons if reason.rule == policy.SKILL):
+        return SKILL_ALARM
+    if found and found.score is not None and found.score > rules.max_drift_score:
+        return DRIFT
+    return OK
+
+
+def _details(
+    window: WindowSkill | None,
+    earlier: WindowSkill | None,
+    found: Drift | None,
+    decision: RetrainDecision,
+    changes: tuple[dict[str, Any], ...],
+) -> dict[str, Any]:
+    """What the columns of the log have no place for."""
+    against = window.against if window else None
+    return {
+        "decision": decision.sentence,
+        "reasons": [vars(reason) for reason in decision.reasons],
+        "rows": window.rows if window else 0,
+        "baseline": against.reference if against else None,
+        "skill_low": against.low if against and window and window.is_enough else None,
+        "skill_high": against.high if against and window and window.is_enough else None,
+        "earlier_skill": earlier.skill if earlier else None,
+        "reference_rows": found.reference_rows if found else None,
+        "domain_auc": found.auc if found else None,
+        "no_drift_score_because": found.too_few if found else "nothing to compare with",
+        "beyond": [
+            {
+                "column": one.column,
+                "statistic": one.statistic,
+                "value": one.value,
+                "threshold": one.threshold,
+            }
+            for one in (found.beyond if found else ())
+        ],
+        "runway_changes": [
+            {**change, "changed_at": change["changed_at"].isoformat()} for change in changes
+        ],
+    }

@@ -1,0 +1,48 @@
+"""What a failed dbt test means and what to do about it, by the kind of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_MEANS = {
+    "unique": "two rows have the same {column}",
+    "not_null": "{column} is null",
+    "unique_combination": "two rows share {columns}, or one of them is null",
+    "relationships": "{column} names a row that {to} does not have",
+    "accepted_values": "{column} has a value that is not among {values}",
+    "in_range": "{column} is not a number from {low} to {high}",
+    "holds": "not true: {condition}",
+}
+_KEYS = ("unique", "not_null", "unique_combination", "relationships")
+_BROKEN_KEY = (
+    "A key that breaks means rows written twice or around SkyOps: rebuild {model} with `skyops exec "
+    "-- skyops-dbt build --full-refresh`. If it stays red, the model is wrong."
+)
+_BROKEN_VALUE = (
+    "Find the rows with `skyops sql`: follow one back to its positions, and correct what computes "
+    "it, or mask the value in staging if the source is wrong."
+)
+
+
+def describe(test: Mapping[str, Any], model: str) -> str:
+    """What a dbt test says when it fails, and what to do.
+
+    Args:
+        test: the test's node of dbt's manifest.
+        model: the table that it is about.
+    """
+    metadata = test.get("test_metadata") or {}
+    kind = metadata.get("name")
+    if kind not in _MEANS:
+        return f"{str(test.get('description') or test['name']).rstrip('.')}. {_BROKEN_VALUE}"
+    given = {"column": test.get("column_name"), "low": "any", "high": "any"}
+    given |= {name: _text(value) for name, value in metadata["kwargs"].items()}
+    todo = _BROKEN_KEY if kind in _KEYS else _BROKEN_VALUE
+    return f"{model}: {_MEANS[kind].format_map(given)}. {todo.format(model=model)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return " ".join(str(value).split())

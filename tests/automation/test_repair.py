@@ -1,0 +1,300 @@
+"""Runs whose process is gone, by real processes that are killed; and runs that are long over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.events import EngineEventData
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from skyops_assets.defs.platform.repair import HOST_TAG, host_tag, reap, remove_old_runs
+from skyops_assets.defs.platform.run import reap_now
+from skyops_assets.processes import is_alive, is_here, listens
+
+FAILED = dg.DagsterRunStatus.FAILURE
+STARTED = dg.DagsterRunStatus.STARTED
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
+        yield fresh
+
+
+# Processes
+
+
+def test_a_process_is_known_by_its_number_and_when_it_noted_it() -> None:
+    now = datetime.now(UTC)
+    assert is_alive(os.getpid(), now)
+    # Who has the number now started later than the one who noted it.
+    assert not is_alive(os.getpid(), now - timedelta(days=1))
+    child = subprocess.Popen(["sleep", "60"])
+    assert is_alive(child.pid, datetime.now(UTC))
+    child.kill()
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert not is_alive(child.pid, datetime.now(UTC))
+    child.wait()
+    assert not is_alive(child.pid, datetime.now(UTC))
+
+
+def test_an_address_is_here_or_not() -> None:
+    assert is_here("127.0.0.1") and is_here("localhost")
+    assert not is_here("192.0.2.1") and not is_here("code.invalid")
+    assert not listens("127.0.0.1", 1)
+
+
+# The reaper, against Dagster's own launcher
+
+JOB = """
+import time
+import dagster as dg
+
+@dg.op(pool="tap")
+def waits():
+    time.sleep(300)
+
+@dg.job(executor_def=dg.in_process_executor)
+def pump():
+    waits()
+"""
+
+
+def wait_for(is_so: Callable[[], Any], within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_run_killed_with_its_code_server_fails_with_the_reason_and_gives_its_slot_back(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import GrpcServerTarget
+
+    (tmp_path / "job.py").write_text(JOB)
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "dagster", "api", "grpc", "-f", str(tmp_path / "job.py"),
+         "--host", "127.0.0.1", "--port", str(port), "--location-name", "here"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    slots = instance.event_log_storage
+    slots.set_concurrency_slots("tap", 1)
+    worker: psutil.Process | None = None
+    try:
+        wait_for(lambda: listens("127.0.0.1", port))
+        target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name="here")
+        with WorkspaceProcessContext(instance, target) as process:
+            workspace = process.create_request_context()
+            (repository,) = workspace.get_code_location("here").get_repositories().values()
+            job = repository.get_full_job("pump")
+            run = instance.create_run_for_job(
+                _loaded(tmp_path / "job.py"),
+                remote_job_origin=job.get_remote_origin(),
+                job_code_origin=job.get_python_origin(),
+            )
+            instance.launch_run(run.run_id, workspace)
+            wait_for(lambda: slots.get_concurrency_info("tap").active_slot_count == 1)
+        assert reap(instance) == []
+        (worker,) = psutil.Process(server.pid).children()[-1:]
+        server.kill()
+        server.wait()
+        # The run goes on without its server, and so it is left alone.
+        assert reap(instance) == []
+        assert instance.get_run_by_id(run.run_id).status == STARTED
+        worker.kill()
+        wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        assert reap(instance) == [f"{run.run_id}: The process {worker.pid} of this run is gone."]
+    finally:
+        for process_left in [worker, server]:
+            if process_left is not None and psutil.pid_exists(process_left.pid):
+                process_left.kill()
+    assert instance.get_run_by_id(run.run_id).status == FAILED
+    (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert "It did not end by itself" in event.message
+    assert slots.get_concurrency_info("tap").active_slot_count == 0
+    assert reap(instance) == []
+
+
+def _loaded(path: Path) -> Any:
+    names: dict[str, Any] = {}
+    exec(path.read_text(), names)
+    return names["pump"]
+
+
+# The reaper, run by run
+
+
+@dg.job
+def idle() -> None: ...
+
+
+def run_of(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus = STARTED,
+    tags: dict[str, str] | None = None,
+    pid: int | None = None,
+) -> str:
+    run = instance.create_run_for_job(
+        idle, status=status, tags=host_tag() if tags is None else tags
+    )
+    if pid is not None:
+        instance.report_engine_event("Started", run, EngineEventData.in_process(pid))
+    return run.run_id
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that is gone."""
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+def statuses(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
+    return {run.run_id: run.status for run in instance.get_runs()}
+
+
+def test_a_run_that_lives_and_a_run_of_another_machine_are_left_alone(
+    instance: dg.DagsterInstance, dead: int
+) -> None:
+    server = f'{{"host": "192.0.2.1", "port": {free_port()}}}'
+    run_of(instance, pid=os.getpid())
+    run_of(instance, pid=dead, tags={HOST_TAG: "elsewhere"})
+    run_of(instance, pid=dead, tags={})
+    run_of(instance, pid=dead, tags={GRPC_INFO_TAG: server})
+    run_of(instance, tags={GRPC_INFO_TAG: server})
+    run_of(instance, status=dg.DagsterRunStatus.NOT_STARTED, pid=dead)
+    assert reap(instance) == []
+    assert set(statuses(instance).values()) == {STARTED, dg.DagsterRunStatus.NOT_STARTED}
+
+
+def test_a_run_that_was_being_cancelled_is_cancelled(
+    instance: dg.DagsterInstance, dead: int
+) -> None:
+    run_id = run_of(instance, status=dg.DagsterRunStatus.CANCELING, pid=dead)
+    assert len(reap(instance)) == 1
+    assert statuses(instance) == {run_id: dg.DagsterRunStatus.CANCELED}
+
+
+def test_a_run_whose_code_server_died_before_it_began_fails(instance: dg.DagsterInstance) -> None:
+    starting = dg.DagsterRunStatus.STARTING
+    tags = {GRPC_INFO_TAG: f'{{"host": "127.0.0.1", "port": {free_port()}}}'}
+    run_id = run_of(instance, status=starting, tags=tags)
+    (ended,) = reap(instance)
+    assert "that was to start this run is gone" in ended
+    assert statuses(instance) == {run_id: FAILED}
+
+
+def test_a_slot_of_a_run_that_is_over_or_removed_is_freed(instance: dg.DagsterInstance) -> None:
+    slots = instance.event_log_storage
+    slots.set_concurrency_slots("tap", 3)
+    over = run_of(instance, status=dg.DagsterRunStatus.SUCCESS)
+    living = run_of(instance, pid=os.getpid())
+    for run_id in (over, living, "removed"):
+        slots.claim_concurrency_slot("tap", run_id, "step")
+    assert slots.get_concurrency_info("tap").active_slot_count == 3
+    reap(instance)
+    assert slots.get_concurrency_run_ids() == {living}
+
+
+def test_the_sensor_says_what_it_ended(graph: Any, instance: dg.DagsterInstance, dead: int) -> None:
+    repository = graph.defs.get_repository_def()
+
+    def said() -> str:
+        context = dg.build_sensor_context(instance=instance, repository_def=repository)
+        found = repository.get_sensor_def("reap_dead_runs").evaluate_tick(context)
+        return str(found.skip_message)
+
+    assert said() == "Every unfinished run has its process."
+    run_id = run_of(instance, pid=dead)
+    assert said() == f"{run_id}: The process {dead} of this run is gone."
+
+
+def test_what_died_with_the_machine_is_ended_when_skyops_starts_again(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`skyops up` does so before it starts anything."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        run_id = run_of(instance, pid=dead)
+    (ended,) = reap_now()
+    assert ended.startswith(run_id)
+    assert reap_now() == []
+
+
+# Retention
+
+HOURS = dg.StaticPartitionsDefinition(["1", "2"])
+
+
+@dg.asset
+def well() -> None: ...
+
+
+@dg.asset(partitions_def=HOURS)
+def hourly() -> None: ...
+
+
+@dg.asset_check(asset=well)
+def has_water() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    from dagster._core.test_utils import freeze_time
+
+    def made(*what: Any, **options: Any) -> str:
+        return dg.materialize([*what], instance=instance, **options).run_id
+
+    with freeze_time(datetime.now(UTC) - timedelta(days=91)):
+        first_well = made(well)
+        last_check = made(well, has_water, selection=dg.AssetSelection.checks_for_assets(well))
+        first_hour = made(hourly, partition_key="1")
+        again = made(hourly, partition_key="1")
+        other_hour = made(hourly, partition_key="2")
+        last_well = made(well)
+        nothing = run_of(instance)
+        instance.report_run_canceled(instance.get_run_by_id(nothing))
+        unfinished = run_of(instance)
+    logs = [path for path in tmp_path.rglob("compute_logs") if first_well in str(path)]
+    assert logs, "output is kept where the test looks for it"
+    with freeze_time(datetime.now(UTC) - timedelta(days=89)):
+        recent = made(well)
+    # The well's first two runs are old, and its latest is the recent one.
+    found = remove_old_runs(instance, 90)
+    assert set(statuses(instance)) == {last_check, again, other_hour, unfinished, recent}
+    assert (found.removed, found.kept) == (4, 3)
+    assert {first_well, first_hour, last_well, nothing}.isdisjoint(statuses(instance))
+    assert instance.get_latest_materialization_event(well.key).run_id == recent
+    assert instance.get_materialized_partitions(hourly.key) == {"1", "2"}
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [has_water.check_key]
+    )
+    assert latest[has_water.check_key].run_id == last_check
+    left = {path.parent.name for path in tmp_path.rglob("compute_logs")}
+    assert left == {recent}
+    assert remove_old_runs(instance, 90).removed == 0

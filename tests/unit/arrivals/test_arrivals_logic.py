@@ -1,0 +1,83 @@
+"""What a model that makes no sense looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from arrival_frames import synthetic
+
+from skyops_assets.arrivals import logic, train
+from skyops_assets.arrivals.logic import DIRECTIONS, Direction, examine, wrong_way_min
+
+UP = Direction("more", ("inbound_inside_count", "unlanded_count"), 2, 1)
+
+
+def test_exact_change_in_the_right_and_the_wrong_direction() -> None:
+    frame = synthetic(40)
+    assert wrong_way_min(lambda f: 3 * f["inbound_inside_count"].to_numpy(), frame, UP) == -6
+    assert wrong_way_min(lambda f: -f["inbound_inside_count"].to_numpy(), frame, UP) == 2
+    down = Direction("faster", ("ground_speed_mps",), 30, -1)
+    assert wrong_way_min(lambda f: f["ground_speed_mps"].to_numpy(), frame, down) == pytest.approx(
+        30
+    )
+
+
+def test_a_feature_that_no_row_knows_cannot_be_asked() -> None:
+    nothing = synthetic(5).assign(inbound_inside_count=np.nan)
+    assert wrong_way_min(lambda f: np.zeros(len(f)), nothing, UP) is None
+
+
+def test_faster_than_320_kt_straight_in_is_impossible() -> None:
+    frame = synthetic(4)
+    assert logic.impossible_share(np.array([7.4, 7.5, 7.6, 30.0]), frame) == 0.25
+    assert logic.impossible_share(np.empty(0), frame[:0]) is None
+
+
+def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
+    frame = synthetic(900, hours=72)
+    past, test = frame[:600], frame[600:]
+    model = train.fit(past)
+    rows = {"train_rows": past, "test_rows": test, "recipe": train.GRADIENT_BOOSTING_L1}
+    found = examine(
+        lambda f: train.predict(model, f),
+        ("altitude_m", "callsign"),
+        importance={"altitude": 1.0, "speed": 0.1},
+        **rows,  # type: ignore[arg-type]
+    )
+    assert found.identifiers == ("callsign",)
+    assert found.leading_group == "altitude"
+    assert set(found.wrong_way_min) == {direction.what for direction in DIRECTIONS}
+    more = found.wrong_way_min[DIRECTIONS[0].what]
+    assert more is not None and more < -1  # 0.6 minutes per aircraft went in.
+    assert found.impossible_share == 0
+    assert found.shuffled_skill is not None and found.shuffled_skill < 0.1
+    few = examine(
+        lambda f: np.zeros(len(f)),
+        (),
+        importance={},
+        train_rows=past[:5],
+        test_rows=test[:0],
+        recipe=train.GRADIENT_BOOSTING_L1,
+    )
+    assert (few.leading_group, few.impossible_share, few.shuffled_skill) == (None, None, None)
+    assert set(few.wrong_way_min.values()) == {None}
+
+
+def test_labels_are_shuffled_within_their_airport(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = synthetic(200, hours=24)
+    seen: list[pd.DataFrame] = []
+    fit = train.fit
+
+    def watching(rows: pd.DataFrame, recipe: train.Recipe) -> object:
+        seen.append(rows)
+        return fit(rows, recipe)
+
+    monkeypatch.setattr(train, "fit", watching)
+    logic.shuffled_skill(frame[:150], frame[150:], train.GRADIENT_BOOSTING_L1)
+    (given,) = seen
+    assert (given["transit_min"] != frame["transit_min"][:150]).mean() > 0.9
+    past = frame[:150]
+    for airport, rows in given.groupby("airport"):
+        own = past.loc[past["airport"] == airport, "transit_min"]
+        assert sorted(rows["transit_min"]) == sorted(own)
