@@ -46,10 +46,10 @@ def run_check(check: Any, instance: Any = None, **tags: str) -> Any:
 
     from skyops_assets.defs.resources import WarehouseResource
 
-    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as instance:
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as used:
         result = dg.materialize(
             [check],
-            instance=instance,
+            instance=used,
             resources={"warehouse": WarehouseResource()},
             selection=dg.AssetSelection.checks(check),
             tags=tags,
