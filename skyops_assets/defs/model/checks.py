@@ -41,8 +41,8 @@ def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     no_model = "No model was trained: too few arrivals." if found.version is None else None
     return dg.AssetCheckResult(
         passed=found.problem is None,
-        description=f"{found.problem}. Nothing is promoted; materialise ml/training_runs again, and "
-        "if it stays, look at what changed in the recipe or the libraries."
+        description=f"{found.problem}. Materialise ml/training_runs again; if it stays, look at "
+        "what changed in the recipe or the libraries."
         if found.problem
         else no_model,
         metadata=known(vars(found)),
