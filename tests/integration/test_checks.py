@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -993,6 +994,7 @@ def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
     assert "20 unexpected values found" in text
     assert "true_track_deg" in text
     assert "://" not in text
+    assert not re.search(r'(?:href|src)="[^#]', text)
     assert [path.name for path in page.parent.iterdir()] == [page.name]
 
 
