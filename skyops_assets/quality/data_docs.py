@@ -19,6 +19,7 @@ _ELSEWHERE = (
     re.compile(r"<(?:link|img)\b[^>]*>"),
     re.compile(r"url\([^)]*\)"),
     re.compile(r"<footer\b.*?</footer>", re.DOTALL),
+    re.compile(r' href="[^#"][^"]*"'),
 )
 _STYLE = """<meta charset="utf-8"><style>
 body { font: 15px/1.4 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; }
@@ -26,7 +27,7 @@ table { border-collapse: collapse; margin: .5em 0; }
 td, th { border: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
 .fa-check-circle::before { content: "met"; color: #176a2b; font-style: normal; }
 .fa-times::before { content: "NOT MET"; color: #b00020; font-weight: bold; font-style: normal; }
-nav, .navbar, .table-of-contents, #ge-cta-footer, button { display: none; }
+nav, .card, button { display: none; }
 </style></head>"""
 
 

@@ -16,8 +16,8 @@ _MEANS = {
 }
 _KEYS = ("unique", "not_null", "unique_combination", "relationships")
 _BROKEN_KEY = (
-    "A key that breaks means rows written twice or around SkyOps: rebuild {model} with `skyops exec "
-    "-- skyops-dbt build --full-refresh`. If it stays red, the model is wrong."
+    "A key that breaks means rows written twice or around SkyOps: rebuild {model} with `skyops "
+    "exec -- skyops-dbt build --full-refresh`. If it stays red, the model is wrong."
 )
 _BROKEN_VALUE = (
     "Find the rows with `skyops sql`: follow one back to its positions, and correct what computes "

@@ -63,8 +63,8 @@ def validate_parts(frames: Iterable[pd.DataFrame], suite_name: str, home: Path) 
         SkyOpsError: as `validate`.
     """
     page = data_docs.page(home, suite_name)
-    rows, parts = 0, []
-    is_shown = False
+    rows, is_shown = 0, False
+    parts: list[list[Expected]] = []
     for frame in frames:
         rows += len(frame)
         is_first = not parts
@@ -98,9 +98,9 @@ def _validated(frame: pd.DataFrame, suite_name: str) -> tuple[list[Expected], An
     if not path.is_file():
         raise SkyOpsError(f"There is no suite {suite_name!r} in {SUITES}")
     definition = json.loads(path.read_text())
-    judged, too_few = [], []
-    for item in definition["expectations"]:
-        (judged if len(frame) >= item["meta"].get("least_rows", 0) else too_few).append(item)
+    expectations = definition["expectations"]
+    judged = [i for i in expectations if len(frame) >= i["meta"].get("least_rows", 0)]
+    too_few = [i for i in expectations if i not in judged]
     suite = gx.ExpectationSuite(name=definition["name"], expectations=judged)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]

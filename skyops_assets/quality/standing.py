@@ -94,7 +94,8 @@ def champion_age(warehouse: Warehouse, model_name: str) -> ChampionAge | None:
         cursor.execute(
             "select version.version, run.trained_through_at, "
             "(select max(landed_at) from features.arrival_features) "
-            "from ml.model_versions as version join ml.training_runs as run using (training_run_id) "
+            "from ml.model_versions as version "
+            "join ml.training_runs as run using (training_run_id) "
             "where version.is_champion and version.model_name = %s",
             (model_name,),
         )
@@ -103,7 +104,7 @@ def champion_age(warehouse: Warehouse, model_name: str) -> ChampionAge | None:
 
 
 def champion_age_problem(found: ChampionAge | None, max_days: float) -> str | None:
-    """Whether the champion is too old, or None. By the arrivals' time: where none come, none ages."""
+    """Whether the champion is too old, or None. It ages by the arrivals that come."""
     if found is None or found.days <= max_days:
         return None
     return (
@@ -236,8 +237,9 @@ def waiting_loads(warehouse: Warehouse) -> Waiting:
     """What was loaded and not transformed."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select count(*), min(finished_at) from raw.ingest_batches where transformed_at is null "
-            "and loaded_rows > 0 and target in ('raw.opensky_states', 'raw.arrivals_history')"
+            "select count(*), min(finished_at) from raw.ingest_batches "
+            "where transformed_at is null and loaded_rows > 0 "
+            "and target in ('raw.opensky_states', 'raw.arrivals_history')"
         )
         row = cursor.fetchone()
     assert row is not None

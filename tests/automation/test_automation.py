@@ -400,6 +400,40 @@ FRESHNESS = """{ assetNodes(assetKeys: [{path: ["raw", "opensky_states"]}]) {
 } }"""
 
 
+def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph: Any) -> None:
+    """A failure would stay for ever where nothing new comes, as after the demo."""
+    hours = {"raw": 180 * 24, "model": 8 * 24, "transform": 3, "features": 3, "predictions": 3}
+    asset_graph = graph.defs.resolve_asset_graph()
+    keys = asset_graph.get_all_asset_keys()
+    assert asset_graph.get(HISTORY).freshness_policy is None
+    for key in keys - {RAW, HISTORY}:
+        node = asset_graph.get(key)
+        policy = node.freshness_policy
+        assert policy is not None, f"{key.to_user_string()}: give it one of defs/freshness.py"
+        if node.group_name in hours:
+            assert policy.warn_window.to_timedelta() == timedelta(hours=hours[node.group_name])
+        assert policy.fail_window.to_timedelta() > timedelta(days=10_000)
+
+
+# standing_checks
+
+
+def test_the_standing_checks_run_by_themselves_and_in_no_other_job(
+    graph: Any, repository: Any
+) -> None:
+    from skyops_assets.defs.platform import checks
+
+    def of(job: str) -> set[dg.AssetCheckKey]:
+        return set(repository.get_job(job).asset_layer.asset_graph.asset_check_keys)
+
+    standing = {one.check_key for one in vars(checks).values()
+                if isinstance(one, dg.AssetChecksDefinition)}  # fmt: skip
+    assert of("standing_checks") == standing
+    assert len(standing) == 7
+    for job in ("main", "refresh", "retrain", "load_history", "poll"):
+        assert not of(job) & standing
+
+
 # dagster.yaml
 
 

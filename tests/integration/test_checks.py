@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -46,10 +47,10 @@ def run_check(check: Any, instance: Any = None, **tags: str) -> Any:
 
     from skyops_assets.defs.resources import WarehouseResource
 
-    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as instance:
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as used:
         result = dg.materialize(
             [check],
-            instance=instance,
+            instance=used,
             resources={"warehouse": WarehouseResource()},
             selection=dg.AssetSelection.checks(check),
             tags=tags,
@@ -192,7 +193,7 @@ def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [opensky_states, nothing_is_lost, after],
-            instance=instance,
+            instance=used,
             partition_key="2021-10-07-12:00",
             resources={"warehouse": WarehouseResource()},
             raise_on_error=False,
@@ -219,7 +220,7 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [opensky_states, *looking, checks.nothing_is_lost],
-            instance=instance,
+            instance=used,
             partition_key="2021-10-07-12:00",
             resources={"warehouse": WarehouseResource()},
         )
@@ -997,6 +998,7 @@ def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
     assert "20 unexpected values found" in text
     assert "true_track_deg" in text
     assert "://" not in text
+    assert not re.search(r'(?:href|src)="[^#]', text)
     assert [path.name for path in page.parent.iterdir()] == [page.name]
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from skyops_assets.arrivals.features import MAX_TRANSIT_MIN, MIN_TRANSIT_MIN, arrival_columns
+from skyops_assets.history.schema import ARRIVAL, MAX_RING_OFFSET_M, RINGS_NM
+from skyops_assets.history.schema import LIMITS as ARRIVAL_LIMITS
 from skyops_assets.opensky.schema import LIMITS, STATE_VECTOR
 from skyops_assets.quality.expectations import SUITES, Expected, report
 
@@ -54,6 +58,47 @@ def test_the_suite_and_the_loader_have_the_same_limits() -> None:
     }
     assert suite == {name: LIMITS[name] for name in suite}
     assert set(LIMITS) - set(suite) == {"geo_altitude_m"}
+
+
+def suite(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((SUITES / f"{name}.json").read_text())["expectations"]
+    return found
+
+
+def limits(name: str, column: str) -> tuple[float, float]:
+    [found] = [
+        e["kwargs"]
+        for e in suite(name)
+        if e["type"] == "expect_column_values_to_be_between" and e["kwargs"]["column"] == column
+    ]
+    return found["min_value"], found["max_value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("raw_arrivals_history", ARRIVAL.names), ("training_set", arrival_columns())],
+)
+def test_the_other_suites_are_about_real_columns_and_say_what_to_do(
+    name: str, columns: list[str]
+) -> None:
+    for expectation in suite(name):
+        kwargs = expectation["kwargs"]
+        named = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
+        named += kwargs.get("column_list", [])
+        assert named
+        assert set(named) <= set(columns)
+        assert expectation["meta"]["advice"].endswith((".", "?"))
+
+
+def test_the_suites_and_what_they_judge_have_the_same_limits() -> None:
+    for ring in RINGS_NM:
+        for column in ("bearing_deg", "altitude_m"):
+            found = limits("raw_arrivals_history", f"ring_{ring}nm_{column}")
+            assert found == pytest.approx(ARRIVAL_LIMITS[column])
+        assert limits("raw_arrivals_history", f"ring_{ring}nm_offset_m")[1] == MAX_RING_OFFSET_M
+    assert limits("training_set", "transit_min") == (MIN_TRANSIT_MIN, MAX_TRANSIT_MIN)
+    for column, source in (("altitude_m", "baro_altitude_m"), ("ground_speed_mps", "velocity_mps")):
+        assert limits("training_set", column) == LIMITS[source]
 
 
 def test_every_suite_is_a_file_with_its_own_name() -> None:

@@ -16,8 +16,8 @@ def features_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 
     return rules_result(
         broken(warehouse.open(), "features.arrival_features", FEATURES),
-        "Find these rows with `skyops sql`, correct the model that computes the column, and rebuild "
-        "with `skyops exec -- skyops-dbt build --full-refresh`.",
+        "Find these rows with `skyops sql`, correct the model that computes the column, and "
+        "rebuild with `skyops exec -- skyops-dbt build --full-refresh`.",
     )
 
 
@@ -31,8 +31,9 @@ def crossings_lead_back_to_positions(warehouse: WarehouseResource) -> dg.AssetCh
 
     return rules_result(
         crossings(warehouse.open()),
-        "Rows were removed around the transform. Rebuild them with `skyops exec -- skyops-dbt build "
-        "--full-refresh`; where retention has dropped positions that loses what came from them.",
+        "Rows were removed around the transform. Rebuild them with `skyops exec -- skyops-dbt "
+        "build --full-refresh`; where retention has dropped positions that loses what came from "
+        "them.",
     )
 
 

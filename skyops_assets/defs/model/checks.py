@@ -44,7 +44,10 @@ def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     no_model = "No model was trained: too few arrivals." if found.version is None else None
     return dg.AssetCheckResult(
         passed=found.problem is None,
-        description=found.problem or no_model,
+        description=f"{found.problem}. Materialise ml/training_runs again; if it stays, look at "
+        "what changed in the recipe or the libraries."
+        if found.problem
+        else no_model,
         metadata=known(vars(found)),
     )
 

@@ -1,4 +1,4 @@
-"""Standing checks: what goes wrong while nobody runs anything. They warn, and have their own job."""
+"""Standing checks: what goes wrong while nobody runs anything. They warn, in a job of their own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -111,7 +111,7 @@ def champion_has_seen_recent_arrivals(warehouse: WarehouseResource) -> dg.AssetC
 def predictions_get_outcomes(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Of the predictions older than two hours SKYOPS_LEAST_OUTCOME_SHARE have an outcome.
 
-    Two hours are the longest transit that counts (EUROCONTROL); older is before the newest position.
+    Two hours are the longest transit that counts (EUROCONTROL), before the newest position.
     """
     from skyops_assets.quality.standing import label_coverage, label_coverage_problem
 

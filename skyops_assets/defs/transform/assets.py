@@ -65,7 +65,7 @@ def _explained(event: Any, context: dg.AssetExecutionContext) -> Any:
     """A failed test with its description, which dbt does not give."""
     if not isinstance(event, dg.AssetCheckResult) or event.passed:
         return event
-    spec = context.assets_def.get_spec_for_check_key(
-        dg.AssetCheckKey(event.asset_key, event.check_name)
-    )
-    return event._replace(description=spec.description)
+    for spec in context.assets_def.check_specs:
+        if (spec.asset_key, spec.name) == (event.asset_key, event.check_name):
+            return event._replace(description=spec.description)
+    return event

@@ -9,7 +9,6 @@ from arrival_frames import raw_synthetic, synthetic
 from skyops_assets.arrivals import onnx_model, recipes, train
 from skyops_assets.arrivals.features import (
     CATEGORICAL,
-    FEATURES,
     LABEL,
     NUMERIC,
     canonical_arrivals,
