@@ -193,7 +193,7 @@ def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [opensky_states, nothing_is_lost, after],
-            instance=used,
+            instance=instance,
             partition_key="2021-10-07-12:00",
             resources={"warehouse": WarehouseResource()},
             raise_on_error=False,
@@ -220,7 +220,7 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [opensky_states, *looking, checks.nothing_is_lost],
-            instance=used,
+            instance=instance,
             partition_key="2021-10-07-12:00",
             resources={"warehouse": WarehouseResource()},
         )
