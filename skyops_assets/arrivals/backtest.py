@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals import features, registry, steps, store, train
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring import monitor, policy
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import quote, read_arrow
 from skyops_assets.warehouse.scratch import copy_table, scratch
@@ -154,24 +155,32 @@ def _live_day(
     champion = store.champion(stage, name)
     steps.predict_crossings(stage, settings, ring_nm=ring_nm, as_of=moment)
     steps.record_outcomes(stage, settings, ring_nm=ring_nm, as_of=moment)
-    seen = steps.monitor_champion(stage, settings, ring_nm=ring_nm, as_of=moment)
-    asked, trigger = seen.should_retrain, seen.trigger
+    is_monday = moment.weekday() == 0
+    seen = monitor.monitor_champion(
+        stage,
+        settings,
+        ring_nm=ring_nm,
+        as_of=moment,
+        request=policy.SCHEDULE if is_monday and retrain is Retrain.POLICY else None,
+    )
+    asked, trigger = seen.decision.should_retrain, seen.decision.trigger
     if retrain is Retrain.NEVER and champion:
-        asked, trigger = False, None
+        asked = False
     elif retrain is Retrain.WEEKLY:
-        asked, trigger = moment.weekday() == 0, "weekly"
+        asked, trigger = is_monday, policy.SCHEDULE
+    against = seen.window.against if seen.window else None
     event = Event(
         at=moment,
         champion=champion.label if champion else None,
-        window_rows=seen.rows,
+        window_rows=seen.window.rows if seen.window else 0,
         skill=seen.skill,
-        skill_low=seen.skill_low,
-        mae_min=seen.mae_min,
+        skill_low=against.low if against and seen.skill is not None else None,
+        mae_min=seen.window.metrics.mae_min if seen.window else None,
         drift_score=seen.drift_score,
         verdict=seen.verdict,
         is_retrained=asked,
         trigger=trigger if asked else None,
-        reasons="; ".join(seen.reasons),
+        reasons=seen.decision.sentence,
     )
     if not asked:
         return event
