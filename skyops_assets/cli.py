@@ -45,6 +45,11 @@ model = typer.Typer(
 app.add_typer(model, name="model")
 gate = typer.Typer(help="Measure how often the gatekeeper is wrong.", no_args_is_help=True)
 app.add_typer(gate, name="gate")
+monitor = typer.Typer(
+    help="Look at the champion, ask for a retraining, or calibrate the alarms.",
+    no_args_is_help=True,
+)
+app.add_typer(monitor, name="monitor")
 # A pipe or a file has no width to fit into.
 WIDTH = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, width=WIDTH)
@@ -647,6 +652,56 @@ def calibrate_gate(
     out.print(table)
     if not all(line.is_held for line in lines):
         raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
+
+
+@monitor.command("run")
+def run_monitor(
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Ask for a retraining too; `skyops up` starts it.")
+    ] = False,
+) -> None:
+    """Log a verdict on the champion and write the drift report."""
+    from skyops_assets.monitoring import policy, report
+    from skyops_assets.monitoring.monitor import monitor_champion
+
+    settings, warehouse = _prepare()
+    found = monitor_champion(warehouse, settings, request=policy.BUTTON if retrain else None)
+    out.print(f"{found.verdict}; {found.decision.sentence}")
+    out.print(f"The report is {report.publish(warehouse, settings, found)}")
+
+
+@monitor.command("calibrate")
+def calibrate_monitor(
+    start: Annotated[datetime, typer.Option("--from", help="First moment of the period, UTC.")],
+    end: Annotated[datetime, typer.Option("--to", help="End of the period, UTC, exclusive.")],
+    trials: Annotated[int, typer.Option(min=1, help="Pairs of undisturbed windows.")] = 100,
+    power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 50,
+) -> None:
+    """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
+    from skyops_assets.arrivals import features, steps, store
+    from skyops_assets.monitoring.calibrate import calibrate
+
+    _, warehouse = _prepare()
+    rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, steps.RING_NM))
+    names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
+    table = Table(*names, "columns beyond, the most frequent")
+    for one in calibrate(
+        rows,
+        start.replace(tzinfo=UTC),
+        end.replace(tzinfo=UTC),
+        false_alarm_trials=trials,
+        power_trials=power,
+    ):
+        most = sorted(one.columns, key=lambda name: -one.columns[name])[:3]
+        table.add_row(
+            one.disturbance,
+            str(one.trials),
+            f"{one.drift_windows} of {2 * one.trials}",
+            str(one.skill_alarms),
+            f"{one.found / one.trials:.0%}",
+            ", ".join(most),
+        )
+    out.print(table)
 
 
 def _show_moved(what: str, moved: Moved) -> None:

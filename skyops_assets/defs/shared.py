@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from skyops_assets.quality.contracts import Difference
 from skyops_assets.quality.expectations import Validation, report
@@ -109,3 +110,16 @@ def _metadata(value: Any) -> Any:
     if isinstance(value, tuple) and not isinstance(value, dg.MetadataValue):
         return ", ".join(str(item) for item in value)
     return value
+
+
+def failed_checks(
+    instance: dg.DagsterInstance, *checks: dg.AssetChecksDefinition
+) -> tuple[str, ...]:
+    """The names of the checks that failed when they last ran."""
+    keys = [key for check in checks for key in check.check_keys]
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return tuple(
+        key.name
+        for key, record in sorted(found.items(), key=lambda item: item[0].name)
+        if record.status is AssetCheckExecutionRecordStatus.FAILED
+    )

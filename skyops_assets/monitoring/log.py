@@ -64,6 +64,12 @@ def newest_verdict(warehouse: Warehouse, model_name: str) -> dict[str, Any] | No
     return _newest(warehouse, model_name, "")
 
 
+def open_request(warehouse: Warehouse, model_name: str) -> int | None:
+    """The log_id of the newest verdict that asked for a retraining which was not decided yet."""
+    row = _newest(warehouse, model_name, "and triggered and outcome is null")
+    return row["log_id"] if row else None
+
+
 def last_triggered_at(warehouse: Warehouse, model_name: str) -> datetime | None:
     """The moment of the newest verdict that asked for a retraining: its window's end."""
     row = _newest(warehouse, model_name, "and triggered")
@@ -85,8 +91,8 @@ def record_outcome(
     Args:
         improvement: 1 - MAE / MAE of the champion, or of the best baseline without one.
     """
-    row = _newest(warehouse, model_name, "and triggered and outcome is null")
-    if row is None:
+    log_id = open_request(warehouse, model_name)
+    if log_id is None:
         return None
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -96,7 +102,7 @@ def record_outcome(
                 PROMOTED if is_promoted else NOT_PROMOTED,
                 improvement,
                 training_run_id,
-                row["log_id"],
+                log_id,
             ),
         )
         cursor.execute(
@@ -104,9 +110,9 @@ def record_outcome(
             " error = coalesce(error, 'no decision followed')"
             " where kind = %s and model_name = %s and triggered and outcome is null"
             " and log_id < %s",
-            (FAILED, MONITOR, model_name, row["log_id"]),
+            (FAILED, MONITOR, model_name, log_id),
         )
-    return int(row["log_id"])
+    return log_id
 
 
 def record_failure(warehouse: Warehouse, log_id: int, error: str) -> None:

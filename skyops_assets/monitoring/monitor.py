@@ -179,6 +179,32 @@ def monitor_champion(
     )
 
 
+def latest(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]:
+    """The newest row of the log on a ring's model, with `sentence` and `drifted` in words.
+
+    Empty where nothing was monitored yet.
+    """
+    row = log.newest_verdict(warehouse, store.model_name(ring_nm))
+    if row is None:
+        return {}
+    details = row["details"]
+    skill_text = next(r["text"] for r in details["reasons"] if r["rule"] == policy.SKILL)
+    columns = dict.fromkeys(one["column"] for one in details["beyond"])
+    row["sentence"] = f"{row['verdict']}: {skill_text}"
+    row["drifted"] = ", ".join(columns) or details["no_drift_score_because"] or "no column"
+    return row
+
+
+def has_drift(score: float | None, rules: RetrainPolicy | None = None) -> bool:
+    """Whether a drift score is over the policy's limit; one that was not measured is not."""
+    return score is not None and score > (rules or RetrainPolicy()).max_drift_score
+
+
+def open_request(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> int | None:
+    """The log_id of the newest decision that asks for a retraining and has no outcome."""
+    return log.open_request(warehouse, store.model_name(ring_nm))
+
+
 def _scored_rows(
     warehouse: Warehouse,
     ring_nm: int,
@@ -247,7 +273,7 @@ def _verdict(
         return TOO_FEW
     if any(reason.holds for reason in decision.reasons if reason.rule == policy.SKILL):
         return SKILL_ALARM
-    if found and found.score is not None and found.score > rules.max_drift_score:
+    if has_drift(found.score if found else None, rules):
         return DRIFT
     return OK
 

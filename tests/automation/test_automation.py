@@ -13,7 +13,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from skyops_assets.monitoring.log import record_run_failure
+from skyops_assets.monitoring.log import (
+    record_failure,
+    record_outcome,
+    record_run_failure,
+    record_verdict,
+)
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.server import Warehouse
 
@@ -160,7 +165,23 @@ def test_the_retraining_is_on_mondays_and_runs_by_default(
     times = schedule_times(schedule, start, 5)
     assert all(time.weekday() == 0 and time.hour == 4 for time in times)
     assert {(b - a).days for a, b in itertools.pairwise(times)} == {7}
-    assert len(tick(lasting, repository, "weekly_retrain", times[0]).run_requests) == 1
+    assert tick(lasting, repository, "weekly_retrain", times[0]).skip_message
+    materialized(lasting, FEATURES)
+    (asked,) = tick(lasting, repository, "weekly_retrain", times[0]).run_requests
+    # The policy decides, and its decision is logged.
+    assert schedule.job_name == "monitor"
+    assert asked.run_config["ops"]["audit__monitoring_log"]["config"] == {"request": "schedule"}
+
+
+def test_the_champion_is_looked_at_every_day(lasting: dg.DagsterInstance, repository: Any) -> None:
+    schedule = repository.get_schedule_def("daily_monitoring")
+    times = schedule_times(schedule, datetime(2026, 11, 18, tzinfo=ZoneInfo("UTC")).timestamp(), 3)
+    assert {(b - a).days for a, b in itertools.pairwise(times)} == {1}
+    assert tick(lasting, repository, "daily_monitoring", times[0]).skip_message
+    materialized(lasting, FEATURES)
+    (asked,) = tick(lasting, repository, "daily_monitoring", times[0]).run_requests
+    assert asked.run_config["ops"]["audit__monitoring_log"]["config"].get("request") is None
+    assert asked.run_key is None
 
 
 def schedule_times(schedule: Any, start: float, count: int) -> list[datetime]:
@@ -194,6 +215,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     names = (
         "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
         "weekly_health_check", "weekly_clean_up", "reap_dead_runs", "standing_checks",
+        "daily_monitoring", "retrain_when_asked",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 
@@ -230,6 +252,7 @@ def test_automation_asks_on_an_empty_platform_for_the_airports_only_and_once(
 
 
 CROSSINGS = dg.AssetKey(["features", "crossing_features"])
+HISTORY_CROSSINGS = dg.AssetKey(["features", "history_crossing_features"])
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
 
 
@@ -242,13 +265,20 @@ def built(graph: Any, instance: dg.DagsterInstance) -> Any:
 
 def rebuilt(graph: Any, instance: dg.DagsterInstance, failed: str | None = None) -> None:
     """The crossings' features anew, with the tests that dbt runs on them."""
-    materialized(instance, CROSSINGS)
-    checks = graph.defs.resolve_asset_graph().get(CROSSINGS).check_keys
+    checks = [
+        key
+        for asset in (CROSSINGS, HISTORY_CROSSINGS)
+        for key in graph.defs.resolve_asset_graph().get(asset).check_keys
+    ]
     assert failed is None or failed in {key.name for key in checks}
+    materialized(instance, CROSSINGS)
     for key in checks:
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
-                asset_key=CROSSINGS, check_name=key.name, passed=key.name != failed, metadata={}
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=key.name != failed,
+                metadata={},
             )
         )
 
@@ -474,3 +504,86 @@ def test_nothing_in_the_instance_config_is_a_secret_or_a_path_of_one_machine() -
     text = (PROJECT_ROOT / "dagster.yaml").read_text()
     assert "postgresql://" not in text
     assert "/home/" not in text
+
+
+# retrain_when_asked
+
+
+VERDICT = {
+    "model_name": "arrival-transit-40nm",
+    "window_end_at": datetime(2026, 11, 20, tzinfo=ZoneInfo("UTC")),
+    "verdict": "skill alarm",
+    "details": {},
+}
+
+
+def ask(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> Any:
+    """One tick of the sensor."""
+    from skyops_assets.defs.resources import WarehouseResource
+
+    context = dg.build_sensor_context(
+        instance=instance,
+        cursor=cursor,
+        repository_def=repository,
+        sensor_name="retrain_when_asked",
+        resources={"warehouse": WarehouseResource()},
+    )
+    return repository.get_sensor_def("retrain_when_asked").evaluate_tick(context)
+
+
+def test_a_decision_to_retrain_starts_one_run_and_a_no_starts_none(
+    repository: Any, instance: dg.DagsterInstance, pointed: Warehouse
+) -> None:
+    assert ask(repository, instance, None).skip_message
+    record_verdict(pointed, VERDICT | {"triggered": False})
+    assert ask(repository, instance, None).skip_message
+    log_id = record_verdict(pointed, VERDICT | {"triggered": True})
+    record_verdict(pointed, VERDICT | {"triggered": False})
+    found = ask(repository, instance, None)
+    (run,) = found.run_requests
+    assert run.run_key == f"monitoring_log-{log_id}"
+    assert run.tags["skyops/monitoring_log_id"] == found.cursor == str(log_id)
+    assert repository.get_sensor_def("retrain_when_asked").job_name == "retrain"
+    # The cursor is kept by the daemon after the run was asked for; lost, the key holds.
+    assert ask(repository, instance, found.cursor).skip_message
+    assert ask(repository, instance, None).run_requests[0].run_key == run.run_key
+
+
+def test_what_was_decided_or_failed_is_asked_for_no_more(
+    repository: Any, instance: dg.DagsterInstance, pointed: Warehouse
+) -> None:
+    first = record_verdict(pointed, VERDICT | {"triggered": True})
+    record_failure(pointed, first, "out of memory")
+    assert ask(repository, instance, None).skip_message
+    record_verdict(pointed, VERDICT | {"triggered": True})
+    assert len(ask(repository, instance, None).run_requests) == 1
+    record_outcome(
+        pointed,
+        "arrival-transit-40nm",
+        training_run_id="t",
+        is_promoted=False,
+        improvement=None,
+    )
+    assert ask(repository, instance, None).skip_message
+
+
+def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
+    repository: Any,
+    graph: Any,
+    instance: dg.DagsterInstance,
+    pointed: Warehouse,
+    query: Query,
+) -> None:
+    from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
+
+    log_id = record_verdict(pointed, VERDICT | {"triggered": True})
+    result = graph.defs.resolve_job_def("retrain").execute_in_process(
+        instance=instance, raise_on_error=False, tags={"skyops/monitoring_log_id": str(log_id)}
+    )
+    assert not result.success
+    watch(repository, instance, RunStatusSensorCursor(record_id=0).to_json())
+    [(outcome, error)] = query(
+        pointed, "select outcome, error from audit.monitoring_log where log_id = %s", log_id
+    )
+    assert outcome == "failed"
+    assert "features.arrival_features does not exist" in error

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
 
 
@@ -34,7 +35,7 @@ def describe(defs: dg.Definitions, asset_graph: Any) -> str:
     lines = ["assets"]
     # They are many, and named by dbt; the yml files of the project list them.
     dbt_tests = set(dbt_models.check_keys)
-    groups = ["raw", "transform", "features", "model", "predictions"]
+    groups = ["raw", "transform", "features", "model", "predictions", "monitoring"]
     nodes = [asset_graph.get(key) for key in asset_graph.get_all_asset_keys()]
     assert {node.group_name for node in nodes} <= set(groups)
     for node in sorted(nodes, key=lambda n: (groups.index(n.group_name), name(n.key))):
@@ -155,7 +156,7 @@ def test_every_asset_lies_where_its_key_says_and_has_an_owner_and_a_description(
     for key in asset_graph.get_all_asset_keys():
         node = asset_graph.get(key)
         assert len(key.path) == 2
-        assert key.path[0] in ("raw", "staging", "intermediate", "metrics", "features", "ml")
+        assert key.path[0] in SCHEMAS
         assert node.owners, name(key)
         assert node.description, name(key)
 

@@ -39,7 +39,7 @@ from skyops_assets.arrivals import (
 from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring import log, monitor, policy
+from skyops_assets.monitoring import log, monitor, policy, report
 from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.dbt import manifest_fingerprint
@@ -829,6 +829,18 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     metrics = calm.window.metrics
     numbers = (calm.skill, metrics.mae_min, metrics.rmse_min, metrics.r2, 0.0)
     assert found == [("1", *numbers, False, None, "no retraining: nothing asks for it", day[12])]
+    page = report.publish(warehouse, watching, calm)
+    assert page == watching.home / "reports" / f"monitoring-{calm.log_id:06d}.html"
+    text = page.read_text()
+    assert "http" not in text.replace("http-equiv", "")
+    assert text.count("data:image/png;base64,") == 3  # Errors by day, prediction, label.
+    assert "no column is beyond its threshold" in text
+    champion = store.champion(warehouse, calm.model_name)
+    assert champion is not None
+    client = registry.configure(warehouse, watching)
+    kept = client.list_artifacts(champion.mlflow_run_id, "monitoring")
+    assert [Path(file.path).name for file in kept] == [page.name]
+    assert "| skill | no |" in report.markdown(calm)
     # Nothing that came after a moment changes the verdict on it.
     early = look(9)
     assert early.window is not None
@@ -866,4 +878,5 @@ def test_with_no_arrivals_at_all_the_monitor_says_so(
     found = monitor.monitor_champion(warehouse, settings)
     assert found.verdict == monitor.NO_ARRIVALS
     assert found.at is found.skill is found.drift_score is None
+    assert "nothing to compare with" in report.html(found)
     assert not found.decision.should_retrain

@@ -266,7 +266,6 @@ def load_days(warehouse: Warehouse, days: int, rows: int = USUAL_ROWS) -> None:
 def test_the_volume_goes_red_below_half_of_the_usual_and_above_twice(
     pointed: Warehouse, rows: int, is_usual: bool
 ) -> None:
-    import dagster as dg
 
     from skyops_assets.defs.raw.checks import volume_is_as_usual
 
@@ -279,7 +278,7 @@ def test_the_volume_goes_red_below_half_of_the_usual_and_above_twice(
     assert not found.blocking
     assert found.metadata["compared_hours"].value == 1
     if not is_usual:
-        assert found.severity is dg.AssetCheckSeverity.WARN
+        assert found.severity.value == "WARN"
         said = f"2021-10-07 12:00 UTC: {rows} positions, usual 20. Too few: was the collector"
         assert found.description.startswith(said)
 
@@ -1400,3 +1399,47 @@ def test_a_red_light_is_a_warning_with_its_reasons(
         assert result.metadata[f"rule_{light}"].value == {
             "passed": light != red, "text": f"said of {light}", "value": 0.5,
         }  # fmt: skip
+
+
+# audit/monitoring_log: champion_skill, drift
+
+
+def verdict(**changes: Any) -> dict[str, Any]:
+    """A row of the log as the monitor writes it."""
+    details = {
+        "reasons": [{"rule": "skill", "holds": False, "text": "skill 0.10, 0.12 in the window"}],
+        "beyond": [{"column": "altitude_m"}, {"column": "altitude_m"}, {"column": "sector"}],
+        "no_drift_score_because": None,
+    }
+    return {
+        "model_name": "arrival-transit-40nm", "model_version": "3", "verdict": "ok",
+        "skill": 0.4, "drift_score": 0.0, "triggered": False, "details": details, **changes,
+    }  # fmt: skip
+
+
+def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> None:
+    from skyops_assets.defs.monitoring.checks import champion_skill
+    from skyops_assets.monitoring.log import record_verdict
+
+    assert run_check(champion_skill).passed
+    record_verdict(pointed, verdict(verdict="skill alarm", skill=0.1))
+    found = run_check(champion_skill)
+    assert not found.passed
+    assert found.severity.value == "ERROR"
+    assert not found.blocking
+    assert found.description == "skill alarm: skill 0.10, 0.12 in the window"
+    record_verdict(pointed, verdict())
+    assert run_check(champion_skill).passed
+
+
+def test_drift_warns_and_names_the_columns(pointed: Warehouse) -> None:
+    from skyops_assets.defs.monitoring.checks import drift
+    from skyops_assets.monitoring.log import record_verdict
+
+    record_verdict(pointed, verdict(drift_score=1 / 6))
+    found = run_check(drift)
+    assert not found.passed
+    assert found.severity.value == "WARN"
+    assert found.description == "altitude_m, sector"
+    record_verdict(pointed, verdict(drift_score=None))
+    assert run_check(drift).passed

@@ -263,6 +263,23 @@ def test_the_runway_change_is_seen(finished: Finished, query: Query) -> None:
         assert last_west < first_east
 
 
+def test_the_drift_report_names_the_runway_changes(finished: Finished, query: Query) -> None:
+    _, warehouse, _ = finished
+    [(verdict, triggered, report, changes)] = query(
+        warehouse,
+        "select verdict, triggered, report, details -> 'runway_changes' from audit.monitoring_log "
+        "where kind = 'monitor' order by log_id desc limit 1",
+    )
+    assert (verdict, triggered) == ("no champion", False)
+    named = {one["airport"]: one for one in changes}
+    assert {"LFPG", "LFPO"} <= set(named)
+    for one in (named["LFPG"], named["LFPO"]):
+        assert "2021-10-07T13:15" <= one["changed_at"] <= "2021-10-07T13:40"
+        assert int(one["from_direction"]) > 18 > int(one["to_direction"])
+    page = Path(report).read_text()
+    assert "Runway changes in the window" in page and "LFPG" in page
+
+
 def test_a_second_demo_changes_nothing(finished: Finished) -> None:
     home, warehouse, _ = finished
     before = tables(warehouse)

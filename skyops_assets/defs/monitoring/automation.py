@@ -1,9 +1,73 @@
-"""Sensors that watch runs."""
+"""What looks at the champion by itself, what starts a retraining, and what watches runs."""
 
 import dagster as dg
 
+from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
+from skyops_assets.defs.platform.automation import FEATURES, TAGS, retrain_job
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import cause
+
+LOG_ID = "skyops/monitoring_log_id"
+
+monitor_job = dg.define_asset_job(
+    "monitor",
+    selection=dg.AssetSelection.assets(monitoring_log),
+    tags=TAGS,
+    description="Look at the champion now; with the config `request: button` also retrain.",
+)
+
+
+def _look(
+    context: dg.ScheduleEvaluationContext, request: str | None
+) -> dg.SkipReason | dg.RunRequest:
+    if context.instance.get_latest_materialization_event(FEATURES) is None:
+        return dg.SkipReason("There are no features yet, so nothing to look at.")
+    config = MonitorConfig(request=request)
+    return dg.RunRequest(run_config=dg.RunConfig(ops={monitoring_log.op.name: config}))
+
+
+@dg.schedule(
+    job=monitor_job,
+    cron_schedule="30 6 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every day at 06:30 UTC: skill and drift, and whether to retrain.",
+)
+def daily_monitoring(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
+    """A look at the champion, for no reason of its own."""
+    return _look(context, None)
+
+
+@dg.schedule(
+    job=monitor_job,
+    cron_schedule="0 4 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Mondays at 04:00 UTC: a new challenger, unless the data are unsound or the last "
+    "retraining was a few days ago; the decision is logged in either case.",
+)
+def weekly_retrain(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
+    """A look at the champion that asks for a retraining."""
+    return _look(context, "schedule")
+
+
+@dg.sensor(
+    job=retrain_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the retraining that the monitoring log asks for, once for each row.",
+)
+def retrain_when_asked(
+    context: dg.SensorEvaluationContext, warehouse: WarehouseResource
+) -> dg.SensorResult | dg.SkipReason:
+    """A run of `retrain` for the newest decision that asks for one and has no outcome."""
+    from skyops_assets.monitoring.monitor import open_request
+
+    log_id = open_request(warehouse.open())
+    if log_id is None or log_id <= int(context.cursor or 0):
+        return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
+    request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
+    return dg.SensorResult(run_requests=[request], cursor=str(log_id))
 
 
 @dg.run_failure_sensor(
@@ -16,12 +80,17 @@ def run_failures_to_audit_log(
     context: dg.RunFailureSensorContext, warehouse: WarehouseResource
 ) -> None:
     """Writes every failed run to `audit.monitoring_log`, once, with its error."""
-    from skyops_assets.monitoring.log import record_run_failure
+    from skyops_assets.monitoring.log import record_failure, record_run_failure
 
     steps = [f"{event.step_key}: {cause(event)}" for event in context.get_step_failure_events()]
+    error = "\n".join(steps) or context.failure_event.message or "no message"
+    database = warehouse.open()
     record_run_failure(
-        warehouse.open(),
+        database,
         run_id=context.dagster_run.run_id,
         job=context.dagster_run.job_name,
-        error="\n".join(steps) or context.failure_event.message or "no message",
+        error=error,
     )
+    asked_by = context.dagster_run.tags.get(LOG_ID)
+    if asked_by:
+        record_failure(database, int(asked_by), error)

@@ -130,16 +130,6 @@ def poll_opensky() -> dg.RunRequest:
     return dg.RunRequest(partition_key=HOURS.get_last_partition_key())
 
 
-weekly_retrain = dg.ScheduleDefinition(
-    name="weekly_retrain",
-    job=retrain_job,
-    cron_schedule="0 4 * * 1",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Mondays at 04:00 UTC: a new challenger on all arrivals known by then.",
-)
-
-
 @dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
 def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> dg.Output[None]:
     """One row of `audit.monitoring_log`, and the same as a table in the run's output."""

@@ -14,7 +14,11 @@ WHEN_FED = (
 
 @dg.asset(
     key=["ml", "predictions"],
-    deps=[dg.AssetKey(["features", "crossing_features"]), promotion_decisions],
+    deps=[
+        dg.AssetKey(["features", "crossing_features"]),
+        dg.AssetKey(["features", "history_crossing_features"]),
+        promotion_decisions,
+    ],
     group_name="predictions",
     kinds={"scikitlearn", "postgres"},
     owners=OWNERS,
@@ -26,7 +30,8 @@ def predictions(
 ) -> dg.MaterializeResult:
     """One row per ring crossing and model version: when it lands, if it lands at this airport.
 
-    The champion predicts; without one the best baseline does, under its own name.
+    Of the open history those at watched airports that the predictor has not learned from. The
+    champion predicts; without one the best baseline does, under its own name.
     """
     from skyops_assets.arrivals.steps import predict_crossings
 
@@ -42,6 +47,7 @@ def predictions(
         predictions,
         dg.AssetKey(["metrics", "fct_movements"]),
         dg.AssetKey(["metrics", "fct_flights"]),
+        dg.AssetKey(["metrics", "fct_arrivals"]),
     ],
     group_name="predictions",
     kinds={"postgres"},

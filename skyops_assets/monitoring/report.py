@@ -1,0 +1,188 @@
+"""Show a verdict to a person: Markdown for the UI, and one HTML file with plots.
+
+Belongs here: words and pictures made of a `MonitorSummary`, and where the file is kept. Does not:
+measuring or deciding (`monitor`). The file needs nothing of the web.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyops_assets.arrivals import registry, store
+from skyops_assets.arrivals.explain import _figure as new_figure
+from skyops_assets.arrivals.explain import _png as to_png
+from skyops_assets.arrivals.features import LABEL
+from skyops_assets.monitoring import drift, log
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skyops_assets.monitoring.monitor import MonitorSummary
+    from skyops_assets.monitoring.skill import WindowSkill
+
+MAX_PLOTS = 6
+_STYLE = (
+    "body{font:15px sans-serif;margin:2em auto;max-width:60em;color:#1a202c}"
+    "table{border-collapse:collapse}td,th{padding:.2em .8em;border-bottom:1px solid #cbd5e0;"
+    "text-align:left}img{max-width:100%}"
+)
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+def markdown(summary: MonitorSummary) -> str:
+    """The verdict, the decision and every table."""
+    lines = [f"**{summary.verdict}**", "", summary.decision.sentence, ""]
+    for title, names, rows in _tables(summary):
+        lines += [f"### {title}", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
+    return "\n".join(lines)
+
+
+def html(summary: MonitorSummary) -> str:
+    """The same with plots, as one page."""
+    title = f"{summary.model_name}, version {summary.model_version or '-'}: {summary.verdict}"
+    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(summary.decision.sentence)}</p>"]
+    for heading, names, rows in _tables(summary):
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        )
+        parts.append(f"<h2>{escape(heading)}</h2><table><tr>{head}</tr>{body}</table>")
+    for heading, png in _plots(summary):
+        image = b64encode(png).decode()
+        parts.append(
+            f'<h2>{escape(heading)}</h2><img alt="{escape(heading)}" '
+            f'src="data:image/png;base64,{image}">'
+        )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def publish(warehouse: Warehouse, settings: Settings, summary: MonitorSummary) -> Path:
+    """Keep the page under the home's ``reports``, and with the champion's run in MLflow."""
+    path = settings.home / "reports" / f"monitoring-{summary.log_id:06d}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html(summary), encoding="utf-8")
+    champion = store.champion(warehouse, summary.model_name)
+    if champion and champion.version == summary.model_version:
+        client = registry.configure(warehouse, settings)
+        client.log_artifact(champion.mlflow_run_id, str(path), "monitoring")
+    log.note_report(warehouse, summary.log_id, str(path))
+    return path
+
+
+def _tables(summary: MonitorSummary) -> list[Table]:
+    windows = [("window", summary.window), ("the one before", summary.earlier)]
+    tables: list[Table] = [
+        (
+            f"Skill (floor {summary.skill_floor:.2f})",
+            ["", "from", "to", "arrivals", "skill", "95 %", "against", "MAE", "RMSE", "R2"],
+            [_window_row(name, window) for name, window in windows if window],
+        ),
+        (
+            f"Drift score: {_figure(summary.drift_score)}",
+            ["column", "statistic", "value", "threshold"],
+            [
+                [one.column, one.statistic, _figure(one.value), _figure(one.threshold)]
+                for one in (summary.drift.beyond if summary.drift else ())
+            ]
+            or [[_no_drift(summary), "", "", ""]],
+        ),
+        (
+            "Why (or why not) a retraining",
+            ["rule", "holds", "found"],
+            [[r.rule, "yes" if r.holds else "no", r.text] for r in summary.decision.reasons],
+        ),
+    ]
+    if summary.runway_changes:
+        tables.append(
+            (
+                "Runway changes in the window",
+                ["airport", "first landing the other way (UTC)", "from", "to"],
+                [
+                    [
+                        change["airport"],
+                        f"{change['changed_at']:%Y-%m-%d %H:%M}",
+                        change["from_direction"],
+                        change["to_direction"],
+                    ]
+                    for change in summary.runway_changes
+                ],
+            )
+        )
+    return tables
+
+
+def _window_row(name: str, window: WindowSkill) -> list[str]:
+    against, metrics = window.against, window.metrics
+    low, high = (against.low, against.high) if against else (None, None)
+    row = [name, f"{window.start_at:%Y-%m-%d %H:%M}", f"{window.end_at:%Y-%m-%d %H:%M}"]
+    if not window.is_enough:
+        return [*row, f"{window.rows}: too few", *["-"] * 6]
+    return [
+        *row,
+        str(window.rows),
+        _figure(window.skill),
+        f"{_figure(low)} to {_figure(high)}",
+        against.reference if against else "-",
+        *(_figure(value) for value in (metrics.mae_min, metrics.rmse_min, metrics.r2)),
+    ]
+
+
+def _no_drift(summary: MonitorSummary) -> str:
+    if summary.drift is None:
+        return "nothing to compare with"
+    return summary.drift.too_few or "no column is beyond its threshold"
+
+
+def _plots(summary: MonitorSummary) -> list[tuple[str, bytes]]:
+    current, reference = summary.current, summary.reference
+    if current is None or not len(current):
+        return []
+    plots = [("Error by day", _errors_by_day(current))]
+    if reference is None or summary.drift is None or summary.drift.too_few:
+        return plots
+    numbers = [c for c in summary.drift.columns if c not in ("airport", "sector")]
+    for column in dict.fromkeys([*numbers[:MAX_PLOTS], drift.PREDICTION, LABEL]):
+        if column in reference and reference[column].notna().any():
+            plots.append((column, _densities(reference[column], current[column], column)))
+    return plots
+
+
+def _errors_by_day(current: pd.DataFrame) -> bytes:
+    figure, (axes,) = new_figure(1)
+    error = (current[drift.PREDICTION] - current[LABEL]).abs()
+    by_day = error.groupby(current["crossed_at"].dt.floor("D")).mean()
+    axes.bar([f"{day:%m-%d}" for day in by_day.index], by_day.to_numpy(), color="#2b6cb0")
+    axes.tick_params(axis="x", rotation=60)
+    axes.set(ylabel="mean absolute error (min)")
+    return to_png(figure)
+
+
+def _densities(reference: pd.Series, current: pd.Series, column: str) -> bytes:
+    import numpy as np
+
+    figure, (axes,) = new_figure(1)
+    a, b = (values.dropna().to_numpy(dtype="float64") for values in (reference, current))
+    both = np.concatenate([a, b])
+    low, high = (float(q) for q in np.quantile(both, (0.005, 0.995)))
+    edges = np.linspace(low, high, 41).tolist()
+    axes.hist(a, edges, density=True, color="#718096", alpha=0.6, label=f"reference ({len(a)})")
+    if len(b):
+        label = f"window ({len(b)})"
+        axes.hist(b, edges, density=True, histtype="step", color="#c53030", label=label)
+    axes.legend(frameon=False)
+    axes.set(xlabel=column, ylabel="density")
+    return to_png(figure)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
