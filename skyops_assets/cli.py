@@ -465,9 +465,7 @@ def backtest(  # noqa: PLR0917
     start: Annotated[
         datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")
     ],
-    end: Annotated[
-        datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, UTC.")
-    ],
+    end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, UTC.")],
     retrain: Annotated[
         str, typer.Option(help="When to train a challenger: policy, weekly or never.")
     ] = "policy",
@@ -511,7 +509,9 @@ def backtest(  # noqa: PLR0917
             on_day=show,
         )
     page = backtest_report.write(made, folder)
-    table = Table("month", "arrivals", "MAE (min)", "first champion kept", "best baseline", "in force")
+    table = Table(
+        "month", "arrivals", "MAE (min)", "first champion kept", "best baseline", "in force"
+    )
     for line in backtest_report.lines(made):
         table.add_row(
             line.month,

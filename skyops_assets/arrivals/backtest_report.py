@@ -19,7 +19,6 @@ from skyops_assets.arrivals.features import LABEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
     import pandas as pd
 
     from skyops_assets.arrivals.evaluate import Comparison
@@ -128,8 +127,8 @@ def _against(rows: pd.DataFrame, column: str) -> Comparison | None:
     known = rows[rows[column].notna()]
     if not len(known):
         return None
-    columns: list[np.ndarray] = [known[name].to_numpy() for name in (LABEL, "predicted", column)]
-    return evaluate.compare(*columns, known["crossed_at"], column)
+    actual, predicted, other = (known[name].to_numpy() for name in (LABEL, "predicted", column))
+    return evaluate.compare(actual, predicted, other, known["crossed_at"], column)
 
 
 def _page(replay: Replay) -> str:
@@ -147,14 +146,25 @@ def _page(replay: Replay) -> str:
         "<h2>Errors</h2>",
         _table(
             (
-                "month", "arrivals", "MAE (min)", f"MAE of {kept}", "gain (95 %)",
-                "MAE of the best baseline", "skill (95 %)", "in force",
+                "month",
+                "arrivals",
+                "MAE (min)",
+                f"MAE of {kept}",
+                "gain (95 %)",
+                "MAE of the best baseline",
+                "skill (95 %)",
+                "in force",
             ),
             (
                 (
-                    line.month, f"{line.rows:,}", _number(line.mae_min),
-                    _number(line.kept_mae_min), _share(line.against_kept),
-                    _number(line.baseline_mae_min), _share(line.against_baseline), line.versions,
+                    line.month,
+                    f"{line.rows:,}",
+                    _number(line.mae_min),
+                    _number(line.kept_mae_min),
+                    _share(line.against_kept),
+                    _number(line.baseline_mae_min),
+                    _share(line.against_baseline),
+                    line.versions,
                 )
                 for line in found
             ),
@@ -178,10 +188,13 @@ def _page(replay: Replay) -> str:
             ("known by", "trigger", "reasons", "arrivals learned", "promoted", "gain", "decision"),
             (
                 (
-                    f"{event.at:%Y-%m-%d %H:%M}", event.trigger or "", event.reasons,
+                    f"{event.at:%Y-%m-%d %H:%M}",
+                    event.trigger or "",
+                    event.reasons,
                     f"{event.train_rows:,}" if event.train_rows is not None else "",
                     "yes" if event.is_promoted else "no",
-                    "" if event.gain is None else f"{event.gain:+.1%}", event.decision or "",
+                    "" if event.gain is None else f"{event.gain:+.1%}",
+                    event.decision or "",
                 )
                 for event in trained
             ),
@@ -194,34 +207,32 @@ def _page(replay: Replay) -> str:
 
 def _weeks(replay: Replay) -> bytes:
     """Mean absolute error by week, and when champions changed; PNG."""
-    import pandas as pd
+    from matplotlib import dates as mdates
 
     rows = replay.arrivals.set_index("crossed_at").sort_index()
-    figure, (axes,) = explain.figure(1)
+    figure, (axes,) = explain._figure(1)
     figure.set_size_inches(10, 4)
     for column, label, colour in (
-        ("baseline_transit_min", "best baseline", explain.GREY),
-        ("kept", "first champion, had it stayed", explain.RED),
-        ("predicted", "as it was", explain.BLUE),
+        ("baseline_transit_min", "best baseline", explain._GREY),
+        ("kept", "first champion, had it stayed", explain._RED),
+        ("predicted", "as it was", explain._BLUE),
     ):
         error = (rows[column] - rows[LABEL]).abs().resample("W-MON", label="left").mean()
         axes.plot(error.index, error, marker=".", color=colour, label=label)
     for event in replay.events:
         if event.is_promoted:
-            axes.axvline(pd.Timestamp(event.at), color=explain.BLUE, linestyle=":", linewidth=1)
+            axes.axvline(mdates.date2num(event.at), color=explain._BLUE, linestyle=":", linewidth=1)
     axes.set(ylabel="mean absolute error by week (min)", ylim=(0, None))
     axes.set_title("Dotted lines are promotions", fontsize=9, loc="left")
     axes.legend(frameon=False)
-    return explain.png(figure)
+    return explain._png(figure)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return (
-        f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>\n{body}</table>"
-    )
+    return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>\n{body}</table>"
 
 
 def _image(png: bytes) -> str:

@@ -57,7 +57,7 @@ def copy_table(source: Warehouse, target: Warehouse, table: str, condition: str)
             )
             file.seek(0)
             with target.connect() as other, other.cursor() as writer:
-                writer.execute(f"create schema if not exists {table.split('.')[0]}")
+                writer.execute(f"create schema if not exists {table.partition('.')[0]}")
                 types = ", ".join(" ".join(column) for column in columns)
                 writer.execute(f"create table {table} ({types})")
                 writer.copy_expert(f"copy {table} ({names}) from stdin (format binary)", file)
