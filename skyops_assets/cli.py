@@ -631,8 +631,8 @@ def calibrate_gate(
 ) -> None:
     """Put equal, better and worse challengers before the gatekeeper (docs/gatekeeper.md).
 
-    On the arrivals in the warehouse, with the recipe and the policy in force. Ends with 1 where a
-    share is beyond its limit. Nothing is written.
+    On the arrivals in the warehouse, with the main recipe. Ends with 1 where a share is beyond its
+    limit. Nothing is written.
     """
     from skyops_assets.arrivals import calibrate, features, store
     from skyops_assets.arrivals.steps import RING_NM

@@ -47,15 +47,15 @@ class GatePolicy:
         renew_after_days: a champion that knows nothing of so many days before the end of the
             test rows gives way to one as good.
         max_renewal_loss: as good is what the interval says to lose no more than this.
-        max_peak_memory_mb: with all libraries; the main recipe takes about 400.
+        max_peak_memory_mb: with all libraries; the main recipe takes 345.
         max_start_s: from a new process to its first prediction. A rollback is to take effect
             within a minute.
         max_p95_ms, target_p95_ms: of a prediction of one row; above the target is only said.
         max_wrong_way_min: see `logic.DIRECTIONS`. Right for all ten fits at LSZH but one on 201
             rows (0.08 min).
         max_impossible_share: of predictions faster than 320 kt straight in. There were none.
-        max_shuffled_skill: of the recipe fitted on shuffled labels: -0.02 to 0.00 on 6,000 rows
-            and more, -0.12 to +0.09 on 200 to 1,000 by chance; a leak would give the model's own.
+        max_shuffled_skill: of the recipe fitted on shuffled labels: -0.02 to 0.00 on 5,000 rows,
+            -0.12 to +0.09 on 200 to 1,000 by chance; a leak would give the model's own.
     """
 
     min_train_rows: int = 200

@@ -236,7 +236,17 @@ def test_automation_watches_every_asset_and_marks_its_runs_as_writers(repository
     sensor = repository.get_sensor_def("automation")
     keys = repository.asset_graph.get_all_asset_keys()
     assert sensor.asset_selection.resolve(repository.asset_graph) == keys
-    assert sensor.run_tags == {"skyops/writes": "warehouse"}
+    assert sensor.run_tags["skyops/writes"] == "warehouse"
+
+
+def test_a_run_that_died_is_tried_again_from_its_first_step(repository: Any) -> None:
+    """Resumed at the check, the load that it judges is of another run, with nothing in it."""
+    from dagster._core.storage.tags import RETRY_STRATEGY_TAG
+
+    tags = [job.tags for job in repository.get_all_jobs() if "skyops/writes" in job.tags]
+    tags.append(repository.get_sensor_def("automation").run_tags)
+    assert len(tags) > 4
+    assert {one.get(RETRY_STRATEGY_TAG) for one in tags} == {"ALL_STEPS"}
 
 
 def test_automation_asks_on_an_empty_platform_for_the_airports_only_and_once(

@@ -11,8 +11,9 @@ from skyops_assets.alerts.problems import Observation, of_check, of_run
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, cause
 
-AT_ONCE = 1_000
-"""Events of each kind that one tick looks at: more wait for the next, so that it ends in time."""
+AT_ONCE = 500
+"""Events of each kind that one tick looks at: more wait for the next, so that it takes below 1 s
+(measured: 0.9 s for 1,000 checks, 0.1 to 0.3 s for none, with a million events behind them)."""
 KINDS = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_SUCCESS,

@@ -9,7 +9,9 @@ from skyops_assets.defs.platform.run import heartbeats
 from skyops_assets.defs.raw.assets import HOURS
 from skyops_assets.defs.resources import WarehouseResource
 
-TAGS = {"skyops/writes": "warehouse"}
+# A retry does all steps again: resumed at the failure, the checks are in another run than the load
+# that they judge, and find none of its positions.
+TAGS = {"skyops/writes": "warehouse", "dagster/retry_strategy": "ALL_STEPS"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
 HISTORY_KEY = dg.AssetKey(["raw", "arrivals_history"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
