@@ -460,7 +460,7 @@ def simulate(  # noqa: PLR0917
 
 
 @app.command()
-def backtest(  # noqa: PLR0917
+def backtest(
     airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")],
     start: Annotated[
         datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")
@@ -493,10 +493,8 @@ def backtest(  # noqa: PLR0917
         def show(event: replays.Event, done: int, days: int) -> None:
             progress.update(bar, completed=done, total=days)
             if event.is_retrained:
-                progress.console.print(
-                    f"{event.at:%Y-%m-%d}  trained ({event.trigger}): {escape(event.decision or '')}",
-                    soft_wrap=True,
-                )
+                said = f"trained ({event.trigger}): {escape(event.decision or '')}"
+                progress.console.print(f"{event.at:%Y-%m-%d}  {said}", soft_wrap=True)
 
         made = replays.replay(
             warehouse,

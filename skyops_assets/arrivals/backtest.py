@@ -188,14 +188,14 @@ def _live_day(
     trained = steps.train_challenger(stage, settings, ring_nm=ring_nm)
     measured = steps.evaluate_challenger(stage, settings, ring_nm=ring_nm)
     decided = steps.decide_promotion(stage, settings, ring_nm=ring_nm)
-    against = measured.against_champion or measured.against_baseline
+    gain = measured.against_champion or measured.against_baseline
     return replace(
         event,
         training_run_id=trained.training_run_id,
         train_rows=trained.train_rows,
         is_promoted=decided.is_promoted,
-        gain=against and against.skill,
-        gain_low=against and against.low,
+        gain=gain.skill if gain else None,
+        gain_low=gain.low if gain else None,
         decision=decided.sentence,
     )
 

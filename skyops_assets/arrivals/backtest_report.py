@@ -61,28 +61,26 @@ def gains(replay: Replay) -> list[tuple[str, str, int, float, float]]:
     rows = replay.arrivals[replay.arrivals["kept"].notna() & replay.arrivals["predicted"].notna()]
     if not len(rows):
         return []
-    direction = np.degrees(np.arctan2(rows["runway_in_use_sin"], rows["runway_in_use_cos"])) % 360
+    sine, cosine = rows["runway_in_use_sin"], rows["runway_in_use_cos"]
+    runway = (np.degrees(np.arctan2(sine, cosine)) / 10).round() % 36
     groups = {
         "sector": rows["sector"].astype(str),
-        "runway direction": ((direction / 10).round() % 36).map(
-            lambda value: "unknown" if np.isnan(value) else f"{value or 36:02.0f}"
-        ),
-        "local hour": (rows["local_hour"] // 3 * 3).map(
-            lambda hour: "unknown" if np.isnan(hour) else f"{hour:02.0f} to {hour + 3:02.0f}"
-        ),
-        "entries in the hour before": (rows["entries_60min_count"] // 10 * 10).map(
-            lambda count: f"{count:.0f} to {count + 9:.0f}"
-        ),
+        "runway in use": _names(runway.replace(0, 36), "{:02.0f}"),
+        "local hour": _names(rows["local_hour"] // 3 * 3, "{:02.0f} and the two after"),
+        "entries in the hour before": _names(rows["entries_60min_count"] // 10 * 10, "{:.0f} up"),
     }
     month = rows["crossed_at"].dt.strftime("%Y-%m")
     kept = (rows["kept"] - rows[LABEL]).abs()
     was = (rows["predicted"] - rows[LABEL]).abs()
-    found = [
-        (str(at), f"{name} {value}", len(part), float(kept[part].mean()), float(was[part].mean()))
-        for name, values in groups.items()
-        for (at, value), part in rows.groupby([month, values]).groups.items()
-        if len(part) >= MIN_SLICE_ROWS
-    ]
+    found = []
+    for name, values in groups.items():
+        for at, value in sorted(set(zip(month, values, strict=True))):
+            part = (month == at) & (values == value)
+            if part.sum() >= MIN_SLICE_ROWS:
+                what = f"{name} {value}"
+                found.append(
+                    (at, what, int(part.sum()), float(kept[part].mean()), float(was[part].mean()))
+                )
     return sorted(found, key=lambda item: -(item[3] - item[4]) * item[2])
 
 
@@ -97,6 +95,10 @@ def write(replay: Replay, folder: Path) -> Path:
     page = folder / "report.html"
     page.write_text(_page(replay), encoding="utf-8")
     return page
+
+
+def _names(values: pd.Series, form: str) -> pd.Series:
+    return values.map(form.format, na_action="ignore").fillna("unknown")
 
 
 def _line(month: str, rows: pd.DataFrame) -> Line:
@@ -253,9 +255,9 @@ def _share(against: Comparison | None) -> str:
 
 _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; }}
 table {{ border-collapse: collapse; margin: 1rem 0; font-size: 13px; }}
-th, td {{ border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }}
+th, td {{ border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; }}
 img {{ max-width: 100%; }}
 </style></head><body>
 {body}
