@@ -201,7 +201,7 @@ def _live_day(
 
 
 @contextmanager
-def _stage(
+def _stage(  # noqa: PLR0917
     warehouse: Warehouse,
     settings: Settings,
     airports: Sequence[str],

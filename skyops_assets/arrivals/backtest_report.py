@@ -57,12 +57,13 @@ def gains(replay: Replay) -> list[tuple[str, str, int, float, float]]:
     day and traffic, most minutes gained in all first; the last ones lost.
     """
     import numpy as np
+    import pandas as pd
 
     rows = replay.arrivals[replay.arrivals["kept"].notna() & replay.arrivals["predicted"].notna()]
     if not len(rows):
         return []
-    sine, cosine = rows["runway_in_use_sin"], rows["runway_in_use_cos"]
-    runway = (np.degrees(np.arctan2(sine, cosine)) / 10).round() % 36
+    angles = np.degrees(np.arctan2(rows["runway_in_use_sin"], rows["runway_in_use_cos"]))
+    runway = pd.Series(angles, index=rows.index).div(10).round().mod(36)
     groups = {
         "sector": rows["sector"].astype(str),
         "runway in use": _names(runway.replace(0, 36), "{:02.0f}"),
