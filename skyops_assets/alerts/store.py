@@ -185,7 +185,7 @@ def r2_after(
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select log_id, logged_at, r2, model_version from audit.monitoring_log "
-            "where kind = 'monitoring' and r2 is not null and log_id > %s order by log_id",
+            "where kind = 'monitor' and r2 is not null and log_id > %s order by log_id",
             (log_id,),
         )
         rows = cursor.fetchall()

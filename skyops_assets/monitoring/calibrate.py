@@ -3,8 +3,8 @@
 Belongs here: drawing windows from the period's days, disturbing them, and counting. Does not: the
 alarms themselves (`skill`, `drift`, `policy`).
 
-A trial draws two windows of a week from the days of the period, without replacement; the days that
-are left are the reference. The champion was trained on what landed before the period.
+The period is the reference, and a trial draws two windows of seven of its days each, with
+replacement. The champion was trained on what landed before the period.
 """
 
 from __future__ import annotations
@@ -124,16 +124,16 @@ def calibrate(
         SkyOpsError: the period has too few days, or there is nothing from before it to learn from.
     """
     import numpy as np
+    import pandas as pd
 
     rules = policy or RetrainPolicy()
     past = rows[rows["landed_at"] < start_at].reset_index(drop=True)
     period = rows[skill.within(rows, start_at, end_at)].reset_index(drop=True)
-    days = period["crossed_at"].dt.floor("D")
-    names = np.array(sorted(days.unique()))
-    if len(names) < 3 * WINDOW_DAYS:
+    by_day = [day for _, day in period.groupby(period["crossed_at"].dt.floor("D"))]
+    if len(by_day) < 3 * WINDOW_DAYS:
         raise SkyOpsError(
-            f"The period has {len(names)} days with arrivals, and {3 * WINDOW_DAYS} are needed: "
-            "two windows of a week and a reference. Load more of the history, or choose another."
+            f"The period has {len(by_day)} days with arrivals, and {3 * WINDOW_DAYS} are needed. "
+            "Load more of the history, or choose another period."
         )
     model = train.fit(past)
     fitted = baselines.fit_baselines(past)
@@ -149,20 +149,19 @@ def calibrate(
         )
         return found.skill
 
+    floor = rules.skill_floor(measured(period))
     for name, disturb in DISTURBANCES.items():
         rng = np.random.default_rng(SEED)
         trials = false_alarm_trials if disturb is undisturbed else power_trials
         drifted = alarms = found = 0
         columns: dict[str, int] = {}
         for _ in range(trials):
-            drawn = rng.choice(names, 2 * WINDOW_DAYS, replace=False)
-            reference = period[~days.isin(drawn)].reset_index(drop=True)
-            floor = rules.skill_floor(measured(reference))
             seen, lows = [], []
-            for part in (drawn[:WINDOW_DAYS], drawn[WINDOW_DAYS:]):
-                window = disturb(period[days.isin(part)].reset_index(drop=True), rng)
+            for drawn in rng.integers(0, len(by_day), (2, WINDOW_DAYS)):
+                days = pd.concat([by_day[day] for day in drawn], ignore_index=True)
+                window = disturb(days, rng)
                 result = drift.compare_windows(
-                    reference, window, window_days=WINDOW_DAYS, classify=False
+                    period, window, window_days=WINDOW_DAYS, classify=False
                 )
                 seen.append((result.score or 0.0) > rules.max_drift_score)
                 value = measured(window)

@@ -26,6 +26,7 @@ from skyops_assets.alerts import channels, store
 from skyops_assets.alerts.problems import Observation, of_check, of_r2, of_run
 from skyops_assets.alerts.routes import targets
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring.log import MONITOR
 from skyops_assets.settings import AlertRoute, Settings, load_settings
 from skyops_assets.warehouse.server import Warehouse
 
@@ -375,7 +376,7 @@ def test_promotions_and_rollbacks_are_told_once_and_need_no_recovery(
 def test_an_r2_below_the_floor_is_told_until_it_is_above_again(
     tick: Ticks, told: Warehouse, query: Query, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def window(r2: float | None, kind: str = "monitoring") -> None:
+    def window(r2: float | None, kind: str = MONITOR) -> None:
         query(told, "insert into audit.monitoring_log (kind, r2, model_version) "
               "values (%s, %s, '3')", kind, r2)  # fmt: skip
 

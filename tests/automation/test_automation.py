@@ -597,3 +597,19 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     )
     assert outcome == "failed"
     assert "features.arrival_features does not exist" in error
+
+
+def test_a_failed_check_on_the_features_is_known_to_the_policy(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    from skyops_assets.defs.features.checks import features_hold_together
+    from skyops_assets.defs.shared import failed_checks
+
+    assert failed_checks(instance, features_hold_together) == ()
+    for passed, failed in ((False, ("features_hold_together",)), (True, ())):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=FEATURES, check_name="features_hold_together", passed=passed, metadata={}
+            )
+        )
+        assert failed_checks(instance, features_hold_together) == failed

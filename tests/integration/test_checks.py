@@ -278,7 +278,7 @@ def test_the_volume_goes_red_below_half_of_the_usual_and_above_twice(
     assert not found.blocking
     assert found.metadata["compared_hours"].value == 1
     if not is_usual:
-        assert found.severity.value == "WARN"
+        assert found.severity is dg.AssetCheckSeverity.WARN
         said = f"2021-10-07 12:00 UTC: {rows} positions, usual 20. Too few: was the collector"
         assert found.description.startswith(said)
 
