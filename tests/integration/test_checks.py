@@ -267,6 +267,8 @@ def test_the_volume_goes_red_below_half_of_the_usual_and_above_twice(
     pointed: Warehouse, rows: int, is_usual: bool
 ) -> None:
 
+    import dagster as dg
+
     from skyops_assets.defs.raw.checks import volume_is_as_usual
 
     load_days(pointed, 4)
