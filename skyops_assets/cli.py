@@ -708,8 +708,19 @@ def _show_moved(what: str, moved: Moved) -> None:
         f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
         f"{escape(moved.actor)}. The next prediction uses it."
     )
-    if moved.warning:
-        err.print(f"[yellow]Done, but:[/] {escape(moved.warning)}", soft_wrap=True)
+    from skyops_assets.defs.platform.run import report_champion
+
+    doubts = list(moved.warnings)
+    try:
+        report_champion(moved)
+    except Exception as error:
+        doubts.append(
+            f"Dagster could not be told ({' '.join(str(error).split())}), so its UI does not show "
+            "the change, and predictions use it when they are made next. Materialise "
+            "ml/predictions to have them at once."
+        )
+    for doubt in doubts:
+        err.print(f"[yellow]Done, but:[/] {escape(doubt)}", soft_wrap=True)
 
 
 def _aliases(row: dict[str, Any]) -> str:

@@ -201,7 +201,39 @@ def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
 
 
 def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
-    """A small file is written where MLflow keeps artifacts, read, and removed."""
+    """A small file is written where MLflow keeps artifacts, read, and removed.
+
+    The same where the champion is exported to, and what lies there is the champion.
+    """
+    state, says = _probe_artifacts(settings)
+    if settings.model_store is None or state is not State.OK:
+        return state, says
+    from skyops_assets.arrivals import model_store, store
+    from skyops_assets.arrivals.steps import RING_NM
+
+    place = settings.model_store
+    try:
+        is_whole = model_store.is_usable(settings)
+    except Exception as error:
+        return State.BROKEN, (
+            f"{place} cannot be written and read ({type(error).__name__}: {error}). See "
+            "SKYOPS_MODEL_STORE and the rights there."
+        )
+    if not is_whole:
+        return State.BROKEN, f"{place} gives back something else than was written there."
+    name = store.model_name(RING_NM)
+    champion = store.champion(warehouse, name)
+    exported = model_store.exported(settings, name)
+    if champion and champion.version != exported:
+        return State.WARNING, (
+            f"{place} has {f'version {exported}' if exported else 'no champion'}, and "
+            f"{champion.label} is in force. The next prediction writes it: materialise "
+            "ml/predictions."
+        )
+    return State.OK, f"{says} {place} too, and it has {exported or 'no champion yet'}."
+
+
+def _probe_artifacts(settings: Settings) -> tuple[State, str]:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     from skyops_assets.arrivals import registry

@@ -119,6 +119,20 @@ class Settings(BaseSettings):
     mlflow_artifacts: str | None = Field(
         None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
     )
+    model_store: str | None = Field(
+        None,
+        description="Folder or s3://bucket/prefix to which the champion is exported; unset: none.",
+    )
+    model_store_endpoint: str | None = Field(
+        None, description="Address of an S3-compatible server; unset takes AWS' own."
+    )
+    model_store_region: str | None = Field(
+        None, description="Region of the bucket; unset takes AWS' own variables."
+    )
+    model_store_access_key_id: SecretStr | None = Field(
+        None, description="Access key of the bucket; unset takes AWS' own variables."
+    )
+    model_store_secret_access_key: SecretStr | None = Field(None, description="Secret of that key.")
     actor: str | None = Field(
         None, description="Who changes the champion by hand; unset takes the system's user."
     )
@@ -226,6 +240,11 @@ class Settings(BaseSettings):
 
     @field_validator(
         "actor",
+        "model_store",
+        "model_store_endpoint",
+        "model_store_region",
+        "model_store_access_key_id",
+        "model_store_secret_access_key",
         "alert_webhook_url",
         "alert_smtp_host",
         "alert_smtp_user",
@@ -243,9 +262,27 @@ class Settings(BaseSettings):
         # docker compose passes a variable that is not set as an empty one.
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("opensky_url", "opensky_token_url")
+    @field_validator("model_store")
     @classmethod
-    def _check_url(cls, value: str) -> str:
+    def _check_model_store(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if "://" not in value:
+            if not value.startswith("/"):
+                # Runs are started in other folders than commands.
+                raise ValueError(f"{value!r} must begin with / or be s3://bucket/prefix")
+            return value
+        bucket = value.removeprefix("s3://").split("/")[0]
+        if not value.startswith("s3://") or not bucket or set(value) & set("@?# "):
+            # Without the value: what has an @ may hold a password.
+            raise ValueError("it is neither a folder nor s3://bucket/prefix")
+        return value.rstrip("/")
+
+    @field_validator("opensky_url", "opensky_token_url", "model_store_endpoint")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         try:
             parts = urlsplit(value)
             is_address = parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -212,10 +212,13 @@ def _stage(  # noqa: PLR0917
     """The database of a replay with what the steps read, and settings that point to it."""
     name = f"skyops_backtest_{os.getpid()}"
     own = Settings(
-        **settings.model_dump(exclude={"home", "mlflow_database", "mlflow_artifacts"}),
+        **settings.model_dump(
+            exclude={"home", "mlflow_database", "mlflow_artifacts", "model_store"}
+        ),
         home=folder,
         mlflow_database=f"{name}_mlflow",
         mlflow_artifacts=None,
+        model_store=None,
     ).model_copy(update={"watch_airports": tuple(airports)})
     codes = ", ".join(map(quote, airports))
     with scratch(warehouse, name, own.mlflow_database) as stage:

@@ -4,8 +4,8 @@ Belongs here: what a person may do to the champion, who did it, and what "before
 the gatekeeper's own promotions (`steps`), rows (`store`), MLflow's calls (`registry`).
 
 The order of writes: the flag in ``ml.model_versions`` and the row of ``audit.champion_changes``
-in one transaction, MLflow's alias and the cards after it. Killed between, SkyOps predicts with
-the new champion, the audit names it, and the next act, training or decision puts the alias right.
+in one transaction, MLflow's alias, the cards and the model store after it. Killed between, SkyOps
+predicts with the new champion, the audit names it, and the next act or step puts the rest right.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import card, registry, store
+from skyops_assets.arrivals import card, model_store, registry, store
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -29,16 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moved:
-    """What became champion in whose place, and who said so.
+    """What became champion in whose place, who said so and why; `action` is promote or rollback.
 
-    `warning` says why the card of the version before could not be written anew.
+    `warnings` say what does not follow yet: the card of the version before, or the model store.
     """
 
     model_name: str
     before: str | None
     after: str
     actor: str
-    warning: str | None = None
+    action: str
+    reason: str
+    warnings: tuple[str, ...] = ()
 
 
 def promote(
@@ -213,13 +215,23 @@ def _move(
     store.change_champion(warehouse, before, after, action=action, actor=who, reason=reason.strip())
     follow(warehouse, client, after.model_name)
     card.publish(warehouse, client, after)
-    warning = None
+    warnings = []
     if before:
         try:
             card.publish(warehouse, client, before)
         except SkyOpsError as error:
-            warning = str(error)  # That it is broken may be why it is rolled back.
-    return Moved(after.model_name, before.version if before else None, after.version, who, warning)
+            warnings.append(str(error))  # That it is broken may be why it is rolled back.
+    if problem := model_store.follow(warehouse, settings, after.model_name):
+        warnings.append(problem)
+    return Moved(
+        after.model_name,
+        before.version if before else None,
+        after.version,
+        who,
+        action,
+        reason.strip(),
+        tuple(warnings),
+    )
 
 
 def _number(name: str, number: str) -> str:

@@ -24,6 +24,7 @@ from skyops_assets.arrivals import (
     interval,
     judge,
     logic,
+    model_store,
     onnx_model,
     predict,
     probe,
@@ -145,7 +146,7 @@ class EvaluationSummary:
 
 @dataclass(frozen=True)
 class PromotionSummary:
-    """What `decide_promotion` decided, and why."""
+    """What `decide_promotion` decided, and why; `store_problem` as of `model_store.follow`."""
 
     training_run_id: str
     challenger_version: str | None
@@ -155,11 +156,12 @@ class PromotionSummary:
     reasons: tuple[gatekeeper.Reason, ...]
     markdown: str
     model_card: str | None
+    store_problem: str | None
 
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What `predict_crossings` predicted with."""
+    """What `predict_crossings` predicted with; `store_problem` as of `model_store.follow`."""
 
     model_name: str
     model_version: str
@@ -170,6 +172,7 @@ class PredictionSummary:
     new_predictions: int
     unanswered: int
     in_sample: int
+    store_problem: str | None
 
 
 @dataclass(frozen=True)
@@ -490,7 +493,7 @@ def _decide(
         is_promoted=decision.is_promoted,
         improvement=gain,
     )
-    text = None
+    text = problem = None
     if challenger or champion:
         client = registry.configure(warehouse, settings)
         champions.follow(warehouse, client, run.model_name)
@@ -500,6 +503,7 @@ def _decide(
             # Its files may be gone; that is no reason to fail, and `skyops model show` needs none.
             with suppress(SkyOpsError):
                 card.publish(warehouse, client, champion)
+        problem = model_store.follow(warehouse, settings, run.model_name)
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,
@@ -509,6 +513,7 @@ def _decide(
         reasons=decision.reasons,
         markdown=explain.decision_markdown(decision),
         model_card=text,
+        store_problem=problem,
     )
 
 
@@ -553,6 +558,7 @@ def predict_crossings(
         new_predictions=added,
         unanswered=int(rows["predicted_transit_min"].isna().sum()),
         in_sample=int(rows["is_in_sample"].sum()),
+        store_problem=model_store.follow(warehouse, settings, store.model_name(ring_nm)),
     )
 
 

@@ -454,12 +454,17 @@ def taken_back(warehouse: Warehouse, training_run_id: str) -> ChampionChange | N
 
 
 @contextmanager
-def champion_lock(warehouse: Warehouse, model_name: str) -> Iterator[Any]:
-    """A cursor of one transaction within which no one else changes this model's champion."""
+def champion_lock(
+    warehouse: Warehouse, model_name: str, what: str = "skyops.champion"
+) -> Iterator[Any]:
+    """A cursor of one transaction within which no one else changes this model's champion.
+
+    Args:
+        what: what is locked; what follows the champion slowly has a lock of its own.
+    """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select pg_advisory_xact_lock(hashtext('skyops.champion'), hashtext(%s))",
-            (model_name,),
+            "select pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", (what, model_name)
         )
         yield cursor
 

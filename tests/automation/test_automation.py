@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,31 @@ def test_new_features_with_a_failed_test_hold_the_predictions_back(
     assert held.get_num_requested(PREDICTIONS) == 0
     rebuilt(graph, instance)
     assert requested(graph, instance, held.cursor).get_num_requested(PREDICTIONS) == 1
+
+
+def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
+    graph: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.arrivals.champions import Moved
+    from skyops_assets.defs.platform.run import report_champion
+
+    cursor = built(graph, instance)
+    rebuilt(graph, instance)
+    cursor = requested(graph, instance, cursor).cursor
+    materialized(instance, PREDICTIONS)
+    cursor = requested(graph, instance, cursor).cursor
+    monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
+    report_champion(Moved("m", None, "2", "clerk", "promote", "why not"))
+    after = requested(graph, instance, cursor)
+    assert (after.get_num_requested(PREDICTIONS), after.total_requested) == (1, 1)
+    assert requested(graph, instance, after.cursor).total_requested == 0
+    told = instance.get_latest_materialization_event(dg.AssetKey(["ml", "promotion_decisions"]))
+    assert told and told.asset_materialization
+    shown = {k: v.value for k, v in told.asset_materialization.metadata.items()}
+    assert shown == {
+        "decision": "promote by hand: version 2 is champion", "champion_version": "2",
+        "changed_by": "clerk", "reason": "why not",
+    }  # fmt: skip
 
 
 # run_failures_to_audit_log

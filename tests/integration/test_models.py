@@ -1,8 +1,12 @@
-"""The champion by hand, on a real Postgres and MLflow: promoted, rolled back, killed, audited."""
+"""The champion by hand, on a real Postgres and MLflow: promoted, rolled back, killed, audited.
+
+And where it is exported to: a folder, and a server that speaks S3.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import numpy as np
+import onnxruntime
 import psycopg2
 import pytest
 from conftest import Databases, short_dir, stop_server
@@ -23,8 +30,20 @@ from arrival_frames import raw_synthetic
 from test_arrivals import EASY, Here, fill
 
 from skyops_assets import health
-from skyops_assets.arrivals import card, champions, probe, registry, steps, store
+from skyops_assets.arrivals import (
+    card,
+    champions,
+    features,
+    model_store,
+    onnx_model,
+    probe,
+    registry,
+    steps,
+    store,
+)
+from skyops_assets.arrivals.model_store import Files
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
@@ -33,6 +52,7 @@ pytestmark = pytest.mark.xdist_group("models")
 
 NAME = "arrival-transit-40nm"
 REASON = "by way of trial"
+SECRET = "s3cr3t-of-the-store"
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +134,7 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
     for version in ("1", "2", "3"):
         promote(warehouse, settings, version)
     moved = rollback(warehouse, settings)
-    assert moved == champions.Moved(NAME, "3", "2", "tester")
+    assert moved == champions.Moved(NAME, "3", "2", "tester", "rollback", REASON)
     assert champion(warehouse) == alias(warehouse, settings) == "2"
     rollback(warehouse, settings)
     assert champion(warehouse) == alias(warehouse, settings) == "1"
@@ -135,7 +155,9 @@ def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
         found = client.get_model_version(NAME, version)
         folder = client.download_artifacts(found.run_id, "model_card.md")
         text = Path(folder).read_text()
-        assert found.description == text
+        # MLflow's column is shorter than a long card.
+        shown = found.description.removesuffix("\n\n(More in the run's artifact model_card.md.)\n")
+        assert text.startswith(shown) and len(shown) > registry.MAX_DESCRIPTION * 0.8
         return text
 
     steps.evaluate_challenger(warehouse, settings)
@@ -169,7 +191,7 @@ def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
     monkeypatch.setattr(registry, "log_card", lost)
     moved = rollback(warehouse, settings)
     assert moved.after == champion(warehouse) == "1"
-    assert moved.warning and "card of arrival-transit-40nm:2 cannot be kept" in moved.warning
+    assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
 
 
 def test_the_gatekeepers_promotion_is_audited_as_its_own(
@@ -386,9 +408,9 @@ def test_a_running_consumer_predicts_with_the_champion_rolled_back_to(
         "while True:\n"
         "    print(steps.predictor_in_force(warehouse, settings).version, flush=True)\n"
     )
-    environment = {**os.environ, "SKYOPS_HOME": str(settings.home)}
+    variables = {**os.environ, "SKYOPS_HOME": str(settings.home)}
     with subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], env=variables, stdout=subprocess.PIPE, text=True
     ) as consumer:
         assert consumer.stdout
         try:
@@ -404,10 +426,10 @@ def test_a_running_consumer_predicts_with_the_champion_rolled_back_to(
 
 @pytest.fixture
 def skyops(settings: Settings, manifest: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(Path(sys.executable).parent / "skyops"), "model", *arguments],
-            env={**os.environ, "SKYOPS_HOME": str(settings.home), "SKYOPS_ACTOR": "clerk"},
+            env={**os.environ, "SKYOPS_HOME": str(settings.home), "SKYOPS_ACTOR": "clerk", **more},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
@@ -415,7 +437,7 @@ def skyops(settings: Settings, manifest: Path) -> Callable[..., subprocess.Compl
 
 
 def test_the_commands_as_a_person_runs_them(
-    warehouse: Warehouse, settings: Settings, skyops: Any
+    warehouse: Warehouse, settings: Settings, skyops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = skyops("promote", "2", "--reason", "first [one]")
     assert done.returncode == 0, done.stderr
@@ -423,6 +445,18 @@ def test_the_commands_as_a_person_runs_them(
     promote(warehouse, settings, "3")
     done = skyops("rollback", "--reason", "too late by minutes", "--from", "3")
     assert "rolled back to version 2 (before: version 3), by clerk" in done.stdout
+    assert done.stderr.strip() == ""
+    for name, value in environment(settings, warehouse).items():
+        monkeypatch.setenv(name, value)
+    decisions = dg.AssetKey(["ml", "promotion_decisions"])
+    with dg.DagsterInstance.get() as instance:
+        told = instance.get_latest_materialization_event(decisions)
+    assert told and told.asset_materialization
+    shown = {key: value.value for key, value in told.asset_materialization.metadata.items()}
+    assert shown == {
+        "decision": "rollback by hand: version 2 is champion", "champion_version": "2",
+        "champion_version_before": "3", "changed_by": "clerk", "reason": "too late by minutes",
+    }  # fmt: skip
     rows = json.loads(skyops("list", "--json").stdout)
     assert [row["version"] for row in rows] == ["1", "2", "3"]
     assert [row["is_champion"] for row in rows] == [False, True, False]
@@ -437,6 +471,19 @@ def test_the_commands_as_a_person_runs_them(
     facts = json.loads(skyops("show", "3", "--json").stdout)
     assert facts["run"]["train_rows"] > 0
     assert facts["card"].startswith(f"# {NAME}, version 3\n")
+
+
+def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
+    warehouse: Warehouse, settings: Settings, skyops: Any
+) -> None:
+    promote(warehouse, settings, "1")
+    promote(warehouse, settings, "2")
+    # A database that takes no connections.
+    done = skyops("rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE="template0")
+    assert done.returncode == 0 and champion(warehouse) == "1"
+    assert "rolled back to version 1 (before: version 2)" in done.stdout
+    assert "Done, but: Dagster could not be told" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -513,3 +560,203 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
     assert len(versions) == 3
     for number in ("1", "2", "3"):
         registry.load(client, NAME, number, store.version(warehouse, NAME, number).mlflow_run_id)
+
+
+# The model store
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Address of a server that speaks S3, with the bucket `models`."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        url = f"http://{host}:{port}"
+        made = fs.S3FileSystem(
+            access_key="key", secret_key=SECRET, endpoint_override=url, region="eu-west-1",
+            allow_bucket_creation=True,
+        )  # fmt: skip
+        made.create_dir("models")
+        yield url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def exporting(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Settings:
+    """Settings that export: into a folder, and into a prefix of the bucket."""
+    if request.param == "folder":
+        return settings.model_copy(update={"model_store": str(tmp_path / "store")})
+    return on_s3(settings, request.getfixturevalue("s3"), f"s3://models/{tmp_path.name}")
+
+
+def on_s3(settings: Settings, url: str, place: str) -> Settings:
+    given = {
+        "model_store": place, "model_store_endpoint": url, "model_store_region": "eu-west-1",
+        "model_store_access_key_id": "key", "model_store_secret_access_key": SECRET,
+    }  # fmt: skip
+    checked = Settings(**given)  # type: ignore[arg-type]
+    return settings.model_copy(update={name: getattr(checked, name) for name in given})
+
+
+def read(settings: Settings, path: str) -> bytes:
+    content = model_store.open_store(settings).read(f"{NAME}/{path}")
+    assert content is not None, path
+    return content
+
+
+def as_a_service_reads_it(settings: Settings) -> tuple[str, bytes]:
+    """The champion's version and model, by the recipe of docs/models.md."""
+    pointer = json.loads(read(settings, "champion.json"))
+    for file in pointer["files"].values():
+        content = read(settings, file["path"])
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        assert len(content) == file["size_bytes"]
+    return pointer["version"], read(settings, pointer["files"]["model.onnx"]["path"])
+
+
+def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts_the_same(
+    warehouse: Warehouse, exporting: Settings
+) -> None:
+    client = registry.configure(warehouse, exporting)
+    for act, number in ((promote, "2"), (promote, "3"), (rollback, "2")):
+        moved = act(warehouse, exporting, number) if act is promote else act(warehouse, exporting)
+        assert moved.warnings == ()
+        version, model = as_a_service_reads_it(exporting)
+        assert version == number
+        run = store.version(warehouse, NAME, number)
+        assert run and model == registry.read_onnx(client, run.mlflow_run_id)
+    assert "Champion.\n" in read(exporting, "2/model_card.md").decode()
+    assert "gave way to version 2" in read(exporting, "3/model_card.md").decode()
+    described = json.loads(read(exporting, "2/metadata.json"))
+    run_of = store.training_run(warehouse, run.training_run_id)
+    assert run_of and described["fingerprint"] == run_of.fingerprint
+    assert described["params"] == run_of.params and described["code_version"] == "abc"
+    assert described["decision"] is None
+    # What the metadata says is enough to ask the model.
+    assert [one["name"] for one in described["inputs"]] == list(features.FEATURES)
+    empty = {"string": np.array([[""]], dtype=object), "double": np.array([[np.nan]])}
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    given = {one["name"]: empty[one["type"]] for one in described["inputs"]}
+    (minutes,) = session.run([described["output"]["name"]], given)
+    assert 0 < float(minutes[0, 0]) < 120
+    assert {one.type for one in session.get_inputs()} == {"tensor(string)", "tensor(double)"}
+    assert session.get_outputs()[0].name == onnx_model.OUTPUT
+
+
+def test_the_gatekeepers_promotion_is_exported_with_its_decision(
+    warehouse: Warehouse, exporting: Settings
+) -> None:
+    steps.evaluate_challenger(warehouse, exporting)
+    decided = steps.decide_promotion(warehouse, exporting, policy=EASY)
+    assert (decided.is_promoted, decided.store_problem) == (True, None)
+    assert as_a_service_reads_it(exporting)[0] == "3"
+    described = json.loads(read(exporting, "3/metadata.json"))
+    assert described["decision"]["is_promoted"] is True
+    assert described["decision"]["summary"] == decided.sentence
+
+
+def test_without_a_champion_nothing_is_written_and_a_second_time_nothing_either(
+    warehouse: Warehouse, exporting: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_store.follow(warehouse, exporting, NAME) is None
+    assert model_store.exported(exporting, NAME) is None
+    promote(warehouse, exporting, "1")
+    monkeypatch.setattr(Files, "write", killed)
+    assert model_store.follow(warehouse, exporting, NAME) is None
+
+
+def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next_step_heals(
+    warehouse: Warehouse, exporting: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(version: str) -> None:
+        before, after = store.champion(warehouse, NAME), store.version(warehouse, NAME, version)
+        assert after
+        given = {"action": "promote", "actor": "me", "reason": REASON}
+        store.change_champion(warehouse, before, after, **given)
+
+    write = Files.write
+    for done in range(5):  # Three files of version 2, the card of 1, the pointer.
+        change("1")
+        assert model_store.follow(warehouse, exporting, NAME) is None
+        change("2")
+        left = iter([write] * done + [killed])
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, "write", lambda *given, left=left: next(left)(*given))
+            with pytest.raises(KeyboardInterrupt):
+                model_store.follow(warehouse, exporting, NAME)
+        pointer = json.loads(read(exporting, "champion.json"))
+        assert pointer["version"] == "1"
+        model = pointer["files"]["model.onnx"]
+        assert hashlib.sha256(read(exporting, model["path"])).hexdigest() == model["sha256"]
+    assert steps.predict_crossings(warehouse, exporting).store_problem is None
+    assert as_a_service_reads_it(exporting)[0] == "2"
+
+
+def test_what_was_lost_or_spoilt_in_the_store_is_written_again(
+    warehouse: Warehouse, exporting: Settings
+) -> None:
+    promote(warehouse, exporting, "1")
+    files = model_store.open_store(exporting)
+    files.delete(f"{NAME}/1/model.onnx")
+    files.write(f"{NAME}/1/metadata.json", b"{}")
+    assert model_store.follow(warehouse, exporting, NAME) is None
+    assert as_a_service_reads_it(exporting)[0] == "1"
+    for spoilt in (b"", b"[]", b"\xff{", b'{"version": "77"}'):
+        files.write(f"{NAME}/champion.json", spoilt)
+        assert model_store.follow(warehouse, exporting, NAME) is None
+        assert as_a_service_reads_it(exporting)[0] == "1"
+
+
+def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secret(
+    warehouse: Warehouse, settings: Settings, s3: str, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    away = on_s3(settings, "http://127.0.0.1:1", "s3://models/x")
+    moved = promote(warehouse, away, "1")
+    assert moved.after == "1" and store.champion(warehouse, NAME).version == "1"  # type: ignore[union-attr]
+    (said,) = moved.warnings
+    assert "could not be written to s3://models/x" in said and "in force all the same" in said
+    assert "could not be written" in (steps.predict_crossings(warehouse, away).store_problem or "")
+    state, says = health.probe_model_store(away, warehouse)
+    assert state is health.State.BROKEN and "SKYOPS_MODEL_STORE" in says
+    no_bucket = on_s3(settings, s3, "s3://other/x")
+    assert "NO_SUCH_BUCKET" in (model_store.follow(warehouse, no_bucket, NAME) or "")
+    half = away.model_copy(update={"model_store_access_key_id": None})
+    assert "belong together" in (model_store.follow(warehouse, half, NAME) or "")
+    (tmp_path / "file").write_text("")
+    blocked = settings.model_copy(update={"model_store": str(tmp_path / "file")})
+    assert "could not be written" in (model_store.follow(warehouse, blocked, NAME) or "")
+    shown = capfd.readouterr()
+    assert SECRET not in said + says + shown.out + shown.err + repr(away)
+
+
+def test_the_health_check_sees_what_the_store_lacks(
+    warehouse: Warehouse, exporting: Settings
+) -> None:
+    state, says = health.probe_model_store(exporting, warehouse)
+    assert state is health.State.OK and "no champion yet" in says
+    promote(warehouse, exporting, "1")
+    assert health.probe_model_store(exporting, warehouse)[0] is health.State.OK
+    model_store.open_store(exporting).delete(f"{NAME}/champion.json")
+    state, says = health.probe_model_store(exporting, warehouse)
+    assert state is health.State.WARNING and f"{NAME}:1 is in force" in says
+    # Nothing of the probe stays.
+    if "://" not in str(exporting.model_store):
+        assert not list((Path(str(exporting.model_store)) / ".health").iterdir())
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_one_before_and_no_rest(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = model_store.open_store(settings.model_copy(update={"model_store": str(tmp_path)}))
+    files.write("a/x", b"before")
+    monkeypatch.setattr(model_store.os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.write("a/x", b"after")
+    assert files.read("a/x") == b"before"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x"]

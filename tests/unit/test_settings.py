@@ -40,6 +40,12 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_HISTORY_AIRPORTS", "LSZH,zurich", "'zurich' is not an ICAO airport code"),
         ("SKYOPS_HISTORY_FIRST_DAY", "march", "valid date"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
+        ("SKYOPS_MODEL_STORE", "store", "must begin with / or be s3://"),
+        ("SKYOPS_MODEL_STORE", "s3://", "neither a folder nor s3://"),
+        ("SKYOPS_MODEL_STORE", "gs://bucket/x", "neither a folder nor s3://"),
+        ("SKYOPS_MODEL_STORE", "s3://key:hidden@bucket/x", "neither a folder nor s3://"),
+        ("SKYOPS_MODEL_STORE_ENDPOINT", "minio:9000", "no http or https address"),
+        ("SKYOPS_MODEL_STORE_ENDPOINT", "http://key:hidden@minio", "has no user, password"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(
@@ -51,7 +57,7 @@ def test_a_bad_value_is_one_sentence_that_names_the_variable(
     message = str(caught.value)
     assert message.startswith(f"{name} cannot be used: ")
     assert said in message
-    assert "\n" not in message
+    assert "\n" not in message and "hidden" not in message
 
 
 def test_airports_are_separated_by_commas_and_spaces_do_not_matter(

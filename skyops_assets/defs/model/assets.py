@@ -123,6 +123,8 @@ def promotion_decisions(
 
     made = decide_promotion(warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id)
     context.log.info(made.sentence)
+    if made.store_problem:
+        context.log.warning(made.store_problem)
     return dg.MaterializeResult(
         metadata=known(
             {
@@ -132,6 +134,7 @@ def promotion_decisions(
                 "champion_version_before": made.champion_version,
                 "reasons": dg.MetadataValue.md(made.markdown),
                 "model_card": _md(made.model_card),
+                "store_problem": made.store_problem,
             }
         )
     )

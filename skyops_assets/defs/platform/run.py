@@ -13,8 +13,9 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from skyops_assets.arrivals.champions import Moved
 from skyops_assets.defs.platform.repair import host_tag, reap
-from skyops_assets.defs.shared import cause
+from skyops_assets.defs.shared import cause, known
 
 DEMO = {"skyops/by": "demo"}
 
@@ -109,6 +110,28 @@ def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[
                 )
             )
     return unreported
+
+
+def report_champion(moved: Moved) -> None:
+    """Tell Dagster that a person changed the champion, so that what follows from it follows.
+
+    As a materialisation, for automation does not see observations.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        from skyops_assets.defs.model.assets import promotion_decisions
+
+    shown = {
+        "decision": f"{moved.action} by hand: version {moved.after} is champion",
+        "champion_version": moved.after,
+        "champion_version_before": moved.before,
+        "changed_by": moved.actor,
+        "reason": moved.reason,
+    }
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(promotion_decisions.key, metadata=known(shown))
+        )
 
 
 def last_runs(limit: int = 5) -> list[dict[str, Any]]:

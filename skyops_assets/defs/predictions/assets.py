@@ -38,6 +38,8 @@ def predictions(
     made = predict_crossings(warehouse.open(), warehouse.settings)
     if not made.is_champion:
         context.log.info(f"There is no champion; {made.model_name} predicts.")
+    if made.store_problem:
+        context.log.warning(made.store_problem)
     return dg.MaterializeResult(metadata=known(vars(made)))
 
 

@@ -1,0 +1,241 @@
+"""The champion's files for services without SkyOps, in a folder or an S3-compatible store.
+
+Belongs here: what lies there, and in which order it is written. Does not: who is champion
+(`store`), MLflow (`registry`).
+
+``<model name>/<version>/`` holds ``model.onnx``, ``model_card.md`` and ``metadata.json``, and
+``<model name>/champion.json`` names the version in force and the SHA-256 of its files. It is
+written last, and each file appears whole or not at all: no one reads half a champion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from skyops_assets.arrivals import card, onnx_model, registry, store
+from skyops_assets.arrivals.card import Facts
+from skyops_assets.arrivals.features import CATEGORICAL
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.server import Warehouse
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+CARD = "model_card.md"
+METADATA = "metadata.json"
+POINTER = "champion.json"
+CONNECT_S, REQUEST_S, ATTEMPTS = 5, 30, 3
+"""A store that is away is given up after 15 to 20 s; the next step tries again."""
+
+
+def follow(warehouse: Warehouse, settings: Settings, name: str) -> str | None:
+    """Bring the store to where the warehouse says; the problem if it could not be.
+
+    Nothing is written without a champion, or where all is there already. A store that is away
+    changes nothing about the champion. Under a lock: else one who read the old champion could
+    write it after the new one.
+    """
+    if settings.model_store is None:
+        return None
+    import pyarrow
+
+    try:
+        with store.champion_lock(warehouse, name, "skyops.model_store"):
+            champion = store.champion(warehouse, name)
+            if champion:
+                onnx = registry.read_onnx(
+                    registry.configure(warehouse, settings), champion.mlflow_run_id
+                )
+                _write(warehouse, open_store(settings), card.gather(warehouse, champion), onnx)
+    except (SkyOpsError, OSError, pyarrow.ArrowException) as error:
+        return (
+            f"The champion could not be written to {settings.model_store} "
+            f"({' '.join(str(error).split())}). It is in force all the same; the next prediction, "
+            "decision or `skyops model` command writes it. See SKYOPS_MODEL_STORE."
+        )
+    return None
+
+
+def exported(settings: Settings, name: str) -> str | None:
+    """The version that the store has as champion; None if none.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    return _version_in(open_store(settings).read(f"{name}/{POINTER}"))
+
+
+def is_usable(settings: Settings) -> bool:
+    """Whether the store gives back what was written there; the file is removed again.
+
+    Raises:
+        OSError: it cannot be written, read or removed.
+    """
+    files, path, content = open_store(settings), f".health/{uuid4().hex}", b"health"
+    files.write(path, content)
+    back = files.read(path)
+    files.delete(path)
+    return back == content
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files under a root; a file is replaced whole."""
+
+    system: fs.FileSystem
+    root: str
+    is_local: bool
+
+    def read(self, path: str) -> bytes | None:
+        """What a file holds; None if there is none."""
+        try:
+            with self.system.open_input_file(f"{self.root}/{path}") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Put a file there, in the place of an earlier one."""
+        goal = f"{self.root}/{path}"
+        if not self.is_local:
+            with self.system.open_output_stream(goal) as stream:
+                stream.write(content)
+            return
+        self.system.create_dir(str(Path(goal).parent), recursive=True)
+        # An object appears when its upload is complete; a file would as soon as it is opened.
+        part = f"{Path(goal).parent}/.{uuid4().hex}.part"
+        try:
+            with self.system.open_output_stream(part) as stream:
+                stream.write(content)
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+            self.system.move(part, goal)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+
+    def delete(self, path: str) -> None:
+        """Remove a file."""
+        self.system.delete_file(f"{self.root}/{path}")
+
+
+def open_store(settings: Settings) -> Files:
+    """The store of the settings, which must name one; nothing is asked of it yet.
+
+    Raises:
+        SkyOpsError: there is a key without its secret, or the other way round.
+    """
+    from pyarrow import fs
+
+    place = str(settings.model_store)
+    if not place.startswith("s3://"):
+        return Files(fs.LocalFileSystem(), place, True)
+    key, secret = settings.model_store_access_key_id, settings.model_store_secret_access_key
+    if (key is None) != (secret is None):
+        raise SkyOpsError(
+            "SKYOPS_MODEL_STORE_ACCESS_KEY_ID and SKYOPS_MODEL_STORE_SECRET_ACCESS_KEY belong "
+            "together; set both, or none to take AWS' own variables."
+        )
+    system = fs.S3FileSystem(
+        access_key=key and key.get_secret_value(),
+        secret_key=secret and secret.get_secret_value(),
+        region=settings.model_store_region,
+        endpoint_override=settings.model_store_endpoint,
+        connect_timeout=CONNECT_S,
+        request_timeout=REQUEST_S,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+    )
+    return Files(system, place.removeprefix("s3://"), False)
+
+
+def metadata(facts: Facts, onnx: bytes) -> dict[str, Any]:
+    """What a service must know of a version to ask it, and where it comes from."""
+    version, run, row, made = facts.version, facts.run, facts.row, facts.decision
+    training_set = facts.training_set
+    return {
+        "model_name": version.model_name,
+        "version": version.version,
+        "ring_nm": run.ring_nm,
+        "onnx": {"file": registry.ONNX_FILE, **_mark(onnx)},
+        "inputs": [
+            {"name": name, "type": "string" if name in CATEGORICAL else "double"}
+            for name in run.features
+        ],
+        "output": {"name": onnx_model.OUTPUT, "type": "float", "unit": "min"},
+        "recipe": run.recipe,
+        "params": run.params,
+        "airports": list(training_set.airports) if training_set else None,
+        "fingerprint": run.fingerprint,
+        "dbt_fingerprint": training_set.dbt_fingerprint if training_set else None,
+        "code_version": run.code_version,
+        "training_run_id": run.training_run_id,
+        "mlflow_run_id": version.mlflow_run_id,
+        "trained_from_at": run.trained_from_at,
+        "trained_through_at": run.trained_through_at,
+        "train_rows": run.train_rows,
+        "mae_min": row["mae_min"],
+        "skill": row["skill"],
+        "decision": made
+        and {key: made[key] for key in ("decision_id", "is_promoted", "summary", "decided_at")},
+    }
+
+
+def _write(warehouse: Warehouse, files: Files, facts: Facts, onnx: bytes) -> None:
+    name, number = facts.version.model_name, facts.version.version
+    contents = {
+        registry.ONNX_FILE: onnx,
+        CARD: card.markdown(facts).encode(),
+        METADATA: _json(metadata(facts, onnx)),
+    }
+    pointer = _json(
+        {
+            "model_name": name,
+            "version": number,
+            "promoted_at": facts.row["promoted_at"],
+            "promoted_by": facts.row["promoted_by"],
+            "files": {
+                file: {"path": f"{number}/{file}", **_mark(content)}
+                for file, content in contents.items()
+            },
+        }
+    )
+    there = files.read(f"{name}/{POINTER}")
+    paths = {f"{name}/{number}/{file}": content for file, content in contents.items()}
+    if there == pointer and all(files.read(path) == content for path, content in paths.items()):
+        return
+    for path, content in paths.items():
+        files.write(path, content)
+    before = _version_in(there)
+    if before != number and (gone := before and store.version(warehouse, name, before)):
+        # Its card says that it is champion.
+        text = card.markdown(card.gather(warehouse, gone))
+        files.write(f"{name}/{before}/{CARD}", text.encode())
+    files.write(f"{name}/{POINTER}", pointer)
+
+
+def _version_in(pointer: bytes | None) -> str | None:
+    try:
+        return str(json.loads(pointer or b"")["version"])
+    except (ValueError, LookupError, TypeError):
+        return None  # Not there yet, or not ours.
+
+
+def _mark(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2, default=_plain, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    # Always in UTC: a time as another session writes it would be another file.
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else float(value)
