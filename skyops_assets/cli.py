@@ -673,7 +673,7 @@ def calibrate_monitor(
     start: Annotated[datetime, typer.Option("--from", help="First moment of the period, UTC.")],
     end: Annotated[datetime, typer.Option("--to", help="End of the period, UTC, exclusive.")],
     trials: Annotated[int, typer.Option(min=1, help="Pairs of undisturbed windows.")] = 100,
-    power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 50,
+    power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
 ) -> None:
     """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
     from skyops_assets.arrivals import features, steps, store

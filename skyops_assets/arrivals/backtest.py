@@ -7,7 +7,7 @@ calls, each told the moment up to which it may know), or the report (`backtest_r
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -162,6 +162,8 @@ def _live_day(
         ring_nm=ring_nm,
         as_of=moment,
         request=policy.SCHEDULE if is_monday and retrain is Retrain.POLICY else None,
+        # Three seconds a day for a number that no decision reads.
+        classify=False,
     )
     asked, trigger = seen.decision.should_retrain, seen.decision.trigger
     if retrain is Retrain.NEVER and champion:
@@ -210,7 +212,8 @@ def _stage(  # noqa: PLR0917
     ring_nm: int,
 ) -> Iterator[tuple[Warehouse, Settings]]:
     """The database of a replay with what the steps read, and settings that point to it."""
-    name = f"skyops_backtest_{os.getpid()}"
+    # Another each time: MLflow remembers in which databases it made its tables.
+    name = f"skyops_backtest_{secrets.token_hex(6)}"
     own = Settings(
         **settings.model_dump(
             exclude={"home", "mlflow_database", "mlflow_artifacts", "model_store"}

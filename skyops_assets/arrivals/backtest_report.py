@@ -99,7 +99,7 @@ def write(replay: Replay, folder: Path) -> Path:
 
 
 def _names(values: pd.Series, form: str) -> pd.Series:
-    return values.map(form.format, na_action="ignore").fillna("unknown")
+    return values.map(form.format).where(values.notna(), "unknown")
 
 
 def _line(month: str, rows: pd.DataFrame) -> Line:

@@ -110,7 +110,7 @@ def calibrate(
     end_at: datetime,
     *,
     false_alarm_trials: int = 100,
-    power_trials: int = 50,
+    power_trials: int = 25,
     policy: RetrainPolicy | None = None,
 ) -> Iterator[Outcome]:
     """The outcome of each disturbance, one after the other.

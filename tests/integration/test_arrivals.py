@@ -796,11 +796,13 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     day = [start + i * pd.Timedelta(days=1) for i in range(13)]
 
     def look(at: int, **options: Any) -> monitor.MonitorSummary:
-        steps.predict_crossings(warehouse, watching, as_of=day[at])
-        steps.record_outcomes(warehouse, watching, as_of=day[at])
         return monitor.monitor_champion(
             warehouse, watching, as_of=day[at], window_days=3, classify=False, **options
         )
+
+    def follow(at: int) -> None:
+        steps.predict_crossings(warehouse, watching, as_of=day[at])
+        steps.record_outcomes(warehouse, watching, as_of=day[at])
 
     def retrain(at: int) -> steps.PromotionSummary:
         steps.build_training_set(warehouse, watching, as_of=day[at])
@@ -812,6 +814,9 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert first.verdict == monitor.NO_CHAMPION
     assert not first.decision.should_retrain
     assert retrain(6).is_promoted
+    follow(9)
+    early = look(9)
+    follow(12)
     calm = look(12)
     assert calm.verdict == monitor.OK, calm
     assert not calm.decision.should_retrain
@@ -842,18 +847,15 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert [Path(file.path).name for file in kept] == [page.name]
     assert "| skill | no |" in report.markdown(calm)
     # Nothing that came after a moment changes the verdict on it.
-    early = look(9)
-    assert early.window is not None
-    assert early.window.end_at == day[9]
     again = look(9)
+    assert early.window is not None
+    assert early.window.rows > 1000
     assert again.window == early.window
     assert again.drift == early.drift
 
     strict = RetrainPolicy(skill_floor_share=3)
-    held = look(12, retrain_policy=strict, quality_failures=("a check",))
-    assert held.verdict == monitor.SKILL_ALARM
-    assert not held.decision.should_retrain
     asked = look(12, retrain_policy=strict, run_id="run-9")
+    assert asked.verdict == monitor.SKILL_ALARM
     assert asked.decision.trigger == policy.SKILL
     assert asked.decision.should_retrain
     decided = retrain(12)
@@ -863,8 +865,6 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert row["outcome"] == (log.PROMOTED if decided.is_promoted else log.NOT_PROMOTED)
     assert row["improvement"] == next(r.value for r in decided.reasons if r.rule == "gain")
     assert row["training_run_id"] == decided.training_run_id
-    cooling = look(12, retrain_policy=strict, request=policy.SCHEDULE)
-    assert not cooling.decision.should_retrain
     pressed = look(12, retrain_policy=strict, request=policy.BUTTON)
     assert pressed.decision.should_retrain
     log.record_failure(warehouse, pressed.log_id, "out of memory")
