@@ -732,6 +732,10 @@ def _minute(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "-"
 
 
+def _moment(iso: str | None) -> str:
+    return f"{_minute(datetime.fromisoformat(iso))} UTC" if iso else "-"
+
+
 def _figure(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
@@ -855,11 +859,13 @@ def _show_status(found: dict[str, Any]) -> None:
     else:
         out.print(
             f"Champion: {champion['name']} version {champion['version']}, "
-            f"MAE {champion['mae_min']:.2f} min, skill {champion['skill']:.2f}, "
-            f"trained through {champion['trained_through']}"
+            f"MAE {_figure(champion['mae_min'], '.2f')} min, skill "
+            f"{_figure(champion['skill'], '.2f')}, trained through "
+            f"{_moment(champion['trained_through'])}"
         )
     for run in found["last_runs"]:
-        out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']} {run['started_at'] or ''}")
+        began = _moment(run["started_at"])
+        out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']}, started {began}")
 
 
 def _show_decision(warehouse: Warehouse) -> None:

@@ -230,7 +230,8 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
             f"{champion.label} is in force. The next prediction writes it: materialise "
             "ml/predictions."
         )
-    return State.OK, f"{says} {place} too, and it has {exported or 'no champion yet'}."
+    has = f"version {exported}" if exported else "no champion yet"
+    return State.OK, f"{says} {place} too, and it has {has}."
 
 
 def _probe_artifacts(settings: Settings) -> tuple[State, str]:

@@ -129,12 +129,6 @@ class Reason:
     limit: float | None
     light: str
 
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The verdict, the value and the limit as plain values, those that there are."""
-        values = {"text": self.text, "value": self.value, "limit": self.limit}
-        return {"passed": self.is_passed} | {k: v for k, v in values.items() if v is not None}
-
 
 @dataclass(frozen=True)
 class Decision:

@@ -109,6 +109,8 @@ def _metadata(value: Any) -> Any:
         return dg.MetadataValue.timestamp(value)
     if isinstance(value, tuple) and not isinstance(value, dg.MetadataValue):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, float):
+        return float(f"{value:.6g}")  # The page shows every digit; the tables keep them.
     return value
 
 

@@ -100,7 +100,11 @@ def test_the_status_shows_the_champion_with_its_numbers(printed: Callable[[], st
     champion = {"name": "arrivals", "version": "3", "mae_min": 2.204, "skill": 0.412,
                 "trained_through": "2021-10-07T14:00:00+00:00"}  # fmt: skip
     cli._show_status({**FOUND, "champion": champion})
-    assert "Champion: arrivals version 3, MAE 2.20 min, skill 0.41" in printed()
+    assert "Champion: arrivals version 3, MAE 2.20 min, skill 0.41, trained through " in printed()
+    assert "trained through 2021-10-07 14:00 UTC\n" in printed()
+    # One that a person made champion before it was evaluated.
+    cli._show_status({**FOUND, "champion": {**champion, "mae_min": None, "skill": None}})
+    assert "MAE - min, skill -" in printed()
 
 
 def test_progress_names_each_step_and_each_asset_once() -> None:
