@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
@@ -13,9 +13,11 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from skyops_assets.arrivals.champions import Moved
 from skyops_assets.defs.platform.repair import host_tag, reap
 from skyops_assets.defs.shared import cause, known
+
+if TYPE_CHECKING:
+    from skyops_assets.arrivals.champions import Moved
 
 DEMO = {"skyops/by": "demo"}
 
@@ -112,7 +114,7 @@ def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[
     return unreported
 
 
-def report_champion(moved: Moved) -> None:
+def report_champion(moved: "Moved") -> None:
     """Tell Dagster that a person changed the champion, so that what follows from it follows.
 
     As a materialisation, for automation does not see observations.
