@@ -26,11 +26,11 @@ SEASONAL = ("local_hour", "local_weekday")
 
 GROUPS = {
     "where from": (*FEATURE_GROUPS["airport"], *FEATURE_GROUPS["entry bearing"]),
-    **{
-        name: columns
-        for name, columns in FEATURE_GROUPS.items()
-        if name not in ("airport", "entry bearing", "hour and weekday")
-    },
+    "altitude": FEATURE_GROUPS["altitude"],
+    "what and how fast": (*FEATURE_GROUPS["aircraft"], *FEATURE_GROUPS["speed"]),
+    "congestion": FEATURE_GROUPS["congestion"],
+    "recent transits": FEATURE_GROUPS["recent transits"],
+    "runway in use": FEATURE_GROUPS["runway in use"],
 }
 """Six groups of features that move together: one beyond its thresholds is a score of 0.17."""
 

@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "5e2d1fbd7d2313fc5dbb3ea68bf722dabbf09ec7eccd93e0f9fc8bc84d64b67b"
+FIXED = "c251226b5db0c66ab356b20c999da57959217a66fe47f5467ca27ee74b715072"

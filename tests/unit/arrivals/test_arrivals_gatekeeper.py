@@ -22,13 +22,14 @@ from skyops_assets.arrivals.gatekeeper import (
 )
 from skyops_assets.arrivals.logic import Logic
 from skyops_assets.arrivals.probe import Probe
+from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.errors import SkyOpsError
 
 PROBE = Probe(None, 5.0, 400.0, 200, 4.0, 8.0, True)
 LOGIC = Logic((), "congestion", {"a": -0.5, "b": 0.01, "c": None}, 0.0, -0.01)
 SLICES = (SliceGain("LSZH N", 700, 0.03, 0.06), SliceGain("night", 90, -0.3, -0.1))
 
-QUICK = train.Recipe("quick", {**train.GRADIENT_BOOSTING_L1.params, "max_iter": 40})
+QUICK = GRADIENT_BOOSTING_L1.using({"max_iter": 40})
 
 GOOD = Evidence(
     challenger_version="2",

@@ -42,7 +42,9 @@ def test_an_interval_goes_with_the_prediction_where_there_is_one() -> None:
         "old": lambda f: None,
     }
     found = {
-        name: predict.score(crossings, Predictor("m", "7", None, lambda f: minutes, way))
+        name: predict.score(
+            crossings, Predictor("m", "7", None, lambda f: minutes, predict_interval=way)
+        )
         for name, way in ways.items()
     }
     assert found["sure"]["predicted_low_min"].tolist() == [9.0, 11.0]

@@ -9,7 +9,7 @@ import pytest
 from arrival_frames import synthetic, with_gaps
 
 from skyops_assets.arrivals import onnx_model, recipes, train
-from skyops_assets.arrivals.features import FEATURES, LABEL, NUMERIC
+from skyops_assets.arrivals.features import LABEL, NUMERIC
 from skyops_assets.errors import SkyOpsError
 
 EACH = pytest.mark.parametrize("name", list(recipes.RECIPES))
@@ -49,7 +49,7 @@ def test_odd_rows_get_an_answer(name: str) -> None:
     frame = synthetic(60).assign(altitude_m=np.nan, sector=None)
     model = train.fit(frame, small(name))
     asked = synthetic(20, seed=9).assign(airport="EGLL")
-    nothing = asked.assign(**dict.fromkeys(FEATURES[2:], np.nan), sector=None)
+    nothing = asked.assign(**dict.fromkeys(NUMERIC, np.nan), sector=None, wake=None)
     wild = asked.assign(**dict.fromkeys(NUMERIC, 1e12))
     for rows in (asked, nothing, wild):
         minutes = train.predict(model, rows)
