@@ -51,6 +51,8 @@ LOOKED_AT = timedelta(hours=6, minutes=30)
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 LOG_ID = "skyops/monitoring_log_id"
 PARENT = "dagster/parent_run_id"
+LEAST_PAUSE_S = 45.0
+"""Mean time between two kills; a run takes 20 to 100 s."""
 PREY = ("daemon", "code server", "run worker")
 
 out = Console(width=160, highlight=False)
@@ -615,8 +617,9 @@ class Killer(threading.Thread):
         self._running = running
         self._random = random.Random(seed)
         self._left = kills
-        # Over the length of an undisturbed run; the kills make it longer.
-        self._pause_s = length_s / kills
+        # Over the length of an undisturbed run; the kills make it longer. Not so dense that nothing
+        # ever comes to its end.
+        self._pause_s = max(length_s / kills, LEAST_PAUSE_S)
         self._over = threading.Event()
         self.deaths: Counter[tuple[str, str]] = Counter()
 
@@ -641,7 +644,9 @@ class Killer(threading.Thread):
         self.join()
 
     def summary(self) -> str:
-        lines = [f"{n:4} {prey:12} during {when}" for (prey, when), n in sorted(self.deaths.items())]
+        lines = [
+            f"{n:4} {prey:12} during {when}" for (prey, when), n in sorted(self.deaths.items())
+        ]
         return "\n".join(
             [f"{self.deaths.total()} kills; skyops up restarted {self._running.restarts} times",
              *lines]
