@@ -13,7 +13,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test torture lint bench docs lock clean
+.PHONY: help demo up test torture loop lint bench docs lock clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 
 torture: $(DEV) ## Kill loads and collectors 200 times each: nothing lost, nothing twice
 	$(BIN)/python -m pytest tests/torture --kills 200
+
+loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes
+	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--kills $(KILLS))
 
 lint: $(DEV) ## Ruff, mypy and sqlfluff
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import live, storage, transform
+from benchmarks import live, storage, ticks, transform
 
 ROUNDS = 3
 
@@ -24,6 +24,8 @@ def main() -> None:
     for row in storage.measure():
         table.add_row(*row)
     for row in live.measure():
+        table.add_row(*row)
+    for row in ticks.measure(ticks.MONTH):
         table.add_row(*row)
     for row in transform.measure():
         table.add_row(*row)

@@ -617,11 +617,19 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
         instance=instance, raise_on_error=False, tags={"skyops/monitoring_log_id": str(log_id)}
     )
     assert not result.success
-    watch(repository, instance, RunStatusSensorCursor(record_id=0).to_json())
-    [(outcome, error)] = query(
-        pointed, "select outcome, error from audit.monitoring_log where log_id = %s", log_id
-    )
-    assert outcome == "failed"
+
+    def noted(will_retry: str) -> tuple[str | None, str | None]:
+        # As the daemon's instance tags a failed run.
+        instance.add_run_tags(result.run_id, {"dagster/will_retry": will_retry})
+        watch(repository, instance, RunStatusSensorCursor(record_id=0).to_json())
+        statement = "select outcome, error from audit.monitoring_log where log_id = %s"
+        [row] = query(pointed, statement, log_id)
+        return row
+
+    # Its second try decides, and finds the request open.
+    assert noted("true") == (None, None)
+    outcome, error = noted("false")
+    assert outcome == "failed" and error is not None
     assert "features.arrival_features does not exist" in error
 
 

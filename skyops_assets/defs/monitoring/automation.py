@@ -1,6 +1,7 @@
 """What looks at the champion by itself, what starts a retraining, and what watches runs."""
 
 import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
 from skyops_assets.defs.platform.automation import FEATURES, TAGS, retrain_job
@@ -91,6 +92,8 @@ def run_failures_to_audit_log(
         job=context.dagster_run.job_name,
         error=error,
     )
-    asked_by = context.dagster_run.tags.get(LOG_ID)
-    if asked_by:
+    tags = context.dagster_run.tags
+    asked_by = tags.get(LOG_ID)
+    # One that died is tried again by Dagster, and its second try decides.
+    if asked_by and tags.get(WILL_RETRY_TAG) != "true":
         record_failure(database, int(asked_by), error)

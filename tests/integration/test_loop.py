@@ -1,0 +1,159 @@
+"""The loop on real arrivals: old champion, new month, verdict, retraining, champion, predictions.
+
+The schedules' and the sensor's own ticks say what to run, and that is run. `make loop` feeds all
+three months into real processes; here one process does what they would, on the days that show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+
+from skyops_assets.arrivals import steps
+from skyops_assets.runtime import environment
+from skyops_assets.settings import load_settings
+from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.server import Warehouse, open_warehouse
+
+pytestmark = [pytest.mark.mirror, pytest.mark.xdist_group("loop")]
+
+Query = Callable[..., list[tuple[Any, ...]]]
+LOG_ID = "skyops/monitoring_log_id"
+PREDICTIONS = dg.AssetKey(["ml", "predictions"])
+OUTCOMES = dg.AssetKey(["ml", "prediction_outcomes"])
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def zurich(home: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """A warehouse that watches Zurich, and this process in the environment of a run worker."""
+    monkeypatch.setenv("SKYOPS_HOME", str(home))
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH")
+    settings = load_settings()
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    for name, value in environment(settings, warehouse).items():
+        monkeypatch.setenv(name, value)
+    return warehouse
+
+
+class Platform:
+    """The graph's own jobs, schedules and sensors on one instance, in this process."""
+
+    def __init__(self, graph: Any, instance: dg.DagsterInstance) -> None:
+        self.defs = graph.defs
+        self.repository = graph.defs.get_repository_def()
+        self.instance = instance
+
+    def load(self, first: str, last: str) -> None:
+        tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        self.run("load_history", dg.RunRequest(tags=tags))
+
+    def run(self, job: str, request: dg.RunRequest) -> str:
+        chosen = self.defs.resolve_job_def(job)
+        if request.asset_selection:
+            chosen = chosen.get_subset(
+                asset_selection=set(request.asset_selection),
+                asset_check_selection=set(request.asset_check_keys or ()),
+            )
+        result = chosen.execute_in_process(
+            instance=self.instance, run_config=request.run_config, tags=request.tags
+        )
+        return str(result.run_id)
+
+    def tick(self, schedule: str, at: datetime) -> str:
+        """Run what a schedule asks for at a moment; the run's number."""
+        context = dg.build_schedule_context(
+            instance=self.instance, scheduled_execution_time=at, repository_def=self.repository
+        )
+        one = self.repository.get_schedule_def(schedule)
+        (request,) = one.evaluate_tick(context).run_requests
+        return self.run(one.job_name, request)
+
+    def asked(self) -> list[dg.RunRequest]:
+        """What the sensor that retrains asks for."""
+        from skyops_assets.defs.resources import WarehouseResource
+
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            repository_def=self.repository,
+            sensor_name="retrain_when_asked",
+            resources={"warehouse": WarehouseResource()},
+        )
+        sensor = self.repository.get_sensor_def("retrain_when_asked")
+        return list(sensor.evaluate_tick(context).run_requests or ())
+
+
+VERDICT = """
+select log_id, model_version, trigger, triggered, outcome, training_run_id
+from audit.monitoring_log where kind = 'monitor' order by log_id desc limit 1
+"""
+CHAMPIONS = "select from_version, to_version, action from audit.champion_changes order by change_id"
+PREDICTED = """
+select p.model_version, count(*), count(o.error_min)
+from ml.predictions as p
+left join ml.prediction_outcomes as o
+    using (flight_id, airport, ring_nm, model_name, model_version)
+where p.crossed_at >= %s and p.crossed_at < %s and not p.is_in_sample
+group by 1 order by 1
+"""
+
+
+def test_an_old_champion_is_found_out_and_its_successor_predicts(
+    graph: Any, zurich: Warehouse, instance: dg.DagsterInstance, query: Query
+) -> None:
+    from skyops_assets.defs.raw.assets import airports, runways
+
+    platform, settings = Platform(graph, instance), load_settings()
+    resources = graph.resources()
+    assert dg.materialize([airports, runways], instance=instance, resources=resources).success
+    platform.load("2019-03-01", "2019-03-14")
+    platform.load("2019-05-01", "2019-05-09")
+    morning = datetime(2019, 5, 10, 6, 30, tzinfo=UTC)
+    platform.tick("hourly_refresh", morning)
+    # The champion is of 15 March, made of what was known then.
+    steps.build_training_set(zurich, settings, as_of=datetime(2019, 3, 15, 4, tzinfo=UTC))
+    steps.train_challenger(zurich, settings)
+    steps.evaluate_challenger(zurich, settings)
+    assert steps.decide_promotion(zurich, settings).is_promoted
+    platform.run("refresh", dg.RunRequest(asset_selection=[PREDICTIONS, OUTCOMES]))
+    may = (datetime(2019, 5, 1, tzinfo=UTC), datetime(2019, 6, 1, tzinfo=UTC))
+    [rows] = [known for version, _, known in query(zurich, PREDICTED, *may) if version == "1"]
+    assert rows > 2_000
+    assert platform.asked() == []
+
+    platform.tick("daily_monitoring", morning)
+    [(log_id, version, trigger, triggered, outcome, _)] = query(zurich, VERDICT)
+    assert (version, trigger, triggered, outcome) == ("1", "age", True, None)
+
+    (request,) = platform.asked()
+    assert request.tags[LOG_ID] == str(log_id)
+    run_id = platform.run("retrain", request)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None and run.tags[LOG_ID] == str(log_id)
+
+    [(_, _, _, _, outcome, training_run_id)] = query(zurich, VERDICT)
+    decision = query(
+        zurich,
+        "select is_promoted, dagster_run_id from ml.promotion_decisions where training_run_id = %s",
+        training_run_id,
+    )
+    assert (outcome, decision) == ("promoted", [(True, run_id)])
+    assert query(zurich, CHAMPIONS) == [(None, "1", "gatekeeper"), ("1", "2", "gatekeeper")]
+    [(predicted, known)] = [row[1:] for row in query(zurich, PREDICTED, *may) if row[0] == "2"]
+    assert predicted >= known > 700
+    assert platform.asked() == []
