@@ -20,6 +20,9 @@ FOLLOWS_LOADS = _warns_after(timedelta(hours=3))
 WEEKLY = _warns_after(timedelta(days=8))
 """The model loop."""
 
+DAILY = _warns_after(timedelta(hours=27))
+"""The verdict on the champion: every day, and the three hours that predictions have."""
+
 # Airports and runways change with the AIRAC cycles of 28 days; in half a year few do.
 REFERENCE = _warns_after(timedelta(days=180))
 """Airports, runways, aircraft. The open history has none: it is of a past that does not change."""

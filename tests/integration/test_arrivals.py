@@ -531,14 +531,12 @@ def test_real_arrivals_promote_a_model_that_is_better_than_any_baseline(
 ) -> None:
     frame = lszh(mirror(), "2019-03").drop_duplicates("flight_id")
     fill(warehouse, frame)
-    began = time.monotonic()
     _, _, evaluated, decided, predicted, recorded = run_all(warehouse, settings)
     assert decided.is_promoted, decided.sentence
     assert predicted.is_champion
     assert evaluated.metrics.mae_min is not None
     assert evaluated.metrics.mae_min < 2.1  # 1.83 when written; sector median 3.13.
     assert recorded.counts[predict.LANDED] == len(frame)
-    assert time.monotonic() - began < 60
 
 
 def _killed(*_: object, **__: object) -> None:

@@ -894,6 +894,7 @@ def learnable(rows: int) -> Any:
     frame["airport"], frame["sector"], frame["label_quality"] = "LSZH", "NE", "observed"
     frame["ring_nm"], frame["is_inbound"], frame["local_weekday"] = 40, True, 3
     frame["crossed_at"] = pd.Timestamp("2019-03-01", tz="UTC") + pd.to_timedelta(n, "min")
+    frame["local_hour"], frame["wake"] = n / 60 % 24, "M"
     frame["transit_min"] = 12.0 + n % 7
     frame["landed_at"] = frame["crossed_at"] + pd.to_timedelta(frame["transit_min"], "min")
     return canonical_arrivals(frame)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from skyops_assets.defs.features.checks import features_hold_together
+from skyops_assets.defs.freshness import DAILY
 from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, failed_checks, known
@@ -20,6 +21,7 @@ class MonitorConfig(dg.Config):
     group_name="monitoring",
     kinds={"scikitlearn", "postgres"},
     owners=OWNERS,
+    freshness_policy=DAILY,
 )
 def monitoring_log(
     context: dg.AssetExecutionContext, config: MonitorConfig, warehouse: WarehouseResource
