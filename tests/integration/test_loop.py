@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from conftest import Dbt
+from conftest import Databases, Dbt
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -40,14 +40,18 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def zurich(pointed: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    """A warehouse that watches Zurich."""
+def zurich(
+    databases: Databases, pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """A warehouse that watches Zurich, with an MLflow of its own."""
+    mlflow = databases.new(is_migrated=False)
+    monkeypatch.setenv("SKYOPS_MLFLOW_DATABASE", str(mlflow.url.database))
     monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH")
-    monkeypatch.setenv("SKYOPS_MLFLOW_DATABASE", "mlflow_loop")
     # Nothing here depends on how good the models are.
     monkeypatch.setenv("SKYOPS_SEARCH_TRIALS", "0")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return pointed
+    yield pointed
+    databases.drop(mlflow)
 
 
 class Platform:
