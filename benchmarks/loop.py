@@ -141,7 +141,8 @@ class Running:
     """`skyops up` in a home of its own, and how to speak to it.
 
     Attributes:
-        said: what was fed and what came of it, for the table at the end.
+        restarts: of `skyops up`, which gives up where services end too often.
+        times: seconds by job, waiting included.
     """
 
     home: Path
@@ -638,7 +639,7 @@ class Killer(threading.Thread):
             out.print(f"  killed: {prey}, during {during or 'nothing'}")
 
     def stop(self) -> None:
-        """Wait for the last kill, if the days ended before it."""
+        """No more kills, if the days ended before the last one."""
         self._over.set()
         self.join()
 
