@@ -32,7 +32,7 @@ torture: $(DEV) ## Kill loads and collectors 200 times each: nothing lost, nothi
 	$(BIN)/python -m pytest tests/torture --kills 200
 
 loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes
-	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--kills $(KILLS))
+	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--end 2019-03-14 --kills $(KILLS))
 
 lint: $(DEV) ## Ruff, mypy and sqlfluff
 	$(BIN)/ruff check .

@@ -51,8 +51,6 @@ LOOKED_AT = timedelta(hours=6, minutes=30)
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 LOG_ID = "skyops/monitoring_log_id"
 PARENT = "dagster/parent_run_id"
-LEAST_PAUSE_S = 45.0
-"""Mean time between two kills; a run takes 20 to 100 s."""
 PREY = ("daemon", "code server", "run worker")
 
 out = Console(width=160, highlight=False)
@@ -143,7 +141,8 @@ class Running:
     """`skyops up` in a home of its own, and how to speak to it.
 
     Attributes:
-        said: what was fed and what came of it, for the table at the end.
+        restarts: of `skyops up`, which gives up where services end too often.
+        times: seconds by job, waiting included.
     """
 
     home: Path
@@ -616,16 +615,18 @@ class Killer(threading.Thread):
         super().__init__(daemon=True)
         self._running = running
         self._random = random.Random(seed)
-        self._left = kills
-        # Over the length of an undisturbed run; the kills make it longer. Not so dense that nothing
-        # ever comes to its end.
-        self._pause_s = max(length_s / kills, LEAST_PAUSE_S)
+        # Each as often as the others.
+        self._prey = [PREY[number % len(PREY)] for number in range(kills)]
+        self._random.shuffle(self._prey)
+        # Over the length of an undisturbed run; the kills make it longer.
+        self._pause_s = length_s / kills
         self._over = threading.Event()
         self.deaths: Counter[tuple[str, str]] = Counter()
 
     def run(self) -> None:
-        while self._left and not self._over.wait(self._random.uniform(0, 2 * self._pause_s)):
-            prey = self._random.choice(PREY)
+        for prey in self._prey:
+            if self._over.wait(self._random.uniform(0, 2 * self._pause_s)):
+                return
             # A run worker is there most of the time; where none is, the next moment counts.
             while not (found := processes(self._running.home)[prey]):
                 if self._over.wait(0.2):
@@ -635,11 +636,10 @@ class Killer(threading.Thread):
                 with suppress(Exception):
                     process.kill()
             self.deaths[prey, during or "nothing"] += 1
-            self._left -= 1
             out.print(f"  killed: {prey}, during {during or 'nothing'}")
 
     def stop(self) -> None:
-        """Wait for the last kill, if the days ended before it."""
+        """No more kills, if the days ended before the last one."""
         self._over.set()
         self.join()
 

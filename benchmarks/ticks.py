@@ -1,9 +1,9 @@
 """How long one tick of each sensor and schedule takes with a year of events behind it.
 
-The year is hourly: each hour's positions are loaded, everything that follows is built and
-checked, which makes 6.7 million events. One such hour is told through Dagster's API and copied in
-SQL. Steps, output and plans of runs are left out: no sensor reads them. `make bench` takes a month;
-the year needs 14 GB and some minutes: `skyops exec -- python -m benchmarks.ticks [HOURS]`.
+The year is hourly: each hour's positions are loaded, and what follows is built and checked, which
+makes 6.7 million events. One such hour is told through Dagster's API and copied in SQL. Steps,
+output and plans of runs are left out: no sensor reads them. `make bench` takes a month; the year
+needs 14 GB and some minutes: `skyops exec -- python -m benchmarks.ticks [HOURS]`.
 """
 
 from __future__ import annotations
