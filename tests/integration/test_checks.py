@@ -892,9 +892,9 @@ def learnable(rows: int) -> Any:
     frame = pd.DataFrame({name: np.zeros(rows) for name in FEATURES})
     frame["flight_id"] = [f"3c{i:04x}_1" for i in n]
     frame["airport"], frame["sector"], frame["label_quality"] = "LSZH", "NE", "observed"
-    frame["ring_nm"], frame["is_inbound"], frame["local_weekday"] = 40, True, 3
+    frame["wake"], frame["ring_nm"], frame["is_inbound"], frame["local_weekday"] = "M", 40, True, 3
     frame["crossed_at"] = pd.Timestamp("2019-03-01", tz="UTC") + pd.to_timedelta(n, "min")
-    frame["local_hour"], frame["wake"] = n / 60 % 24, "M"
+    frame["local_hour"] = n % 1440 / 60
     frame["transit_min"] = 12.0 + n % 7
     frame["landed_at"] = frame["crossed_at"] + pd.to_timedelta(frame["transit_min"], "min")
     return canonical_arrivals(frame)

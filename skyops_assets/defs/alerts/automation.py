@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.storage.event_log.base import EventLogRecord
 
 from skyops_assets.alerts.problems import Observation, of_check, of_run
 from skyops_assets.defs.resources import WarehouseResource
@@ -87,7 +86,7 @@ def _owners(context: dg.SensorEvaluationContext) -> dict[dg.AssetKey, tuple[str,
 
 def _observed(
     instance: dg.DagsterInstance,
-    record: EventLogRecord,
+    record: dg.EventLogRecord,
     owners: dict[dg.AssetKey, tuple[str, ...]],
     warn_checks: Sequence[str],
 ) -> Observation | None:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.predictions.assets import prediction_outcomes
@@ -125,6 +124,11 @@ def _failed_partitions(
     key: dg.AssetKey,
     partitions: dg.TimeWindowPartitionsDefinition,
 ) -> dg.AssetCheckResult:
+    # Here, as it imports SQLAlchemy, which loading the graph has no need of.
+    from dagster._core.storage.partition_status_cache import (
+        get_and_update_asset_status_cache_value,
+    )
+
     from skyops_assets.quality.standing import failed_partitions_problem
 
     # Not get_status_by_partition, which looks each key up: 2.4 s for five years of hours, not 5 ms.
