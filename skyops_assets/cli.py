@@ -508,15 +508,15 @@ def backtest(
         )
     page = backtest_report.write(made, folder)
     table = Table(
-        "month", "arrivals", "MAE (min)", "first champion kept", "best baseline", "in force"
+        "month", "arrivals", "MAE (min)", "gain on the first champion", "skill", "in force"
     )
     for line in backtest_report.lines(made):
         table.add_row(
             line.month,
             f"{line.rows:,}",
             _figure(line.mae_min, ".3f"),
-            _figure(line.kept_mae_min, ".3f"),
-            _figure(line.baseline_mae_min, ".3f"),
+            _figure(line.against_kept and line.against_kept.skill, "+.1%"),
+            _figure(line.against_baseline and line.against_baseline.skill, "+.1%"),
             escape(line.versions),
         )
     out.print(table)
