@@ -515,8 +515,8 @@ def backtest(
             line.month,
             f"{line.rows:,}",
             _figure(line.mae_min, ".3f"),
-            _figure(line.against_kept and line.against_kept.skill, "+.1%"),
-            _figure(line.against_baseline and line.against_baseline.skill, "+.1%"),
+            _figure(line.against_kept.skill if line.against_kept else None, "+.1%"),
+            _figure(line.against_baseline.skill if line.against_baseline else None, "+.1%"),
             escape(line.versions),
         )
     out.print(table)

@@ -7,6 +7,7 @@ a model or a promotion needs (`train`, `gatekeeper`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.features import LABEL, MAX_TRANSIT_MIN, NUMERIC
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TRAIN_SHARE = 0.7
+ENOUGH_TEST_DAYS = 14
+ENOUGH_TEST_ROWS = 2000
+"""So many newest days and arrivals judge a challenger: what is older is learned from, for a model
+that is judged on months knows nothing of them when it is promoted."""
 MAX_EXPLAINED = 0.95
 """Share of the label's variance that one feature may explain. At LSZH the best explains 0.31."""
 MIN_ROWS_TO_EXPLAIN = 50
@@ -66,9 +71,12 @@ class Split:
 def temporal_split(frame: pd.DataFrame, train_share: float = TRAIN_SHARE) -> Split:
     """Cut where `train_share` of the crossings lie before, by time and by flight.
 
+    The cut is later where the rows after it would be more than `ENOUGH_TEST_DAYS` and
+    `ENOUGH_TEST_ROWS`.
+
     Args:
         frame: canonical arrivals, each with label and landing.
-        train_share: share of crossings before the cut, between 0 and 1.
+        train_share: least share of crossings before the cut, between 0 and 1.
 
     With one row or none nothing can be cut: `train` takes the row and `test` stays empty.
     """
@@ -78,6 +86,11 @@ def temporal_split(frame: pd.DataFrame, train_share: float = TRAIN_SHARE) -> Spl
         return Split(frame, frame.iloc[:0], None, 0, 0)
     times = frame["crossed_at"].sort_values(kind="stable")
     cut = times.iloc[min(max(round(len(times) * train_share), 1), len(times) - 1)]
+    if len(times) > ENOUGH_TEST_ROWS:
+        enough = min(
+            times.iloc[-1] - timedelta(days=ENOUGH_TEST_DAYS), times.iloc[-ENOUGH_TEST_ROWS]
+        )
+        cut = max(cut, enough)
     return split_at(frame, cut)
 
 

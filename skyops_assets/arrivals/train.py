@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import interval, recipes, search
+from skyops_assets.arrivals import interval, recipes, search, split
 from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1, Recipe
 from skyops_assets.errors import SkyOpsError
@@ -40,7 +40,7 @@ def identity(fingerprint: str, recipe: Recipe, train_share: float, trials: int =
         [tried, search.SHARES, search.MIN_ROWS, search.MIN_GAIN] if tried else None,
         [interval.PARAMS, interval.COVERAGE, interval.LEARNING_SHARE],
         FEATURES,
-        train_share,
+        [train_share, split.ENOUGH_TEST_DAYS, split.ENOUGH_TEST_ROWS],
         version("scikit-learn"),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

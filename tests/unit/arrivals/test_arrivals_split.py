@@ -27,6 +27,20 @@ def test_seventy_percent_lie_before_the_cut_and_landings_after_it_are_embargoed(
     assert parts.test_through_at == frame["crossed_at"].max()
 
 
+@pytest.mark.parametrize(
+    ("days", "least", "most"),
+    # By the share, by two weeks, and by the arrivals that are enough.
+    [(30, 3000, 3000), (60, 2250, 2400), (200, 2000, 2000)],
+)
+def test_no_more_are_judged_on_than_is_enough(days: int, least: int, most: int) -> None:
+    frame = synthetic(10_000, hours=24 * days)
+    parts = split.temporal_split(frame)
+    assert least <= len(parts.test) <= most
+    assert parts.cut_at is not None
+    if days == 60:
+        assert frame["crossed_at"].max() - parts.cut_at < timedelta(days=14, hours=1)
+
+
 @given(rows=st.integers(0, 60), share=st.floats(0.01, 0.99), seed=st.integers(0, 20))
 @settings(max_examples=40, deadline=None)
 def test_no_split_ever_leaks_or_loses_a_row(rows: int, share: float, seed: int) -> None:
