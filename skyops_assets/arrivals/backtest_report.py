@@ -6,19 +6,16 @@ Belongs here: tables, plots and words made of a `Replay`. Does not: replaying (`
 from __future__ import annotations
 
 import csv
-from base64 import b64encode
 from dataclasses import asdict, dataclass, fields
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skyops_assets import page
 from skyops_assets.arrivals import evaluate, explain
 from skyops_assets.arrivals.backtest import Event, Replay, Retrain
 from skyops_assets.arrivals.features import LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     import pandas as pd
 
     from skyops_assets.arrivals.evaluate import Comparison
@@ -93,9 +90,9 @@ def write(replay: Replay, folder: Path) -> Path:
         writer.writeheader()
         writer.writerows(asdict(event) for event in replay.events)
     replay.arrivals.to_parquet(folder / "arrivals.parquet", index=False)
-    page = folder / "report.html"
-    page.write_text(_page(replay), encoding="utf-8")
-    return page
+    path = folder / "report.html"
+    path.write_text(_page(replay), encoding="utf-8")
+    return path
 
 
 def _names(values: pd.Series, form: str) -> pd.Series:
@@ -147,7 +144,7 @@ def _page(replay: Replay) -> str:
         "promotions. Each arrival was predicted by what was in force when it crossed, with what "
         "was known by then.</p>",
         "<h2>Errors</h2>",
-        _table(
+        page.table(
             (
                 "month",
                 "arrivals",
@@ -172,10 +169,11 @@ def _page(replay: Replay) -> str:
                 for line in found
             ),
         ),
-        f"<p>Gain and skill are 1 - MAE / MAE of the other on the same arrivals, with a 95 % "
-        f"interval by bootstrap over days (hours, where days are few).</p>{_image(_weeks(replay))}",
+        "<p>Gain and skill are 1 - MAE / MAE of the other on the same arrivals, with a 95 % "
+        "interval by bootstrap over days (hours, where days are few).</p>",
+        page.image(_weeks(replay), "Error by week"),
         "<h2>Where retraining paid, and where not</h2>",
-        _table(
+        page.table(
             ("month", "slice", "arrivals", f"MAE of {kept}", "MAE as it was", "difference"),
             (
                 (month, what, f"{rows:,}", f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}")
@@ -187,7 +185,7 @@ def _page(replay: Replay) -> str:
         if table and replay.retrain is not Retrain.NEVER
         else "<p>Nothing to compare: no champion was followed by another.</p>",
         "<h2>Why: every training, and what the gatekeeper said</h2>",
-        _table(
+        page.table(
             ("known by", "trigger", "reasons", "arrivals learned", "promoted", "gain", "decision"),
             (
                 (
@@ -205,7 +203,7 @@ def _page(replay: Replay) -> str:
         "<p>The decisions of all days, those without a training too, are in decisions.csv; every "
         "arrival with its predictions is in arrivals.parquet.</p>",
     ]
-    return _FRAME.format(title=f"Backtest {', '.join(replay.airports)}", body="\n".join(parts))
+    return page.page(f"Backtest {', '.join(replay.airports)}", parts)
 
 
 def _weeks(replay: Replay) -> bytes:
@@ -213,33 +211,22 @@ def _weeks(replay: Replay) -> bytes:
     from matplotlib import dates as mdates
 
     rows = replay.arrivals.set_index("crossed_at").sort_index()
-    figure, (axes,) = explain._figure(1)
+    figure, (axes,) = explain.new_figure(1)
     figure.set_size_inches(10, 4)
     for column, label, colour in (
-        ("baseline_transit_min", "best baseline", explain._GREY),
-        ("kept", "first champion, had it stayed", explain._RED),
-        ("predicted", "as it was", explain._BLUE),
+        ("baseline_transit_min", "best baseline", explain.GREY),
+        ("kept", "first champion, had it stayed", explain.RED),
+        ("predicted", "as it was", explain.BLUE),
     ):
         error = (rows[column] - rows[LABEL]).abs().resample("W-MON", label="left").mean()
         axes.plot(error.index, error, marker=".", color=colour, label=label)
     for event in replay.events:
         if event.is_promoted:
-            axes.axvline(mdates.date2num(event.at), color=explain._BLUE, linestyle=":", linewidth=1)
+            axes.axvline(mdates.date2num(event.at), color=explain.BLUE, linestyle=":", linewidth=1)
     axes.set(ylabel="mean absolute error by week (min)", ylim=(0, None))
     axes.set_title("Dotted lines are promotions", fontsize=9, loc="left")
     axes.legend(frameon=False)
-    return explain._png(figure)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>\n{body}</table>"
-
-
-def _image(png: bytes) -> str:
-    return f'<p><img src="data:image/png;base64,{b64encode(png).decode()}"></p>'
+    return explain.to_png(figure)
 
 
 def _number(value: float | None) -> str:
@@ -252,15 +239,3 @@ def _share(against: Comparison | None) -> str:
     if against.low is None or against.high is None:
         return f"{against.skill:+.1%}"
     return f"{against.skill:+.1%} ({against.low:+.1%} to {against.high:+.1%})"
-
-
-_FRAME = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; }}
-table {{ border-collapse: collapse; margin: 1rem 0; font-size: 13px; }}
-th, td {{ border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; }}
-img {{ max-width: 100%; }}
-</style></head><body>
-{body}
-</body></html>
-"""

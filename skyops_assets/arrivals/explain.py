@@ -23,68 +23,68 @@ if TYPE_CHECKING:
     from skyops_assets.arrivals.evaluate import Evaluation
     from skyops_assets.arrivals.gatekeeper import Decision
 
-_BLUE = "#2b6cb0"
-_GREY = "#718096"
-_RED = "#c53030"
+BLUE = "#2b6cb0"
+GREY = "#718096"
+RED = "#c53030"
 
 
 def residual_plot(actual: np.ndarray, predicted: np.ndarray, title: str) -> bytes:
     """Error over prediction, and how errors are distributed; minutes; PNG."""
     import numpy as np
 
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = new_figure(2)
     error = predicted - actual
     _title(figure, title, len(error))
-    left.axhline(0, color=_GREY, linewidth=1)
-    left.scatter(predicted, error, s=_dot(len(error)), color=_BLUE, alpha=0.6, linewidths=0)
+    left.axhline(0, color=GREY, linewidth=1)
+    left.scatter(predicted, error, s=_dot(len(error)), color=BLUE, alpha=0.6, linewidths=0)
     left.set(xlabel="predicted transit (min)", ylabel="error: predicted - actual (min)")
-    right.axvline(0, color=_GREY, linewidth=1)
+    right.axvline(0, color=GREY, linewidth=1)
     if len(error):
         bins = min(40, max(5, round(2 * len(error) ** 0.5)))
-        right.hist(error, bins=bins, color=_BLUE, alpha=0.8)
+        right.hist(error, bins=bins, color=BLUE, alpha=0.8)
         median = float(np.median(error))
         right.axvline(
-            median, color=_RED, linestyle="--", linewidth=1, label=f"median {median:+.2f} min"
+            median, color=RED, linestyle="--", linewidth=1, label=f"median {median:+.2f} min"
         )
         right.legend(frameon=False)
     right.set(xlabel="error: predicted - actual (min)", ylabel="arrivals")
-    return _png(figure)
+    return to_png(figure)
 
 
 def fit_plot(actual: np.ndarray, predicted: np.ndarray, title: str) -> bytes:
     """Predicted over actual transit; minutes; PNG."""
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     _title(figure, title, len(actual))
     if len(actual):
         low = min(actual.min(), predicted.min()) - 1
         high = max(actual.max(), predicted.max()) + 1
-        axes.plot([low, high], [low, high], color=_GREY, linewidth=1)
+        axes.plot([low, high], [low, high], color=GREY, linewidth=1)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.scatter(actual, predicted, s=_dot(len(actual)), color=_BLUE, alpha=0.6, linewidths=0)
+    axes.scatter(actual, predicted, s=_dot(len(actual)), color=BLUE, alpha=0.6, linewidths=0)
     axes.set(xlabel="actual transit (min)", ylabel="predicted transit (min)")
-    return _png(figure)
+    return to_png(figure)
 
 
 def importance_plot(importance: Mapping[str, float], rows: int, title: str) -> bytes:
     """What the MAE gains in minutes when a group of features is permuted; PNG."""
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     _title(figure, title, rows)
     names = list(importance)[::-1]
-    axes.barh(names, [importance[name] for name in names], color=_BLUE)
-    axes.axvline(0, color=_GREY, linewidth=1)
+    axes.barh(names, [importance[name] for name in names], color=BLUE)
+    axes.axvline(0, color=GREY, linewidth=1)
     axes.set(xlabel="rise of the mean absolute error when permuted (min)")
-    return _png(figure)
+    return to_png(figure)
 
 
 def candidate_plot(names: Sequence[str], maes: Sequence[float], rows: int, title: str) -> bytes:
     """The mean absolute error of every candidate on the same rows; PNG."""
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = new_figure(1)
     _title(figure, title, rows)
-    bars = axes.barh(list(names)[::-1], list(maes)[::-1], color=_BLUE)
+    bars = axes.barh(list(names)[::-1], list(maes)[::-1], color=BLUE)
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.margins(x=0.12)
     axes.set(xlabel="mean absolute error (min)")
-    return _png(figure)
+    return to_png(figure)
 
 
 def error_plot(
@@ -98,7 +98,7 @@ def error_plot(
     """
     import numpy as np
 
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = new_figure(2)
     _title(figure, title, len(actual))
     error = np.abs(predicted - actual)
     tenths = np.linspace(0, 1, 11)
@@ -106,33 +106,33 @@ def error_plot(
     if len(edges) > 1:
         place = np.clip(np.searchsorted(edges, predicted, "right") - 1, 0, len(edges) - 2)
         means = [error[place == number].mean() for number in range(len(edges) - 1)]
-        left.bar(edges[:-1], means, np.diff(edges), align="edge", color=_BLUE, edgecolor="white")
+        left.bar(edges[:-1], means, np.diff(edges), align="edge", color=BLUE, edgecolor="white")
     left.set(xlabel="predicted transit (min), tenths", ylabel="mean absolute error (min)")
     hours = np.floor(local_hour)
     known = np.unique(hours[~np.isnan(hours)])
-    right.bar(known, [error[hours == hour].mean() for hour in known], color=_BLUE)
+    right.bar(known, [error[hours == hour].mean() for hour in known], color=BLUE)
     right.set(xlabel="local hour", xlim=(-0.5, 23.5), ylabel="mean absolute error (min)")
-    return _png(figure)
+    return to_png(figure)
 
 
 def distribution_plot(actual: np.ndarray, answers: Mapping[str, np.ndarray], title: str) -> bytes:
     """What candidates predict and how far off they are, on the same arrivals; minutes; PNG."""
     import numpy as np
 
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = new_figure(2)
     _title(figure, title, len(actual))
     if len(actual):
         low, high = np.quantile(np.concatenate([actual, *answers.values()]), (0.0, 0.995))
         bins = list(np.linspace(low, max(high, low + 1), 40))
-        left.hist(actual, bins=bins, color=_GREY, alpha=0.3, label="actual")
+        left.hist(actual, bins=bins, color=GREY, alpha=0.3, label="actual")
         share = np.arange(1, len(actual) + 1) / len(actual)
-        for (name, minutes), colour in zip(answers.items(), (_BLUE, _RED), strict=False):
+        for (name, minutes), colour in zip(answers.items(), (BLUE, RED), strict=False):
             left.hist(minutes, bins=bins, histtype="step", color=colour, label=name)
             right.plot(np.sort(np.abs(minutes - actual)), share, color=colour, label=name)
         left.legend(frameon=False, fontsize=8)
     left.set(xlabel="transit (min)", ylabel="arrivals")
     right.set(xlabel="absolute error (min)", ylabel="share of arrivals at most", ylim=(0, 1))
-    return _png(figure)
+    return to_png(figure)
 
 
 def evaluation_images(
@@ -282,7 +282,8 @@ def baseline_labels(frame: pd.DataFrame) -> str:
     )
 
 
-def _figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
+def new_figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with so many panels side by side."""
     # Figure without pyplot: no global state, no display, safe in threads.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -303,7 +304,8 @@ def _dot(rows: int) -> float:
     return 24 if rows < 500 else 8
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG: the same numbers give the same bytes."""
     buffer = io.BytesIO()
     # Without its own time of making, the same numbers give the same bytes.
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})

@@ -6,14 +6,13 @@ measuring or deciding (`monitor`). The file needs nothing of the web.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skyops_assets import page
 from skyops_assets.arrivals import registry, store
-from skyops_assets.arrivals.explain import _figure as new_figure
-from skyops_assets.arrivals.explain import _png as to_png
+from skyops_assets.arrivals.explain import new_figure, to_png
 from skyops_assets.arrivals.features import LABEL
 from skyops_assets.monitoring import drift, log
 from skyops_assets.settings import Settings
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
     from skyops_assets.monitoring.skill import WindowSkill
 
 MAX_PLOTS = 6
-_STYLE = (
-    "body{font:15px sans-serif;margin:2em auto;max-width:60em;color:#1a202c}"
-    "table{border-collapse:collapse}td,th{padding:.2em .8em;border-bottom:1px solid #cbd5e0;"
-    "text-align:left}img{max-width:100%}"
-)
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -49,21 +43,10 @@ def html(summary: MonitorSummary) -> str:
     title = f"{summary.model_name}, version {summary.model_version or '-'}: {summary.verdict}"
     parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(summary.decision.sentence)}</p>"]
     for heading, names, rows in _tables(summary):
-        head = "".join(f"<th>{escape(name)}</th>" for name in names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-        )
-        parts.append(f"<h2>{escape(heading)}</h2><table><tr>{head}</tr>{body}</table>")
+        parts += [f"<h2>{escape(heading)}</h2>", page.table(names, rows)]
     for heading, png in _plots(summary):
-        image = b64encode(png).decode()
-        parts.append(
-            f'<h2>{escape(heading)}</h2><img alt="{escape(heading)}" '
-            f'src="data:image/png;base64,{image}">'
-        )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
+        parts += [f"<h2>{escape(heading)}</h2>", page.image(png, heading)]
+    return page.page(title, parts)
 
 
 def publish(warehouse: Warehouse, settings: Settings, summary: MonitorSummary) -> Path:

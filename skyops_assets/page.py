@@ -1,0 +1,37 @@
+"""One HTML page for a person: tables and pictures in a single file, nothing from the web."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:1rem 0;font-size:13px}"
+    "th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:left}img{max-width:100%}"
+)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are text, and are escaped."""
+    lines = [
+        "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
+        for tag, row in (("th", head), *(("td", row) for row in rows))
+    ]
+    return "<table>" + "\n".join(lines) + "</table>"
+
+
+def image(png: bytes, what: str) -> str:
+    """A PNG in the page itself; `what` is said where it cannot be seen."""
+    return (
+        f'<p><img alt="{escape(what)}" src="data:image/png;base64,{b64encode(png).decode()}"></p>'
+    )
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """The whole page; `parts` are HTML."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
