@@ -23,7 +23,8 @@ class Judgement:
     """The verdict on the latest training run.
 
     `in_force`: the challenger is champion already. `is_earlier`: it keeps the decision that was
-    taken when it was not. `before` is the version that was champion when it was judged.
+    taken when it was not. `before` is the version that was champion when it was judged, and `gain`
+    what was gained on it (or on the best baseline); None with an earlier decision.
     """
 
     run: TrainingRun
@@ -33,6 +34,7 @@ class Judgement:
     in_force: bool
     is_earlier: bool
     before: str | None
+    gain: float | None
 
 
 def judge(warehouse: Warehouse, ring_nm: int, policy: GatePolicy | None = None) -> Judgement:
@@ -45,6 +47,7 @@ def judge(warehouse: Warehouse, ring_nm: int, policy: GatePolicy | None = None) 
     challenger = store.version_of(warehouse, run.training_run_id)
     champion = store.champion(warehouse, run.model_name)
     earlier = store.read_decision(warehouse, run.training_run_id)
+    gain = None
     in_force = bool(champion and challenger and champion.version == challenger.version)
     if earlier and in_force:
         decision = Decision(
@@ -55,10 +58,11 @@ def judge(warehouse: Warehouse, ring_nm: int, policy: GatePolicy | None = None) 
     else:
         # A person was quicker than the gatekeeper: no model is measured against itself.
         against = None if in_force else champion
-        decision = gatekeeper.decide(gather(warehouse, run, challenger, against), policy)
+        evidence = gather(warehouse, run, challenger, against)
+        decision, gain = gatekeeper.decide(evidence, policy), evidence.gain
         before = champion.version if champion else None
     is_earlier = bool(earlier and in_force)
-    return Judgement(run, challenger, champion, decision, in_force, is_earlier, before)
+    return Judgement(run, challenger, champion, decision, in_force, is_earlier, before, gain)
 
 
 def latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:

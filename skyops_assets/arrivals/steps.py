@@ -485,13 +485,12 @@ def _decide(
         store.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
-    gain = next((r.value for r in decision.reasons if r.rule == "gain"), None)
     log.record_outcome(
         warehouse,
         run.model_name,
         training_run_id=run.training_run_id,
         is_promoted=decision.is_promoted,
-        improvement=gain,
+        improvement=judged.gain,
     )
     text = problem = None
     if challenger or champion:
