@@ -26,7 +26,6 @@ from skyops_assets.warehouse.server import Warehouse
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
 Query = Callable[..., list[tuple[Any, ...]]]
-TURNS_S = (1, 60)
 WAITING_FIXES = 9
 """So many positions of the second one are jumps of the first: the tenth makes an aircraft."""
 PAIRS = (
@@ -48,7 +47,7 @@ def flights(query: Query, warehouse: Warehouse) -> list[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.parametrize("turn_s", TURNS_S)
+@pytest.mark.parametrize("turn_s", [1])
 def test_two_aircraft_with_one_address_are_two_flights(
     databases: Databases, dbt_of: Callable[[Warehouse], Dbt], query: Query, turn_s: int
 ) -> None:

@@ -45,7 +45,7 @@ pytestmark = [
     pytest.mark.usefixtures("manifest"),
 ]
 
-CUTS = 3
+CUTS = 2
 DAYS = [date(2019, 3, day) for day in range(4, 8)]
 RINGS = (40, 50, 100)
 HISTORY_START = datetime(2019, 3, 4, tzinfo=UTC)
