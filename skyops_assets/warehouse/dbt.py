@@ -12,6 +12,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,11 @@ def prepare_manifest() -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_current(stamp, current):
             return False
-        _dbt(["parse"], TARGET)
+        # Beside it, and then in its place: other processes read the manifest at any time.
+        with tempfile.TemporaryDirectory(dir=TARGET) as fresh:
+            _dbt(["parse"], Path(fresh))
+            for file in [path for path in Path(fresh).iterdir() if path.is_file()]:
+                file.replace(TARGET / file.name)
         stamp.write_text(current)
     return True
 
