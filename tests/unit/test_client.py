@@ -383,6 +383,10 @@ def test_neither_secret_nor_token_is_shown_anywhere(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore", "skyops"):
+        # Other libraries quieten them, or switch all loggers off.
+        caplog.set_level(logging.DEBUG, name)
+        logging.getLogger(name).disabled = False
     fake = world.serve(slow_s=30)
     client = world.client(attempts=1, timeout_s=0.5)
     texts = [repr(client), str(client), repr(client.states(PARIS))]
