@@ -53,6 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=6, help="kills of each test in tests/torture")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes of their own."""
+    from joblib import cpu_count
+
+    return int(cpu_count()) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A `mirror` test without a mirror is skipped; in CI it fails (see `_environment`)."""
     if os.environ.get(MIRROR) or os.environ.get("CI") == "true":
