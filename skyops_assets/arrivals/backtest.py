@@ -124,6 +124,8 @@ def replay(
         SkyOpsError: there are no arrivals at these airports in that time.
     """
     airports = tuple(dict.fromkeys(airports))
+    if not airports:
+        raise SkyOpsError("No airport is named to replay; give ICAO codes, such as LSZH,LSGG.")
     if start > end:
         raise SkyOpsError(f"The replay ends on {end}, which is before its start on {start}.")
     with _stage(warehouse, settings, airports, end, folder, ring_nm) as (stage, own):

@@ -227,7 +227,7 @@ def _metrics(facts: Facts) -> list[str]:
             + _share(own["champion_gain"], own["champion_gain_low"], own["champion_gain_high"])
         )
     else:
-        lines.append("- Against a champion: there was none to measure it against")
+        lines.append("- Against a champion: there was none, or itself, to measure it against")
     return lines
 
 

@@ -169,7 +169,9 @@ def metadata(facts: Facts, onnx: bytes) -> dict[str, Any]:
             {"name": name, "type": "string" if name in CATEGORICAL else "double"}
             for name in run.features
         ],
-        "output": {"name": onnx_model.OUTPUT, "type": "float", "unit": "min"},
+        "outputs": [
+            {"name": name, "type": "float", "unit": "min"} for name in onnx_model.outputs(onnx)
+        ],
         "recipe": run.recipe,
         "params": run.params,
         "airports": list(training_set.airports) if training_set else None,

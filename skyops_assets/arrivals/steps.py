@@ -241,7 +241,8 @@ def train_challenger(
     """Fit the recipe on the latest training set's past and register it as challenger.
 
     With too few rows no model is fitted; the training run says so and the step succeeds.
-    The same rows, recipe, search and split find the version that is already registered.
+    The same rows, recipe, search and split find the version that is already registered, where it
+    loads and still says what is fitted now.
 
     Args:
         recipe: unset takes that of the settings.
@@ -295,13 +296,16 @@ def train_challenger(
         run = replace(
             run, params=recipe.params, search=found, interval=interval.record(model.interval_)
         )
+        answers = train.answers(model, parts.train)
         mae = evaluate.measure(
-            parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
+            parts.train[features.LABEL].to_numpy(), answers[train.OUTPUTS[0]]
         ).mae_min
         version = store.version_of(warehouse, run.training_run_id)
-        if version is None or not registry.is_registered(
-            client, name, version.version, version.mlflow_run_id
-        ):
+        kept = None
+        if version:
+            with suppress(SkyOpsError):
+                kept = registry.load(client, name, version.version, version.mlflow_run_id)
+        if kept is None or train.apart(train.answers(kept, parts.train), answers) != 0:
             is_new = True
             version = _register(
                 client,
@@ -313,7 +317,7 @@ def train_challenger(
                 dbt_fingerprint=training_set.dbt_fingerprint,
                 dagster_run_id=dagster_run_id,
             )
-        registry.ensure_onnx(client, version.mlflow_run_id, onnx_model.export(model))
+        registry.keep_onnx(client, version.mlflow_run_id, onnx_model.export(model))
         registry.set_challenger(client, name, version.version)
     store.save_training_run(warehouse, run, version, dagster_run_id)
     text = card.publish(warehouse, client, version) if client and version else None
@@ -362,8 +366,8 @@ def _evaluate(
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     test = parts.test
     champion = store.champion(warehouse, run.model_name)
-    if champion and champion.training_run_id == run.training_run_id:
-        champion = None  # It is the challenger.
+    if champion and challenger and champion.version == challenger.version:
+        champion = None  # No model is measured against itself.
     client = registry.configure(warehouse, settings) if challenger or champion else None
     models = {
         version.label: registry.load(

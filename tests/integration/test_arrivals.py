@@ -412,6 +412,46 @@ def test_a_version_registered_but_not_recorded_is_passed_over(
     assert steps.evaluate_challenger(warehouse, settings).candidate == "arrival-transit-40nm:2"
 
 
+def test_a_half_written_model_is_named_and_training_again_replaces_it(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    fill(warehouse, raw_synthetic(90))
+    steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    client = registry.configure(warehouse, settings)
+    folder = client.get_model_version_download_uri("arrival-transit-40nm", "1")
+    path = Path(unquote(urlsplit(folder).path), "model.skops")
+    path.write_bytes(path.read_bytes()[:-1000])
+    found = verify.verify_challenger(warehouse, settings)
+    assert found.problem is not None
+    assert "arrival-transit-40nm:1 cannot be loaded from MLflow (BadZipFile" in found.problem
+    assert steps.train_challenger(warehouse, settings).model_version == "2"
+    assert verify.verify_challenger(warehouse, settings).problem is None
+
+
+def test_code_that_fits_otherwise_makes_a_new_version_which_is_met_by_the_one_before(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(warehouse, raw_synthetic(600, hours=24))
+    run_all(warehouse, settings, EASY)
+    fit = recipes.fit
+
+    def changed(rows: pd.DataFrame, recipe: recipes.Recipe) -> object:
+        return fit(rows, recipe.using({"max_iter": 3}))
+
+    monkeypatch.setattr(recipes, "fit", changed)
+    problem = verify.verify_challenger(warehouse, settings).problem
+    assert problem is not None and "train again" in problem
+    again = steps.train_challenger(warehouse, settings)
+    assert (again.model_version, again.is_new_version) == ("2", True)
+    assert verify.verify_challenger(warehouse, settings).problem is None
+    versus = steps.evaluate_challenger(warehouse, settings).against_champion
+    assert versus is not None
+    assert versus.reference == "arrival-transit-40nm:1"
+    assert versus.skill is not None and versus.skill < 0
+    assert not steps.decide_promotion(warehouse, settings, policy=EASY).is_promoted
+
+
 def test_a_replaced_mlflow_database_is_named_not_guessed_around(
     warehouse: Warehouse, settings: Settings
 ) -> None:
@@ -443,9 +483,17 @@ def test_a_lost_column_and_a_lost_snapshot_are_named(
         steps.build_training_set(warehouse, settings)
     fill(warehouse, raw_synthetic(30))
     built = steps.build_training_set(warehouse, settings)
-    Path(built.snapshot).unlink()
-    with pytest.raises(SkyOpsError, match="Build the training set again"):
-        steps.train_challenger(warehouse, settings)
+    path = Path(built.snapshot)
+    whole = path.read_bytes()
+    path.unlink()
+    for what in ("is not there", "cannot be read"):
+        with pytest.raises(SkyOpsError, match=f"{what}.*Build the training set again"):
+            steps.train_challenger(warehouse, settings)
+        path.write_bytes(whole[:-100])
+    steps.build_training_set(warehouse, settings)
+    assert path.read_bytes() == whole
+    assert list(path.parent.glob("*.part")) == []
+    assert steps.train_challenger(warehouse, settings).untrained_reason is None
 
 
 def test_decision_before_evaluation_is_no_promotion(

@@ -115,6 +115,7 @@ def test_the_warehouse_is_only_read_and_nothing_is_left_behind(
         (("LSZH",), START, START, "no arrivals at LSZH from 2021-10-09 to 2021-10-09"),
         (("LFPG",), date(2020, 1, 1), date(2020, 1, 2), "Load them first"),
         (("LFPG",), date(2021, 10, 10), START, "before its start on 2021-10-10"),
+        ((), START, START, "No airport is named"),
     ],
 )
 def test_a_replay_of_nothing_is_refused(  # noqa: PLR0917

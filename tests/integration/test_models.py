@@ -35,11 +35,11 @@ from skyops_assets.arrivals import (
     champions,
     features,
     model_store,
-    onnx_model,
     probe,
     registry,
     steps,
     store,
+    train,
 )
 from skyops_assets.arrivals.model_store import Files
 from skyops_assets.errors import SkyOpsError
@@ -192,6 +192,23 @@ def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
     moved = rollback(warehouse, settings)
     assert moved.after == champion(warehouse) == "1"
     assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
+    # Nor is its own card a reason to say that nothing was done.
+    moved = promote(warehouse, settings, "2")
+    assert moved.after == champion(warehouse) == "2"
+    assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
+
+
+def test_what_the_champion_has_learned_from_is_not_taken_for_unanswered(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    """As where older arrivals are loaded later, so that the test rows begin earlier."""
+    promote(warehouse, settings, "2")
+    steps.evaluate_challenger(warehouse, settings)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.evaluations set champion_rows = champion_rows / 2")
+    found = {reason.rule: reason for reason in steps.judge_challenger(warehouse).reasons}
+    assert (found["scored_share"].is_passed, found["scored_share"].value) == (True, 1.0)
+    assert found["test_rows"].value == 180
 
 
 def test_the_gatekeepers_promotion_is_audited_as_its_own(
@@ -642,10 +659,11 @@ def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts
     empty = {"string": np.array([[""]], dtype=object), "double": np.array([[np.nan]])}
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     given = {one["name"]: empty[one["type"]] for one in described["inputs"]}
-    (minutes,) = session.run([described["output"]["name"]], given)
-    assert 0 < float(minutes[0, 0]) < 120
+    names = [one["name"] for one in described["outputs"]]
+    minutes, low, high = (float(found[0, 0]) for found in session.run(names, given))
+    assert 0 < low <= minutes <= high < 120
     assert {one.type for one in session.get_inputs()} == {"tensor(string)", "tensor(double)"}
-    assert session.get_outputs()[0].name == onnx_model.OUTPUT
+    assert names == [one.name for one in session.get_outputs()] == list(train.OUTPUTS)
 
 
 def test_the_gatekeepers_promotion_is_exported_with_its_decision(
