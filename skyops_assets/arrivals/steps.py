@@ -301,11 +301,14 @@ def train_challenger(
             parts.train[features.LABEL].to_numpy(), answers[train.OUTPUTS[0]]
         ).mae_min
         version = store.version_of(warehouse, run.training_run_id)
-        kept = None
         if version:
-            with suppress(SkyOpsError):
+            try:
                 kept = registry.load(client, name, version.version, version.mlflow_run_id)
-        if kept is None or train.apart(train.answers(kept, parts.train), answers) != 0:
+                if train.apart(train.answers(kept, parts.train), answers) != 0:
+                    version = None
+            except SkyOpsError:
+                version = None
+        if version is None:
             is_new = True
             version = _register(
                 client,
@@ -377,10 +380,7 @@ def _evaluate(
         if version and client
     }
     minutes = {label: train.predict(model, test) for label, model in models.items()}
-    answers = {
-        baselines.PREFIX + name: baseline.predict(test)
-        for name, baseline in baselines.fit_baselines(parts.train).items()
-    }
+    answers = baselines.answers(parts.train, test)
     result = evaluate.evaluate(
         test,
         answers,
