@@ -547,7 +547,11 @@ def predict_crossings(
     )
     rows = predict.score(crossings, predictor)
     rows["source"] = crossings["source"]
-    baseline = reference_baseline(warehouse, settings, predictor.training_run_id)
+    run = store.training_run(warehouse, predictor.training_run_id or "")
+    baseline = None
+    if run:
+        with suppress(store.SnapshotLost):  # A champion predicts without it.
+            baseline = _reference_baseline(warehouse, settings, run)
     rows["baseline"] = baseline and baseline[0]
     rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
     added = store.save_predictions(warehouse, rows)
@@ -593,29 +597,22 @@ def predictor_in_force(
     if run is None:
         untrained = baselines.PREFIX + baselines.UNTRAINED
         return predict.Predictor(untrained, "untrained", None, baselines.DistanceSpeed().predict)
-    fitted = reference_baseline(warehouse, settings, run.training_run_id)
-    if fitted is None:
-        raise store.lost_snapshot(settings, run.fingerprint)
+    best, fitted = _reference_baseline(warehouse, settings, run)
     return predict.Predictor(
-        fitted[0],
-        run.training_run_id,
-        run.trained_through_at,
-        fitted[1].predict,
-        run.training_run_id,
+        best, run.training_run_id, run.trained_through_at, fitted.predict, run.training_run_id
     )
 
 
-def reference_baseline(
-    warehouse: Warehouse, settings: Settings, training_run_id: str | None
-) -> tuple[str, baselines.Baseline] | None:
+def _reference_baseline(
+    warehouse: Warehouse, settings: Settings, run: TrainingRun
+) -> tuple[str, baselines.Baseline]:
     """Name and baseline that was best where a model was evaluated, fitted on the model's past.
 
-    Where nothing was evaluated it is the one that needs no training; None without a training run
-    or where its rows are gone.
+    Where nothing was evaluated it is the one that needs no training.
+
+    Raises:
+        store.SnapshotLost: its rows are gone.
     """
-    run = training_run_id and store.training_run(warehouse, training_run_id)
-    if not run or not store.snapshot_path(settings, run.fingerprint).exists():
-        return None
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     best = next(
         (

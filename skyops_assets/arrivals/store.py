@@ -20,6 +20,7 @@ from uuid import uuid4
 from skyops_assets.arrivals.features import (
     ARRIVALS_TABLE,
     CROSSINGS_TABLE,
+    FEATURES,
     HISTORY_CROSSINGS_TABLE,
     KEY,
     PROVISIONAL,
@@ -111,6 +112,10 @@ class ModelVersion:
     def label(self) -> str:
         """How evaluations and decisions call it, such as ``arrival-transit-40nm:3``."""
         return f"{self.model_name}:{self.version}"
+
+
+class SnapshotLost(SkyOpsError):
+    """The rows of a training set are gone or broken."""
 
 
 class ChampionChanged(SkyOpsError):
@@ -224,31 +229,25 @@ def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) ->
 
 
 def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
-    """The rows of a training set, canonical.
+    """The rows of a training set, canonical; a feature that came after it was frozen is missing.
 
     Raises:
-        SkyOpsError: the file is gone or broken.
+        SnapshotLost: the file is gone or broken.
     """
     import pandas as pd
     import pyarrow
 
     path = snapshot_path(settings, fingerprint)
-    if not path.exists():
-        raise lost_snapshot(settings, fingerprint)
     try:
         frame = pd.read_parquet(path)
     except (OSError, pyarrow.ArrowException) as error:
-        raise lost_snapshot(settings, fingerprint, f"cannot be read ({error})") from error
-    return canonical_arrivals(frame)
-
-
-def lost_snapshot(settings: Settings, fingerprint: str, what: str = "is not there") -> SkyOpsError:
-    """The error of a training set whose rows are gone."""
-    return SkyOpsError(
-        f"The file {snapshot_path(settings, fingerprint)} of the training set {fingerprint[:12]} "
-        f"{what}. Build the training set again (materialise ml/training_sets; the same rows give "
-        "the same file), or point SKYOPS_HOME at the folder that holds it."
-    )
+        raise SnapshotLost(
+            f"The rows of the training set {fingerprint[:12]} cannot be read from {path} "
+            f"({type(error).__name__}: {error}). Build the training set again (materialise "
+            "ml/training_sets; the same rows give the same file), or point SKYOPS_HOME at the folder that holds it."
+        ) from error
+    later = [name for name in FEATURES if name not in frame.columns]
+    return canonical_arrivals(frame.reindex(columns=[*frame.columns, *later]))
 
 
 def save_training_set(
