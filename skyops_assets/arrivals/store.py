@@ -244,7 +244,8 @@ def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
         raise SnapshotLost(
             f"The rows of the training set {fingerprint[:12]} cannot be read from {path} "
             f"({type(error).__name__}: {error}). Build the training set again (materialise "
-            "ml/training_sets; the same rows give the same file), or point SKYOPS_HOME at the folder that holds it."
+            "ml/training_sets; the same rows give the same file), or point SKYOPS_HOME at the "
+            "folder that holds it."
         ) from error
     later = [name for name in FEATURES if name not in frame.columns]
     return canonical_arrivals(frame.reindex(columns=[*frame.columns, *later]))
