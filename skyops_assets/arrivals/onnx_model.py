@@ -92,24 +92,41 @@ def export(pipeline: Any) -> bytes:
 
 
 def outputs(content: bytes) -> tuple[str, ...]:
-    """What a graph gives: `train.OUTPUTS`, without an interval only the first."""
-    import onnx
+    """What a graph gives: `train.OUTPUTS`, without an interval only the first.
 
-    return tuple(output.name for output in onnx.load_from_string(content).graph.output)
+    Raises:
+        SkyOpsError: it is no whole graph.
+    """
+    return tuple(output.name for output in _session(content).get_outputs())
 
 
 def predict(content: bytes, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """As `train.answers`, by ONNX Runtime on one thread."""
+    """As `train.answers`, by ONNX Runtime on one thread.
+
+    Raises:
+        SkyOpsError: it is no whole graph.
+    """
     import numpy as np
+
+    session = _session(content)
+    names = [output.name for output in session.get_outputs()]
+    found = session.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
+    return {n: np.asarray(v, "float64").ravel() for n, v in zip(names, found, strict=True)}
+
+
+def _session(content: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # It warns of every feature that no tree asks for.
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    found = session.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
-    return {n: np.asarray(v, "float64").ravel() for n, v in zip(names, found, strict=True)}
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # Each fault of a file has a class of its own.
+        raise SkyOpsError(
+            f"The ONNX graph of {len(content):,} bytes cannot be loaded ({error}). Restore "
+            "MLflow's artifacts, or materialise ml/training_runs again: it writes the challenger's."
+        ) from error
 
 
 def difference(content: bytes, model: Any, frame: pd.DataFrame) -> float:

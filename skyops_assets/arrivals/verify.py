@@ -49,6 +49,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
             client, challenger.model_name, challenger.version, challenger.mlflow_run_id
         )
         portable = registry.read_onnx(client, challenger.mlflow_run_id)
+        onnx_model.outputs(portable)  # Whether it is whole.
     except SkyOpsError as error:
         return Verdict(challenger.version, run.train_rows, str(error))
     rows = split.temporal_split(

@@ -754,6 +754,18 @@ def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secre
     assert SECRET not in said + says + shown.out + shown.err + repr(away)
 
 
+def test_half_a_graph_is_not_exported(
+    warehouse: Warehouse, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = settings.model_copy(update={"model_store": str(tmp_path)})
+    promote(warehouse, folder, "1")
+    read_onnx = registry.read_onnx
+    monkeypatch.setattr(registry, "read_onnx", lambda *given: read_onnx(*given)[:-1000])
+    (said,) = promote(warehouse, folder, "2").warnings
+    assert "ONNX graph of" in said and "cannot be loaded" in said
+    assert as_a_service_reads_it(folder)[0] == "1"
+
+
 def test_the_health_check_sees_what_the_store_lacks(
     warehouse: Warehouse, exporting: Settings
 ) -> None:
