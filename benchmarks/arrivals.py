@@ -88,10 +88,7 @@ def evaluate_period(
     parts = split.split_at(known, period.start)
     model = train.fit(parts.train)
     minutes = train.predict(model, parts.test)
-    answers = {
-        baselines.PREFIX + name: baseline.predict(parts.test)
-        for name, baseline in baselines.fit_baselines(parts.train).items()
-    }
+    answers = baselines.answers(parts.train, parts.test)
     result = evaluate.evaluate(parts.test, answers, challenger=("model", minutes))
     actual = parts.test[evaluate.LABEL].to_numpy()
     # Against a reference that is one minute off everywhere, skill is 1 - MAE: the same draws.

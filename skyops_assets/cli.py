@@ -503,7 +503,6 @@ def backtest(
             start=start.date(),
             end=end.date(),
             retrain=replays.Retrain(retrain),
-            folder=folder / "replay",
             on_day=show,
         )
     page = backtest_report.write(made, folder)

@@ -8,6 +8,7 @@ calls, each told the moment up to which it may know), or the report (`backtest_r
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -104,7 +105,6 @@ def replay(
     start: date,
     end: date,
     retrain: Retrain,
-    folder: Path,
     ring_nm: int = steps.RING_NM,
     on_day: Callable[[Event, int, int], None] = lambda event, done, days: None,
 ) -> Replay:
@@ -113,20 +113,22 @@ def replay(
     What crossed before `start` is known from the beginning and may be learned from. Each day at
     04:00 UTC what crossed since is predicted by what is in force, outcomes are joined, the monitor
     judges, and where `retrain` says so a challenger is trained and the gatekeeper decides. Days
-    without arrivals are passed over. The warehouse itself is only read.
+    without arrivals are passed over. The warehouse itself is only read, and training sets and
+    models are in a folder that is removed at the end.
 
     Args:
         airports: ICAO codes.
-        folder: for training sets and models of the replay.
         on_day: told of each day's event, how many days are done, and of how many.
 
     Raises:
         SkyOpsError: there are no arrivals at these airports in that time.
     """
     airports = tuple(dict.fromkeys(airports))
+    if not airports:
+        raise SkyOpsError("No airport is named to replay; give ICAO codes, such as LSZH,LSGG.")
     if start > end:
         raise SkyOpsError(f"The replay ends on {end}, which is before its start on {start}.")
-    with _stage(warehouse, settings, airports, end, folder, ring_nm) as (stage, own):
+    with _stage(warehouse, settings, airports, end, ring_nm) as (stage, own):
         days = _days(stage, start, end, ring_nm)
         if not days:
             raise SkyOpsError(
@@ -203,31 +205,28 @@ def _live_day(
 
 
 @contextmanager
-def _stage(  # noqa: PLR0917
-    warehouse: Warehouse,
-    settings: Settings,
-    airports: Sequence[str],
-    end: date,
-    folder: Path,
-    ring_nm: int,
+def _stage(
+    warehouse: Warehouse, settings: Settings, airports: Sequence[str], end: date, ring_nm: int
 ) -> Iterator[tuple[Warehouse, Settings]]:
     """The database of a replay with what the steps read, and settings that point to it."""
     # Another each time: MLflow remembers in which databases it made its tables.
     name = f"skyops_backtest_{secrets.token_hex(6)}"
-    own = Settings(
-        **settings.model_dump(
-            exclude={"home", "mlflow_database", "mlflow_artifacts", "model_store"}
-        ),
-        home=folder,
-        mlflow_database=f"{name}_mlflow",
-        mlflow_artifacts=None,
-        model_store=None,
-    ).model_copy(update={"watch_airports": tuple(airports)})
     codes = ", ".join(map(quote, airports))
-    with scratch(warehouse, name, own.mlflow_database) as stage:
-        for table in TABLES:
-            copy_table(warehouse, stage, table, _condition(table, codes, end, ring_nm))
-        yield stage, own
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="backtest-", dir=settings.home) as folder:
+        own = Settings(
+            **settings.model_dump(
+                exclude={"home", "mlflow_database", "mlflow_artifacts", "model_store"}
+            ),
+            home=Path(folder),
+            mlflow_database=f"{name}_mlflow",
+            mlflow_artifacts=None,
+            model_store=None,
+        ).model_copy(update={"watch_airports": tuple(airports)})
+        with scratch(warehouse, name, own.mlflow_database) as stage:
+            for table in TABLES:
+                copy_table(warehouse, stage, table, _condition(table, codes, end, ring_nm))
+            yield stage, own
 
 
 def _condition(table: str, codes: str, end: date, ring_nm: int) -> str:

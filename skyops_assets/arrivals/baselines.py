@@ -112,6 +112,11 @@ UNTRAINED = DistanceSpeed.name
 """The baseline in force while none was measured: the only one that needs no data of ours."""
 
 
+def answers(train: pd.DataFrame, asked: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What every baseline, fitted on `train`, says of `asked`: its prefixed name -> minutes."""
+    return {PREFIX + name: one.predict(asked) for name, one in fit_baselines(train).items()}
+
+
 def fit_baselines(train: pd.DataFrame) -> dict[str, Baseline]:
     """Every baseline fitted on the training rows (zero rows are fine), by name."""
     return {kind.name: kind().fit(train) for kind in BASELINES}

@@ -222,7 +222,7 @@ def _is_promoted(  # noqa: PLR0917
         challenger_version="2",
         untrained_reason=None,
         train_rows=len(month.parts.train),
-        test_rows=found.rows,
+        scored_share=1.0,
         scored_rows=found.rows,
         test_days=found.days,
         reference=found.reference,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import features, registry, store
+from skyops_assets.arrivals import features, registry, store, train
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
 from skyops_assets.errors import SkyOpsError
 
@@ -104,6 +104,7 @@ def markdown(facts: Facts) -> str:
             f"Minutes from an aircraft's first crossing of the {run.ring_nm} NM ring around an "
             "airport to its landing there.",
             f"Airports: {_listed(facts.training_set.airports if facts.training_set else ())}.",
+            f"As ONNX it gives {_listed(train.OUTPUTS if run.interval else train.OUTPUTS[:1])}.",
         ],
         "Data": _data(facts),
         "Recipe": _recipe(facts),
@@ -227,7 +228,7 @@ def _metrics(facts: Facts) -> list[str]:
             + _share(own["champion_gain"], own["champion_gain_low"], own["champion_gain_high"])
         )
     else:
-        lines.append("- Against a champion: there was none to measure it against")
+        lines.append("- Against a champion: there was none, or itself, to measure it against")
     return lines
 
 

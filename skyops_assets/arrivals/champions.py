@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Moved:
     """What became champion in whose place, who said so and why; `action` is promote or rollback.
 
-    `warnings` say what does not follow yet: the card of the version before, or the model store.
+    `warnings` say what does not follow yet: a version's card, or the model store.
     """
 
     model_name: str
@@ -214,11 +214,10 @@ def _move(
     who = actor(settings)
     store.change_champion(warehouse, before, after, action=action, actor=who, reason=reason.strip())
     follow(warehouse, client, after.model_name)
-    card.publish(warehouse, client, after)
     warnings = []
-    if before:
+    for version in filter(None, (after, before)):
         try:
-            card.publish(warehouse, client, before)
+            card.publish(warehouse, client, version)
         except SkyOpsError as error:
             warnings.append(str(error))  # That it is broken may be why it is rolled back.
     if problem := model_store.follow(warehouse, settings, after.model_name):

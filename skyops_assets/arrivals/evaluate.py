@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MIN_DAYS_FOR_DAY_BLOCKS = 10
 RESAMPLES = 2000
 SEED = 20211007
+MAX_IMPORTANCE_ROWS = 2000
 MIN_COVERAGE = 0.9
 """A baseline that answers for fewer of the test rows cannot be the reference: it would shrink
 the rows on which all are compared to those it finds easy."""
@@ -364,7 +365,7 @@ def group_importance(
     frame: pd.DataFrame,
     *,
     repeats: int = 10,
-    max_rows: int = 2000,
+    max_rows: int = MAX_IMPORTANCE_ROWS,
     seed: int = SEED,
 ) -> dict[str, float]:
     """By how many minutes the MAE rises when a group of features is permuted together.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from skyops_assets.arrivals.evaluate import MAX_IMPORTANCE_ROWS
 from skyops_assets.arrivals.features import LABEL
 from skyops_assets.arrivals.gatekeeper import LIGHTS
 
@@ -180,7 +181,9 @@ def evaluation_images(
     }
     if importance:
         images["importance.png"] = importance_plot(
-            importance, evaluation.test_rows, f"Permutation importance, {own.candidate}"
+            importance,
+            min(evaluation.test_rows, MAX_IMPORTANCE_ROWS),
+            f"Permutation importance, {own.candidate}",
         )
     return images
 

@@ -91,16 +91,17 @@ class SliceGain:
 class Evidence:
     """What is known of a challenger; None is "not measured".
 
-    `gain` and `gain_low` are against `reference`: the champion where there is one, on the
-    rows neither has learned from, else the best baseline; so are the `slices`. `skill` is
-    against the best baseline in either case. `taken_back` says how a person took it out of force.
+    `scored_share` is the part of the test rows that every candidate answered. `gain` and
+    `gain_low`, of `scored_rows`, are against `reference`: the champion where there is one, on the
+    rows neither has learned from, else the best baseline; so are the `slices`. `skill` is against
+    the best baseline in either case. `taken_back` says how a person took it out of force.
     `champion_age_days` is how long before the last test crossing the champion's knowledge ends.
     """
 
     challenger_version: str | None
     untrained_reason: str | None
     train_rows: int
-    test_rows: int
+    scored_share: float | None
     scored_rows: int | None
     test_days: int | None
     reference: str | None
@@ -256,9 +257,6 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
 
 def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     reference = evidence.reference or "a reference"
-    share = None
-    if evidence.scored_rows is not None and evidence.test_rows:
-        share = evidence.scored_rows / evidence.test_rows
     for rule, what, value, limit in (
         ("train_rows", "arrivals to learn from", evidence.train_rows, policy.min_train_rows),
         ("test_rows", "scored test arrivals", evidence.scored_rows, policy.min_test_rows),
@@ -266,7 +264,9 @@ def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     ):
         yield _at_least(rule, what, value, limit)
     what = "of the test arrivals answered by every candidate"
-    yield _at_least("scored_share", what, share, policy.min_scored_share, percent=True)
+    yield _at_least(
+        "scored_share", what, evidence.scored_share, policy.min_scored_share, percent=True
+    )
     yield _reference(evidence)
     if evidence.has_champion:
         yield _above("baseline", "skill against the best baseline", evidence.skill, 0.0)
@@ -303,7 +303,9 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Reason:
     if evidence.slices is None:
         return Reason("slices", False, _unknown("the parts"), None, limit, STATISTICAL)
     worse = worse_slices(evidence.slices, policy)
-    large = [s.gain for s in evidence.slices if s.rows >= policy.min_slice_rows and s.gain]
+    large = [
+        s.gain for s in evidence.slices if s.rows >= policy.min_slice_rows and s.gain is not None
+    ]
     text = f"none of {len(large)} parts of the test arrivals is worse by more than {-limit:.0%}"
     if worse:
         parts = ", ".join(f"{part.name} by {-(part.gain or 0):.0%}" for part in worse)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COVERAGE = 0.9
 LEARNING_SHARE = 0.8
-"""The first part of the training window; the rest calibrates."""
+"""The first part of the training window; the rest calibrates, as far as `split` finds it enough."""
 
 PARAMS: dict[str, Any] = {
     "loss": "quantile",
@@ -54,6 +54,8 @@ def fit(pipeline: Pipeline, train: pd.DataFrame) -> dict[str, Any] | None:
         return None
     columns = pipeline.named_steps["columns"]
     given = columns.transform(parts.train[list(FEATURES)])
+    # Known in the last part only: without any value the fit fails, and on one value no tree splits.
+    given[:, np.isnan(given).all(axis=0)] = 0.0
     low, high = (
         HistGradientBoostingRegressor(**PARAMS, quantile=quantile).fit(given, parts.train[LABEL])
         for quantile in ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
@@ -68,6 +70,14 @@ def fit(pipeline: Pipeline, train: pd.DataFrame) -> dict[str, Any] | None:
         "learning_rows": len(parts.train),
         "calibration_rows": len(parts.test),
     }
+
+
+def of(pipeline: Any) -> dict[str, Any] | None:
+    """What `fit` made for a pipeline of `train.fit`; None where it has no interval.
+
+    A model registered before there were any has none.
+    """
+    return getattr(pipeline, "interval_", None)
 
 
 def record(fitted: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -91,7 +91,12 @@ def gather(
     best = next((row for row in rows if row["is_reference"]), {})
     theirs = next((row for row in rows if champion and row["candidate"] == champion.label), {})
     # Without a challenger the reference still says how many test rows there would have been.
-    seen, prefix = (own, "champion_") if champion and own else (own or best, "")
+    seen = own or best
+    scored, days = seen.get("scored_rows"), seen.get("test_days")
+    share = scored / run.test_rows if scored is not None and run.test_rows else None
+    if champion and own:
+        # It is met on those of them that it has not learned from.
+        scored, days = own["champion_rows"], own["champion_days"]
     taken_back = store.taken_back(warehouse, run.training_run_id)
     measured = store.read_evidence(warehouse, run.training_run_id)
     if measured and challenger and measured["mlflow_run_id"] != challenger.mlflow_run_id:
@@ -110,9 +115,9 @@ def gather(
         challenger_version=challenger.version if challenger else None,
         untrained_reason=run.untrained_reason,
         train_rows=run.train_rows,
-        test_rows=run.test_rows,
-        scored_rows=seen.get(f"{prefix}rows" if prefix else "scored_rows"),
-        test_days=seen.get(f"{prefix}days" if prefix else "test_days"),
+        scored_share=share,
+        scored_rows=scored,
+        test_days=days,
         reference=champion.label if champion else best.get("candidate"),
         reference_mae_min=(theirs if champion else best).get("mae_min"),
         challenger_mae_min=own.get("mae_min"),

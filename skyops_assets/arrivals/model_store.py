@@ -4,8 +4,8 @@ Belongs here: what lies there, and in which order it is written. Does not: who i
 (`store`), MLflow (`registry`).
 
 ``<model name>/<version>/`` holds ``model.onnx``, ``model_card.md`` and ``metadata.json``, and
-``<model name>/champion.json`` names the version in force and the SHA-256 of its files. It is
-written last, and each file appears whole or not at all: no one reads half a champion.
+``<model name>/champion.json`` names the version in force and the SHA-256 of its model and metadata.
+It is written last, and each file appears whole or not at all: no one reads half a champion.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ def metadata(facts: Facts, onnx: bytes) -> dict[str, Any]:
             {"name": name, "type": "string" if name in CATEGORICAL else "double"}
             for name in run.features
         ],
-        "output": {"name": onnx_model.OUTPUT, "type": "float", "unit": "min"},
+        "outputs": [
+            {"name": name, "type": "float", "unit": "min"} for name in onnx_model.outputs(onnx)
+        ],
         "recipe": run.recipe,
         "params": run.params,
         "airports": list(training_set.airports) if training_set else None,
@@ -202,8 +204,9 @@ def _write(warehouse: Warehouse, files: Files, facts: Facts, onnx: bytes) -> Non
             "promoted_at": facts.row["promoted_at"],
             "promoted_by": facts.row["promoted_by"],
             "files": {
-                file: {"path": f"{number}/{file}", **_mark(content)}
-                for file, content in contents.items()
+                file: {"path": f"{number}/{file}", **_mark(contents[file])}
+                # Not the card: it is written anew while its version is in force.
+                for file in (registry.ONNX_FILE, METADATA)
             },
         }
     )

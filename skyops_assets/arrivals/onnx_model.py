@@ -3,7 +3,8 @@
 Belongs here: writing the graph and asking it. Does not: fitting (`train`), keeping it (`registry`).
 
 The graph takes one column (rows x 1) per name in FEATURES: text for categories, with an empty
-string where there is none, and double for the rest, with NaN. It gives ``transit_min``, rows x 1.
+string where there is none, and double for the rest, with NaN. It gives ``transit_min``, rows x 1,
+and where the model has an interval ``low_min`` and ``high_min``, as `train.predict_interval` does.
 It is written here and not by skl2onnx, which keeps thresholds as 32-bit floats: a value near one
 goes another way, and answers were up to 1.9 minutes off on LSZH 2019-03. Here all is double.
 """
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import train
-from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
+from skyops_assets.arrivals import interval, train
+from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, MIN_TRANSIT_MIN
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOLERANCE_MIN = 0.001
-"""By how much the two may differ; the last step's output is a 32-bit float (about 1e-6 min)."""
+"""By how much the two may differ; the trees' output is a 32-bit float (about 1e-6 min)."""
 
-OUTPUT = "transit_min"
 _OPSETS = {"": 21, "ai.onnx.ml": 3}
 _IR_VERSION = 10
 
@@ -65,7 +65,9 @@ def export(pipeline: Any) -> bytes:
     graph.node("Concat", numbers, "numbers", axis=1)
     categories = [f"{name}_columns" for name in names]
     graph.node("Concat", [*categories, _numbers(graph, step)], "columns", axis=1)
-    _model(graph, model)
+    outputs = [_minutes(graph, model, train.OUTPUTS[0])]
+    if fitted := interval.of(pipeline):
+        outputs += _bounds(graph, fitted)
     made = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -78,7 +80,7 @@ def export(pipeline: Any) -> bytes:
                 )
                 for name in FEATURES
             ],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+            [helper.make_tensor_value_info(o, TensorProto.FLOAT, [None, 1]) for o in outputs],
             [numpy_helper.from_array(values, name) for name, values in graph.constants.items()],
         ),
         producer_name="skyops",
@@ -89,26 +91,49 @@ def export(pipeline: Any) -> bytes:
     return bytes(made.SerializeToString(deterministic=True))
 
 
-def predict(content: bytes, frame: pd.DataFrame) -> np.ndarray:
-    """Minutes for each row of a canonical frame, by ONNX Runtime on one thread."""
+def outputs(content: bytes) -> tuple[str, ...]:
+    """What a graph gives: `train.OUTPUTS`, without an interval only the first.
+
+    Raises:
+        SkyOpsError: it is no whole graph.
+    """
+    return tuple(output.name for output in _session(content).get_outputs())
+
+
+def predict(content: bytes, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """As `train.answers`, by ONNX Runtime on one thread.
+
+    Raises:
+        SkyOpsError: it is no whole graph.
+    """
     import numpy as np
+
+    session = _session(content)
+    names = [output.name for output in session.get_outputs()]
+    found = session.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
+    return {n: np.asarray(v, "float64").ravel() for n, v in zip(names, found, strict=True)}
+
+
+def _session(content: bytes) -> Any:
     import onnxruntime
 
-    if not len(frame):
-        return np.empty(0)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # It warns of every feature that no tree asks for.
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (minutes,) = session.run([OUTPUT], inputs(frame))
-    return np.asarray(minutes, dtype="float64").ravel()
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # Each fault of a file has a class of its own.
+        raise SkyOpsError(
+            f"The ONNX graph of {len(content):,} bytes cannot be loaded ({error}). Restore "
+            "MLflow's artifacts, or materialise ml/training_runs again: it writes the challenger's."
+        ) from error
 
 
 def difference(content: bytes, model: Any, frame: pd.DataFrame) -> float:
-    """The largest difference (minutes) between ONNX and the pipeline.
+    """The largest difference (minutes) between ONNX and the pipeline, of all that they say.
 
     On a canonical frame's rows as they are, with every third value missing, and with categories
-    that training never saw.
+    that training never saw. Infinite where one has an interval and the other has none.
     """
     import numpy as np
     import pandas as pd
@@ -120,7 +145,7 @@ def difference(content: bytes, model: Any, frame: pd.DataFrame) -> float:
     for name in CATEGORICAL:
         strange[name] = "never seen"
     asked = pd.concat([frame, gaps, strange], ignore_index=True)
-    return float(np.max(np.abs(predict(content, asked) - train.predict(model, asked)), initial=0))
+    return train.apart(predict(content, asked), train.answers(model, asked))
 
 
 def inputs(frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -210,8 +235,8 @@ def _numbers(graph: _Graph, step: Any) -> str:
     return graph.node("Div", ["centred", "deviations"], "scaled")
 
 
-def _model(graph: _Graph, model: Any) -> None:
-    """From ``columns`` to the output, by the kind of model that a recipe makes."""
+def _minutes(graph: _Graph, model: Any, made: str) -> str:
+    """From ``columns`` to the minutes `made`, by the kind of model that a recipe makes."""
     from onnx import TensorProto
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -219,8 +244,7 @@ def _model(graph: _Graph, model: Any) -> None:
 
     if isinstance(model, HistGradientBoostingRegressor):
         trees = _boosted(model)
-        graph.node("TreeEnsembleRegressor", ["columns"], OUTPUT, domain="ai.onnx.ml", **trees)
-        return
+        return graph.node("TreeEnsembleRegressor", ["columns"], made, domain="ai.onnx.ml", **trees)
     if not isinstance(model, TransformedTargetRegressor):
         raise SkyOpsError(
             f"The model is a {type(model).__name__}, which ONNX export does not know. Extend "
@@ -228,21 +252,40 @@ def _model(graph: _Graph, model: Any) -> None:
         )
     inner = model.regressor_
     if isinstance(inner, Ridge):
-        graph.constant("weights", inner.coef_.reshape(-1, 1))
-        graph.constant("intercept", float(inner.intercept_))
-        graph.node("MatMul", ["columns", "weights"], "weighted")
-        graph.node("Add", ["weighted", "intercept"], "logarithm")
-        graph.node("Exp", ["logarithm"], "minutes")
-        graph.node("Cast", ["minutes"], OUTPUT, to=TensorProto.FLOAT)
-        return
+        graph.constant(f"{made}_weights", inner.coef_.reshape(-1, 1))
+        graph.constant(f"{made}_intercept", float(inner.intercept_))
+        graph.node("MatMul", ["columns", f"{made}_weights"], f"{made}_weighted")
+        graph.node("Add", [f"{made}_weighted", f"{made}_intercept"], f"{made}_logarithm")
+        graph.node("Exp", [f"{made}_logarithm"], f"{made}_double")
+        return graph.node("Cast", [f"{made}_double"], made, to=TensorProto.FLOAT)
     # Forests compare 32-bit values with 64-bit thresholds.
-    graph.node("Cast", ["columns"], "rounded", to=TensorProto.FLOAT)
-    graph.node("Cast", ["rounded"], "rounded_columns", to=TensorProto.DOUBLE)
+    graph.node("Cast", ["columns"], f"{made}_rounded", to=TensorProto.FLOAT)
+    graph.node("Cast", [f"{made}_rounded"], f"{made}_columns", to=TensorProto.DOUBLE)
     trees = _forest(inner)
     graph.node(
-        "TreeEnsembleRegressor", ["rounded_columns"], "logarithm", domain="ai.onnx.ml", **trees
+        "TreeEnsembleRegressor",
+        [f"{made}_columns"],
+        f"{made}_logarithm",
+        domain="ai.onnx.ml",
+        **trees,
     )
-    graph.node("Exp", ["logarithm"], OUTPUT)
+    return graph.node("Exp", [f"{made}_logarithm"], made)
+
+
+def _bounds(graph: _Graph, fitted: dict[str, Any]) -> list[str]:
+    """As `interval.predict`; in 32 bits, as the minutes are, so that these always lie within."""
+    import numpy as np
+
+    minutes, low, high = train.OUTPUTS
+    graph.constant("correction", np.array(fitted["correction_min"], dtype="float32"))
+    graph.constant("shortest", np.array(MIN_TRANSIT_MIN, dtype="float32"))
+    for name, kind in ((low, "Sub"), (high, "Add")):
+        quantile = _minutes(graph, fitted[name.removesuffix("_min")], f"{name}_quantile")
+        graph.node(kind, [quantile, "correction"], f"{name}_corrected")
+    graph.node("Max", [f"{low}_corrected", "shortest"], f"{low}_bounded")
+    graph.node("Min", [f"{low}_bounded", minutes], low)
+    graph.node("Max", [f"{high}_corrected", minutes], high)
+    return [low, high]
 
 
 def _boosted(model: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Probe:
     Attributes:
         start_s: from the start of the process, imports included, to the first prediction.
         peak_memory_mb: the most that the process ever held (MiB), libraries included.
-        predictions: of one row each, as often as that.
+        predictions: of one row each, with its interval, as often as that.
         p50_ms, p95_ms: time of one such prediction, as time of the processor: on a machine that
             has other work too, the clock tells of that work (213 ms where it took 11).
         is_signature_equal: the model takes and gives what `registry.signature` says.
@@ -119,7 +119,7 @@ def measure(  # noqa: PLR0917
         model = registry.load(client, name, version, mlflow_run_id)
         is_equal = registry.read_signature(name, version) == registry.signature()
         rows = store.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
-        train.predict(model, rows[:1])
+        train.answers(model, rows[:1])
     except SkyOpsError as error:
         return Probe(str(error))
     start_s = time.time() - began
@@ -127,7 +127,7 @@ def measure(  # noqa: PLR0917
     for number in islice(cycle(range(len(rows))), PREDICTIONS):
         row = rows.iloc[number : number + 1]
         before = time.process_time()
-        train.predict(model, row)
+        train.answers(model, row)
         taken.append(1000 * (time.process_time() - before))
     p50, p95 = (float(q) for q in np.quantile(taken, (0.5, 0.95)))
     return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -195,17 +196,17 @@ def log_evaluation(
         client.log_artifacts(mlflow_run_id, folder, "evaluation")
 
 
-def ensure_onnx(client: MlflowClient, mlflow_run_id: str, content: bytes) -> bool:
-    """Keep the ONNX graph as the run's ``model.onnx``; False where it lies there already."""
+def keep_onnx(client: MlflowClient, mlflow_run_id: str, content: bytes) -> None:
+    """Have the ONNX graph as the run's ``model.onnx``, in the place of another one."""
     import tempfile
 
-    if any(file.path == ONNX_FILE for file in client.list_artifacts(mlflow_run_id)):
-        return False
+    with suppress(SkyOpsError):
+        if read_onnx(client, mlflow_run_id) == content:
+            return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ONNX_FILE
         path.write_bytes(content)
         client.log_artifact(mlflow_run_id, str(path))
-    return True
 
 
 def read_onnx(client: MlflowClient, mlflow_run_id: str) -> bytes:
@@ -264,26 +265,14 @@ def log_card(
         ) from error
 
 
-def is_registered(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> bool:
-    """Whether the registry still has this version of this run, and its files."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        load(client, name, version, mlflow_run_id)
-    except (SkyOpsError, MlflowException, OSError):
-        return False
-    return True
-
-
 def load(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> Any:
     """The fitted pipeline of a version.
 
     Raises:
         SkyOpsError: the registry has no such version, has it from another run, or its files
-            are gone.
+            are gone or broken.
     """
     import mlflow.sklearn
-    from mlflow.exceptions import MlflowException
 
     try:
         found = client.get_model_version(name, version)
@@ -294,10 +283,12 @@ def load(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> A
                 "again."
             )
         return mlflow.sklearn.load_model(f"models:/{name}/{version}")
-    except (MlflowException, OSError) as error:
+    except SkyOpsError:
+        raise
+    except Exception as error:  # Half a file fails as a zip, as YAML, or within skops.
         raise SkyOpsError(
-            f"The model {name}:{version} cannot be loaded from MLflow ({error}). Restore MLflow's "
-            "database and artifacts, or train and promote again."
+            f"The model {name}:{version} cannot be loaded from MLflow ({type(error).__name__}: "
+            f"{error}). Restore MLflow's database and artifacts, or train and promote again."
         ) from error
 
 

@@ -56,7 +56,8 @@ def _sweep_snapshots(warehouse: Warehouse, settings: Settings, before: datetime)
         )
         needed = {fingerprint for (fingerprint,) in cursor.fetchall()}
     removed = 0
-    for path in (settings.home / "training").glob("*.parquet"):
+    # Also the *.part of a process that was killed as it wrote.
+    for path in (settings.home / "training").glob("*.par*"):
         # Its row is written after the file.
         if path.stem not in needed and path.stat().st_mtime < before.timestamp():
             path.unlink(missing_ok=True)

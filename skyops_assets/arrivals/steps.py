@@ -241,7 +241,8 @@ def train_challenger(
     """Fit the recipe on the latest training set's past and register it as challenger.
 
     With too few rows no model is fitted; the training run says so and the step succeeds.
-    The same rows, recipe, search and split find the version that is already registered.
+    The same rows, recipe, search and split find the version that is already registered, where it
+    loads and still says what is fitted now.
 
     Args:
         recipe: unset takes that of the settings.
@@ -295,13 +296,19 @@ def train_challenger(
         run = replace(
             run, params=recipe.params, search=found, interval=interval.record(model.interval_)
         )
+        answers = train.answers(model, parts.train)
         mae = evaluate.measure(
-            parts.train[features.LABEL].to_numpy(), train.predict(model, parts.train)
+            parts.train[features.LABEL].to_numpy(), answers[train.OUTPUTS[0]]
         ).mae_min
         version = store.version_of(warehouse, run.training_run_id)
-        if version is None or not registry.is_registered(
-            client, name, version.version, version.mlflow_run_id
-        ):
+        if version:
+            try:
+                kept = registry.load(client, name, version.version, version.mlflow_run_id)
+                if train.apart(train.answers(kept, parts.train), answers) != 0:
+                    version = None
+            except SkyOpsError:
+                version = None
+        if version is None:
             is_new = True
             version = _register(
                 client,
@@ -313,7 +320,7 @@ def train_challenger(
                 dbt_fingerprint=training_set.dbt_fingerprint,
                 dagster_run_id=dagster_run_id,
             )
-        registry.ensure_onnx(client, version.mlflow_run_id, onnx_model.export(model))
+        registry.keep_onnx(client, version.mlflow_run_id, onnx_model.export(model))
         registry.set_challenger(client, name, version.version)
     store.save_training_run(warehouse, run, version, dagster_run_id)
     text = card.publish(warehouse, client, version) if client and version else None
@@ -362,8 +369,8 @@ def _evaluate(
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     test = parts.test
     champion = store.champion(warehouse, run.model_name)
-    if champion and champion.training_run_id == run.training_run_id:
-        champion = None  # It is the challenger.
+    if champion and challenger and champion.version == challenger.version:
+        champion = None  # No model is measured against itself.
     client = registry.configure(warehouse, settings) if challenger or champion else None
     models = {
         version.label: registry.load(
@@ -373,10 +380,7 @@ def _evaluate(
         if version and client
     }
     minutes = {label: train.predict(model, test) for label, model in models.items()}
-    answers = {
-        baselines.PREFIX + name: baseline.predict(test)
-        for name, baseline in baselines.fit_baselines(parts.train).items()
-    }
+    answers = baselines.answers(parts.train, test)
     result = evaluate.evaluate(
         test,
         answers,
@@ -543,7 +547,11 @@ def predict_crossings(
     )
     rows = predict.score(crossings, predictor)
     rows["source"] = crossings["source"]
-    baseline = reference_baseline(warehouse, settings, predictor.training_run_id)
+    run = store.training_run(warehouse, predictor.training_run_id or "")
+    baseline = None
+    if run:
+        with suppress(store.SnapshotLost):  # A champion predicts without it.
+            baseline = _reference_baseline(warehouse, settings, run)
     rows["baseline"] = baseline and baseline[0]
     rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
     added = store.save_predictions(warehouse, rows)
@@ -589,29 +597,22 @@ def predictor_in_force(
     if run is None:
         untrained = baselines.PREFIX + baselines.UNTRAINED
         return predict.Predictor(untrained, "untrained", None, baselines.DistanceSpeed().predict)
-    fitted = reference_baseline(warehouse, settings, run.training_run_id)
-    if fitted is None:
-        raise store.lost_snapshot(settings, run.fingerprint)
+    best, fitted = _reference_baseline(warehouse, settings, run)
     return predict.Predictor(
-        fitted[0],
-        run.training_run_id,
-        run.trained_through_at,
-        fitted[1].predict,
-        run.training_run_id,
+        best, run.training_run_id, run.trained_through_at, fitted.predict, run.training_run_id
     )
 
 
-def reference_baseline(
-    warehouse: Warehouse, settings: Settings, training_run_id: str | None
-) -> tuple[str, baselines.Baseline] | None:
+def _reference_baseline(
+    warehouse: Warehouse, settings: Settings, run: TrainingRun
+) -> tuple[str, baselines.Baseline]:
     """Name and baseline that was best where a model was evaluated, fitted on the model's past.
 
-    Where nothing was evaluated it is the one that needs no training; None without a training run
-    or where its rows are gone.
+    Where nothing was evaluated it is the one that needs no training.
+
+    Raises:
+        store.SnapshotLost: its rows are gone.
     """
-    run = training_run_id and store.training_run(warehouse, training_run_id)
-    if not run or not store.snapshot_path(settings, run.fingerprint).exists():
-        return None
     parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
     best = next(
         (

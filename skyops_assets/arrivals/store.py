@@ -8,16 +8,19 @@ transaction that may be repeated. Does not: deciding what to write (`steps`, `ch
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from skyops_assets.arrivals.features import (
     ARRIVALS_TABLE,
     CROSSINGS_TABLE,
+    FEATURES,
     HISTORY_CROSSINGS_TABLE,
     KEY,
     PROVISIONAL,
@@ -109,6 +112,10 @@ class ModelVersion:
     def label(self) -> str:
         """How evaluations and decisions call it, such as ``arrival-transit-40nm:3``."""
         return f"{self.model_name}:{self.version}"
+
+
+class SnapshotLost(SkyOpsError):
+    """The rows of a training set are gone or broken."""
 
 
 class ChampionChanged(SkyOpsError):
@@ -203,36 +210,45 @@ def read_unpredicted_crossings(
 
 
 def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) -> Path:
-    """Keep the rows of a training set; content-addressed, so writing twice is the same."""
+    """Keep the rows of a training set; content-addressed, so writing twice is the same.
+
+    Written also where there is a file, which may be a broken one.
+    """
     path = snapshot_path(settings, fingerprint)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Of its own: two that write the same rows at once would write into one file.
+    part = path.with_suffix(f".{uuid4().hex}.part")
+    try:
         frame.to_parquet(part, index=False)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
         part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 
 def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
-    """The rows of a training set, canonical.
+    """The rows of a training set, canonical; a feature that came after it was frozen is missing.
 
     Raises:
-        SkyOpsError: the file is gone.
+        SnapshotLost: the file is gone or broken.
     """
     import pandas as pd
+    import pyarrow
 
     path = snapshot_path(settings, fingerprint)
-    if not path.exists():
-        raise lost_snapshot(settings, fingerprint)
-    return canonical_arrivals(pd.read_parquet(path))
-
-
-def lost_snapshot(settings: Settings, fingerprint: str) -> SkyOpsError:
-    """The error of a training set whose rows are gone."""
-    return SkyOpsError(
-        f"The training set {fingerprint[:12]} has no file {snapshot_path(settings, fingerprint)}. "
-        "Build the training set again, or point SKYOPS_HOME at the folder that holds it."
-    )
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise SnapshotLost(
+            f"The rows of the training set {fingerprint[:12]} cannot be read from {path} "
+            f"({type(error).__name__}: {error}). Build the training set again (materialise "
+            "ml/training_sets; the same rows give the same file), or point SKYOPS_HOME at the "
+            "folder that holds it."
+        ) from error
+    later = [name for name in FEATURES if name not in frame.columns]
+    return canonical_arrivals(frame.reindex(columns=[*frame.columns, *later]))
 
 
 def save_training_set(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from sklearn.pipeline import Pipeline
+
+OUTPUTS = ("transit_min", "low_min", "high_min")
+"""The prediction, and its interval where a model has one."""
 
 
 def identity(fingerprint: str, recipe: Recipe, train_share: float, trials: int = 0) -> str:
@@ -90,16 +94,38 @@ def predict_interval(model: Any, frame: pd.DataFrame) -> tuple[np.ndarray, np.nd
     The actual transit is to lie within in 90 % of the cases. None: the model has no interval,
     because it was registered before there were any, or from too few rows.
     """
+    _, *bounds = answers(model, frame).values()
+    return (bounds[0], bounds[1]) if bounds else None
+
+
+def answers(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """All that a model says of each row of a canonical frame: `OUTPUTS` -> minutes.
+
+    Without an interval (see `predict_interval`) only the first.
+    """
     import numpy as np
 
-    fitted = getattr(model, "interval_", None)
-    if fitted is None:
-        return None
-    if not len(frame):
-        return np.empty(0), np.empty(0)
     minutes = predict(model, frame)
-    with one_thread():
-        return interval.predict(fitted, model, frame, minutes)
+    fitted = interval.of(model)
+    if fitted is None:
+        return {OUTPUTS[0]: minutes}
+    low = high = np.empty(0)
+    if len(frame):
+        with one_thread():
+            low, high = interval.predict(fitted, model, frame, minutes)
+    return dict(zip(OUTPUTS, (minutes, low, high), strict=True))
+
+
+def apart(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
+    """By how many minutes two `answers` to the same rows differ at most.
+
+    Infinite where only one has an interval; NaN where a number is missing.
+    """
+    import numpy as np
+
+    if one.keys() != other.keys():
+        return math.inf
+    return float(np.max([np.max(np.abs(one[name] - other[name]), initial=0) for name in one]))
 
 
 @contextmanager

@@ -49,18 +49,16 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
             client, challenger.model_name, challenger.version, challenger.mlflow_run_id
         )
         portable = registry.read_onnx(client, challenger.mlflow_run_id)
+        onnx_model.outputs(portable)  # Whether it is whole.
     except SkyOpsError as error:
         return Verdict(challenger.version, run.train_rows, str(error))
     rows = split.temporal_split(
         store.read_snapshot(settings, run.fingerprint), run.train_share
     ).train
-    minutes = train.predict(model, rows)
+    answers = train.answers(model, rows)
     again = train.fit(rows, recipes.Recipe(run.recipe, run.params))
-    difference = float(np.max(np.abs(minutes - train.predict(again, rows))))
-    bounds = train.predict_interval(model, rows)
-    if bounds is not None:
-        refitted = train.predict_interval(again, rows) or np.inf
-        difference = max(difference, float(np.max(np.abs(np.subtract(bounds, refitted)))))
+    difference = train.apart(answers, train.answers(again, rows))
+    minutes = answers[train.OUTPUTS[0]]
     sane = np.isfinite(minutes) & (minutes > 0) & (minutes <= LONGEST_TRANSIT_MIN)
     apart = onnx_model.difference(portable, model, rows)
     problem = None
@@ -69,7 +67,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
             f"{int((~sane).sum())} of {len(rows)} predictions are not within 0 to "
             f"{LONGEST_TRANSIT_MIN} min"
         )
-    elif difference > 0:
+    elif difference != 0:
         problem = (
             f"fitting the same rows again gives other predictions (up to {difference:.3g} min "
             "apart): the recipe or a library changed; train again"

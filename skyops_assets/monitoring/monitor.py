@@ -234,11 +234,7 @@ def _skills(
     """The predictor's numbers in the window up to `at` and in the one before."""
     answers = {}
     if past is not None:
-        learned = split.temporal_split(past).train
-        answers = {
-            baselines.PREFIX + name: baseline.predict(rows)
-            for name, baseline in baselines.fit_baselines(learned).items()
-        }
+        answers = baselines.answers(split.temporal_split(past).train, rows)
     predicted = rows[drift.PREDICTION].to_numpy(dtype="float64")
     length = timedelta(days=days)
     window, earlier = (

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 from arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
 from skyops_assets.arrivals import (
+    champions,
     features,
     interval,
     onnx_model,
@@ -412,6 +413,55 @@ def test_a_version_registered_but_not_recorded_is_passed_over(
     assert steps.evaluate_challenger(warehouse, settings).candidate == "arrival-transit-40nm:2"
 
 
+def test_a_half_written_model_is_named_and_training_again_replaces_it(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    settings = settings.model_copy(update={"recipe": "ridge"})
+    fill(warehouse, raw_synthetic(90))
+    steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    client = registry.configure(warehouse, settings)
+    folder = client.get_model_version_download_uri("arrival-transit-40nm", "1")
+    path = Path(unquote(urlsplit(folder).path), "model.skops")
+    path.write_bytes(path.read_bytes()[:-1000])
+    found = verify.verify_challenger(warehouse, settings)
+    assert found.problem is not None
+    assert "arrival-transit-40nm:1 cannot be loaded from MLflow (BadZipFile" in found.problem
+    assert steps.train_challenger(warehouse, settings).model_version == "2"
+    assert verify.verify_challenger(warehouse, settings).problem is None
+
+
+def trained_champion(warehouse: Warehouse, settings: Settings) -> steps.TrainingSetSummary:
+    """Version 1, quickly fitted, promoted by hand."""
+    fill(warehouse, raw_synthetic(300, hours=24))
+    built = steps.build_training_set(warehouse, settings)
+    steps.train_challenger(warehouse, settings)
+    champions.promote(warehouse, settings, "1", "by way of trial", ring_nm=40)
+    return built
+
+
+def test_code_that_fits_otherwise_makes_a_new_version_which_is_met_by_the_one_before(
+    warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"recipe": "ridge"})
+    trained_champion(warehouse, settings)
+    fit = recipes.fit
+
+    def changed(rows: pd.DataFrame, recipe: recipes.Recipe) -> object:
+        return fit(rows, recipe.using({"alpha": 1e6}))
+
+    monkeypatch.setattr(recipes, "fit", changed)
+    problem = verify.verify_challenger(warehouse, settings).problem
+    assert problem is not None and "train again" in problem
+    again = steps.train_challenger(warehouse, settings)
+    assert (again.model_version, again.is_new_version) == ("2", True)
+    assert verify.verify_challenger(warehouse, settings).problem is None
+    versus = steps.evaluate_challenger(warehouse, settings).against_champion
+    assert versus is not None
+    assert versus.reference == "arrival-transit-40nm:1"
+    assert versus.skill is not None and versus.skill < 0
+
+
 def test_a_replaced_mlflow_database_is_named_not_guessed_around(
     warehouse: Warehouse, settings: Settings
 ) -> None:
@@ -443,9 +493,33 @@ def test_a_lost_column_and_a_lost_snapshot_are_named(
         steps.build_training_set(warehouse, settings)
     fill(warehouse, raw_synthetic(30))
     built = steps.build_training_set(warehouse, settings)
-    Path(built.snapshot).unlink()
-    with pytest.raises(SkyOpsError, match="Build the training set again"):
-        steps.train_challenger(warehouse, settings)
+    path = Path(built.snapshot)
+    whole = path.read_bytes()
+    path.unlink()
+    for what in ("FileNotFoundError", "not a parquet file"):
+        with pytest.raises(SkyOpsError, match=f"{what}.*Build the training set again"):
+            steps.train_challenger(warehouse, settings)
+        path.write_bytes(whole[:-100])
+    steps.build_training_set(warehouse, settings)
+    assert path.read_bytes() == whole
+    assert list(path.parent.glob("*.part")) == []
+    assert steps.train_challenger(warehouse, settings).untrained_reason is None
+
+
+def test_a_champion_predicts_on_whatever_became_of_its_training_rows(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    settings = settings.model_copy(update={"recipe": "ridge"})
+    path = Path(trained_champion(warehouse, settings).snapshot)
+    older = pd.read_parquet(path).drop(columns=["near_leg_climb_mps", "wake"])
+    older.to_parquet(path)  # Frozen before there were these features.
+    for baseline in ("baseline:distance_speed", None):
+        found = steps.predict_crossings(warehouse, settings)
+        assert (found.is_champion, found.new_predictions) == (True, 300)
+        assert found.baseline == baseline
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("truncate ml.predictions cascade")
+        path.write_bytes(path.read_bytes()[:-100])
 
 
 def test_decision_before_evaluation_is_no_promotion(
@@ -654,11 +728,14 @@ def test_a_challenger_without_onnx_is_unsound_until_it_is_trained_again(
     assert version
     client = registry.configure(trained, settings)
     folder = urlsplit(client.get_run(version.mlflow_run_id).info.artifact_uri).path
-    Path(unquote(folder), "model.onnx").unlink()
-    found = verify.verify_challenger(trained, settings)
-    assert found.problem is not None and "has no model.onnx" in found.problem
-    steps.train_challenger(trained, settings)
-    assert verify.verify_challenger(trained, settings).problem is None
+    path = Path(unquote(folder), "model.onnx")
+    whole = path.read_bytes()
+    for said in ("has no model.onnx", "cannot be loaded"):
+        path.unlink() if said == "has no model.onnx" else path.write_bytes(whole[:-1000])
+        found = verify.verify_challenger(trained, settings)
+        assert found.problem is not None and said in found.problem
+        steps.train_challenger(trained, settings)
+        assert path.read_bytes() == whole
 
 
 def test_a_challenger_that_cannot_be_fitted_again_equal_is_unsound(

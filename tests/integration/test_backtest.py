@@ -45,7 +45,6 @@ def filled(server: Warehouse) -> Warehouse:  # noqa: F811
 def replayed(
     filled: Warehouse,
     settings: Settings,  # noqa: F811
-    tmp_path_factory: pytest.TempPathFactory,
 ) -> Replay:
     """Retrained weekly; the gatekeeper's process takes no part."""
     with pytest.MonkeyPatch.context() as patch:
@@ -55,7 +54,7 @@ def replayed(
         patch.setattr(probe, "start", Here)
         return backtest.replay(
             filled, settings, airports=("LFPG",), start=START, end=date(2021, 10, 12),
-            retrain=Retrain.WEEKLY, folder=tmp_path_factory.mktemp("replay"),
+            retrain=Retrain.WEEKLY,
         )  # fmt: skip
 
 
@@ -101,12 +100,16 @@ def test_the_report_says_what_was_decided_and_what_it_was_worth(
 
 
 def test_the_warehouse_is_only_read_and_nothing_is_left_behind(
-    filled: Warehouse, replayed: Replay, query: Query
+    filled: Warehouse,
+    replayed: Replay,
+    settings: Settings,  # noqa: F811
+    query: Query,
 ) -> None:
     assert query(filled, "select count(*) from ml.training_sets") == [(0,)]
     assert query(filled, "select count(*) from audit.monitoring_log") == [(0,)]
     left = query(filled, "select datname from pg_database where datname like 'skyops_backtest%%'")
     assert left == []
+    assert not list(settings.home.glob("*backtest*"))
 
 
 @pytest.mark.parametrize(
@@ -115,12 +118,12 @@ def test_the_warehouse_is_only_read_and_nothing_is_left_behind(
         (("LSZH",), START, START, "no arrivals at LSZH from 2021-10-09 to 2021-10-09"),
         (("LFPG",), date(2020, 1, 1), date(2020, 1, 2), "Load them first"),
         (("LFPG",), date(2021, 10, 10), START, "before its start on 2021-10-10"),
+        ((), START, START, "No airport is named"),
     ],
 )
 def test_a_replay_of_nothing_is_refused(  # noqa: PLR0917
     filled: Warehouse,
     settings: Settings,  # noqa: F811
-    tmp_path: Path,
     airports: tuple[str, ...],
     start: date,
     end: date,
@@ -129,5 +132,5 @@ def test_a_replay_of_nothing_is_refused(  # noqa: PLR0917
     with pytest.raises(SkyOpsError, match=said):
         backtest.replay(
             filled, settings, airports=airports, start=start, end=end,
-            retrain=Retrain.POLICY, folder=tmp_path,
+            retrain=Retrain.POLICY,
         )  # fmt: skip

@@ -35,11 +35,11 @@ from skyops_assets.arrivals import (
     champions,
     features,
     model_store,
-    onnx_model,
     probe,
     registry,
     steps,
     store,
+    train,
 )
 from skyops_assets.arrivals.model_store import Files
 from skyops_assets.errors import SkyOpsError
@@ -192,6 +192,23 @@ def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
     moved = rollback(warehouse, settings)
     assert moved.after == champion(warehouse) == "1"
     assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
+    # Nor is its own card a reason to say that nothing was done.
+    moved = promote(warehouse, settings, "2")
+    assert moved.after == champion(warehouse) == "2"
+    assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
+
+
+def test_what_the_champion_has_learned_from_is_not_taken_for_unanswered(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    """As where older arrivals are loaded later, so that the test rows begin earlier."""
+    promote(warehouse, settings, "2")
+    steps.evaluate_challenger(warehouse, settings)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.evaluations set champion_rows = champion_rows / 2")
+    found = {reason.rule: reason for reason in steps.judge_challenger(warehouse).reasons}
+    assert (found["scored_share"].is_passed, found["scored_share"].value) == (True, 1.0)
+    assert found["test_rows"].value == 180
 
 
 def test_the_gatekeepers_promotion_is_audited_as_its_own(
@@ -539,6 +556,9 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
         orphans[days] = (run_id, folder, settings.home / "training" / f"{days}.parquet")
         orphans[days][2].write_text("")
         os.utime(orphans[days][2], (at, at))
+    half = orphans[91][2].with_name("91.0a1b.part")  # Of a process that was killed as it wrote.
+    half.write_text("")
+    os.utime(half, (days_ago[91], days_ago[91]))
     with warehouse.connect() as connection, connection.cursor() as cursor:
         # The versions' own are older still.
         cursor.execute("update ml.training_sets set last_built_at = now() - interval '1 year'")
@@ -550,8 +570,9 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
     (output,) = [e for e in done.all_events if e.is_successful_output]
     shown = {k: v.value for k, v in output.event_specific_data.metadata.items()}
     assert shown == {
-        "removed_runs": 0, "kept_runs": 0, "removed_snapshots": 1, "removed_mlflow_runs": 1,
+        "removed_runs": 0, "kept_runs": 0, "removed_snapshots": 2, "removed_mlflow_runs": 1,
     }  # fmt: skip
+    assert not half.exists()
     for days, is_left in ((89, True), (91, False)):
         run_id, folder, snapshot = orphans[days]
         assert (folder.exists(), snapshot.exists()) == (is_left, is_left)
@@ -642,10 +663,11 @@ def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts
     empty = {"string": np.array([[""]], dtype=object), "double": np.array([[np.nan]])}
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     given = {one["name"]: empty[one["type"]] for one in described["inputs"]}
-    (minutes,) = session.run([described["output"]["name"]], given)
-    assert 0 < float(minutes[0, 0]) < 120
+    names = [one["name"] for one in described["outputs"]]
+    minutes, low, high = (float(found[0, 0]) for found in session.run(names, given))
+    assert 0 < low <= minutes <= high < 120
     assert {one.type for one in session.get_inputs()} == {"tensor(string)", "tensor(double)"}
-    assert session.get_outputs()[0].name == onnx_model.OUTPUT
+    assert names == [one.name for one in session.get_outputs()] == list(train.OUTPUTS)
 
 
 def test_the_gatekeepers_promotion_is_exported_with_its_decision(
@@ -689,10 +711,7 @@ def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next
             patch.setattr(Files, "write", lambda *given, left=left: next(left)(*given))
             with pytest.raises(KeyboardInterrupt):
                 model_store.follow(warehouse, exporting, NAME)
-        pointer = json.loads(read(exporting, "champion.json"))
-        assert pointer["version"] == "1"
-        model = pointer["files"]["model.onnx"]
-        assert hashlib.sha256(read(exporting, model["path"])).hexdigest() == model["sha256"]
+        assert as_a_service_reads_it(exporting)[0] == "1"
     assert steps.predict_crossings(warehouse, exporting).store_problem is None
     assert as_a_service_reads_it(exporting)[0] == "2"
 
@@ -733,6 +752,18 @@ def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secre
     assert "could not be written" in (model_store.follow(warehouse, blocked, NAME) or "")
     shown = capfd.readouterr()
     assert SECRET not in said + says + shown.out + shown.err + repr(away)
+
+
+def test_half_a_graph_is_not_exported(
+    warehouse: Warehouse, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = settings.model_copy(update={"model_store": str(tmp_path)})
+    promote(warehouse, folder, "1")
+    read_onnx = registry.read_onnx
+    monkeypatch.setattr(registry, "read_onnx", lambda *given: read_onnx(*given)[:-1000])
+    (said,) = promote(warehouse, folder, "2").warnings
+    assert "ONNX graph of" in said and "cannot be loaded" in said
+    assert as_a_service_reads_it(folder)[0] == "1"
 
 
 def test_the_health_check_sees_what_the_store_lacks(

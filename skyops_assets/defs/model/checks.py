@@ -33,7 +33,8 @@ def training_set_can_be_learned_from(warehouse: WarehouseResource) -> dg.AssetCh
 def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The registered challenger loads, predicts 0 to 120 minutes, and can be fitted again equal.
 
-    As ONNX it predicts the same within 0.001 minutes, with missing values and unseen categories.
+    As ONNX it gives the same prediction and interval within 0.001 minutes, with missing values and
+    unseen categories too.
 
     Blocks evaluation and promotion. Without enough arrivals there is no challenger, and nothing
     to find fault with.

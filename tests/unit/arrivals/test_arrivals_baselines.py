@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals.baselines import UNTRAINED, fit_baselines
+from skyops_assets.arrivals.baselines import PREFIX, UNTRAINED, answers, fit_baselines
 
 TRAIN = pd.DataFrame(
     {
@@ -51,3 +51,9 @@ def test_without_training_rows_only_physics_answers() -> None:
 def test_no_rows_in_no_rows_out() -> None:
     for baseline in fit_baselines(synthetic(5)).values():
         assert baseline.predict(synthetic(0)).shape == (0,)
+
+
+def test_their_answers_stand_under_their_prefixed_names() -> None:
+    found = answers(TRAIN, ASKED)
+    assert list(found) == [PREFIX + name for name in fit_baselines(TRAIN)]
+    np.testing.assert_allclose(found["baseline:sector_median"], [25, 17, 9, np.nan])

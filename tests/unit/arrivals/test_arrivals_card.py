@@ -124,7 +124,7 @@ def test_the_card_says_what_is_known() -> None:
     for said in (
         "# arrival-transit-40nm, version 2",
         "40 NM ring",
-        "Airports: LSZH.",
+        "Airports: LSZH.\nAs ONNX it gives transit_min, low_min, high_min.",
         "f" * 64,
         "9,392 arrivals",
         "Left out: 3 no label",
@@ -171,6 +171,7 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     old = replace(RUN, absent_features=None, cut_at=None, trained_from_at=None)
     assert "not noted at the time" in markdown(replace(FACTS, run=old))
     card = markdown(replace(FACTS, run=replace(RUN, search=None, interval=None)))
+    assert "As ONNX it gives transit_min.\n" in card
     assert "Search for parameters: not noted at the time" in card
     assert "Interval: none" in card
     assert "nothing on how sure a single prediction is" in card

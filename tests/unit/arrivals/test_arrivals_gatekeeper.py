@@ -35,7 +35,7 @@ GOOD = Evidence(
     challenger_version="2",
     untrained_reason=None,
     train_rows=5000,
-    test_rows=1000,
+    scored_share=0.99,
     scored_rows=990,
     test_days=7,
     reference="baseline:sector_median",
@@ -72,9 +72,9 @@ RED = {
     "trained": {"challenger_version": None, "untrained_reason": "3 arrivals"},
     "taken_back": {"taken_back": "me, 2026-11-21 08:00 UTC: worse"},
     "train_rows": {"train_rows": 199},
-    "test_rows": {"scored_rows": 699, "test_rows": 699},
+    "test_rows": {"scored_rows": 699},
     "test_days": {"test_days": 2},
-    "scored_share": {"scored_rows": 890},
+    "scored_share": {"scored_share": 0.89},
     "reference": {"is_reference_current": False},
     "baseline": {"skill": 0.0},
     "gain_low": {"gain_low": 0.02},
@@ -109,7 +109,9 @@ def test_every_rule_has_its_red_test() -> None:
     assert {reason.rule for reason in decide(AGAINST_CHAMPION).reasons} == set(RED)
 
 
-@pytest.mark.parametrize("metric", ["scored_rows", "test_days", "gain", "gain_low", "skill"])
+@pytest.mark.parametrize(
+    "metric", ["scored_rows", "scored_share", "test_days", "gain", "gain_low", "skill"]
+)
 def test_a_metric_that_was_not_computed_fails_and_is_not_filled(metric: str) -> None:
     decision = decide(replace(AGAINST_CHAMPION, **{metric: None}))  # type: ignore[arg-type]
     assert not decision.is_promoted
@@ -140,7 +142,7 @@ def test_promoted_exactly_where_all_thresholds_hold(
         gain_low=low,
         train_rows=rows,
         scored_rows=rows,
-        test_rows=rows,
+        scored_share=1.0,
         test_days=days,
     )
     expected = gain >= 0.02 and low > 0.02 and rows >= 700 and days >= 3

@@ -59,6 +59,16 @@ def test_the_answer_always_lies_within(name: str) -> None:
             assert (minutes <= high).all()
 
 
+@pytest.mark.parametrize("name", list(recipes.RECIPES))
+def test_what_is_known_only_of_late_is_no_obstacle(name: str) -> None:
+    """As where one's own positions begin after months of the open history."""
+    frame = synthetic(400, hours=12)
+    late = frame["ground_speed_mps"].where(frame.index > 350)
+    model = train.fit(frame.assign(ground_speed_mps=late), recipes.named(name))
+    assert model.interval_["learning_rows"] < 350
+    assert np.isfinite(train.predict_interval(model, frame)).all()
+
+
 def test_too_few_rows_have_no_interval() -> None:
     model = train.fit(synthetic(40))
     assert model.interval_ is None

@@ -11,7 +11,7 @@ from arrival_frames import lszh, mirror, synthetic, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyops_assets.arrivals import onnx_model, train
+from skyops_assets.arrivals import interval, onnx_model, train
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, NUMERIC
 from skyops_assets.errors import SkyOpsError
 
@@ -24,11 +24,14 @@ def fitted(airports: int = 2) -> tuple[object, bytes]:
 
 
 def apart(pipeline: object, graph: bytes, frame: pd.DataFrame) -> float:
-    there = onnx_model.predict(graph, frame)
-    here = train.predict(pipeline, frame)
-    assert there.shape == here.shape == (len(frame),)
-    assert np.isfinite(there).all()
-    return float(np.abs(there - here).max())
+    there, here = onnx_model.predict(graph, frame), train.answers(pipeline, frame)
+    assert list(there) == list(here) == list(train.OUTPUTS)
+    for name in there:
+        assert there[name].shape == here[name].shape == (len(frame),)
+        assert np.isfinite(there[name]).all()
+    minutes, low, high = there.values()
+    assert (low <= minutes).all() and (minutes <= high).all()
+    return train.apart(there, here)
 
 
 def test_ten_thousand_rows_agree() -> None:
@@ -41,15 +44,16 @@ def test_ten_thousand_rows_agree() -> None:
         rows[name] = rows[name].mask(rng.random(len(rows)) < 0.2, "never seen")
     assert rows[list(FEATURES)].isna().any().all()
     assert apart(pipeline, graph, rows) < onnx_model.TOLERANCE_MIN
-    assert np.ptp(onnx_model.predict(graph, rows)) > 5
+    assert all(np.ptp(minutes) > 5 for minutes in onnx_model.predict(graph, rows).values())
     assert onnx_model.difference(graph, pipeline, frame) < onnx_model.TOLERANCE_MIN
 
 
 def test_values_on_and_beside_every_threshold_agree() -> None:
     """Where a threshold kept as a 32-bit float would send them the other way."""
     pipeline, graph = fitted()
-    model = pipeline.named_steps["model"]  # type: ignore[attr-defined]
-    nodes = np.concatenate([tree.nodes for (tree,) in model._predictors])
+    made = interval.of(pipeline)
+    models = (pipeline.named_steps["model"], made["low"], made["high"])  # type: ignore[attr-defined, index]
+    nodes = np.concatenate([tree.nodes for model in models for (tree,) in model._predictors])
     numbers = pipeline.named_steps["columns"].transformers_[1][2]  # type: ignore[attr-defined]
     first = int(nodes["feature_idx"].max()) + 1 - len(numbers)
     rng = np.random.default_rng(7)
@@ -99,8 +103,27 @@ def test_the_graph_is_the_same_each_time_and_takes_every_feature() -> None:
     assert onnx_model.export(pipeline) == graph
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     assert [given.name for given in session.get_inputs()] == list(FEATURES)
-    assert [given.name for given in session.get_outputs()] == ["transit_min"]
-    assert len(onnx_model.predict(graph, synthetic(0))) == 0
+    outputs = [given.name for given in session.get_outputs()]
+    assert outputs == list(onnx_model.outputs(graph)) == ["transit_min", "low_min", "high_min"]
+    assert [len(minutes) for minutes in onnx_model.predict(graph, synthetic(0)).values()] == [0] * 3
+
+
+@pytest.mark.parametrize("correction", [-50.0, 50.0])
+def test_quantiles_that_cross_or_lie_beside_the_answer_are_put_right(correction: float) -> None:
+    pipeline = train.fit(synthetic(300, hours=12))
+    pipeline.interval_["correction_min"] = correction
+    graph = onnx_model.export(pipeline)
+    assert apart(pipeline, graph, synthetic(200, seed=4)) < onnx_model.TOLERANCE_MIN
+
+
+def test_without_an_interval_there_is_one_output_and_the_difference_to_three_is_endless() -> None:
+    frame = synthetic(300, hours=12)
+    pipeline = train.fit(frame)
+    three = onnx_model.export(pipeline)
+    pipeline.interval_ = None
+    assert onnx_model.outputs(onnx_model.export(pipeline)) == ("transit_min",)
+    assert onnx_model.difference(onnx_model.export(pipeline), pipeline, frame) < 1e-5
+    assert onnx_model.difference(three, pipeline, frame) == np.inf
 
 
 def test_a_pipeline_it_cannot_write_is_refused() -> None:
