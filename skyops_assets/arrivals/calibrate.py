@@ -235,6 +235,7 @@ def _is_promoted(  # noqa: PLR0917
         is_reference_current=True,
         slices=(),
         champion_age_days=champion_age_days,
+        newer_days=policy.min_newer_days,
         **_GREEN,  # type: ignore[arg-type]
     )
     if not gatekeeper.decide(evidence, policy).is_promoted:

@@ -44,8 +44,9 @@ class GatePolicy:
             those 5 % better 2 % still promotes 94 % at least.
         min_slice_rows, max_slice_loss: a slice of so many rows or more is worse where its MAE
             is higher by more than that share, and the 95 % interval says that it is higher.
-        renew_after_days: a champion that knows nothing of so many days before the end of the
-            test rows gives way to one as good.
+        renew_after_days, min_newer_days: a champion that knows nothing of so many days before the
+            end of the test rows gives way to one as good that has learned from so many days more.
+            At a small airport the test rows alone are half a year.
         max_renewal_loss: as good is what the interval says to lose no more than this.
         max_peak_memory_mb: with all libraries; the main recipe takes 345.
         max_start_s: from a new process to its first prediction. A rollback is to take effect
@@ -67,6 +68,7 @@ class GatePolicy:
     min_slice_rows: int = 200
     max_slice_loss: float = 0.05
     renew_after_days: float = 30
+    min_newer_days: float = 14
     max_renewal_loss: float = 0.01
     max_peak_memory_mb: float = 1024
     max_start_s: float = 60
@@ -95,7 +97,8 @@ class Evidence:
     `gain_low`, of `scored_rows`, are against `reference`: the champion where there is one, on the
     rows neither has learned from, else the best baseline; so are the `slices`. `skill` is against
     the best baseline in either case. `taken_back` says how a person took it out of force.
-    `champion_age_days` is how long before the last test crossing the champion's knowledge ends.
+    `champion_age_days` is how long before the last test crossing the champion's knowledge ends,
+    `newer_days` how long after that the challenger's does.
     """
 
     challenger_version: str | None
@@ -115,6 +118,7 @@ class Evidence:
     taken_back: str | None = None
     slices: tuple[SliceGain, ...] | None = None
     champion_age_days: float | None = None
+    newer_days: float | None = None
     probe: Probe | None = None
     logic: Logic | None = None
 
@@ -271,11 +275,12 @@ def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     if evidence.has_champion:
         yield _above("baseline", "skill against the best baseline", evidence.skill, 0.0)
     yield _slices(evidence, policy)
-    age = evidence.champion_age_days
-    if age is not None and age >= policy.renew_after_days:
+    age, newer = evidence.champion_age_days, evidence.newer_days
+    is_old = age is not None and age >= policy.renew_after_days
+    if is_old and newer is not None and newer >= policy.min_newer_days:
         what = (
-            f"{reference} knows nothing of the last {age:.0f} days, so one as good renews it: "
-            "lower bound of the gain"
+            f"{reference} knows nothing of the last {age:.0f} days, and the challenger {newer:.0f} "
+            "of them, so one as good renews it: lower bound of the gain"
         )
         yield _above("renewal", what, evidence.gain_low, -policy.max_renewal_loss)
         return

@@ -7,6 +7,7 @@ the rules (`gatekeeper`), or acting on the verdict (`steps`). Reads Postgres onl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from skyops_assets.arrivals import champions, gatekeeper, store
@@ -101,9 +102,10 @@ def gather(
     measured = store.read_evidence(warehouse, run.training_run_id)
     if measured and challenger and measured["mlflow_run_id"] != challenger.mlflow_run_id:
         measured = None  # It was of a version registered before.
-    age = None
-    if champion and champion.trained_through_at and run.test_through_at:
-        age = (run.test_through_at - champion.trained_through_at).total_seconds() / 86400
+    age = newer = None
+    if champion and champion.trained_through_at:
+        age = _days(champion.trained_through_at, run.test_through_at)
+        newer = _days(champion.trained_through_at, run.trained_through_at)
     slices = None
     if own:
         slices = tuple(
@@ -130,9 +132,14 @@ def gather(
         taken_back=None if taken_back is None else champions.sentence(taken_back),
         slices=slices,
         champion_age_days=age,
+        newer_days=newer,
         probe=_probe(measured),
         logic=_logic(measured),
     )
+
+
+def _days(since: datetime, until: datetime | None) -> float | None:
+    return None if until is None else (until - since).total_seconds() / 86400
 
 
 def _probe(row: dict[str, Any] | None) -> Probe | None:

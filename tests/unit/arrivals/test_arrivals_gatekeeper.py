@@ -57,6 +57,7 @@ AGAINST_CHAMPION = replace(
     gain=0.03,
     gain_low=0.021,
     champion_age_days=29.0,
+    newer_days=14.0,
 )
 
 
@@ -185,6 +186,13 @@ def test_an_old_champion_is_renewed_by_one_as_good(low: float | None, is_promote
     decision = decide(replace(equal, champion_age_days=30.0))
     assert decision.is_promoted == is_promoted
     assert "renewal" in {reason.rule for reason in decision.reasons}
+
+
+def test_an_old_champion_stays_where_the_challenger_hardly_knows_more() -> None:
+    old = replace(AGAINST_CHAMPION, gain=0.0, gain_low=-0.009, champion_age_days=200.0)
+    assert decide(old).is_promoted
+    assert not decide(replace(old, newer_days=13.9)).is_promoted
+    assert not decide(replace(old, newer_days=None)).is_promoted
 
 
 def test_equal_challengers_stay_out_and_better_ones_get_in() -> None:
