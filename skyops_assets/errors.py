@@ -7,3 +7,12 @@ names the value, the place and what to do; the command line prints it without a 
 
 class SkyOpsError(Exception):
     """A failure whose message is one clear sentence for the reader."""
+
+
+def storable(text: str, most: int = 100_000) -> str:
+    """A text as Postgres takes it, and no longer than ``most`` characters.
+
+    Errors quote what they stumbled over: a NUL, or half a character of a file's name.
+    """
+    clean = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return clean if len(clean) <= most else f"{clean[:most]} ... ({len(clean) - most} more)"

@@ -99,6 +99,22 @@ def cause(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error else event.message or "failed"
 
 
+def steps_of(
+    instance: dg.DagsterInstance,
+    run_id: str,
+    kind: dg.DagsterEventType = dg.DagsterEventType.STEP_FAILURE,
+) -> list[dg.DagsterEvent]:
+    """The steps of a run that failed, or ended otherwise."""
+    logs = instance.all_logs(run_id, of_type=kind)
+    return [log.dagster_event for log in logs if log.dagster_event]
+
+
+def newest_event(instance: dg.DagsterInstance, kind: dg.DagsterEventType) -> int:
+    """The number of the last event of a kind, after which a sensor begins; 0 where there is none."""
+    records = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(kind), limit=1)
+    return records[0].storage_id if records else 0
+
+
 def known(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as metadata; what is not known is left out instead of shown as a number."""
     return {name: _metadata(value) for name, value in values.items() if value is not None}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from skyops_assets.errors import storable
 from skyops_assets.warehouse.server import Warehouse
 
 MONITOR = "monitor"
@@ -24,7 +25,7 @@ def record_run_failure(warehouse: Warehouse, *, run_id: str, job: str, error: st
         cursor.execute(
             "insert into audit.monitoring_log (kind, verdict, error, run_id, details) "
             "values ('run_failure', 'failed', %s, %s, %s) on conflict do nothing",
-            (error, run_id, Json({"job": job})),
+            (storable(error), run_id, Json({"job": job})),
         )
         return cursor.rowcount == 1
 
@@ -121,7 +122,7 @@ def record_failure(warehouse: Warehouse, log_id: int, error: str) -> None:
         cursor.execute(
             "update audit.monitoring_log set outcome = %s, error = %s"
             " where log_id = %s and outcome is null",
-            (FAILED, error, log_id),
+            (FAILED, storable(error), log_id),
         )
 
 

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring.log import (
     record_failure,
     record_outcome,
@@ -368,15 +369,11 @@ def watch(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> 
         instance=instance,
         cursor=cursor,
         repository_def=repository,
-        # As the daemon runs it; a run of `skyops demo` belongs to no repository.
-        repository_name=repository.name,
         sensor_name="run_failures_to_audit_log",
         resources={"warehouse": WarehouseResource()},
     )
-    found = repository.get_sensor_def("run_failures_to_audit_log").evaluate_tick(context)
-    for reaction in found.dagster_run_reactions:
-        assert reaction.error is None
-    return found.cursor  # type: ignore[no-any-return]
+    sensor = repository.get_sensor_def("run_failures_to_audit_log")
+    return sensor.evaluate_tick(context).cursor  # type: ignore[no-any-return]
 
 
 LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"
@@ -385,18 +382,40 @@ LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"
 def test_a_failed_run_is_written_to_the_audit_log_once_with_its_cause(
     repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query, failed: str
 ) -> None:
-    from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
-
-    start = RunStatusSensorCursor(record_id=0).to_json()
-    first = watch(repository, instance, start)
+    first = watch(repository, instance, "0")
     [(kind, run_id, job, error)] = query(pointed, LOG)
     assert (kind, run_id, job) == ("run_failure", failed, "main")
     assert "raw__opensky_states: " in error
     assert "The recording /nowhere/some.json does not exist." in error
     watch(repository, instance, first)
     # The daemon's cursor can be lost, and a tick can be repeated.
-    watch(repository, instance, start)
+    watch(repository, instance, "0")
     assert len(query(pointed, LOG)) == 1
+
+
+def test_a_run_that_fails_while_the_warehouse_is_away_is_written_when_it_is_back(
+    repository: Any,
+    instance: dg.DagsterInstance,
+    pointed: Warehouse,
+    query: Query,
+    failed: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cursor moves only after success: it is the daemon's, which keeps it where a tick fails."""
+    with monkeypatch.context() as broken, pytest.raises(SkyOpsError):
+        broken.setenv("SKYOPS_WAREHOUSE_URL", "postgresql://x@127.0.0.1:1/x")
+        watch(repository, instance, "0")
+    assert watch(repository, instance, "0") != "0"
+    assert len(query(pointed, LOG)) == 1
+    # A cursor of another kind, of an older version: what was before is no news.
+    assert watch(repository, instance, '{"record_id": 1}') == watch(repository, instance, None)
+
+
+def test_an_error_that_postgres_cannot_hold_is_written_all_the_same(
+    warehouse: Warehouse, query: Query
+) -> None:
+    assert record_run_failure(warehouse, run_id="a", job="main", error="bad\0\udcff")
+    assert query(warehouse, LOG) == [("run_failure", "a", "main", "bad\ufffd?")]
 
 
 def test_runs_that_succeed_are_not_written(
@@ -611,8 +630,6 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     pointed: Warehouse,
     query: Query,
 ) -> None:
-    from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
-
     log_id = record_verdict(pointed, VERDICT | {"triggered": True})
     result = graph.defs.resolve_job_def("retrain").execute_in_process(
         instance=instance, raise_on_error=False, tags={"skyops/monitoring_log_id": str(log_id)}
@@ -622,7 +639,7 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     def noted(will_retry: str) -> tuple[str | None, str | None]:
         # As the daemon's instance tags a failed run.
         instance.add_run_tags(result.run_id, {"dagster/will_retry": will_retry})
-        watch(repository, instance, RunStatusSensorCursor(record_id=0).to_json())
+        watch(repository, instance, "0")
         statement = "select outcome, error from audit.monitoring_log where log_id = %s"
         [row] = query(pointed, statement, log_id)
         return row
