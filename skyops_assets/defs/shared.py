@@ -5,7 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from skyops_assets.quality.contracts import Difference
 from skyops_assets.quality.expectations import Validation, report
@@ -15,6 +18,7 @@ from skyops_assets.warehouse.bulk import Batch, together
 OWNERS = ["team:skyops"]
 OWNED = {"owner": OWNERS[0]}
 """Metadata of a check, which has no owners of its own in Dagster."""
+EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def batch_metadata(batch: Batch) -> dict[str, Any]:
@@ -130,14 +134,28 @@ def _metadata(value: Any) -> Any:
     return value
 
 
-def failed_checks(
-    instance: dg.DagsterInstance, *checks: dg.AssetChecksDefinition
-) -> tuple[str, ...]:
-    """The names of the checks that failed when they last ran."""
-    keys = [key for check in checks for key in check.check_keys]
-    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    return tuple(
-        key.name
-        for key, record in sorted(found.items(), key=lambda item: item[0].name)
-        if record.status is AssetCheckExecutionRecordStatus.FAILED
-    )
+def failed_checks(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[str, ...]:
+    """The blocking checks of all that an asset is made from whose last result is a failure.
+
+    A check that was planned and not evaluated, as its run ended before, has the result before that.
+    """
+    # Not the context's repository: a run in this process, such as the demo's, has none.
+    from skyops_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    keys = [
+        check
+        for key in graph.get_ancestor_asset_keys(asset)
+        for check in graph.get(key).check_keys
+        if graph.get(check).blocking
+    ]
+    storage = instance.event_log_storage
+    found = storage.get_latest_asset_check_execution_by_key(keys)
+    failed = []
+    for key, record in found.items():
+        last: AssetCheckExecutionRecord | None = record
+        if record.status not in EVALUATED:
+            (last,) = storage.get_asset_check_execution_history(key, 1, status=EVALUATED) or (None,)
+        if last and last.status is AssetCheckExecutionRecordStatus.FAILED:
+            failed.append(f"{key.name} of {key.asset_key.to_user_string()}")
+    return tuple(sorted(failed))

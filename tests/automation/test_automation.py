@@ -21,7 +21,7 @@ from skyops_assets.monitoring.log import (
     record_run_failure,
     record_verdict,
 )
-from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.settings import PROJECT_ROOT, load_settings
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -651,17 +651,158 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     assert "features/arrival_features: columns_are_as_declared" in error
 
 
-def test_a_failed_check_on_the_features_is_known_to_the_policy(
-    graph: Any, instance: dg.DagsterInstance
+# A data-quality failure never retrains
+
+
+TRAINING_SETS = dg.AssetKey(["ml", "training_sets"])
+
+
+def tell(instance: dg.DagsterInstance, check: dg.AssetCheckKey, *, passed: bool) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=check.asset_key, check_name=check.name, passed=passed, metadata={}
+        )
+    )
+
+
+def test_every_blocking_check_of_what_the_model_learns_from_counts_and_no_other(
+    repository: Any, instance: dg.DagsterInstance
 ) -> None:
-    from skyops_assets.defs.features.checks import features_hold_together
     from skyops_assets.defs.shared import failed_checks
 
-    assert failed_checks(instance, features_hold_together) == ()
-    for passed, failed in ((False, ("features_hold_together",)), (True, ())):
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=FEATURES, check_name="features_hold_together", passed=passed, metadata={}
-            )
+    graph = repository.asset_graph
+    above = graph.get_ancestor_asset_keys(TRAINING_SETS)
+    blocking = {key for key in graph.asset_check_keys if graph.get(key).blocking}
+    counting = {key for key in blocking if key.asset_key in above}
+    # dbt's, the suites', the columns', the rules', the accounts'.
+    names = {(key.asset_key.path[0], key.name) for key in counting}
+    assert {
+        ("raw", "state_vectors_can_be_true"), ("raw", "no_arrival_is_lost"),
+        ("raw", "columns_are_as_declared"), ("features", "features_hold_together"),
+        ("features", "columns_are_as_declared"), ("metrics", "not_null_fct_arrivals_crossed_at"),
+        ("staging", "unique_stg_reference__airports_airport"),
+    } <= names  # fmt: skip
+    for key in graph.asset_check_keys - counting:
+        tell(instance, key, passed=False)
+    assert failed_checks(instance, TRAINING_SETS) == ()
+    for key in counting:
+        tell(instance, key, passed=False)
+    assert len(failed_checks(instance, TRAINING_SETS)) == len(counting)
+    for key in counting:
+        tell(instance, key, passed=True)
+    assert failed_checks(instance, TRAINING_SETS) == ()
+
+
+def test_a_check_that_was_planned_and_not_evaluated_keeps_its_last_result(
+    graph: Any, repository: Any, instance: dg.DagsterInstance
+) -> None:
+    """The run that was to evaluate it failed before: that is no pass, and no failure."""
+    from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+        AssetCheckEvaluationPlanned,
+    )
+
+    from skyops_assets.defs.shared import failed_checks
+
+    def found() -> tuple[str, ...]:
+        return failed_checks(instance, TRAINING_SETS)
+
+    check = dg.AssetCheckKey(RAW, "nothing_is_lost")
+
+    def planned() -> None:
+        run = instance.create_run_for_job(graph.defs.resolve_job_def("health_check"))
+        plan = AssetCheckEvaluationPlanned(asset_key=RAW, check_name=check.name)
+        kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+        event = dg.DagsterEvent(kind.value, "main", event_specific_data=plan)
+        instance.report_dagster_event(event, run.run_id)
+        instance.report_run_failed(run)
+
+    planned()
+    assert found() == ()
+    tell(instance, check, passed=False)
+    planned()
+    assert found() == ("nothing_is_lost of raw/opensky_states",)
+    tell(instance, check, passed=True)
+    planned()
+    assert found() == ()
+
+
+@pytest.fixture
+def empty_features(pointed: Warehouse, query: Query) -> Warehouse:
+    """So much of the features as a look at them reads where there is no champion."""
+    query(
+        pointed,
+        "create schema features; create table features.arrival_features "
+        "(ring_nm int, crossed_at timestamptz, landed_at timestamptz, label_quality text)",
+    )
+    return pointed
+
+
+@pytest.mark.parametrize(
+    ("asset", "name"),
+    [
+        ("raw/arrivals_history", "arrivals_can_be_true"),
+        ("staging/stg_reference__airports", "unique_stg_reference__airports_airport"),
+        ("features/arrival_features", "columns_are_as_declared"),
+    ],
+)
+def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
+    graph: Any,
+    repository: Any,
+    instance: dg.DagsterInstance,
+    empty_features: Warehouse,
+    query: Query,
+    asset: str,
+    name: str,
+) -> None:
+    """Asked for by a person, whom nothing else holds."""
+    check = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
+    button = {"ops": {"audit__monitoring_log": {"config": {"request": "button"}}}}
+
+    def decided() -> tuple[bool, str]:
+        graph.defs.resolve_job_def("monitor").execute_in_process(
+            instance=instance, run_config=button
         )
-        assert failed_checks(instance, features_hold_together) == failed
+        [(triggered, said)] = query(
+            empty_features,
+            "select triggered, details ->> 'decision' from audit.monitoring_log "
+            "order by log_id desc limit 1",
+        )
+        return triggered, said
+
+    tell(instance, check, passed=False)
+    assert decided() == (
+        False,
+        f"no retraining: the data are not sound: {name} of {asset} (asked for by: a person)",
+    )
+    tell(instance, check, passed=True)
+    assert decided() == (True, "retrain: a person")
+    # Red again before it starts.
+    tell(instance, check, passed=False)
+    for _ in range(2):
+        held = ask(repository, instance, None)
+        assert held.skip_message == f"Held until these checks have passed: {name} of {asset}."
+        assert not held.run_requests and held.cursor is None
+    tell(instance, check, passed=True)
+    started = ask(repository, instance, None)
+    assert len(started.run_requests) == 1
+    assert not ask(repository, instance, started.cursor).run_requests
+
+
+def test_a_look_from_the_command_line_asks_the_checks_too(
+    repository: Any,
+    instance: dg.DagsterInstance,
+    empty_features: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from typer.testing import CliRunner
+
+    from skyops_assets import cli
+
+    monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
+    monkeypatch.setattr(cli, "_prepare", lambda: (load_settings(), empty_features))
+    check = dg.AssetCheckKey(FEATURES, "features_hold_together")
+    for passed, said in ((False, "not sound: features_hold_together of"), (True, "retrain: a per")):
+        tell(instance, check, passed=passed)
+        done = CliRunner().invoke(cli.app, ["monitor", "run", "--retrain"])
+        assert done.exit_code == 0, done.output
+        assert said in done.output

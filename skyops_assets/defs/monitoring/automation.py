@@ -3,10 +3,11 @@
 import dagster as dg
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from skyops_assets.defs.model.assets import training_sets
 from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
 from skyops_assets.defs.platform.automation import FEATURES, TAGS, retrain_job
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import cause, newest_event, steps_of
+from skyops_assets.defs.shared import cause, failed_checks, newest_event, steps_of
 
 LOG_ID = "skyops/monitoring_log_id"
 FAILURE = dg.DagsterEventType.RUN_FAILURE
@@ -70,6 +71,9 @@ def retrain_when_asked(
     log_id = open_request(warehouse.open())
     if log_id is None or log_id <= int(context.cursor or 0):
         return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
+    if red := failed_checks(context.instance, training_sets.key):
+        # What was sound at the decision need not be now. The cursor stays: it starts when they pass.
+        return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
     request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
     return dg.SensorResult(run_requests=[request], cursor=str(log_id))
 
