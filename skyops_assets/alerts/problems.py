@@ -39,6 +39,7 @@ def of_run(
     at: datetime,
     errors: Sequence[str] | None,
     owners: Sequence[str],
+    *,
     step: str | None = None,
 ) -> Observation:
     """A run's end: ``errors`` are those of a failed one, None says that it succeeded.

@@ -20,7 +20,7 @@ AT_ONCE = 50
 MOST = 3_000
 """Characters of an alert's details: Rocket.Chat takes 5,000, Mattermost 16,000, Slack 40,000."""
 TRIES = 10
-"""After so many a notice goes behind the others, which would wait for ever for one that is refused."""
+"""After so many a notice goes behind the others: one that is refused is refused for ever."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def deliver(warehouse: Warehouse, settings: Settings) -> Sent:
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "with unsent as ("
-            "    select *, max(attempts) over (partition by alert_id, channel, owner) >= %s as is_late"
+            "    select *, max(attempts) over (partition by alert_id, channel, owner) >= %s"
+            "        as is_late"
             "    from audit.alert_notices where sent_at is null"
             "), numbered as ("
             "    select *, row_number() over"

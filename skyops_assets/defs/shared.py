@@ -114,7 +114,7 @@ def steps_of(
 
 
 def newest_event(instance: dg.DagsterInstance, kind: dg.DagsterEventType) -> int:
-    """The number of the last event of a kind, after which a sensor begins; 0 where there is none."""
+    """The number of the last event of a kind, where a sensor begins; 0 where there is none."""
     records = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(kind), limit=1)
     return records[0].storage_id if records else 0
 

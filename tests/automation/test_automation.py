@@ -393,15 +393,15 @@ def test_a_failed_run_is_written_to_the_audit_log_once_with_its_cause(
     assert len(query(pointed, LOG)) == 1
 
 
+@pytest.mark.usefixtures("failed")
 def test_a_run_that_fails_while_the_warehouse_is_away_is_written_when_it_is_back(
     repository: Any,
     instance: dg.DagsterInstance,
     pointed: Warehouse,
     query: Query,
-    failed: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The cursor moves only after success: it is the daemon's, which keeps it where a tick fails."""
+    """The cursor moves only after success: the daemon keeps it where a tick fails."""
     with monkeypatch.context() as broken, pytest.raises(SkyOpsError):
         broken.setenv("SKYOPS_WAREHOUSE_URL", "postgresql://x@127.0.0.1:1/x")
         watch(repository, instance, "0")
@@ -738,24 +738,20 @@ def empty_features(pointed: Warehouse, query: Query) -> Warehouse:
 
 
 @pytest.mark.parametrize(
-    ("asset", "name"),
+    "check",
     [
-        ("raw/arrivals_history", "arrivals_can_be_true"),
-        ("staging/stg_reference__airports", "unique_stg_reference__airports_airport"),
-        ("features/arrival_features", "columns_are_as_declared"),
+        "arrivals_can_be_true of raw/arrivals_history",
+        "unique_stg_reference__airports_airport of staging/stg_reference__airports",
+        "columns_are_as_declared of features/arrival_features",
     ],
 )
 def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
-    graph: Any,
-    repository: Any,
-    instance: dg.DagsterInstance,
-    empty_features: Warehouse,
-    query: Query,
-    asset: str,
-    name: str,
+    graph: Any, instance: dg.DagsterInstance, empty_features: Warehouse, query: Query, check: str
 ) -> None:
     """Asked for by a person, whom nothing else holds."""
-    check = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
+    repository = graph.defs.get_repository_def()
+    name, asset = check.split(" of ")
+    key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
     button = {"ops": {"audit__monitoring_log": {"config": {"request": "button"}}}}
 
     def decided() -> tuple[bool, str]:
@@ -769,20 +765,20 @@ def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
         )
         return triggered, said
 
-    tell(instance, check, passed=False)
+    tell(instance, key, passed=False)
     assert decided() == (
         False,
-        f"no retraining: the data are not sound: {name} of {asset} (asked for by: a person)",
+        f"no retraining: the data are not sound: {check} (asked for by: a person)",
     )
-    tell(instance, check, passed=True)
+    tell(instance, key, passed=True)
     assert decided() == (True, "retrain: a person")
     # Red again before it starts.
-    tell(instance, check, passed=False)
+    tell(instance, key, passed=False)
     for _ in range(2):
         held = ask(repository, instance, None)
-        assert held.skip_message == f"Held until these checks have passed: {name} of {asset}."
+        assert held.skip_message == f"Held until these checks have passed: {check}."
         assert not held.run_requests and held.cursor is None
-    tell(instance, check, passed=True)
+    tell(instance, key, passed=True)
     started = ask(repository, instance, None)
     assert len(started.run_requests) == 1
     assert not ask(repository, instance, started.cursor).run_requests

@@ -115,7 +115,7 @@ def _of_run(
     """A run's end, and each of its steps that did what it was to."""
     job = event.job_name
     done = steps_of(instance, run_id, dg.DagsterEventType.STEP_SUCCESS)
-    green = [of_run(job, run_id, at, None, OWNERS, str(step.step_key)) for step in done]
+    green = [of_run(job, run_id, at, None, OWNERS, step=str(step.step_key)) for step in done]
     if event.event_type == dg.DagsterEventType.RUN_SUCCESS:
         return [of_run(job, run_id, at, None, OWNERS), *green]
     steps = steps_of(instance, run_id)
@@ -135,7 +135,7 @@ def _of_run(
         responsible = dict.fromkeys(
             owner for step in of for owner in by_step.get(str(step.step_key), ())
         )
-        return of_run(job, run_id, at, said, list(responsible) or OWNERS, name)
+        return of_run(job, run_id, at, said, list(responsible) or OWNERS, step=name)
 
     if steps and is_reserved_asset_job_name(job):
         return [*green, *(red([step], str(step.step_key)) for step in broken)]

@@ -72,7 +72,7 @@ def retrain_when_asked(
     if log_id is None or log_id <= int(context.cursor or 0):
         return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
     if red := failed_checks(context.instance, training_sets.key):
-        # What was sound at the decision need not be now. The cursor stays: it starts when they pass.
+        # Sound at the decision is not sound now. The cursor stays: it starts when they pass.
         return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
     request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
     return dg.SensorResult(run_requests=[request], cursor=str(log_id))
