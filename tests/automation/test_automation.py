@@ -316,6 +316,103 @@ def test_new_features_with_a_failed_test_hold_the_predictions_back(
     assert requested(graph, instance, held.cursor).get_num_requested(PREDICTIONS) == 1
 
 
+def test_predictions_stay_held_for_as_long_as_the_check_is_red(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    """Also over input that comes anew, and comes anew red; then one run makes up for all of it."""
+    cursor = built(graph, instance)
+    for _ in range(3):
+        rebuilt(graph, instance, failed="unique_crossing_features_crossing_id")
+        for _ in range(2):
+            held = requested(graph, instance, cursor)
+            assert held.total_requested == 0
+            cursor = held.cursor
+    rebuilt(graph, instance)
+    fired = requested(graph, instance, cursor)
+    assert fired.get_num_requested(PREDICTIONS) == 1
+    assert requested(graph, instance, fired.cursor).total_requested == 0
+
+
+def fails(graph: Any, instance: dg.DagsterInstance, *keys: dg.AssetKey) -> None:
+    """A real run of assets that fails, as the warehouse is away."""
+    job = graph.defs.get_repository_def().get_job("__ASSET_JOB")
+    with pytest.MonkeyPatch.context() as away:
+        away.setenv("SKYOPS_WAREHOUSE_URL", "postgresql://x@127.0.0.1:1/x")
+        result = job.get_subset(asset_selection=set(keys)).execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+    assert not result.success
+
+
+def test_predictions_that_fail_are_tried_once_more_and_again_with_new_input(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    outcomes = dg.AssetKey(["ml", "prediction_outcomes"])
+    asset_graph = graph.defs.resolve_asset_graph()
+    for parent in asset_graph.get(outcomes).parent_keys:
+        for check in asset_graph.get(parent).check_keys:
+            tell(instance, check, passed=True)
+    cursor = built(graph, instance)
+    rebuilt(graph, instance)
+    cursor = requested(graph, instance, cursor).cursor
+    for feed in range(2):
+        asked = []
+        for _ in range(3):
+            fails(graph, instance, PREDICTIONS, outcomes)
+            for _ in range(3):
+                found = requested(graph, instance, cursor)
+                asked.append(found.get_num_requested(PREDICTIONS))
+                cursor = found.cursor
+                # What follows from them is not tried without them.
+                assert found.get_num_requested(outcomes) <= asked[-1]
+        assert asked == [1, *[0] * 8], feed
+        rebuilt(graph, instance)
+        fed = requested(graph, instance, cursor)
+        assert fed.get_num_requested(PREDICTIONS) == 1
+        cursor = fed.cursor
+
+
+def test_a_failure_is_not_tried_again_while_the_input_is_red(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    cursor = built(graph, instance)
+    rebuilt(graph, instance)
+    cursor = requested(graph, instance, cursor).cursor
+    tell(instance, dg.AssetCheckKey(CROSSINGS, "columns_are_as_declared"), passed=False)
+    fails(graph, instance, PREDICTIONS)
+    for _ in range(2):
+        found = requested(graph, instance, cursor)
+        assert found.total_requested == 0
+        cursor = found.cursor
+    tell(instance, dg.AssetCheckKey(CROSSINGS, "columns_are_as_declared"), passed=True)
+    assert requested(graph, instance, cursor).get_num_requested(PREDICTIONS) == 1
+
+
+def test_airports_that_fail_are_tried_once_more(graph: Any, instance: dg.DagsterInstance) -> None:
+    airports = dg.AssetKey(["raw", "airports"])
+    found = requested(graph, instance)
+    assert found.get_num_requested(airports) == 1
+    asked = []
+    for _ in range(3):
+        fails(graph, instance, airports)
+        for _ in range(2):
+            found = requested(graph, instance, found.cursor)
+            asked.append(found.get_num_requested(airports))
+    assert asked == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_first_tick_on_a_full_platform_asks_for_nothing(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    """Whatever is new or failed by then: a sensor that starts, or forgot, is no stampede."""
+    built(graph, instance)
+    rebuilt(graph, instance)
+    fails(graph, instance, dg.AssetKey(["ml", "prediction_outcomes"]))
+    found = requested(graph, instance)
+    assert found.total_requested == 0
+    assert requested(graph, instance, found.cursor).total_requested == 0
+
+
 def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
     graph: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
