@@ -114,8 +114,8 @@ def failed_first_since(edge: dg.AutomationCondition) -> dg.AutomationCondition:
     is_new = this.execution_failed().newly_true() | this.newly_requested()
     failed = (this.execution_failed() & is_new).since(over)
     # Where the tick before knew of no failure it was the first try that it asked for.
-    # Reset by another kind of condition than `failed` is: Dagster remembers a "since" by the kinds of
-    # what it is made of, and would take the one for the other (and `eager`'s has an "or" in both).
+    # Reset by another kind of condition than `failed` is: Dagster remembers a "since" by the kinds
+    # of its two parts, and would take one for the other (`eager`'s are two "or").
     tried_again = (this.newly_requested() & failed & ~failed.newly_true()).since(~failed)
     return (failed & ~tried_again & ~this.in_progress()).with_label("failed, and not tried again")
 
