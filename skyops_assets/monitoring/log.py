@@ -65,6 +65,11 @@ def newest_verdict(warehouse: Warehouse, model_name: str) -> dict[str, Any] | No
     return _newest(warehouse, model_name, "")
 
 
+def newest_measured(warehouse: Warehouse, model_name: str, version: str) -> dict[str, Any] | None:
+    """The newest verdict with a version's skill, all columns; None where there is none."""
+    return _newest(warehouse, model_name, "and skill is not null and model_version = %s", version)
+
+
 def open_request(warehouse: Warehouse, model_name: str) -> int | None:
     """The log_id of the newest verdict that asked for a retraining which was not decided yet."""
     row = _newest(warehouse, model_name, "and triggered and outcome is null")
@@ -126,7 +131,9 @@ def record_failure(warehouse: Warehouse, log_id: int, error: str) -> None:
         )
 
 
-def _newest(warehouse: Warehouse, model_name: str, condition: str) -> dict[str, Any] | None:
+def _newest(
+    warehouse: Warehouse, model_name: str, condition: str, *values: str
+) -> dict[str, Any] | None:
     from psycopg2.extras import RealDictCursor
 
     with (
@@ -136,7 +143,7 @@ def _newest(warehouse: Warehouse, model_name: str, condition: str) -> dict[str, 
         cursor.execute(
             "select * from audit.monitoring_log where kind = %s and model_name = %s "
             f"{condition} order by log_id desc limit 1",
-            (MONITOR, model_name),
+            (MONITOR, model_name, *values),
         )
         row = cursor.fetchone()
         return None if row is None else dict(row)

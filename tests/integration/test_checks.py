@@ -776,7 +776,9 @@ def test_a_raw_column_that_was_dropped_or_retyped_by_hand_is_named(
     assert said in red.description
 
 
-@pytest.mark.parametrize("model", ["arrival_features", "crossing_features"])
+@pytest.mark.parametrize(
+    "model", ["arrival_features", "crossing_features", "history_crossing_features"]
+)
 def test_a_feature_that_was_dropped_or_retyped_by_hand_is_named(
     pointed: Warehouse, query: Query, manifest: Path, model: str
 ) -> None:
@@ -1451,7 +1453,14 @@ def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> No
     assert not found.passed
     assert found.severity.value == "ERROR"
     assert not found.blocking
-    assert found.description == "skill alarm: skill 0.10, 0.12 in the window"
+    assert found.description.startswith("skill alarm: skill 0.10, 0.12 in the window. Read the")
+    assert "`skyops model rollback`" in found.description
+    # Too few rows to tell are no recovery. A new champion has nothing to recover from.
+    few = {"verdict": "too few rows", "skill": None}
+    record_verdict(pointed, verdict(**few))
+    assert not run_check(champion_skill).passed
+    record_verdict(pointed, verdict(**few, model_version="4"))
+    assert run_check(champion_skill).passed
     record_verdict(pointed, verdict())
     assert run_check(champion_skill).passed
 
@@ -1464,6 +1473,6 @@ def test_drift_warns_and_names_the_columns(pointed: Warehouse) -> None:
     found = run_check(drift)
     assert not found.passed
     assert found.severity.value == "WARN"
-    assert found.description == "altitude_m, sector"
+    assert found.description.startswith("altitude_m, sector: these have changed. Read the drift")
     record_verdict(pointed, verdict(drift_score=None))
     assert run_check(drift).passed

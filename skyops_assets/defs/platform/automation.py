@@ -66,6 +66,7 @@ retrain_job = dg.define_asset_job(
             features.features_hold_together,
             features.arrival_features_columns,
             features.crossing_features_columns,
+            features.history_crossing_features_columns,
         )
     )
     - STANDING,
