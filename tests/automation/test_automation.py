@@ -155,6 +155,25 @@ def test_a_refresh_that_failed_is_asked_for_again_in_the_next_hour(
     assert second.run_requests[0].run_key is None
 
 
+def test_a_refresh_that_failed_after_it_built_the_features_is_asked_for_again(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    """A test of a model beside them may be red, or the predictions may have failed."""
+
+    @dg.asset(key=FEATURES)
+    def features() -> None: ...
+
+    @dg.asset(deps=[features])
+    def after() -> None:
+        if breaks:
+            raise ValueError("no water")
+
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    for breaks in (True, False):
+        dg.materialize([features, after], instance=lasting, raise_on_error=False)
+        assert bool(refresh(lasting, repository).run_requests) is breaks
+
+
 # weekly_retrain
 
 

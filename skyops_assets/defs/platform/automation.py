@@ -84,7 +84,7 @@ retrain_job = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """A run if positions or arrivals of the history were loaded since the last one."""
+    """A run if positions or arrivals were loaded since the last one, or if that one failed."""
     positions = context.instance.get_latest_materialization_event(RAW)
     arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
     loads = [event for event in (positions, arrivals) if event]
@@ -106,6 +106,9 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     # Its start counts, not its end: what came while it ran may have come too late for it. What its
     # own run loaded was there.
     record = context.instance.get_run_record_by_id(built.run_id)
+    if record and record.dagster_run.status is dg.DagsterRunStatus.FAILURE:
+        # It came so far, and something after it failed.
+        return request
     began = (record and record.start_time) or built.timestamp
     for load in loads:
         if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
