@@ -182,12 +182,13 @@ def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason("; ".join(ended) or "Every unfinished run has its process.")
 
 
-@dg.op(description="Removes old runs and trainings that came to nothing.")
+@dg.op(description="Removes old runs, trainings that came to nothing, and old reports.")
 def remove_what_is_old(
     context: dg.OpExecutionContext, warehouse: WarehouseResource
 ) -> dg.Output[None]:
     """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
     from skyops_assets.arrivals import retention
+    from skyops_assets.monitoring import report
 
     days = warehouse.settings.run_retention_days
     runs = remove_old_runs(context.instance, days)
@@ -199,13 +200,16 @@ def remove_what_is_old(
             "kept_runs": runs.kept,
             "removed_snapshots": swept.snapshots,
             "removed_mlflow_runs": swept.mlflow_runs,
+            "removed_reports": report.sweep(warehouse.settings, days),
         },
     )
 
 
-@dg.job(description="Removes old runs, their output, and trainings that no version refers to.")
+@dg.job(
+    description="Removes old runs, their output, trainings that no version refers to, and reports."
+)
 def clean_up() -> None:
-    """See `repair.remove_old_runs` and `arrivals.retention`."""
+    """See `repair.remove_old_runs`, `arrivals.retention` and `monitoring.report.sweep`."""
     remove_what_is_old()
 
 
