@@ -205,9 +205,7 @@ def remove_what_is_old(
     )
 
 
-@dg.job(
-    description="Removes old runs, their output, trainings that no version refers to, and reports."
-)
+@dg.job(description="Removes old runs, trainings that no version refers to, and old reports.")
 def clean_up() -> None:
     """See `repair.remove_old_runs`, `arrivals.retention` and `monitoring.report.sweep`."""
     remove_what_is_old()
