@@ -153,6 +153,14 @@ def deliver(warehouse: Warehouse, settings: Settings) -> Sent:
                 arrived += 1
             except SkyOpsError as failure:
                 error = str(failure)
+            except Exception as failure:
+                # Whatever it is: raised here, it would end every tick at this notice. Its text may
+                # hold an address.
+                error = (
+                    f"Nothing could be sent by {channel} ({type(failure).__name__}). Check the "
+                    "SKYOPS_ALERT_ variables of this channel."
+                )
+            if error:
                 dead.add((channel, address))
                 failures[channel] = error
             cursor.execute(

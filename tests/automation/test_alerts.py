@@ -343,12 +343,13 @@ def test_an_error_that_postgres_cannot_hold_is_told_all_the_same(
     instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=PREDICTIONS, check_name=CHECK, passed=False, metadata={},
-            description="bad\0byte " + "x" * 9_000,
+            description="bad\0byte in postgresql://me:s3cr3t@db/x " + "x" * 9_000,
         )
     )  # fmt: skip
     assert tick() == "1 new, 0 recovered, 3 notices sent."
     (text,) = hooks.heard()
-    assert "bad\ufffdbyte x" in text and text.endswith("x ... (6009 more)") and len(text) < 4_000
+    assert "bad\ufffdbyte in postgresql://***@db/x xx" in text
+    assert text.endswith("x ... (6034 more)") and len(text) < 4_000
     seen = replace(run_of(0, errors=[]), details="name of a file: \udcff")
     assert store.note(told, load_settings(), [seen]).opened == 1
 
@@ -518,6 +519,21 @@ def test_a_channel_that_is_down_holds_up_no_other_and_is_told_when_it_is_back(
     mail.is_refusing = False
     assert tick() == "0 new, 0 recovered, 1 notices sent."
     assert len(mail.got) == 3 and query(told, unsent) == []
+
+
+def test_a_channel_that_cannot_even_be_tried_stops_no_tick(
+    tick: Ticks, instance: dg.DagsterInstance, mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a host that was misspelt: what Python raises then is no error of the network."""
+    host = load_settings().alert_smtp_host
+    monkeypatch.setenv("SKYOPS_ALERT_SMTP_HOST", f"{SECRET}..org")
+    checked(instance, passed=False)
+    said = tick()
+    assert said.startswith("1 new, 0 recovered, 2 notices sent. email: Nothing could be sent by ")
+    assert "SKYOPS_ALERT_ variables" in said and SECRET not in said
+    monkeypatch.setenv("SKYOPS_ALERT_SMTP_HOST", str(host))
+    assert tick() == "0 new, 0 recovered, 1 notices sent."
+    assert len(mail.got) == 1
 
 
 def test_an_owners_alerts_go_where_the_route_says(
