@@ -103,20 +103,20 @@ def cause(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error else event.message or "failed"
 
 
-def failed_first_since(edge: dg.AutomationCondition) -> dg.AutomationCondition:
-    """The target failed since something, and was not tried again since: once more, not for ever.
+def failed_once() -> dg.AutomationCondition:
+    """The target failed since it last succeeded, and was not tried again: once more, not for ever.
 
     A failure from before the first evaluation is left to a person.
     """
     this = dg.AutomationCondition
-    over = edge | this.newly_updated() | this.initial_evaluation()
+    over = this.newly_updated() | this.initial_evaluation()
     # One that was asked for in the tick before may have failed already, as the one before it had.
     is_new = this.execution_failed().newly_true() | this.newly_requested()
     failed = (this.execution_failed() & is_new).since(over)
     # Where the tick before knew of no failure it was the first try that it asked for.
     # Reset by another kind of condition than `failed` is: Dagster remembers a "since" by the kinds
     # of its two parts, and would take one for the other (`eager`'s are two "or").
-    tried_again = (this.newly_requested() & failed & ~failed.newly_true()).since(~failed)
+    tried_again = (this.newly_requested() & ~failed.newly_true()).since(~failed)
     return (failed & ~tried_again & ~this.in_progress()).with_label("failed, and not tried again")
 
 

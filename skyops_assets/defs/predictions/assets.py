@@ -5,10 +5,10 @@ import dagster as dg
 from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, failed_first_since, known
+from skyops_assets.defs.shared import OWNERS, failed_once, known
 
 RETRY = (
-    failed_first_since(dg.AutomationCondition.any_deps_updated())
+    failed_once()
     & ~dg.AutomationCondition.any_deps_in_progress()
     # Where its input failed, that is to be made first.
     & ~dg.AutomationCondition.any_deps_match(dg.AutomationCondition.execution_failed())
@@ -16,7 +16,7 @@ RETRY = (
 WHEN_FED = (
     (dg.AutomationCondition.eager() | RETRY)
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
-).with_label("new input, or its first failure with it, and the input's blocking checks passed")
+).with_label("new input, or a first failure, and the input's blocking checks passed")
 
 
 @dg.asset(

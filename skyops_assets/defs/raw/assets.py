@@ -10,7 +10,7 @@ from skyops_assets.defs.shared import (
     OWNERS,
     batch_metadata,
     batches_metadata,
-    failed_first_since,
+    failed_once,
 )
 from skyops_assets.history.schema import ARRIVAL
 from skyops_assets.opensky.schema import STATE_VECTOR
@@ -118,10 +118,7 @@ def _poll(
 ONCE = (
     dg.AutomationCondition.missing()
     & ~dg.AutomationCondition.in_progress()
-    & (
-        ~dg.AutomationCondition.execution_failed()
-        | failed_first_since(dg.AutomationCondition.newly_updated())
-    )
+    & (~dg.AutomationCondition.execution_failed() | failed_once())
 ).with_label("once, and again after its first failure")
 
 
