@@ -229,12 +229,13 @@ def _copied(column: str) -> str:
 
 
 def fill_log(warehouse: Warehouse, hours: int) -> None:
-    """A verdict a day, one of which a week asked for a retraining."""
+    """A verdict a day, one of which a week asked for a retraining; the newest waits for one."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "insert into audit.monitoring_log (kind, model_name, verdict, triggered, outcome) "
             "select 'monitor', 'arrival-transit-40nm', 'ok', n %% 7 = 0, "
-            "case when n %% 7 = 0 then 'not promoted' end from generate_series(1, %s) as n",
+            "case when n %% 7 = 0 and n > 0 then 'not promoted' end "
+            "from generate_series(%s, 0, -1) as n",
             (hours // 24,),
         )
 

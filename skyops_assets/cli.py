@@ -657,12 +657,22 @@ def run_monitor(
         bool, typer.Option("--retrain", help="Ask for a retraining too; `skyops up` starts it.")
     ] = False,
 ) -> None:
-    """Log a verdict on the champion and write the drift report."""
+    """Log a verdict on the champion and write the drift report.
+
+    A red blocking check of what the model learns from holds a retraining back, as in the job.
+    """
+    from skyops_assets.defs.platform.run import failed_checks_now
     from skyops_assets.monitoring import policy, report
     from skyops_assets.monitoring.monitor import monitor_champion
 
     settings, warehouse = _prepare()
-    found = monitor_champion(warehouse, settings, request=policy.BUTTON if retrain else None)
+    with err.status("Looking at the checks and the champion"):
+        found = monitor_champion(
+            warehouse,
+            settings,
+            request=policy.BUTTON if retrain else None,
+            quality_failures=failed_checks_now(),
+        )
     out.print(f"{found.verdict}; {found.decision.sentence}")
     out.print(f"The report is {report.publish(warehouse, settings, found)}")
 

@@ -4,6 +4,19 @@ Raised wherever input, configuration or the surroundings are at fault. The messa
 names the value, the place and what to do; the command line prints it without a traceback.
 """
 
+import re
+
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*@")
+
 
 class SkyOpsError(Exception):
     """A failure whose message is one clear sentence for the reader."""
+
+
+def storable(text: str, most: int = 100_000) -> str:
+    """A text as Postgres takes it, of ``most`` characters at most, without an address' password.
+
+    Errors quote what they stumbled over: a NUL, half a character of a file's name, an address.
+    """
+    clean = _PASSWORD.sub("***@", text).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return clean if len(clean) <= most else f"{clean[:most]} ... ({len(clean) - most} more)"

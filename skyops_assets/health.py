@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.errors import SkyOpsError, storable
 from skyops_assets.opensky.client import OpenSkyClient
 from skyops_assets.opensky.credits import CreditBudget, boxes_around
 from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
@@ -78,11 +78,13 @@ def examine(
 def _found(part: str, probe: Probe, settings: Settings, warehouse: Warehouse) -> Finding:
     """One probe's finding; whatever it raises, the others are still asked."""
     try:
-        return Finding(part, *probe(settings, warehouse))
+        state, says = probe(settings, warehouse)
     except SkyOpsError as error:
-        return Finding(part, State.BROKEN, str(error))
+        state, says = State.BROKEN, str(error)
     except Exception as error:
-        return Finding(part, State.BROKEN, f"{type(error).__name__}: {error}")
+        state, says = State.BROKEN, f"{type(error).__name__}: {error}"
+    # It goes to the UI, a log and alerts, and an address of artifacts may have a password.
+    return Finding(part, state, storable(says))
 
 
 def worst(findings: Sequence[Finding]) -> State:

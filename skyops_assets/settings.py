@@ -186,8 +186,7 @@ class Settings(BaseSettings):
         {}, description="JSON: an owner's own webhook_url and recipients, by owner."
     )
     alert_warn_checks: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("champion_skill",),
-        description="Checks, separated by commas, whose warnings are alerts as well.",
+        (), description="Checks, separated by commas, whose warnings are alerts as well."
     )
     alert_r2_floor: float | None = Field(
         None, lt=1, description="Alert when a monitored window's R2 is below; unset never."

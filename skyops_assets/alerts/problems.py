@@ -34,16 +34,28 @@ class Observation:
 
 
 def of_run(
-    job: str, run_id: str, at: datetime, errors: Sequence[str] | None, owners: Sequence[str]
+    job: str,
+    run_id: str,
+    at: datetime,
+    errors: Sequence[str] | None,
+    owners: Sequence[str],
+    *,
+    step: str | None = None,
 ) -> Observation:
-    """A run's end: ``errors`` are those of a failed one, None says that it succeeded."""
+    """A run's end: ``errors`` are those of a failed one, None says that it succeeded.
+
+    Args:
+        step: of a run that is no job's, but of assets that automation or a person chose: one step
+            of it. Another asset's success says nothing of it, and the next run of any job that has
+            the step does.
+    """
     return Observation(
-        problem=f"run {job}",
+        problem=f"step {step}" if step else f"run {job}",
         kind="run_failure",
         seen_at=at,
         is_red=errors is not None,
         owners=tuple(owners),
-        title=f"Run of {job} failed",
+        title=f"Run of {step or job} failed",
         details="\n".join([*(errors or ()), f"Run {run_id}"]),
     )
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 from skyops_assets.alerts import channels, routes
 from skyops_assets.alerts.problems import Observation, of_champion_change, of_r2
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.errors import SkyOpsError, storable
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
 
 AT_ONCE = 50
 """Notices that one tick sends on a channel, so that it ends in time."""
+MOST = 3_000
+"""Characters of an alert's details: Rocket.Chat takes 5,000, Mattermost 16,000, Slack 40,000."""
+TRIES = 10
+"""After so many a notice goes behind the others: one that is refused is refused for ever."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,13 @@ def note(warehouse: Warehouse, settings: Settings, observations: Iterable[Observ
     opened = recovered = 0
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.alerts'))")
-        for seen in sorted(observations, key=lambda one: one.seen_at):
+        cursor.execute("select problem from audit.alerts where recovered_at is null")
+        told = sorted(observations, key=lambda one: one.seen_at)
+        # Most of what is seen is green and was: it changes nothing.
+        lasting = {problem for (problem,) in cursor.fetchall()}
+        lasting |= {seen.problem for seen in told if seen.is_red}
+        for seen in (one for one in told if one.problem in lasting):
+            details = storable(seen.details, MOST)
             cursor.execute(
                 "select alert_id, owners, recovered_at is null, "
                 "greatest(last_seen_at, recovered_at) >= %s "
@@ -57,14 +67,14 @@ def note(warehouse: Warehouse, settings: Settings, observations: Iterable[Observ
                 cursor.execute(
                     "update audit.alerts set last_seen_at = %s, times_seen = times_seen + 1, "
                     "details = %s where alert_id = %s",
-                    (seen.seen_at, seen.details, alert_id),
+                    (seen.seen_at, details, alert_id),
                 )
             elif seen.is_red:
                 cursor.execute(
                     "insert into audit.alerts (problem, kind, owners, title, details, opened_at, "
                     "last_seen_at, recovered_at) values (%s, %s, %s, %s, %s, %s, %s, %s) "
                     "returning alert_id",
-                    (seen.problem, seen.kind, list(seen.owners), seen.title, seen.details,
+                    (seen.problem, seen.kind, list(seen.owners), seen.title, details,
                      seen.seen_at, seen.seen_at, seen.seen_at if seen.is_event else None),
                 )  # fmt: skip
                 (alert_id,) = cursor.fetchone()  # type: ignore[misc]
@@ -95,16 +105,22 @@ def _enqueue(
 def deliver(warehouse: Warehouse, settings: Settings) -> Sent:
     """Send what is unsent, the oldest first, once per call; what fails stays for the next call.
 
-    An address that fails is not tried again in this call, and holds up no other. A process killed
-    between sending and noting it sends that notice again: at least once, not at most.
+    An address that fails is not tried again in this call, and holds up no other; nor does a notice
+    that it refuses hold up the next ones for more than `TRIES` calls. A process killed between
+    sending and noting it sends that notice again: at least once, not at most.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select notice_id, channel, owner from ("
-            "    select *, row_number() over (partition by channel, owner order by notice_id) as n"
+            "with unsent as ("
+            "    select *, max(attempts) over (partition by alert_id, channel, owner) >= %s"
+            "        as is_late"
             "    from audit.alert_notices where sent_at is null"
-            ") as unsent where n <= %s order by notice_id",
-            (AT_ONCE,),
+            "), numbered as ("
+            "    select *, row_number() over"
+            "        (partition by channel, owner order by is_late, notice_id) as n from unsent"
+            ") select notice_id, channel, owner from numbered where n <= %s "
+            "order by is_late, notice_id",
+            (TRIES, AT_ONCE),
         )
         waiting = cursor.fetchall()
     arrived, failures, dead = 0, {}, set()
@@ -137,6 +153,14 @@ def deliver(warehouse: Warehouse, settings: Settings) -> Sent:
                 arrived += 1
             except SkyOpsError as failure:
                 error = str(failure)
+            except Exception as failure:
+                # Whatever it is: raised here, it would end every tick at this notice. Its text may
+                # hold an address.
+                error = (
+                    f"Nothing could be sent by {channel} ({type(failure).__name__}). Check the "
+                    "SKYOPS_ALERT_ variables of this channel."
+                )
+            if error:
                 dead.add((channel, address))
                 failures[channel] = error
             cursor.execute(

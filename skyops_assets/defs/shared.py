@@ -5,7 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from skyops_assets.quality.contracts import Difference
 from skyops_assets.quality.expectations import Validation, report
@@ -15,6 +18,7 @@ from skyops_assets.warehouse.bulk import Batch, together
 OWNERS = ["team:skyops"]
 OWNED = {"owner": OWNERS[0]}
 """Metadata of a check, which has no owners of its own in Dagster."""
+EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def batch_metadata(batch: Batch) -> dict[str, Any]:
@@ -99,6 +103,39 @@ def cause(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error else event.message or "failed"
 
 
+def failed_once() -> dg.AutomationCondition:
+    """The target failed since it last succeeded, and was not tried again: once more, not for ever.
+
+    A failure from before the first evaluation is left to a person.
+    """
+    this = dg.AutomationCondition
+    over = this.newly_updated() | this.initial_evaluation()
+    # One that was asked for in the tick before may have failed already, as the one before it had.
+    is_new = this.execution_failed().newly_true() | this.newly_requested()
+    failed = (this.execution_failed() & is_new).since(over)
+    # Where the tick before knew of no failure it was the first try that it asked for.
+    # Reset by another kind of condition than `failed` is: Dagster remembers a "since" by the kinds
+    # of its two parts, and would take one for the other (`eager`'s are two "or").
+    tried_again = (this.newly_requested() & ~failed.newly_true()).since(~failed)
+    return (failed & ~tried_again & ~this.in_progress()).with_label("failed, and not tried again")
+
+
+def steps_of(
+    instance: dg.DagsterInstance,
+    run_id: str,
+    kind: dg.DagsterEventType = dg.DagsterEventType.STEP_FAILURE,
+) -> list[dg.DagsterEvent]:
+    """The steps of a run that failed, or ended otherwise."""
+    logs = instance.all_logs(run_id, of_type=kind)
+    return [log.dagster_event for log in logs if log.dagster_event]
+
+
+def newest_event(instance: dg.DagsterInstance, kind: dg.DagsterEventType) -> int:
+    """The number of the last event of a kind, where a sensor begins; 0 where there is none."""
+    records = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(kind), limit=1)
+    return records[0].storage_id if records else 0
+
+
 def known(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as metadata; what is not known is left out instead of shown as a number."""
     return {name: _metadata(value) for name, value in values.items() if value is not None}
@@ -114,14 +151,28 @@ def _metadata(value: Any) -> Any:
     return value
 
 
-def failed_checks(
-    instance: dg.DagsterInstance, *checks: dg.AssetChecksDefinition
-) -> tuple[str, ...]:
-    """The names of the checks that failed when they last ran."""
-    keys = [key for check in checks for key in check.check_keys]
-    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    return tuple(
-        key.name
-        for key, record in sorted(found.items(), key=lambda item: item[0].name)
-        if record.status is AssetCheckExecutionRecordStatus.FAILED
-    )
+def failed_checks(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[str, ...]:
+    """The blocking checks of all that an asset is made from whose last result is a failure.
+
+    A check that was planned and not evaluated, as its run ended before, has the result before that.
+    """
+    # Not the context's repository: a run in this process, such as the demo's, has none.
+    from skyops_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    keys = [
+        check
+        for key in graph.get_ancestor_asset_keys(asset)
+        for check in graph.get(key).check_keys
+        if graph.get(check).blocking
+    ]
+    storage = instance.event_log_storage
+    found = storage.get_latest_asset_check_execution_by_key(keys)
+    failed = []
+    for key, record in found.items():
+        last: AssetCheckExecutionRecord | None = record
+        if record.status not in EVALUATED:
+            (last,) = storage.get_asset_check_execution_history(key, 1, status=EVALUATED) or (None,)
+        if last and last.status is AssetCheckExecutionRecordStatus.FAILED:
+            failed.append(f"{key.name} of {key.asset_key.to_user_string()}")
+    return tuple(sorted(failed))

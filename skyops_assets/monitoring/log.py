@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from skyops_assets.errors import storable
 from skyops_assets.warehouse.server import Warehouse
 
 MONITOR = "monitor"
@@ -24,7 +25,7 @@ def record_run_failure(warehouse: Warehouse, *, run_id: str, job: str, error: st
         cursor.execute(
             "insert into audit.monitoring_log (kind, verdict, error, run_id, details) "
             "values ('run_failure', 'failed', %s, %s, %s) on conflict do nothing",
-            (error, run_id, Json({"job": job})),
+            (storable(error), run_id, Json({"job": job})),
         )
         return cursor.rowcount == 1
 
@@ -62,6 +63,11 @@ def note_report(warehouse: Warehouse, log_id: int, report: str) -> None:
 def newest_verdict(warehouse: Warehouse, model_name: str) -> dict[str, Any] | None:
     """The newest verdict on a model, all columns; None where there is none."""
     return _newest(warehouse, model_name, "")
+
+
+def newest_measured(warehouse: Warehouse, model_name: str, version: str) -> dict[str, Any] | None:
+    """The newest verdict with a version's skill, all columns; None where there is none."""
+    return _newest(warehouse, model_name, "and skill is not null and model_version = %s", version)
 
 
 def open_request(warehouse: Warehouse, model_name: str) -> int | None:
@@ -121,11 +127,13 @@ def record_failure(warehouse: Warehouse, log_id: int, error: str) -> None:
         cursor.execute(
             "update audit.monitoring_log set outcome = %s, error = %s"
             " where log_id = %s and outcome is null",
-            (FAILED, error, log_id),
+            (FAILED, storable(error), log_id),
         )
 
 
-def _newest(warehouse: Warehouse, model_name: str, condition: str) -> dict[str, Any] | None:
+def _newest(
+    warehouse: Warehouse, model_name: str, condition: str, *values: str
+) -> dict[str, Any] | None:
     from psycopg2.extras import RealDictCursor
 
     with (
@@ -135,7 +143,7 @@ def _newest(warehouse: Warehouse, model_name: str, condition: str) -> dict[str, 
         cursor.execute(
             "select * from audit.monitoring_log where kind = %s and model_name = %s "
             f"{condition} order by log_id desc limit 1",
-            (MONITOR, model_name),
+            (MONITOR, model_name, *values),
         )
         row = cursor.fetchone()
         return None if row is None else dict(row)

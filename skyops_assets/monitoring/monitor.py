@@ -184,7 +184,22 @@ def latest(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]
 
     Empty where nothing was monitored yet.
     """
-    row = log.newest_verdict(warehouse, store.model_name(ring_nm))
+    return _in_words(log.newest_verdict(warehouse, store.model_name(ring_nm)))
+
+
+def latest_skill(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]:
+    """As `latest`, of the newest window in which this champion's skill was measured, if any was.
+
+    Too few rows are no recovery: nothing is known of the window. A new champion begins anew.
+    """
+    row = latest(warehouse, ring_nm)
+    if row.get("verdict") != TOO_FEW:
+        return row
+    before = log.newest_measured(warehouse, row["model_name"], row["model_version"])
+    return _in_words(before) if before else row
+
+
+def _in_words(row: dict[str, Any] | None) -> dict[str, Any]:
     if row is None:
         return {}
     details = row["details"]

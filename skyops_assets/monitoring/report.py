@@ -6,6 +6,7 @@ measuring or deciding (`monitor`). The file needs nothing of the web.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,21 @@ def publish(warehouse: Warehouse, settings: Settings, summary: MonitorSummary) -
         client.log_artifact(champion.mlflow_run_id, str(path), "monitoring")
     log.note_report(warehouse, summary.log_id, str(path))
     return path
+
+
+def sweep(settings: Settings, keep_days: int) -> int:
+    """Remove the reports of looks longer ago than that; those on a champion stay with it in MLflow.
+
+    Returns:
+        How many were removed. The rows of the log stay.
+    """
+    before = datetime.now(UTC) - timedelta(days=keep_days)
+    removed = 0
+    for path in (settings.home / "reports").glob("monitoring-*.html"):
+        if path.stat().st_mtime < before.timestamp():
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
 
 
 def _tables(summary: MonitorSummary) -> list[Table]:

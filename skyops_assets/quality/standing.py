@@ -20,6 +20,8 @@ ORPHAN_GRACE = timedelta(minutes=10)
 """Run monitoring ends an overdue run within a poll and the time that a cancelled one may take."""
 GROWTH_DAYS = 28
 LEAST_GROWTH_DAYS = 3
+COVERED_DAYS = 28
+"""Days of crossings whose outcomes are counted: over a year of them a lost week is 2 %."""
 MAX_GROWTH = 3.0
 """Usual days that a day's partition may take: a second source of the same area makes two."""
 
@@ -131,15 +133,17 @@ class LabelCoverage:
 def label_coverage(warehouse: Warehouse, after: timedelta) -> LabelCoverage:
     """How many predictions of crossings longer ago than ``after`` have an outcome.
 
-    Ago is before the newest position that the models hold, so that nothing is due while none come.
+    Of the last `COVERED_DAYS`. Ago is before the newest position that the models hold, so that
+    nothing is due while none come.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select count(*), count(*) filter (where outcome.resolved_at is null) "
             "from ml.predictions as prediction left join ml.prediction_outcomes as outcome "
             "using (flight_id, airport, ring_nm, model_name, model_version) "
-            "where prediction.crossed_at < (select horizon_at from audit.transform_state) - %s",
-            (after,),
+            "where prediction.crossed_at < (select horizon_at from audit.transform_state) - %s "
+            "and prediction.crossed_at >= (select horizon_at from audit.transform_state) - %s",
+            (after, timedelta(days=COVERED_DAYS)),
         )
         row = cursor.fetchone()
     assert row is not None
@@ -166,11 +170,14 @@ class Storage:
         day_bytes: sizes of the newest days' partitions of the positions, oldest first, without
             the newest, which still grows.
         free_bytes: of the disk with the embedded server; None where the server is elsewhere.
+        days_to_come: days of positions until retention drops one for each that comes; None where
+            all are kept.
     """
 
     database_bytes: int
     day_bytes: tuple[int, ...]
     free_bytes: int | None
+    days_to_come: int | None = None
 
     @property
     def usual_day_bytes(self) -> float | None:
@@ -180,25 +187,41 @@ class Storage:
 
     @property
     def days_left(self) -> float | None:
-        """Days until the disk is full at the usual growth; None where either is not known."""
+        """Days until the disk is full at the usual growth.
+
+        None where that is not known, and where retention ends the growth before.
+        """
         usual = self.usual_day_bytes
-        return None if self.free_bytes is None or not usual else self.free_bytes / usual
+        if self.free_bytes is None or not usual:
+            return None
+        days = self.free_bytes / usual
+        return None if self.days_to_come is not None and days >= self.days_to_come else days
 
 
-def storage(warehouse: Warehouse, home: Path) -> Storage:
-    """Sizes of the warehouse, and the room on the disk of ``home`` where it lies there."""
+def storage(warehouse: Warehouse, home: Path, keep_days: int | None) -> Storage:
+    """Sizes of the warehouse, and the room on the disk of ``home`` where it lies there.
+
+    Args:
+        keep_days: SKYOPS_RAW_RETENTION_DAYS: the whole days that are kept beside the present one.
+    """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select pg_database_size(current_database()), array(select "
             "pg_total_relation_size(inhrelid) from pg_inherits "
             "where inhparent = 'raw.opensky_states'::regclass "
-            "order by inhrelid::regclass::text desc offset 1 limit %s)",
+            "order by inhrelid::regclass::text desc offset 1 limit %s), (select count(*)::int "
+            "from pg_inherits where inhparent = 'raw.opensky_states'::regclass)",
             (GROWTH_DAYS,),
         )
         row = cursor.fetchone()
     assert row is not None
-    free = shutil.disk_usage(home).free if warehouse.is_embedded else None
-    return Storage(int(row[0]), tuple(reversed(row[1])), free)
+    size, days, stored = row
+    return Storage(
+        int(size),
+        tuple(reversed(days)),
+        shutil.disk_usage(home).free if warehouse.is_embedded else None,
+        None if keep_days is None else max(0, keep_days + 1 - stored),
+    )
 
 
 def storage_problem(found: Storage, least_days: float, least_free_gb: float) -> str | None:
@@ -220,8 +243,8 @@ def storage_problem(found: Storage, least_days: float, least_free_gb: float) -> 
     if not said:
         return None
     return (
-        f"{'; '.join(said)}. Set SKYOPS_RAW_RETENTION_DAYS, which drops whole days of positions, "
-        "or enlarge the disk; a day too large: do two sources tell the same?"
+        f"{'; '.join(said)}. Set or lower SKYOPS_RAW_RETENTION_DAYS, which drops whole days of "
+        "positions, or enlarge the disk; a day too large: do two sources tell the same?"
     )
 
 

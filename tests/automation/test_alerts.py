@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.message import Message
@@ -42,19 +43,21 @@ SECRET = "s3cr3t-path"
 
 
 class Hooks:
-    """A webhook's server; `status` is what it answers, None is a server that is down."""
+    """A webhook's server; `status` is what it answers, and `refused` a text that it never takes."""
 
     def __init__(self) -> None:
         self.texts: dict[str, list[str]] = {}
         self.status = 200
+        self.refused = "\0"
         hooks = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if hooks.status == 200:
+                status = 400 if hooks.refused in body["text"] else hooks.status
+                if status == 200:
                     hooks.texts.setdefault(self.path, []).append(body["text"])
-                self.send_response(hooks.status)
+                self.send_response(status)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None: ...
@@ -291,6 +294,93 @@ def test_a_failed_run_is_told_with_its_error_and_recovers_with_the_next_that_suc
     assert "Recovered: Run of pump failed" in hooks.heard()[1]
 
 
+def test_of_assets_that_automation_runs_each_has_its_own_alert(
+    tick: Ticks, instance: dg.DagsterInstance, hooks: Hooks
+) -> None:
+    """All such runs are of one job: another asset's success is no recovery, its failure is news."""
+    dry: set[str] = set()
+
+    def source(name: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name)
+        def made() -> None:
+            if name in dry:
+                raise ValueError(f"{name} is dry")
+
+        return made
+
+    well, pond = source("well"), source("pond")
+    both = dg.define_asset_job("both")
+    repository = dg.Definitions([well, pond], jobs=[both]).get_repository_def()
+
+    def made(*assets: dg.AssetsDefinition, job: str = "__ASSET_JOB") -> None:
+        repository.get_job(job).get_subset(
+            asset_selection={one.key for one in assets}
+        ).execute_in_process(instance=instance, raise_on_error=False)
+
+    dry |= {"well"}
+    made(well)
+    assert tick() == "1 new, 0 recovered, 3 notices sent."
+    assert hooks.heard()[0].startswith("*[SkyOps] Run of well failed*\nwell: ValueError: well is")
+    made(pond)
+    assert tick() == "0 new, 0 recovered, 0 notices sent."
+    dry |= {"pond"}
+    made(pond)
+    assert tick() == "1 new, 0 recovered, 3 notices sent."
+    dry -= {"pond"}
+    # Of a run that failed again the half that did not.
+    made(well, pond)
+    assert tick() == "0 new, 1 recovered, 3 notices sent."
+    assert "Recovered: Run of pond failed" in hooks.heard()[2]
+    dry.clear()
+    made(well, pond, job="both")
+    assert tick() == "0 new, 1 recovered, 3 notices sent."
+
+
+def test_an_error_that_postgres_cannot_hold_is_told_all_the_same(
+    tick: Ticks, instance: dg.DagsterInstance, told: Warehouse, hooks: Hooks
+) -> None:
+    """Of a NUL, or half a character, the tick would fail on the same event for ever."""
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=PREDICTIONS, check_name=CHECK, passed=False, metadata={},
+            description="bad\0byte in postgresql://me:s3cr3t@db/x " + "x" * 9_000,
+        )
+    )  # fmt: skip
+    assert tick() == "1 new, 0 recovered, 3 notices sent."
+    (text,) = hooks.heard()
+    assert "bad\ufffdbyte in postgresql://***@db/x xx" in text
+    assert text.endswith("x ... (6034 more)") and len(text) < 4_000
+    seen = replace(run_of(0, errors=[]), details="name of a file: \udcff")
+    assert store.note(told, load_settings(), [seen]).opened == 1
+
+
+def test_a_notice_that_is_refused_lets_the_others_pass(
+    tick: Ticks, instance: dg.DagsterInstance, hooks: Hooks
+) -> None:
+    """A server that is there takes all but the one; it stays unsent, and behind them."""
+    hooks.refused = "3 crossings"
+    checked(instance, passed=False)
+    assert "webhook: The webhook answered 400." in tick()
+    ran(instance, breaking=True)
+    for _ in range(store.TRIES):
+        tick()
+    (text,) = hooks.heard()
+    assert "Run of pump failed" in text
+    # Not ahead of what it is the recovery of.
+    checked(instance, passed=True)
+    ran(instance, breaking=False)
+    tick()
+    assert [text.splitlines()[0] for text in hooks.heard()[1:]] == [
+        "*[SkyOps] Recovered: Run of pump failed*"
+    ]
+    hooks.refused = "\0"
+    tick()
+    assert [text.splitlines()[0][10:25] for text in hooks.heard()[2:]] == [
+        "Check predictio",
+        "Recovered: Chec",
+    ]
+
+
 def test_a_run_that_a_blocking_check_stopped_is_the_checks_alert_alone(
     tick: Ticks, instance: dg.DagsterInstance, hooks: Hooks
 ) -> None:
@@ -311,13 +401,14 @@ def test_a_run_that_a_blocking_check_stopped_is_the_checks_alert_alone(
 
 
 def test_a_warning_is_no_alert_unless_its_check_is_on_the_list(
-    tick: Ticks, instance: dg.DagsterInstance, hooks: Hooks
+    tick: Ticks, instance: dg.DagsterInstance, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked(instance, passed=False, severity=dg.AssetCheckSeverity.WARN)
     assert tick() == "0 new, 0 recovered, 0 notices sent."
-    checked(instance, False, severity=dg.AssetCheckSeverity.WARN, name="champion_skill")
+    monkeypatch.setenv("SKYOPS_ALERT_WARN_CHECKS", "drift, disk_has_room")
+    checked(instance, False, severity=dg.AssetCheckSeverity.WARN, name="disk_has_room")
     assert tick() == "1 new, 0 recovered, 3 notices sent."
-    assert "champion_skill" in hooks.heard()[0]
+    assert "disk_has_room" in hooks.heard()[0]
 
 
 def test_what_was_before_the_first_tick_is_no_news(
@@ -428,6 +519,21 @@ def test_a_channel_that_is_down_holds_up_no_other_and_is_told_when_it_is_back(
     mail.is_refusing = False
     assert tick() == "0 new, 0 recovered, 1 notices sent."
     assert len(mail.got) == 3 and query(told, unsent) == []
+
+
+def test_a_channel_that_cannot_even_be_tried_stops_no_tick(
+    tick: Ticks, instance: dg.DagsterInstance, mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a host that was misspelt: what Python raises then is no error of the network."""
+    host = load_settings().alert_smtp_host
+    monkeypatch.setenv("SKYOPS_ALERT_SMTP_HOST", f"{SECRET}..org")
+    checked(instance, passed=False)
+    said = tick()
+    assert said.startswith("1 new, 0 recovered, 2 notices sent. email: Nothing could be sent by ")
+    assert "SKYOPS_ALERT_ variables" in said and SECRET not in said
+    monkeypatch.setenv("SKYOPS_ALERT_SMTP_HOST", str(host))
+    assert tick() == "0 new, 0 recovered, 1 notices sent."
+    assert len(mail.got) == 1
 
 
 def test_an_owners_alerts_go_where_the_route_says(

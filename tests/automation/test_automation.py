@@ -14,13 +14,14 @@ import dagster as dg
 import pytest
 import yaml
 
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring.log import (
     record_failure,
     record_outcome,
     record_run_failure,
     record_verdict,
 )
-from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.settings import PROJECT_ROOT, load_settings
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -152,6 +153,25 @@ def test_a_refresh_that_failed_is_asked_for_again_in_the_next_hour(
     assert len(first.run_requests) == len(second.run_requests) == 1
     # A key would make the second a copy of the first, which is never run.
     assert second.run_requests[0].run_key is None
+
+
+def test_a_refresh_that_failed_after_it_built_the_features_is_asked_for_again(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    """A test of a model beside them may be red, or the predictions may have failed."""
+
+    @dg.asset(key=FEATURES)
+    def features() -> None: ...
+
+    @dg.asset(deps=[features])
+    def after() -> None:
+        if breaks:
+            raise ValueError("no water")
+
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    for breaks in (True, False):
+        dg.materialize([features, after], instance=lasting, raise_on_error=False)
+        assert bool(refresh(lasting, repository).run_requests) is breaks
 
 
 # weekly_retrain
@@ -315,6 +335,107 @@ def test_new_features_with_a_failed_test_hold_the_predictions_back(
     assert requested(graph, instance, held.cursor).get_num_requested(PREDICTIONS) == 1
 
 
+def test_predictions_stay_held_for_as_long_as_the_check_is_red(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    """Also over input that comes anew, and comes anew red; then one run makes up for all of it."""
+    cursor = built(graph, instance)
+    for _ in range(3):
+        rebuilt(graph, instance, failed="unique_crossing_features_crossing_id")
+        for _ in range(2):
+            held = requested(graph, instance, cursor)
+            assert held.total_requested == 0
+            cursor = held.cursor
+    rebuilt(graph, instance)
+    fired = requested(graph, instance, cursor)
+    assert fired.get_num_requested(PREDICTIONS) == 1
+    assert requested(graph, instance, fired.cursor).total_requested == 0
+
+
+def fails(graph: Any, instance: dg.DagsterInstance, *keys: dg.AssetKey) -> None:
+    """A real run of assets that fails, as the warehouse is away."""
+    job = graph.defs.get_repository_def().get_job("__ASSET_JOB")
+    with pytest.MonkeyPatch.context() as away:
+        away.setenv("SKYOPS_WAREHOUSE_URL", "postgresql://x@127.0.0.1:1/x")
+        result = job.get_subset(asset_selection=set(keys)).execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+    assert not result.success
+
+
+def test_predictions_that_fail_are_tried_once_more_and_again_with_new_input(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    outcomes = dg.AssetKey(["ml", "prediction_outcomes"])
+    asset_graph = graph.defs.resolve_asset_graph()
+    for parent in asset_graph.get(outcomes).parent_keys:
+        for check in asset_graph.get(parent).check_keys:
+            tell(instance, check, passed=True)
+    cursor = built(graph, instance)
+    rebuilt(graph, instance)
+    cursor = requested(graph, instance, cursor).cursor
+    # Once until it has succeeded: new input is then one try.
+    for retries in (1, 0, 1):
+        asked = []
+        for _ in range(3):
+            fails(graph, instance, PREDICTIONS, outcomes)
+            for _ in range(3):
+                found = requested(graph, instance, cursor)
+                asked.append(found.get_num_requested(PREDICTIONS))
+                cursor = found.cursor
+                # What follows from them is not tried without them.
+                assert found.get_num_requested(outcomes) <= asked[-1]
+        assert asked == [retries, *[0] * 8]
+        if not retries:
+            materialized(instance, PREDICTIONS)
+            cursor = requested(graph, instance, cursor).cursor
+        rebuilt(graph, instance)
+        fed = requested(graph, instance, cursor)
+        assert fed.get_num_requested(PREDICTIONS) == 1
+        cursor = fed.cursor
+
+
+def test_a_failure_is_not_tried_again_while_the_input_is_red(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    cursor = built(graph, instance)
+    rebuilt(graph, instance)
+    cursor = requested(graph, instance, cursor).cursor
+    tell(instance, dg.AssetCheckKey(CROSSINGS, "columns_are_as_declared"), passed=False)
+    fails(graph, instance, PREDICTIONS)
+    for _ in range(2):
+        found = requested(graph, instance, cursor)
+        assert found.total_requested == 0
+        cursor = found.cursor
+    tell(instance, dg.AssetCheckKey(CROSSINGS, "columns_are_as_declared"), passed=True)
+    assert requested(graph, instance, cursor).get_num_requested(PREDICTIONS) == 1
+
+
+def test_airports_that_fail_are_tried_once_more(graph: Any, instance: dg.DagsterInstance) -> None:
+    airports = dg.AssetKey(["raw", "airports"])
+    found = requested(graph, instance)
+    assert found.get_num_requested(airports) == 1
+    asked = []
+    for _ in range(3):
+        fails(graph, instance, airports)
+        for _ in range(2):
+            found = requested(graph, instance, found.cursor)
+            asked.append(found.get_num_requested(airports))
+    assert asked == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_first_tick_on_a_full_platform_asks_for_nothing(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    """Whatever is new or failed by then: a sensor that starts, or forgot, is no stampede."""
+    built(graph, instance)
+    rebuilt(graph, instance)
+    fails(graph, instance, dg.AssetKey(["ml", "prediction_outcomes"]))
+    found = requested(graph, instance)
+    assert found.total_requested == 0
+    assert requested(graph, instance, found.cursor).total_requested == 0
+
+
 def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
     graph: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,15 +489,11 @@ def watch(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> 
         instance=instance,
         cursor=cursor,
         repository_def=repository,
-        # As the daemon runs it; a run of `skyops demo` belongs to no repository.
-        repository_name=repository.name,
         sensor_name="run_failures_to_audit_log",
         resources={"warehouse": WarehouseResource()},
     )
-    found = repository.get_sensor_def("run_failures_to_audit_log").evaluate_tick(context)
-    for reaction in found.dagster_run_reactions:
-        assert reaction.error is None
-    return found.cursor  # type: ignore[no-any-return]
+    sensor = repository.get_sensor_def("run_failures_to_audit_log")
+    return sensor.evaluate_tick(context).cursor  # type: ignore[no-any-return]
 
 
 LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"
@@ -385,18 +502,40 @@ LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"
 def test_a_failed_run_is_written_to_the_audit_log_once_with_its_cause(
     repository: Any, instance: dg.DagsterInstance, pointed: Warehouse, query: Query, failed: str
 ) -> None:
-    from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
-
-    start = RunStatusSensorCursor(record_id=0).to_json()
-    first = watch(repository, instance, start)
+    first = watch(repository, instance, "0")
     [(kind, run_id, job, error)] = query(pointed, LOG)
     assert (kind, run_id, job) == ("run_failure", failed, "main")
     assert "raw__opensky_states: " in error
     assert "The recording /nowhere/some.json does not exist." in error
     watch(repository, instance, first)
     # The daemon's cursor can be lost, and a tick can be repeated.
-    watch(repository, instance, start)
+    watch(repository, instance, "0")
     assert len(query(pointed, LOG)) == 1
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_run_that_fails_while_the_warehouse_is_away_is_written_when_it_is_back(
+    repository: Any,
+    instance: dg.DagsterInstance,
+    pointed: Warehouse,
+    query: Query,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cursor moves only after success: the daemon keeps it where a tick fails."""
+    with monkeypatch.context() as broken, pytest.raises(SkyOpsError):
+        broken.setenv("SKYOPS_WAREHOUSE_URL", "postgresql://x@127.0.0.1:1/x")
+        watch(repository, instance, "0")
+    assert watch(repository, instance, "0") != "0"
+    assert len(query(pointed, LOG)) == 1
+    # A cursor of another kind, of an older version: what was before is no news.
+    assert watch(repository, instance, '{"record_id": 1}') == watch(repository, instance, None)
+
+
+def test_an_error_that_postgres_cannot_hold_is_written_all_the_same(
+    warehouse: Warehouse, query: Query
+) -> None:
+    assert record_run_failure(warehouse, run_id="a", job="main", error="bad\0\udcff")
+    assert query(warehouse, LOG) == [("run_failure", "a", "main", "bad\ufffd?")]
 
 
 def test_runs_that_succeed_are_not_written(
@@ -611,8 +750,6 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     pointed: Warehouse,
     query: Query,
 ) -> None:
-    from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
-
     log_id = record_verdict(pointed, VERDICT | {"triggered": True})
     result = graph.defs.resolve_job_def("retrain").execute_in_process(
         instance=instance, raise_on_error=False, tags={"skyops/monitoring_log_id": str(log_id)}
@@ -622,7 +759,7 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     def noted(will_retry: str) -> tuple[str | None, str | None]:
         # As the daemon's instance tags a failed run.
         instance.add_run_tags(result.run_id, {"dagster/will_retry": will_retry})
-        watch(repository, instance, RunStatusSensorCursor(record_id=0).to_json())
+        watch(repository, instance, "0")
         statement = "select outcome, error from audit.monitoring_log where log_id = %s"
         [row] = query(pointed, statement, log_id)
         return row
@@ -634,17 +771,154 @@ def test_a_retraining_that_fails_is_noted_where_it_was_asked_for(
     assert "features/arrival_features: columns_are_as_declared" in error
 
 
-def test_a_failed_check_on_the_features_is_known_to_the_policy(
-    graph: Any, instance: dg.DagsterInstance
+# A data-quality failure never retrains
+
+
+TRAINING_SETS = dg.AssetKey(["ml", "training_sets"])
+
+
+def tell(instance: dg.DagsterInstance, check: dg.AssetCheckKey, *, passed: bool) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=check.asset_key, check_name=check.name, passed=passed, metadata={}
+        )
+    )
+
+
+def test_every_blocking_check_of_what_the_model_learns_from_counts_and_no_other(
+    repository: Any, instance: dg.DagsterInstance
 ) -> None:
-    from skyops_assets.defs.features.checks import features_hold_together
     from skyops_assets.defs.shared import failed_checks
 
-    assert failed_checks(instance, features_hold_together) == ()
-    for passed, failed in ((False, ("features_hold_together",)), (True, ())):
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=FEATURES, check_name="features_hold_together", passed=passed, metadata={}
-            )
+    graph = repository.asset_graph
+    above = graph.get_ancestor_asset_keys(TRAINING_SETS)
+    blocking = {key for key in graph.asset_check_keys if graph.get(key).blocking}
+    counting = {key for key in blocking if key.asset_key in above}
+    # dbt's, the suites', the columns', the rules', the accounts'.
+    names = {(key.asset_key.path[0], key.name) for key in counting}
+    assert {
+        ("raw", "state_vectors_can_be_true"), ("raw", "no_arrival_is_lost"),
+        ("raw", "columns_are_as_declared"), ("features", "features_hold_together"),
+        ("features", "columns_are_as_declared"), ("metrics", "not_null_fct_arrivals_crossed_at"),
+        ("staging", "unique_stg_reference__airports_airport"),
+    } <= names  # fmt: skip
+    for key in graph.asset_check_keys - counting:
+        tell(instance, key, passed=False)
+    assert failed_checks(instance, TRAINING_SETS) == ()
+    for key in counting:
+        tell(instance, key, passed=False)
+    assert len(failed_checks(instance, TRAINING_SETS)) == len(counting)
+    for key in counting:
+        tell(instance, key, passed=True)
+    assert failed_checks(instance, TRAINING_SETS) == ()
+
+
+def test_a_check_that_was_planned_and_not_evaluated_keeps_its_last_result(
+    graph: Any, repository: Any, instance: dg.DagsterInstance
+) -> None:
+    """The run that was to evaluate it failed before: that is no pass, and no failure."""
+    from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+        AssetCheckEvaluationPlanned,
+    )
+
+    from skyops_assets.defs.shared import failed_checks
+
+    def found() -> tuple[str, ...]:
+        return failed_checks(instance, TRAINING_SETS)
+
+    check = dg.AssetCheckKey(RAW, "nothing_is_lost")
+
+    def planned() -> None:
+        run = instance.create_run_for_job(graph.defs.resolve_job_def("health_check"))
+        plan = AssetCheckEvaluationPlanned(asset_key=RAW, check_name=check.name)
+        kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+        event = dg.DagsterEvent(kind.value, "main", event_specific_data=plan)
+        instance.report_dagster_event(event, run.run_id)
+        instance.report_run_failed(run)
+
+    planned()
+    assert found() == ()
+    tell(instance, check, passed=False)
+    planned()
+    assert found() == ("nothing_is_lost of raw/opensky_states",)
+    tell(instance, check, passed=True)
+    planned()
+    assert found() == ()
+
+
+@pytest.fixture
+def empty_features(pointed: Warehouse, query: Query) -> Warehouse:
+    """So much of the features as a look at them reads where there is no champion."""
+    query(
+        pointed,
+        "create schema features; create table features.arrival_features "
+        "(ring_nm int, crossed_at timestamptz, landed_at timestamptz, label_quality text)",
+    )
+    return pointed
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "arrivals_can_be_true of raw/arrivals_history",
+        "unique_stg_reference__airports_airport of staging/stg_reference__airports",
+        "columns_are_as_declared of features/arrival_features",
+    ],
+)
+def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
+    graph: Any, instance: dg.DagsterInstance, empty_features: Warehouse, query: Query, check: str
+) -> None:
+    """Asked for by a person, whom nothing else holds."""
+    repository = graph.defs.get_repository_def()
+    name, asset = check.split(" of ")
+    key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
+    button = {"ops": {"audit__monitoring_log": {"config": {"request": "button"}}}}
+
+    def decided() -> tuple[bool, str]:
+        graph.defs.resolve_job_def("monitor").execute_in_process(
+            instance=instance, run_config=button
         )
-        assert failed_checks(instance, features_hold_together) == failed
+        [(triggered, said)] = query(
+            empty_features,
+            "select triggered, details ->> 'decision' from audit.monitoring_log "
+            "order by log_id desc limit 1",
+        )
+        return triggered, said
+
+    tell(instance, key, passed=False)
+    assert decided() == (
+        False,
+        f"no retraining: the data are not sound: {check} (asked for by: a person)",
+    )
+    tell(instance, key, passed=True)
+    assert decided() == (True, "retrain: a person")
+    # Red again before it starts.
+    tell(instance, key, passed=False)
+    for _ in range(2):
+        held = ask(repository, instance, None)
+        assert held.skip_message == f"Held until these checks have passed: {check}."
+        assert not held.run_requests and held.cursor is None
+    tell(instance, key, passed=True)
+    started = ask(repository, instance, None)
+    assert len(started.run_requests) == 1
+    assert not ask(repository, instance, started.cursor).run_requests
+
+
+def test_a_look_from_the_command_line_asks_the_checks_too(
+    repository: Any,
+    instance: dg.DagsterInstance,
+    empty_features: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from typer.testing import CliRunner
+
+    from skyops_assets import cli
+
+    monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
+    monkeypatch.setattr(cli, "_prepare", lambda: (load_settings(), empty_features))
+    check = dg.AssetCheckKey(FEATURES, "features_hold_together")
+    for passed, said in ((False, "not sound: features_hold_together of"), (True, "retrain: a per")):
+        tell(instance, check, passed=passed)
+        done = CliRunner().invoke(cli.app, ["monitor", "run", "--retrain"])
+        assert done.exit_code == 0, done.output
+        assert said in done.output

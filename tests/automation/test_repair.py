@@ -298,3 +298,20 @@ def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
     left = {path.parent.name for path in tmp_path.rglob("compute_logs")}
     assert left == {recent}
     assert remove_old_runs(instance, 90).removed == 0
+
+
+def test_old_reports_go_and_other_files_of_their_folder_stay(tmp_path: Path) -> None:
+    from skyops_assets.monitoring.report import sweep
+    from skyops_assets.settings import Settings
+
+    settings = Settings(home=tmp_path)
+    assert sweep(settings, 90) == 0
+    (tmp_path / "reports").mkdir()
+    for name, days in (("monitoring-000001", 91), ("monitoring-000002", 89), ("backtest", 91)):
+        path = tmp_path / "reports" / f"{name}.html"
+        path.touch()
+        then = time.time() - days * 86_400
+        os.utime(path, (then, then))
+    assert sweep(settings, 90) == 1
+    left = {path.stem for path in (tmp_path / "reports").iterdir()}
+    assert left == {"monitoring-000002", "backtest"}

@@ -10,16 +10,74 @@ from typing import Any
 
 import pytest
 
+from skyops_assets.warehouse.server import Warehouse
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def built(dbt: Run) -> Run:
+    """dbt, with its models built on an empty warehouse; contracts are enforced while building."""
+    done = dbt("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dbt
+
 
 @pytest.mark.xdist_group("dbt")
-def test_the_models_build_on_an_empty_warehouse_and_their_unit_tests_pass(
-    dbt: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    """Contracts are enforced while building; unit tests need the tables' columns to be there."""
-    built = dbt("run")
-    assert built.returncode == 0, built.stdout + built.stderr
-    tested = dbt("test", "--select", "test_type:unit")
+def test_the_models_build_on_an_empty_warehouse_and_their_unit_tests_pass(built: Run) -> None:
+    """Unit tests need the tables' columns to be there."""
+    tested = built("test", "--select", "test_type:unit")
     assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+RED = {
+    "unique": "unique_arrival_features_crossing_id",
+    "not_null": "not_null_arrival_features_landed_at",
+    "in_range": "in_range_arrival_features_transit_min__0",
+    "holds": "holds_arrival_features_crossed_at_landed_at",
+    "relationships": "relationships_arrival_features_crossing_id__crossing_id__ref_crossing_"
+    "features_",
+    "accepted_values": "accepted_values_arrival_features_label_quality__observed__extrapolated",
+    "unique_combination": "unique_combination_phase_counts_1m_minute_at__phase",
+    "every_watched_airport_is_known": "every_watched_airport_is_known",
+}
+"""One test of each kind that the project has."""
+
+
+@pytest.mark.xdist_group("dbt")
+def test_a_test_of_each_kind_goes_red(
+    built: Run,
+    shared_warehouse: Warehouse,
+    nodes: dict[str, Any],
+    query: Callable[..., list[tuple[Any, ...]]],
+) -> None:
+    """Two rows alike, with what none may have; and no airport at all."""
+    of_kind = {
+        (node.get("test_metadata") or {}).get("name") or node["name"]
+        for node in nodes["nodes"].values()
+        if node["resource_type"] == "test"
+    }
+    assert of_kind == set(RED)
+    for _ in range(2):
+        query(
+            shared_warehouse,
+            "insert into features.arrival_features (crossing_id, source, crossed_at, transit_min, "
+            "label_quality) values ('x', 'positions', now(), -1, 'guessed')",
+        )
+        query(
+            shared_warehouse,
+            "insert into metrics.phase_counts_1m (minute_at, phase) "
+            "values ('2021-10-07 12:00+00', 'cruise')",
+        )
+    query(
+        shared_warehouse,
+        "update features.arrival_features set landed_at = crossed_at - interval '1 minute' "
+        "where ctid = (select min(ctid) from features.arrival_features)",
+    )
+    tested = built("test", "--select", *RED.values())
+    assert tested.returncode == 1
+    said = tested.stdout + tested.stderr
+    assert [kind for kind, name in RED.items() if f"Failure in test {name}" not in said] == []
 
 
 @pytest.fixture(scope="module")

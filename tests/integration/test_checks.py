@@ -776,7 +776,9 @@ def test_a_raw_column_that_was_dropped_or_retyped_by_hand_is_named(
     assert said in red.description
 
 
-@pytest.mark.parametrize("model", ["arrival_features", "crossing_features"])
+@pytest.mark.parametrize(
+    "model", ["arrival_features", "crossing_features", "history_crossing_features"]
+)
 def test_a_feature_that_was_dropped_or_retyped_by_hand_is_named(
     pointed: Warehouse, query: Query, manifest: Path, model: str
 ) -> None:
@@ -1245,7 +1247,22 @@ def test_a_disk_without_room_is_told(
     red = run_check(disk_has_room)
     assert not red.passed
     assert said in red.description
-    assert "Set SKYOPS_RAW_RETENTION_DAYS" in red.description
+    assert "Set or lower SKYOPS_RAW_RETENTION_DAYS" in red.description
+    # Five days are there: with that setting no more than three come before each drops one.
+    monkeypatch.setenv("SKYOPS_RAW_RETENTION_DAYS", "7")
+    assert run_check(disk_has_room).passed == (setting == "SKYOPS_LEAST_DISK_DAYS")
+
+
+def test_a_disk_is_not_full_soon_where_retention_ends_the_growth_before() -> None:
+    from skyops_assets.quality.standing import Storage, storage_problem
+
+    steady = Storage(10**10, (10**9,) * 28, 10 * 10**9, 0)
+    assert steady.days_left is None
+    assert storage_problem(steady, 14, 5) is None
+    assert storage_problem(replace(steady, days_to_come=10), 14, 5) is None
+    growing = storage_problem(replace(steady, days_to_come=11), 14, 5)
+    assert growing is not None
+    assert growing.startswith("at 1.00 GB a day the disk is full in 10 days, limit 14.")
 
 
 def test_a_day_of_positions_far_larger_than_usual_is_told() -> None:
@@ -1257,8 +1274,8 @@ def test_a_day_of_positions_far_larger_than_usual_is_told() -> None:
     grown = replace(usual, day_bytes=(10**9,) * 5 + (3 * 10**9 + 1,))
     assert storage_problem(grown, 14, 5) == (
         "the last whole day of positions takes 3.00 GB, usual 1.00 GB. Set "
-        "SKYOPS_RAW_RETENTION_DAYS, which drops whole days of positions, or enlarge the disk; a "
-        "day too large: do two sources tell the same?"
+        "or lower SKYOPS_RAW_RETENTION_DAYS, which drops whole days of positions, or enlarge the "
+        "disk; a day too large: do two sources tell the same?"
     )
     few = Storage(10**10, (10**9, 10**9, 9 * 10**9), 10**12)
     assert few.usual_day_bytes is None
@@ -1324,6 +1341,13 @@ def test_predictions_that_get_no_outcome_are_told_two_hours_later(
     monkeypatch.setenv("SKYOPS_LEAST_OUTCOME_SHARE", "0")
     assert run_check(predictions_get_outcomes).passed
     monkeypatch.delenv("SKYOPS_LEAST_OUTCOME_SHARE")
+    # However many older ones have theirs, they do not hide it; and they are not asked about.
+    query(pointed, "insert into ml.predictions (flight_id, airport, ring_nm, crossed_at, "
+                   "is_inbound, model_name, model_version, is_in_sample) select 'f' || n, "
+                   "airport, ring_nm, crossed_at - interval '30 days', is_inbound, model_name, "
+                   "model_version, is_in_sample from ml.predictions, "
+                   "generate_series(1, 99) as n")  # fmt: skip
+    assert run_check(predictions_get_outcomes).metadata["due"].value == 1
     query(pointed, "insert into ml.prediction_outcomes select flight_id, airport, ring_nm, "
                    "model_name, model_version, 'not_landed', null, null, now() "
                    "from ml.predictions")  # fmt: skip
@@ -1429,7 +1453,14 @@ def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> No
     assert not found.passed
     assert found.severity.value == "ERROR"
     assert not found.blocking
-    assert found.description == "skill alarm: skill 0.10, 0.12 in the window"
+    assert found.description.startswith("skill alarm: skill 0.10, 0.12 in the window. Read the")
+    assert "`skyops model rollback`" in found.description
+    # Too few rows to tell are no recovery. A new champion has nothing to recover from.
+    few = {"verdict": "too few rows", "skill": None}
+    record_verdict(pointed, verdict(**few))
+    assert not run_check(champion_skill).passed
+    record_verdict(pointed, verdict(**few, model_version="4"))
+    assert run_check(champion_skill).passed
     record_verdict(pointed, verdict())
     assert run_check(champion_skill).passed
 
@@ -1442,6 +1473,6 @@ def test_drift_warns_and_names_the_columns(pointed: Warehouse) -> None:
     found = run_check(drift)
     assert not found.passed
     assert found.severity.value == "WARN"
-    assert found.description == "altitude_m, sector"
+    assert found.description.startswith("altitude_m, sector: these have changed. Read the drift")
     record_verdict(pointed, verdict(drift_score=None))
     assert run_check(drift).passed

@@ -105,6 +105,15 @@ def test_a_model_store_that_cannot_be_written_is_broken(home: Path) -> None:
     assert state is State.BROKEN and "SKYOPS_MLFLOW_ARTIFACTS" in says
 
 
+def test_no_finding_tells_the_password_of_an_address(home: Path, warehouse: Warehouse) -> None:
+    artifacts = "ftp://me:s3cr3t@127.0.0.1:1/mlflow"
+    settings = Settings(home=home, mlflow_artifacts=artifacts, opensky_url="http://127.0.0.1:1")
+    found = {one.part: one for one in health.examine(settings, warehouse, dict)}
+    assert found["model store"].state is State.BROKEN
+    assert "ftp://***@127.0.0.1:1/mlflow cannot be written" in found["model store"].says
+    assert "s3cr3t" not in str(found)
+
+
 def test_the_docs_are_a_whole_page(home: Path) -> None:
     settings = Settings(home=home)
     page = home / "docs" / "index.html"

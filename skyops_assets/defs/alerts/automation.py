@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
 
 from skyops_assets.alerts.problems import Observation, of_check, of_run
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, cause
+from skyops_assets.defs.shared import OWNERS, cause, newest_event, steps_of
 
 AT_ONCE = 500
 """Events of each kind that one tick looks at: more wait for the next, so that it takes below 1 s
@@ -37,7 +38,7 @@ def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) ->
     if context.cursor is None:
         # What was before the first tick is no news.
         changes, log = store.newest(database)
-        events = {kind.value: _newest(context.instance, kind) for kind in KINDS}
+        events = {kind.value: newest_event(context.instance, kind) for kind in KINDS}
         context.update_cursor(json.dumps({"champion": changes, "monitoring": log, **events}))
         return dg.SkipReason("Alerts begin now.")
     cursor = json.loads(context.cursor)
@@ -50,9 +51,7 @@ def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) ->
             ascending=True,
         )
         for record in records:
-            seen = _observed(context.instance, record, owners, settings.alert_warn_checks)
-            if seen is not None:
-                observations.append(seen)
+            observations += _observed(context.instance, record, owners, settings.alert_warn_checks)
             cursor[kind.value] = record.storage_id
     responsible = owners.get(CHAMPIONS, tuple(OWNERS))
     changed, cursor["champion"] = store.champion_changes_after(
@@ -70,11 +69,6 @@ def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) ->
     )
 
 
-def _newest(instance: dg.DagsterInstance, kind: dg.DagsterEventType) -> int:
-    records = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(kind), limit=1)
-    return records[0].storage_id if records else 0
-
-
 def _owners(context: dg.SensorEvaluationContext) -> dict[dg.AssetKey, tuple[str, ...]]:
     """The assets that have owners."""
     if context.repository_def is None:
@@ -89,14 +83,14 @@ def _observed(
     record: dg.EventLogRecord,
     owners: dict[dg.AssetKey, tuple[str, ...]],
     warn_checks: Sequence[str],
-) -> Observation | None:
+) -> list[Observation]:
     entry = record.event_log_entry
     event = entry.dagster_event
     assert event is not None
     at = datetime.fromtimestamp(entry.timestamp, UTC)
     if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         found = event.asset_check_evaluation_data
-        return of_check(
+        seen = of_check(
             found.asset_key.to_user_string(),
             found.check_name,
             at,
@@ -107,23 +101,42 @@ def _observed(
             owners=owners.get(found.asset_key, tuple(OWNERS)),
             warn_checks=warn_checks,
         )
+        return [seen] if seen else []
+    return _of_run(instance, event, entry.run_id, at, owners)
+
+
+def _of_run(
+    instance: dg.DagsterInstance,
+    event: dg.DagsterEvent,
+    run_id: str,
+    at: datetime,
+    owners: dict[dg.AssetKey, tuple[str, ...]],
+) -> list[Observation]:
+    """A run's end, and each of its steps that did what it was to."""
+    job = event.job_name
+    done = steps_of(instance, run_id, dg.DagsterEventType.STEP_SUCCESS)
+    green = [of_run(job, run_id, at, None, OWNERS, step=str(step.step_key)) for step in done]
     if event.event_type == dg.DagsterEventType.RUN_SUCCESS:
-        return of_run(event.job_name, entry.run_id, at, None, OWNERS)
-    steps = [
-        log.dagster_event
-        for log in instance.all_logs(entry.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        if log.dagster_event
-    ]
+        return [of_run(job, run_id, at, None, OWNERS), *green]
+    steps = steps_of(instance, run_id)
+    # The check that stopped a run is an alert of its own, and its owner's.
     errors = [step.step_failure_data.error for step in steps]
-    if errors and all(one and one.cls_name == "DagsterAssetCheckFailedError" for one in errors):
-        # The check that stopped it is an alert of its own, and its owner's.
-        return None
+    broken = [
+        step
+        for step, error in zip(steps, errors, strict=True)
+        if error is None or error.cls_name != "DagsterAssetCheckFailedError"
+    ]
+    if steps and not broken:
+        return green
     by_step = {"__".join(key.path): names for key, names in owners.items()}
-    responsible = {name: None for step in steps for name in by_step.get(str(step.step_key), ())}
-    return of_run(
-        event.job_name,
-        entry.run_id,
-        at,
-        [f"{step.step_key}: {cause(step)}" for step in steps] or [event.message or "no message"],
-        list(responsible) or OWNERS,
-    )
+
+    def red(of: Sequence[dg.DagsterEvent], name: str | None = None) -> Observation:
+        said = [f"{step.step_key}: {cause(step)}" for step in of] or [event.message or "no message"]
+        responsible = dict.fromkeys(
+            owner for step in of for owner in by_step.get(str(step.step_key), ())
+        )
+        return of_run(job, run_id, at, said, list(responsible) or OWNERS, step=name)
+
+    if steps and is_reserved_asset_job_name(job):
+        return [*green, *(red([step], str(step.step_key)) for step in broken)]
+    return [*green, red(steps)]

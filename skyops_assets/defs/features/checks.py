@@ -7,6 +7,7 @@ from skyops_assets.defs.shared import OWNED, columns_result, rules_result
 
 ARRIVALS = dg.AssetKey(["features", "arrival_features"])
 CROSSINGS = dg.AssetKey(["features", "crossing_features"])
+HISTORY_CROSSINGS = dg.AssetKey(["features", "history_crossing_features"])
 
 
 @dg.asset_check(asset=ARRIVALS, blocking=True, metadata=OWNED)
@@ -63,3 +64,4 @@ def _columns_are_as_declared(key: dg.AssetKey, blocked: str) -> dg.AssetChecksDe
 
 arrival_features_columns = _columns_are_as_declared(ARRIVALS, "training")
 crossing_features_columns = _columns_are_as_declared(CROSSINGS, "predictions")
+history_crossing_features_columns = _columns_are_as_declared(HISTORY_CROSSINGS, "predictions")

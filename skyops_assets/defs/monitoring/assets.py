@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from skyops_assets.defs.features.checks import features_hold_together
 from skyops_assets.defs.freshness import DAILY
+from skyops_assets.defs.model.assets import training_sets
 from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS, failed_checks, known
@@ -38,7 +38,7 @@ def monitoring_log(
         database,
         settings,
         request=config.request,
-        quality_failures=failed_checks(context.instance, features_hold_together),
+        quality_failures=failed_checks(context.instance, training_sets.key),
         run_id=context.run.run_id,
     )
     page = report.publish(database, settings, found)

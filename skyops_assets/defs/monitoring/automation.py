@@ -3,12 +3,16 @@
 import dagster as dg
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from skyops_assets.defs.model.assets import training_sets
 from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
 from skyops_assets.defs.platform.automation import FEATURES, TAGS, retrain_job
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import cause
+from skyops_assets.defs.shared import cause, failed_checks, newest_event, steps_of
 
 LOG_ID = "skyops/monitoring_log_id"
+FAILURE = dg.DagsterEventType.RUN_FAILURE
+AT_ONCE = 100
+"""Failed runs that one tick writes, so that it takes below 1 s."""
 
 monitor_job = dg.define_asset_job(
     "monitor",
@@ -67,33 +71,65 @@ def retrain_when_asked(
     log_id = open_request(warehouse.open())
     if log_id is None or log_id <= int(context.cursor or 0):
         return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
+    if red := failed_checks(context.instance, training_sets.key):
+        # Sound at the decision is not sound now. The cursor stays: it starts when they pass.
+        return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
     request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
     return dg.SensorResult(run_requests=[request], cursor=str(log_id))
 
 
-@dg.run_failure_sensor(
-    default_status=dg.DefaultSensorStatus.RUNNING,
+@dg.sensor(
     minimum_interval_seconds=30,
-    # The runs of `skyops demo` too, which come from no code location.
-    monitor_all_code_locations=True,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every failed run in `audit.monitoring_log`, once, with its error.",
 )
 def run_failures_to_audit_log(
-    context: dg.RunFailureSensorContext, warehouse: WarehouseResource
-) -> None:
-    """Writes every failed run to `audit.monitoring_log`, once, with its error."""
+    context: dg.SensorEvaluationContext, warehouse: WarehouseResource
+) -> dg.SkipReason:
+    """Writes the runs that failed since the last tick; the cursor moves when all are written.
+
+    Dagster's own `run_failure_sensor` moves it in any case: a run that failed while the warehouse
+    was away would be in no log, and the retraining that it was would stay open.
+    """
+    instance = context.instance
+    if not (context.cursor or "").isdecimal():
+        # What was before the first tick is no news.
+        context.update_cursor(str(newest_event(instance, FAILURE)))
+        return dg.SkipReason("Failed runs are written from now on.")
+    records = instance.event_log_storage.get_event_records(
+        dg.EventRecordsFilter(FAILURE, after_cursor=int(str(context.cursor))),
+        limit=AT_ONCE,
+        ascending=True,
+    )
+    written = 0
+    for record in records:
+        if not _written(instance, record.event_log_entry, warehouse):
+            break
+        written += 1
+    if written:
+        context.update_cursor(str(records[written - 1].storage_id))
+    return dg.SkipReason(f"{written} failed runs were written.")
+
+
+def _written(
+    instance: dg.DagsterInstance, entry: dg.EventLogEntry, warehouse: WarehouseResource
+) -> bool:
+    """Write one failed run; False where it is not known yet whether it is tried again."""
     from skyops_assets.monitoring.log import record_failure, record_run_failure
 
-    steps = [f"{event.step_key}: {cause(event)}" for event in context.get_step_failure_events()]
-    error = "\n".join(steps) or context.failure_event.message or "no message"
-    database = warehouse.open()
-    record_run_failure(
-        database,
-        run_id=context.dagster_run.run_id,
-        job=context.dagster_run.job_name,
-        error=error,
-    )
-    tags = context.dagster_run.tags
+    event = entry.dagster_event
+    assert event is not None
+    run = instance.get_run_by_id(entry.run_id)
+    tags = run.tags if run else {}
     asked_by = tags.get(LOG_ID)
+    # Dagster sets the tag a moment after the event.
+    if asked_by and instance.run_retries_enabled and WILL_RETRY_TAG not in tags:
+        return False
+    steps = [f"{step.step_key}: {cause(step)}" for step in steps_of(instance, entry.run_id)]
+    error = "\n".join(steps) or event.message or "no message"
+    database = warehouse.open()
+    record_run_failure(database, run_id=entry.run_id, job=event.job_name, error=error)
     # One that died is tried again by Dagster, and its second try decides.
     if asked_by and tags.get(WILL_RETRY_TAG) != "true":
         record_failure(database, int(asked_by), error)
+    return True

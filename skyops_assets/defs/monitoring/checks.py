@@ -11,17 +11,25 @@ from skyops_assets.defs.shared import OWNED, known
 def champion_skill(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The champion's skill is not below its floor in two windows running. The primary alarm.
 
+    With too few rows to tell, what the last window with enough of them said.
     Blocks nothing: the champion predicts until a better one is found. Look at the drift report, and
     at `skyops model rollback` where a promotion came before it.
     """
-    from skyops_assets.monitoring.monitor import SKILL_ALARM, latest
+    from skyops_assets.monitoring.monitor import SKILL_ALARM, latest_skill
 
-    row = latest(warehouse.open())
+    row = latest_skill(warehouse.open())
+    is_alarm = row.get("verdict") == SKILL_ALARM
+    todo = (
+        ". Read the drift report of audit/monitoring_log; if a promotion came before it, go back "
+        "with `skyops model rollback`."
+    )
     return dg.AssetCheckResult(
-        passed=row.get("verdict") != SKILL_ALARM,
+        passed=not is_alarm,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=row.get("sentence"),
-        metadata=known({name: row.get(name) for name in ("skill", "verdict", "model_version")}),
+        description=f"{row['sentence']}{todo}" if is_alarm else row.get("sentence"),
+        metadata=known(
+            {name: row.get(name) for name in ("skill", "verdict", "model_version", "window_end_at")}
+        ),
     )
 
 
@@ -31,9 +39,11 @@ def drift(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     from skyops_assets.monitoring.monitor import has_drift, latest
 
     row = latest(warehouse.open())
+    has_drifted = has_drift(row.get("drift_score"))
+    todo = ": these have changed. Read the drift report of audit/monitoring_log for how and why."
     return dg.AssetCheckResult(
-        passed=not has_drift(row.get("drift_score")),
+        passed=not has_drifted,
         severity=dg.AssetCheckSeverity.WARN,
-        description=row.get("drifted"),
+        description=f"{row['drifted']}{todo}" if has_drifted else row.get("drifted"),
         metadata=known({"drift_score": row.get("drift_score")}),
     )

@@ -66,6 +66,7 @@ retrain_job = dg.define_asset_job(
             features.features_hold_together,
             features.arrival_features_columns,
             features.crossing_features_columns,
+            features.history_crossing_features_columns,
         )
     )
     - STANDING,
@@ -83,7 +84,7 @@ retrain_job = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """A run if positions or arrivals of the history were loaded since the last one."""
+    """A run if positions or arrivals were loaded since the last one, or if that one failed."""
     positions = context.instance.get_latest_materialization_event(RAW)
     arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
     loads = [event for event in (positions, arrivals) if event]
@@ -105,6 +106,9 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     # Its start counts, not its end: what came while it ran may have come too late for it. What its
     # own run loaded was there.
     record = context.instance.get_run_record_by_id(built.run_id)
+    if record and record.dagster_run.status is dg.DagsterRunStatus.FAILURE:
+        # It came so far, and something after it failed.
+        return request
     began = (record and record.start_time) or built.timestamp
     for load in loads:
         if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
@@ -178,12 +182,13 @@ def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason("; ".join(ended) or "Every unfinished run has its process.")
 
 
-@dg.op(description="Removes old runs and trainings that came to nothing.")
+@dg.op(description="Removes old runs, trainings that came to nothing, and old reports.")
 def remove_what_is_old(
     context: dg.OpExecutionContext, warehouse: WarehouseResource
 ) -> dg.Output[None]:
     """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
     from skyops_assets.arrivals import retention
+    from skyops_assets.monitoring import report
 
     days = warehouse.settings.run_retention_days
     runs = remove_old_runs(context.instance, days)
@@ -195,13 +200,14 @@ def remove_what_is_old(
             "kept_runs": runs.kept,
             "removed_snapshots": swept.snapshots,
             "removed_mlflow_runs": swept.mlflow_runs,
+            "removed_reports": report.sweep(warehouse.settings, days),
         },
     )
 
 
-@dg.job(description="Removes old runs, their output, and trainings that no version refers to.")
+@dg.job(description="Removes old runs, trainings that no version refers to, and old reports.")
 def clean_up() -> None:
-    """See `repair.remove_old_runs` and `arrivals.retention`."""
+    """See `repair.remove_old_runs`, `arrivals.retention` and `monitoring.report.sweep`."""
     remove_what_is_old()
 
 

@@ -58,12 +58,13 @@ def no_run_is_orphaned(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckR
 def disk_has_room(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The disk has room for weeks of positions, and the last whole day was no larger than usual.
 
-    An external server's disk cannot be seen from here: of it only the growth is judged.
+    Weeks, or the days that SKYOPS_RAW_RETENTION_DAYS lets still come, where those are fewer. An
+    external server's disk cannot be seen from here: of it only the growth is judged.
     """
     from skyops_assets.quality.standing import storage, storage_problem
 
     settings = warehouse.settings
-    found = storage(warehouse.open(), settings.home)
+    found = storage(warehouse.open(), settings.home, settings.raw_retention_days)
     return warning(
         storage_problem(found, settings.least_disk_days, settings.least_disk_gb),
         database_bytes=found.database_bytes,
@@ -110,7 +111,8 @@ def champion_has_seen_recent_arrivals(warehouse: WarehouseResource) -> dg.AssetC
 def predictions_get_outcomes(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Of the predictions older than two hours SKYOPS_LEAST_OUTCOME_SHARE have an outcome.
 
-    Two hours are the longest transit that counts (EUROCONTROL), before the newest position.
+    Of the last 28 days. Two hours are the longest transit that counts (EUROCONTROL), before the
+    newest position.
     """
     from skyops_assets.quality.standing import label_coverage, label_coverage_problem
 

@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
 )
 
 from skyops_assets.defs.platform.repair import host_tag, reap
-from skyops_assets.defs.shared import cause, known
+from skyops_assets.defs.shared import cause, failed_checks, known
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.champions import Moved
@@ -134,6 +134,12 @@ def report_champion(moved: "Moved") -> None:
         instance.report_runless_asset_event(
             dg.AssetMaterialization(promotion_decisions.key, metadata=known(shown))
         )
+
+
+def failed_checks_now() -> tuple[str, ...]:
+    """The blocking checks of what the model learns from whose last result is a failure."""
+    with dg.DagsterInstance.get() as instance:
+        return failed_checks(instance, dg.AssetKey(["ml", "training_sets"]))
 
 
 def last_runs(limit: int = 5) -> list[dict[str, Any]]:

@@ -5,11 +5,18 @@ import dagster as dg
 from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, known
+from skyops_assets.defs.shared import OWNERS, failed_once, known
 
+RETRY = (
+    failed_once()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    # Where its input failed, that is to be made first.
+    & ~dg.AutomationCondition.any_deps_match(dg.AutomationCondition.execution_failed())
+)
 WHEN_FED = (
-    dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
-).with_label("new input that passed its blocking checks")
+    (dg.AutomationCondition.eager() | RETRY)
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("new input, or a first failure, and the input's blocking checks passed")
 
 
 @dg.asset(

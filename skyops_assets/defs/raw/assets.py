@@ -6,7 +6,12 @@ import dagster as dg
 
 from skyops_assets.defs.freshness import REFERENCE
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, batch_metadata, batches_metadata
+from skyops_assets.defs.shared import (
+    OWNERS,
+    batch_metadata,
+    batches_metadata,
+    failed_once,
+)
 from skyops_assets.history.schema import ARRIVAL
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.settings import Settings, load_settings
@@ -113,8 +118,8 @@ def _poll(
 ONCE = (
     dg.AutomationCondition.missing()
     & ~dg.AutomationCondition.in_progress()
-    & ~dg.AutomationCondition.execution_failed()
-).with_label("once")
+    & (~dg.AutomationCondition.execution_failed() | failed_once())
+).with_label("once, and again after its first failure")
 
 
 @dg.asset(
