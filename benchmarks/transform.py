@@ -35,7 +35,8 @@ ALLOWED_SQL_S, ALLOWED_EMPTY_S = 40, 20
 LIVE_MIN, LIVE_AIRCRAFT = 10, 300
 AS_TRAFFIC = (
     "stg_opensky__states",
-    "stg_reference__",
+    "stg_reference__airports",
+    "stg_reference__runway_ends",
     "int_flights__segmented",
     "int_positions__phased",
     "int_positions__sampled_10s",
@@ -44,7 +45,7 @@ AS_TRAFFIC = (
     "fct_flights",
     "on-run-",
 )
-"""Nodes that do what `traffic` is asked for: cleaning, flights, phases, airports, landings."""
+"""Nodes that tell what `traffic` is asked for, and all that these read (docs/transform.md)."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,10 @@ def small_runs(warehouse: Warehouse, folder: Path, feed: Feed) -> dict[str, floa
 
 
 def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
-    """Cleaning, flights, phases, airports and landings by traffic, and by the models that do them.
+    """What the models tell by traffic, and by the models that tell it; docs/transform.md says how.
 
-    traffic gets every tenth aircraft of the recording, one process, and no clock while it reads;
-    the models' time has reading and storing in it, go-arounds and touch-and-goes too.
+    traffic gets every third aircraft of the recording, one process, and no clock while it reads;
+    the models' time has reading and storing in it.
     """
     import pandas as pd
 
@@ -187,7 +188,7 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
         return (what, "not measured", f"it cannot be installed: {error}", "-")
     with pa.memory_map(str(recording)) as file:
         states = pa.ipc.open_file(file).read_all().to_pandas()
-    states = states[states["icao24"].isin(sorted(states["icao24"].unique())[::10])]
+    states = states[states["icao24"].isin(sorted(states["icao24"].unique())[::3])]
     pd.DataFrame({
         "timestamp": states["time_position"],
         "icao24": states["icao24"],
@@ -217,11 +218,13 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
     ours_s = sum(
         spent for name, spent in ours.nodes.items() if any(part in name for part in AS_TRAFFIC)
     )
+    if "--plans" in sys.argv:
+        print(f"traffic: {theirs}\n", flush=True)
     return (
-        f"flights, phases, airports and landings of {rows:,} positions",
+        f"flights, phases, airports and movements of {rows:,} positions",
         f"{rows / ours_s:,.0f} rows/s of SQL",
         f"{what}: {theirs['rows'] / theirs['seconds']:,.0f} rows/s ({theirs['rows']:,} rows, "
-        f"{theirs['flights']} flights, {theirs['failed']} failed)",
+        f"{theirs['found']['flights']} flights)",
         f"{theirs_s / ours_s:.1f} times as fast",
     )
 

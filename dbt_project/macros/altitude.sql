@@ -5,9 +5,11 @@ Reads the window `by_altitude` over the rows that have an altitude.
 -#}
 {%- macro is_off_altitude(n) -%}
 case
-    when positioned_at - lag(positioned_at, {{ n }}) over by_altitude <= {{ memory() }}
+    when lag(positioned_at, {{ n }}) over by_altitude >= memory_from_at
         then
-            abs(baro_altitude_m - lag(baro_altitude_m, {{ n }}) over by_altitude)
+            -- The 150 m first: they spare most rows the reckoning of time.
+            abs(baro_altitude_m - lag(baro_altitude_m, {{ n }}) over by_altitude) > 150
+            and abs(baro_altitude_m - lag(baro_altitude_m, {{ n }}) over by_altitude)
             > 150 + 50 * date_part('epoch', positioned_at - lag(positioned_at, {{ n }}) over by_altitude)
 end
 {%- endmacro -%}

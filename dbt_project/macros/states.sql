@@ -11,6 +11,7 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 {#- All columns but the address, and the order by which of several sources' rows the fullest wins, then the first by name. -#}
 {%- macro state_columns() -%}
         time_position as positioned_at,
+        time_position - {{ memory() }} as memory_from_at,
         last_contact as contact_at,
         nullif(trim(callsign), '') as callsign,
         latitude_deg,
@@ -43,7 +44,7 @@ compared as (
         coalesce(
             latitude_deg = lag(latitude_deg) over by_aircraft
             and longitude_deg = lag(longitude_deg) over by_aircraft
-            and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }},
+            and lag(positioned_at) over by_aircraft >= memory_from_at,
             false
         ) as is_same_position,
         {%- if not is_tracked %}
@@ -89,7 +90,6 @@ preceded as (
 timed as (
     select
         *,
-        case when positioned_at - last_fresh_at <= {{ memory() }} then last_fresh_at end as previous_fresh_at,
         -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
         -- never makes the good sample after it look like one. Only the past is asked.
         {{ is_off_altitude(1) }} as is_off_altitude_1,
@@ -104,11 +104,14 @@ ranged as (
         *,
         -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
         baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
-        coalesce(is_off_altitude_1::integer, 0)
-        + coalesce(is_off_altitude_2::integer, 0)
-        + coalesce(is_off_altitude_3::integer, 0)
-        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3) / 2.0
+        2 * (
+            coalesce(is_off_altitude_1::integer, 0)
+            + coalesce(is_off_altitude_2::integer, 0)
+            + coalesce(is_off_altitude_3::integer, 0)
+        )
+        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3)
             as is_altitude_spike,
+        case when last_fresh_at >= memory_from_at then last_fresh_at end as previous_fresh_at,
         velocity_mps not between 0 and 515 as is_speed_out_of_range,
         abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
         true_track_deg not between 0 and 360 as is_track_out_of_range
@@ -135,7 +138,9 @@ select
     category,
     case
         when is_position_stale then 'stale'
-        when {{ 'is_jump' if is_tracked else 'moved_m > ' ~ reach_m('positioned_at - previous_fresh_at') }} then 'jump'
+        -- The kilometre first: it spares most rows the reckoning of time.
+        when {{ 'is_jump' if is_tracked else 'moved_m > 1000 and moved_m > ' ~ reach_m('positioned_at - previous_fresh_at') }}
+            then 'jump'
         else 'fresh'
     end as position_status,
     case
@@ -148,8 +153,8 @@ select
         else 0
     end as position_age_s,
     -- The frozen tail of a lost aircraft is no sign of life.
-    coalesce(positioned_at - previous_at > {{ memory() }}, true)
-    or (not is_position_stale and coalesce(positioned_at - last_fresh_at > {{ memory() }}, true)) as is_after_silence,
+    coalesce(previous_at < memory_from_at, true)
+    or (not is_position_stale and coalesce(last_fresh_at < memory_from_at, true)) as is_after_silence,
     case
         when
             is_altitude_out_of_range

@@ -11,35 +11,6 @@ with flights as (
     {{ join_changes('int_flights__segmented', 'flight_started_at') }}
 ),
 
-positions as (
-    select
-        flights.flight_id,
-        flights.icao24,
-        flights.flight_started_at,
-        states.positioned_at,
-        states.callsign,
-        states.latitude_deg,
-        states.longitude_deg,
-        states.altitude_m,
-        states.ground_speed_mps,
-        states.track_deg,
-        states.vertical_rate_mps,
-        states.is_on_ground,
-        states.position_status,
-        states.position_age_s,
-        floor(states.latitude_deg * 20)::integer as cell_row,
-        floor(states.longitude_deg * 20)::integer as cell_column,
-        -- Whole numbers leave a moving sum as exactly as they came: fractions would be added up anew for each row.
-        round(states.altitude_m * 100)::integer as altitude_cm,
-        round(states.vertical_rate_mps * 100000)::integer as rate_e5,
-        (date_part('epoch', states.positioned_at - flights.flight_started_at) * 1000)::bigint as flown_ms
-    from flights
-    inner join {{ ref('stg_opensky__states') }} as states
-        on
-            flights.icao24 = states.icao24
-            and states.positioned_at between flights.flight_started_at and flights.flight_ended_at
-),
-
 -- The nearest field is looked up once per cell of 0.05 degrees, not per position: on the Paris
 -- recording that is 1,600 look-ups instead of 284,000.
 filled_cells as (
@@ -112,56 +83,93 @@ nearest as (
     order by cell_row, cell_column, distance_m, airport
 ),
 
-summed as (
+-- Flight by flight, for within one the index has the positions in the order of time: all at once they would be sorted.
+flown as (
     select
-        positions.*,
+        flights.flight_id,
+        flights.icao24,
+        smoothed.*
+    from flights
+    cross join
+        lateral ( -- noqa: ST05
+            with positions as (
+                select
+                    states.positioned_at,
+                    states.callsign,
+                    states.latitude_deg,
+                    states.longitude_deg,
+                    states.altitude_m,
+                    states.ground_speed_mps,
+                    states.track_deg,
+                    states.vertical_rate_mps,
+                    states.is_on_ground,
+                    states.position_status,
+                    states.position_age_s,
+                    -- Whole numbers leave a moving sum as exactly as they came: fractions would be added up anew for
+                    -- each row.
+                    round(states.altitude_m * 100)::integer as altitude_cm,
+                    round(states.vertical_rate_mps * 100000)::integer as rate_e5,
+                    (date_part('epoch', states.positioned_at - flights.flight_started_at) * 1000)::bigint as flown_ms
+                from {{ ref('stg_opensky__states') }} as states
+                where
+                    states.icao24 = flights.icao24
+                    and states.positioned_at between flights.flight_started_at and flights.flight_ended_at
+            ),
+
+            summed as (
+                select
+                    *,
+                    sum(altitude_cm) over recent as altitudes_cm,
+                    count(altitude_cm) over recent as altitude_count,
+                    sum(flown_ms) filter (where altitude_cm is not null) over recent as altitudes_ms,
+                    sum(rate_e5) over latest as rates_e5,
+                    count(rate_e5) over latest as rate_count
+                from positions
+                window
+                    recent as (
+                        order by positioned_at
+                        range between interval '20 seconds' preceding and current row
+                    ),
+                    latest as (
+                        order by positioned_at
+                        range between interval '10 seconds' preceding and current row
+                    )
+            ),
+
+            averaged as (
+                select
+                    *,
+                    altitudes_cm / (100.0::double precision * nullif(altitude_count, 0)) as mean_altitude_m,
+                    rates_e5 / (100000.0::double precision * nullif(rate_count, 0)) as sent_vertical_rate_mps
+                from summed
+            )
+
+            select
+                *,
+                coalesce(
+                    sent_vertical_rate_mps,
+                    -- Some transponders send no velocity at all: then the slope of the altitude stands in, taken
+                    -- from the means of the window, which is exact for a steady climb.
+                    (altitude_m - mean_altitude_m)
+                    / nullif((flown_ms - altitudes_ms::double precision / nullif(altitude_count, 0)) / 1000, 0)
+                ) as mean_vertical_rate_mps,
+                coalesce(altitude_m, mean_altitude_m) as known_altitude_m,
+                mean_altitude_m - max(mean_altitude_m) over (order by positioned_at rows unbounded preceding)
+                    as from_top_m
+            from averaged
+        ) as smoothed
+),
+
+located as (
+    select
+        flown.*,
         nearest.airport as nearest_airport,
-        coalesce(nearest.elevation_m, 0) as elevation_m,
-        sum(positions.altitude_cm) over recent as altitudes_cm,
-        count(positions.altitude_cm) over recent as altitude_count,
-        sum(positions.flown_ms) filter (where positions.altitude_cm is not null) over recent as altitudes_ms,
-        sum(positions.rate_e5) over latest as rates_e5,
-        count(positions.rate_e5) over latest as rate_count
-    from positions
+        flown.known_altitude_m - coalesce(nearest.elevation_m, 0) as height_m
+    from flown
     left join nearest
         on
-            positions.cell_row = nearest.cell_row
-            and positions.cell_column = nearest.cell_column
-    window
-        recent as (
-            partition by positions.icao24, positions.flight_started_at
-            order by positions.positioned_at
-            range between interval '20 seconds' preceding and current row
-        ),
-        latest as (
-            partition by positions.icao24, positions.flight_started_at
-            order by positions.positioned_at
-            range between interval '10 seconds' preceding and current row
-        )
-),
-
-averaged as (
-    select
-        *,
-        altitudes_cm / (100.0::double precision * nullif(altitude_count, 0)) as mean_altitude_m,
-        rates_e5 / (100000.0::double precision * nullif(rate_count, 0)) as sent_vertical_rate_mps
-    from summed
-),
-
-smoothed as (
-    select
-        *,
-        coalesce(
-            sent_vertical_rate_mps,
-            -- Some transponders send no velocity at all: then the slope of the altitude stands in, taken
-            -- from the means of the window, which is exact for a steady climb.
-            (altitude_m - mean_altitude_m)
-            / nullif((flown_ms - altitudes_ms::double precision / nullif(altitude_count, 0)) / 1000, 0)
-        ) as mean_vertical_rate_mps,
-        coalesce(altitude_m, mean_altitude_m) - elevation_m as height_m,
-        mean_altitude_m
-        - max(mean_altitude_m) over (partition by icao24, flight_started_at order by positioned_at) as from_top_m
-    from averaged
+            floor(flown.latitude_deg * 20)::integer = nearest.cell_row
+            and floor(flown.longitude_deg * 20)::integer = nearest.cell_column
 )
 
 select
@@ -196,4 +204,4 @@ select
         when height_m > 6000 or (height_m > 3000 and from_top_m > -150) then 'CRUISE'
         else 'LEVEL'
     end as phase
-from smoothed
+from located

@@ -5,21 +5,36 @@
     post_hook='analyze {{ this }}'
 ) }}
 
-with fixes as (
+with flights as (
+    select *
+    from {{ ref('int_flights__segmented') }}
+    {{ join_changes('int_flights__segmented', 'flight_started_at') }}
+),
+
+-- Flight by flight, for within one the index has the positions in the order of time: all at once they would be sorted.
+fixes as (
     select
-        flight_id,
-        icao24,
-        positioned_at,
-        height_m,
-        phase = 'GROUND' as is_grounded,
-        lag(positioned_at) over by_flight as previous_at,
-        lag(phase = 'GROUND') over by_flight as was_grounded,
-        lead(positioned_at) over by_flight as next_at,
-        lead(phase = 'GROUND') over by_flight as will_be_grounded
-    from {{ ref('int_positions__phased') }}
-    {{ join_changes('int_positions__phased', 'positioned_at') }}
-    where position_status = 'fresh'
-    window by_flight as (partition by icao24, flight_id order by positioned_at)
+        flights.flight_id,
+        flights.icao24,
+        ordered.*
+    from flights
+    cross join
+        lateral (
+            select
+                positions.positioned_at,
+                positions.height_m,
+                positions.phase = 'GROUND' as is_grounded,
+                lag(positions.positioned_at) over by_time as previous_at,
+                lag(positions.phase = 'GROUND') over by_time as was_grounded,
+                lead(positions.positioned_at) over by_time as next_at,
+                lead(positions.phase = 'GROUND') over by_time as will_be_grounded
+            from {{ ref('int_positions__phased') }} as positions
+            where
+                positions.icao24 = flights.icao24
+                and positions.positioned_at between flights.flight_started_at and flights.flight_ended_at
+                and positions.position_status = 'fresh'
+            window by_time as (order by positions.positioned_at)
+        ) as ordered
 ),
 
 gaps as (

@@ -7,7 +7,8 @@
 
 with deduplicated as (
     select distinct on (icao24, time_position)
-        icao24,
+        -- By bytes: sorts and indexes need no rules of a language. Later models inherit it.
+        icao24 collate "C" as icao24,
         {{ state_columns() }},
         {{ changed_from() }} as changed_from_at
     from {{ source('raw', 'opensky_states') }}
