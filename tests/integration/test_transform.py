@@ -248,7 +248,7 @@ def test_only_what_was_touched_is_made_anew(
     ) == [(late,)]  # fmt: skip
 
 
-def test_a_run_that_failed_or_chose_some_models_is_made_up_for(
+def test_a_run_that_failed_chose_some_models_or_had_a_red_test_is_made_up_for(
     twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
 ) -> None:
     warehouse, _ = twins
@@ -259,8 +259,26 @@ def test_a_run_that_failed_or_chose_some_models_is_made_up_for(
     run("run", "--select", "stg_opensky__states")
     count = "select count(*) from metrics.fct_flights"
     assert query(warehouse, count) == [(1,)]
-    run("run")
+    # Tests look only at rows made anew: were the load marked as done, the next run would be green.
+    query(
+        warehouse,
+        "create function spoil() returns trigger language plpgsql as "
+        "'begin new.row_count := 0; return new; end'; create trigger spoil before insert "
+        "on metrics.masked_values_hourly for each row execute function spoil()",
+    )
+    with pytest.raises(AssertionError, match="in_range_masked_values_hourly_row_count"):
+        run("build", "--exclude-resource-type", "unit_test")
     assert query(warehouse, count) == [(2,)]
+    waiting = (
+        "select count(*) from raw.ingest_batches "
+        "where target = 'raw.opensky_states' and transformed_at is null"
+    )
+    assert query(warehouse, waiting) == [(1,)]
+    query(warehouse, "drop function spoil cascade")
+    run("run")
+    assert query(warehouse, waiting) == [(0,)]
+    spoilt = "select count(*) from metrics.masked_values_hourly where row_count = 0"
+    assert query(warehouse, spoilt) == [(0,)]
 
 
 def test_other_airports_make_everything_anew(
