@@ -9,9 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-
-from rich.console import Console
-from rich.table import Table
+from itertools import chain
 
 from benchmarks import live, storage, ticks, transform
 
@@ -19,17 +17,15 @@ ROUNDS = 3
 
 
 def main() -> None:
-    table = Table("what", "measured", "compared with", "ratio")
-    table.add_row(*code_location_import())
-    for row in storage.measure():
-        table.add_row(*row)
-    for row in live.measure():
-        table.add_row(*row)
-    for row in ticks.measure(ticks.MONTH):
-        table.add_row(*row)
-    for row in transform.measure():
-        table.add_row(*row)
-    Console(width=140, highlight=False).print(table)
+    storage.show(
+        chain(
+            [code_location_import()],
+            storage.measure(),
+            live.measure(),
+            ticks.measure(ticks.MONTH),
+            transform.measure(),
+        )
+    )
 
 
 def best_s(work: Callable[[], object], rounds: int = ROUNDS) -> float:

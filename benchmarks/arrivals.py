@@ -15,10 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.storage import Row, scratch
+from benchmarks.storage import Row, scratch, show
 from benchmarks.transform import dbt, load_reference
 
 if TYPE_CHECKING:
@@ -190,10 +187,7 @@ def row_of(rows: pd.DataFrame, period: Period) -> Row:
 
 def main() -> None:
     """This table alone."""
-    table = Table("what", "measured", "compared with", "ratio")
-    for row in measure():
-        table.add_row(*row)
-    Console(width=160, highlight=False).print(table)
+    show(measure(), width=160)
 
 
 if __name__ == "__main__":

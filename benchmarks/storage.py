@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROUNDS = 3
 ALL_ROWS = 5_000_000
 Row = tuple[str, str, str, str]
+"""What was measured, the figure, what it is compared with, and the ratio of the two."""
 
 QUERIES = {
     "one aircraft, all its time": "select * from raw.opensky_states where icao24 = '{icao24}'",
@@ -36,6 +37,17 @@ QUERIES = {
         "where time_position >= '2021-10-08 13:00+00' and time_position < '2021-10-08 13:01+00'"
     ),
 }
+
+
+def show(rows: Iterable[Row], width: int = 140) -> None:
+    """Print the benchmark's table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what", "measured", "compared with", "ratio")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=width, highlight=False).print(table)
 
 
 def measure() -> Iterator[Row]:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.storage import Row
+from benchmarks.storage import Row, show
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -242,14 +242,7 @@ def fill_log(warehouse: Warehouse, hours: int) -> None:
 
 def main() -> None:
     """This table alone; a number of hours makes it quicker."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "measured", "compared with", "ratio")
-    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
-    for row in measure(*numbers):
-        table.add_row(*row)
-    Console(width=140, highlight=False).print(table)
+    show(measure(*(int(argument) for argument in sys.argv[1:] if argument.isdigit())))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.storage import Row, scratch, shifted, write_recording
+from benchmarks.storage import Row, scratch, shifted, show, write_recording
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.server import Warehouse
@@ -294,14 +294,7 @@ def explain(what: str, run: Run) -> None:
 
 def main() -> None:
     """This table alone; a number of rows makes it quicker."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "measured", "compared with", "ratio")
-    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
-    for row in measure(*numbers):
-        table.add_row(*row)
-    Console(width=140, highlight=False).print(table)
+    show(measure(*(int(argument) for argument in sys.argv[1:] if argument.isdigit())))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ names the value, the place and what to do; the command line prints it without a 
 """
 
 import re
+from collections.abc import Iterable
 
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*@")
 
@@ -20,3 +21,9 @@ def storable(text: str, most: int = 100_000) -> str:
     """
     clean = _PASSWORD.sub("***@", text).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     return clean if len(clean) <= most else f"{clean[:most]} ... ({len(clean) - most} more)"
+
+
+def first_few(things: Iterable[object], most: int = 5) -> str:
+    """The first of them in words, and how many more there are: "a; b; and 3 more"."""
+    words = [str(thing) for thing in things]
+    return "; ".join([*words[:most], *([f"and {len(words) - most} more"] * (len(words) > most))])

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from skyops_assets.errors import first_few
 from skyops_assets.opensky.partitions import TARGET
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
@@ -27,7 +28,7 @@ LATELY = timedelta(hours=24)
 PART_ROWS = 500_000
 """Rows that a check holds in memory at once."""
 NAMED = 5
-"""Hours or reasons that a sentence names."""
+"""Hours that are shown beside a check's result."""
 
 
 @dataclass(frozen=True)
@@ -303,10 +304,8 @@ def volume_problem(volumes: Sequence[HourVolume], least_share: float) -> str | N
     unusual = [volume for volume in volumes if not volume.is_usual(least_share)]
     if not unusual:
         return None
-    named = "; ".join(map(str, unusual[:NAMED]))
-    more = f"; and {len(unusual) - NAMED} hours more" if len(unusual) > NAMED else ""
     return (
-        f"{named}{more}. Too few: was the collector stopped, were the credits spent, is the "
+        f"{first_few(unusual)}. Too few: was the collector stopped, were the credits spent, is the "
         "recording cut short? Load the hour again. Too many: do two sources tell the same? "
         "Compare raw.ingest_batches."
     )
@@ -339,7 +338,7 @@ class Rejections:
         """What was rejected and what to do, where the share is over the limit; else None."""
         if self.share <= limit:
             return None
-        named = "; ".join(f"{reason}: {rows:,}" for reason, rows in [*self.reasons.items()][:NAMED])
+        named = first_few(f"{reason}: {rows:,}" for reason, rows in self.reasons.items())
         return (
             f"{self.rejected_rows:,} of {self.judged_rows:,} new rows ({self.share:.1%}, limit "
             f"{limit:.1%}) are rejected: {named}. Correct the source or the reader, then run "

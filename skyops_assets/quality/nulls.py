@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from skyops_assets.opensky.accounts import LEAST_DAYS, NAMED, counts_by_hour
+from skyops_assets.errors import first_few
+from skyops_assets.opensky.accounts import LEAST_DAYS, counts_by_hour
 from skyops_assets.warehouse.server import Warehouse
 
 KEY_COLUMNS = (
@@ -84,10 +85,8 @@ def null_problem(shares: Sequence[NullShare], max_rise: float) -> str | None:
     ]
     if not risen:
         return None
-    named = "; ".join(map(str, risen[:NAMED]))
-    more = f"; and {len(risen) - NAMED} more" if len(risen) > NAMED else ""
     return (
-        f"{named}{more}. Did the source rename or drop a field, or did another source take over? "
-        "Compare `source` of these hours in raw.opensky_states; correct the reader and load the "
-        "hours again."
+        f"{first_few(risen)}. Did the source rename or drop a field, or did another source take "
+        "over? Compare `source` of these hours in raw.opensky_states; correct the reader and load "
+        "the hours again."
     )

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 
+from skyops_assets.errors import first_few
 from skyops_assets.warehouse.server import Warehouse
 
-NAMED = 5
 ORPHAN_GRACE = timedelta(minutes=10)
 """Run monitoring ends an overdue run within a poll and the time that a cancelled one may take."""
 GROWTH_DAYS = 28
@@ -33,8 +33,7 @@ def failed_partitions_problem(failed: Mapping[str, Sequence[str]]) -> str | None
         failed: partition keys, in order, by asset.
     """
     said = [
-        f"{asset}: {len(keys)} partitions failed and were not loaded since "
-        f"({', '.join(keys[:NAMED])}{', ...' if len(keys) > NAMED else ''})"
+        f"{asset}: {len(keys)} partitions failed and were not loaded since ({first_few(keys)})"
         for asset, keys in failed.items()
         if keys
     ]
@@ -62,13 +61,11 @@ def orphaned_runs_problem(
     overdue = [run for run in runs if now - run.started_at > max_runtime + ORPHAN_GRACE]
     if not overdue:
         return None
-    named = "; ".join(
-        f"{run.run_id[:8]} ({run.job}) since {run.started_at:%Y-%m-%d %H:%M} UTC"
-        for run in overdue[:NAMED]
+    named = first_few(
+        f"{run.run_id[:8]} ({run.job}) since {run.started_at:%Y-%m-%d %H:%M} UTC" for run in overdue
     )
-    more = f"; and {len(overdue) - NAMED} more" if len(overdue) > NAMED else ""
     return (
-        f"Started and never ended: {named}{more}. A run may take {max_runtime}; its process is "
+        f"Started and never ended: {named}. A run may take {max_runtime}; its process is "
         "gone, or hangs. Is the daemon running, which ends such runs? Else terminate them in the "
         "UI; what they were to write, the next run writes."
     )

@@ -379,7 +379,7 @@ def test_five_hours_are_named_and_the_others_counted() -> None:
     said = volume_problem(volumes, 0.5)
     assert said is not None
     assert said.count("usual 20") == 5
-    assert "; and 2 hours more." in said
+    assert "; and 2 more." in said
     assert volume_problem([HourVolume(DEMO_START, 15, 20.0, 3)], 0.5) is None
 
 
