@@ -89,15 +89,16 @@ def record(fitted: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def predict(
-    fitted: dict[str, Any], pipeline: Pipeline, frame: pd.DataFrame, minutes: np.ndarray
+    fitted: dict[str, Any], given: np.ndarray, minutes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Low and high (minutes) around `minutes`, the pipeline's answers, which lie always within.
+
+    `given` is what the pipeline's columns make of the rows asked about.
 
     Nothing is below the shortest transit that is learned from, unless the answer itself is.
     """
     import numpy as np
 
-    given = pipeline.named_steps["columns"].transform(frame[list(FEATURES)])
     low = fitted["low"].predict(given) - fitted["correction_min"]
     high = fitted["high"].predict(given) + fitted["correction_min"]
     return np.minimum(np.maximum(low, MIN_TRANSIT_MIN), minutes), np.maximum(high, minutes)

@@ -105,14 +105,16 @@ def answers(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """
     import numpy as np
 
-    minutes = predict(model, frame)
     fitted = interval.of(model)
     if fitted is None:
-        return {OUTPUTS[0]: minutes}
-    low = high = np.empty(0)
-    if len(frame):
-        with one_thread():
-            low, high = interval.predict(fitted, model, frame, minutes)
+        return {OUTPUTS[0]: predict(model, frame)}
+    if not len(frame):
+        return dict.fromkeys(OUTPUTS, np.empty(0))
+    with one_thread():
+        # Once for all: of one row it takes as long as the models.
+        given = model.named_steps["columns"].transform(frame[list(FEATURES)])
+        minutes = np.asarray(model.named_steps["model"].predict(given), dtype="float64")
+        low, high = interval.predict(fitted, given, minutes)
     return dict(zip(OUTPUTS, (minutes, low, high), strict=True))
 
 
