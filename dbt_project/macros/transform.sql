@@ -26,11 +26,15 @@ nothing: it opens no days before, and takes the index where this is little of al
 
 {#-
 Joins the aircraft and times that are computed anew to a relation that has icao24; nothing when all is.
-`before` reaches so much further back for what is only looked at.
+`before` reaches so much further back for what is only looked at. The columns of what is joined are named in full, here
+and below: dbt's graph does not know these tables, and without their columns no column's lineage can be told.
 -#}
 {%- macro join_changes(alias, time, before=none) -%}
     {%- if is_rebuilding() -%}
-        inner join audit.transform_ranges as changes
+        inner join (
+            select ranges.changed_icao24, ranges.changed_from_at, ranges.changed_through_at
+            from audit.transform_ranges as ranges
+        ) as changes
             on
                 {{ alias }}.icao24 = changes.changed_icao24
                 and {{ alias }}.{{ time }} >= changes.changed_from_at {{ '- ' ~ before if before }}
@@ -53,7 +57,7 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
 {#- The latest position that there is, as a subquery; a unit test has its own. -#}
 {%- macro latest_position(positions) -%}
     {%- if execute and model.resource_type == 'model' -%}
-        (select latest_at from audit.transform_horizon)
+        (select horizon.latest_at from audit.transform_horizon as horizon)
     {%- else -%}
         (select max(positioned_at) from {{ positions }})
     {%- endif -%}
@@ -62,7 +66,9 @@ Joins the aircraft and times that are computed anew to a relation that has icao2
 {#- Joins the hours that are computed anew: those that changed, or those whose features did as well. -#}
 {%- macro join_changed_hours(alias, time, with_aftermath=false) -%}
     {%- if is_rebuilding() -%}
-        inner join audit.transform_hours as changes
+        inner join (
+            select hours.changed_hour_at, hours.is_aftermath from audit.transform_hours as hours
+        ) as changes
             on
                 date_trunc('hour', {{ alias }}.{{ time }}, 'UTC') = changes.changed_hour_at
                 and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }}

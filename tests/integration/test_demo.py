@@ -187,7 +187,9 @@ def test_column_lineage_reaches_raw(finished: Finished, monkeypatch: pytest.Monk
             event = instance.get_latest_materialization_event(key)
             assert event is not None and event.asset_materialization is not None
             found = event.asset_materialization.metadata.get("dagster/column_lineage")
-            assert found is not None, f"{key.to_user_string()} has no column lineage"
+            # Why, dagster-dbt tells the step's log alone.
+            logs = [file.read_text(errors="replace") for file in home.rglob("*.err")]
+            assert found is not None, f"{key.to_user_string()} has no column lineage: {logs}"
             return dict(found.value.deps_by_column)  # type: ignore[union-attr]
 
         def sources(key: dg.AssetKey, column: str) -> set[str]:
@@ -280,16 +282,12 @@ def test_the_drift_report_names_the_runway_changes(finished: Finished, query: Qu
     assert "Runway changes in the window" in page and "LFPG" in page
 
 
-def test_a_demo_killed_at_any_moment_ends_with_the_same_tables(finished: Finished) -> None:
-    """Killed (-9) while it prepares and while it predicts; then run in full, a second time then."""
+def test_a_killed_demo_ends_with_the_same_tables(finished: Finished) -> None:
+    """Killed (-9) while it predicts; then run in full, and all but that is there already."""
     _, undisturbed, _ = finished
     home = short_dir()
     try:
-        for moment, delay_s in (
-            ("loading the asset graph", 1.0),
-            ("ml/predictions", 0.3),
-        ):
-            kill_when(home, moment, delay_s)
+        kill_when(home, "ml/predictions", 0.3)
         run_demo(home)
         expected = tables(undisturbed)
         assert len(expected) > 20
