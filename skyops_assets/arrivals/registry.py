@@ -35,7 +35,6 @@ MAX_DESCRIPTION = 5000
 _TRUSTED = [
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
     "numpy.dtype",
 ]
 _QUIET = {
