@@ -239,11 +239,11 @@ def _minutes(graph: _Graph, model: Any, made: str) -> str:
     """From ``columns`` to the minutes `made`, by the kind of model that a recipe makes."""
     from onnx import TensorProto
     from sklearn.compose import TransformedTargetRegressor
-    from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
 
-    if isinstance(model, VotingRegressor | HistGradientBoostingRegressor):
-        trees = _boosted(getattr(model, "estimators_", [model]))
+    if isinstance(model, HistGradientBoostingRegressor):
+        trees = _boosted(model)
         return graph.node("TreeEnsembleRegressor", ["columns"], made, domain="ai.onnx.ml", **trees)
     if not isinstance(model, TransformedTargetRegressor):
         raise SkyOpsError(
@@ -288,11 +288,11 @@ def _bounds(graph: _Graph, fitted: dict[str, Any]) -> list[str]:
     return [low, high]
 
 
-def _boosted(members: list[Any]) -> dict[str, Any]:
-    """The attributes of the node that holds every tree of gradient boostings, whose mean it is."""
+def _boosted(model: Any) -> dict[str, Any]:
+    """The attributes of the node that holds every tree of a gradient boosting."""
     import numpy as np
 
-    trees = [predictor.nodes for member in members for (predictor,) in member._predictors]
+    trees = [predictor.nodes for (predictor,) in model._predictors]
     nodes = np.concatenate(trees)
     if nodes["is_categorical"].any():
         raise SkyOpsError(
@@ -307,8 +307,8 @@ def _boosted(members: list[Any]) -> dict[str, Any]:
         left=nodes["left"],
         right=nodes["right"],
         missing_left=nodes["missing_go_to_left"],
-        value=nodes["value"] / len(members),
-        base=np.mean([member._baseline_prediction for member in members]),
+        value=nodes["value"],
+        base=model._baseline_prediction,
     )
 
 
