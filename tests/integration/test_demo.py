@@ -174,37 +174,40 @@ def test_predictions_come_from_a_named_baseline_and_get_an_outcome(
         assert query(warehouse, statement) == [(count,)]
 
 
-def test_column_lineage_reaches_raw(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a feature, step by step through what the runs recorded, to columns of raw tables."""
+def sources(
+    home: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, column: str
+) -> set[str]:
+    """The raw columns that a column of features/arrival_features comes from, by what runs told."""
     import dagster as dg
 
-    home, warehouse, _ = finished
     for name, value in runtime_environment(Settings(home=home), warehouse).items():
         monkeypatch.setenv(name, value)
+
+    def back(key: dg.AssetKey, column: str) -> set[str]:
+        if key.path[0] == "raw":
+            return {f"{key.to_user_string()}.{column}"}
+        event = instance.get_latest_materialization_event(key)
+        assert event is not None and event.asset_materialization is not None
+        found = event.asset_materialization.metadata.get("dagster/column_lineage")
+        # Why, dagster-dbt tells the step's log alone.
+        logs = [file.read_text(errors="replace") for file in home.rglob("*.err")]
+        assert found is not None, f"{key.to_user_string()} has no column lineage: {logs}"
+        parents = found.value.deps_by_column.get(column, [])  # type: ignore[union-attr]
+        return {raw for dep in parents for raw in back(dep.asset_key, dep.column_name)}
+
     with dg.DagsterInstance.get() as instance:
+        return back(dg.AssetKey(["features", "arrival_features"]), column)
 
-        def lineage(key: dg.AssetKey) -> dict[str, Any]:
-            event = instance.get_latest_materialization_event(key)
-            assert event is not None and event.asset_materialization is not None
-            found = event.asset_materialization.metadata.get("dagster/column_lineage")
-            # Why, dagster-dbt tells the step's log alone.
-            logs = [file.read_text(errors="replace") for file in home.rglob("*.err")]
-            assert found is not None, f"{key.to_user_string()} has no column lineage: {logs}"
-            return dict(found.value.deps_by_column)  # type: ignore[union-attr]
 
-        def sources(key: dg.AssetKey, column: str) -> set[str]:
-            if key.path[0] == "raw":
-                return {f"{key.to_user_string()}.{column}"}
-            return {
-                source
-                for dep in lineage(key).get(column, [])
-                for source in sources(dep.asset_key, dep.column_name)
-            }
-
-        feature = dg.AssetKey(["features", "arrival_features"])
-        assert "raw/opensky_states.baro_altitude_m" in sources(feature, "altitude_m")
-        assert "raw/opensky_states.velocity_mps" in sources(feature, "ground_speed_mps")
-        assert "raw/airports.latitude_deg" in sources(feature, "bearing_deg")
+def test_column_lineage_reaches_raw(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a feature, step by step through what the runs recorded, to columns of raw tables."""
+    home, warehouse, _ = finished
+    for column, raw in (
+        ("altitude_m", "raw/opensky_states.baro_altitude_m"),
+        ("ground_speed_mps", "raw/opensky_states.velocity_mps"),
+        ("bearing_deg", "raw/airports.latitude_deg"),
+    ):
+        assert raw in sources(home, warehouse, monkeypatch, column)
 
 
 def test_dagster_shows_the_model_card(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +285,9 @@ def test_the_drift_report_names_the_runway_changes(finished: Finished, query: Qu
     assert "Runway changes in the window" in page and "LFPG" in page
 
 
-def test_a_killed_demo_ends_with_the_same_tables(finished: Finished) -> None:
+def test_a_killed_demo_ends_with_the_same_tables(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed (-9) while it predicts; then run in full, and all but that is there already."""
     _, undisturbed, _ = finished
     home = short_dir()
@@ -291,7 +296,11 @@ def test_a_killed_demo_ends_with_the_same_tables(finished: Finished) -> None:
         run_demo(home)
         expected = tables(undisturbed)
         assert len(expected) > 20
-        assert tables(open_warehouse(Settings(home=home))) == expected
+        warehouse = open_warehouse(Settings(home=home))
+        assert tables(warehouse) == expected
+        # Now by models that looked at new data only.
+        altitude = sources(home, warehouse, monkeypatch, "altitude_m")
+        assert "raw/opensky_states.baro_altitude_m" in altitude
         runs = status(home)["last_runs"]
         assert [run["status"] for run in runs] == ["SUCCESS", *["FAILURE"] * (len(runs) - 1)]
     finally:
