@@ -28,8 +28,8 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-torture: $(DEV) ## Kill loads and collectors 200 times each: nothing lost, nothing twice
-	$(BIN)/python -m pytest tests/torture --kills 200
+torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo: nothing lost, nothing twice
+	$(BIN)/python -m pytest tests/torture tests/integration/test_demo.py --kills 200
 
 loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes
 	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--end 2019-03-14 --kills $(KILLS))
