@@ -1,6 +1,6 @@
-"""The one exception a person is meant to read.
+"""The one exception a person is meant to read, and what messages are made of.
 
-Raised wherever input, configuration or the surroundings are at fault. The message
+It is raised wherever input, configuration or the surroundings are at fault. The message
 names the value, the place and what to do; the command line prints it without a traceback.
 """
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from skyops_assets.arrivals import card, onnx_model, registry, store
 from skyops_assets.arrivals.card import Facts
 from skyops_assets.arrivals.features import CATEGORICAL
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
 
@@ -105,22 +105,13 @@ class Files:
     def write(self, path: str, content: bytes) -> None:
         """Put a file there, in the place of an earlier one."""
         goal = f"{self.root}/{path}"
-        if not self.is_local:
-            with self.system.open_output_stream(goal) as stream:
-                stream.write(content)
+        if self.is_local:
+            with replacing(Path(goal)) as part:
+                part.write_bytes(content)
             return
-        self.system.create_dir(str(Path(goal).parent), recursive=True)
-        # An object appears when its upload is complete; a file would as soon as it is opened.
-        part = f"{Path(goal).parent}/.{uuid4().hex}.part"
-        try:
-            with self.system.open_output_stream(part) as stream:
-                stream.write(content)
-            with open(part, "rb") as written:
-                os.fsync(written.fileno())
-            self.system.move(part, goal)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        # An object appears when its upload is complete.
+        with self.system.open_output_stream(goal) as stream:
+            stream.write(content)
 
     def delete(self, path: str) -> None:
         """Remove a file."""

@@ -8,14 +8,12 @@ transaction that may be repeated. Does not: deciding what to write (`steps`, `ch
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from skyops_assets.arrivals.features import (
     ARRIVALS_TABLE,
@@ -31,6 +29,7 @@ from skyops_assets.arrivals.features import (
     text_columns,
 )
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.server import Warehouse
@@ -215,16 +214,8 @@ def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) ->
     Written also where there is a file, which may be a broken one.
     """
     path = snapshot_path(settings, fingerprint)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Of its own: two that write the same rows at once would write into one file.
-    part = path.with_suffix(f".{uuid4().hex}.part")
-    try:
+    with replacing(path) as part:
         frame.to_parquet(part, index=False)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -7,11 +7,12 @@ time of reading in its address; they are taken out, and a few lines of style tak
 
 from __future__ import annotations
 
-import os
 import re
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from skyops_assets.files import replacing
 
 FOLDER = "data_docs"
 _ELSEWHERE = (
@@ -54,7 +55,5 @@ def write(path: Path, result: Any, advice: list[str]) -> None:
     text = text.replace("</head>", _STYLE, 1)
     if todo:
         text = re.sub(r"<body[^>]*>", rf"\g<0><h2>What to do</h2><ul>{todo}</ul>", text, count=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text)

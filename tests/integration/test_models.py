@@ -787,7 +787,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_one_before_and_no_rest(
 ) -> None:
     files = model_store.open_store(settings.model_copy(update={"model_store": str(tmp_path)}))
     files.write("a/x", b"before")
-    monkeypatch.setattr(model_store.os, "fsync", killed)
+    monkeypatch.setattr("skyops_assets.files.os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         files.write("a/x", b"after")
     assert files.read("a/x") == b"before"
