@@ -235,12 +235,22 @@ def manifest() -> Path:
 
 
 @pytest.fixture(scope="module")
-def dbt_of() -> Iterator[Callable[[Warehouse], Dbt]]:
-    """Run `skyops-dbt` on a warehouse, as a run of the graph does."""
+def dbt_folder() -> Iterator[Path]:
+    """Where `dbt_of` has its artifacts: a folder for each database, by its name."""
     folder = short_dir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def dbt_of(dbt_folder: Path) -> Callable[[Warehouse], Dbt]:
+    """Run `skyops-dbt` on a warehouse, as a run of the graph does."""
 
     def on(warehouse: Warehouse) -> Dbt:
-        variables = dbt_environment(folder, folder / str(warehouse.url.database), warehouse)
+        target = dbt_folder / str(warehouse.url.database)
+        variables = dbt_environment(dbt_folder, target, warehouse)
 
         def run(*arguments: str) -> str:
             done = subprocess.run(
@@ -253,10 +263,7 @@ def dbt_of() -> Iterator[Callable[[Warehouse], Dbt]]:
 
         return run
 
-    try:
-        yield on
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return on
 
 
 @pytest.fixture(scope="session")
