@@ -8,7 +8,7 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 (1000 + 515 * date_part('epoch', {{ span }}))
 {%- endmacro -%}
 
-{#- All columns but the address, and the order by which of several sources' rows the fullest wins, then the first by name. -#}
+{#- All columns but the address, with the time from which on earlier rows are remembered; and the order by which of several sources' rows the fullest wins, then the first by name. -#}
 {%- macro state_columns() -%}
         time_position as positioned_at,
         time_position - {{ memory() }} as memory_from_at,

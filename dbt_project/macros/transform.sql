@@ -284,15 +284,15 @@ Flights that were near the latest position are computed anew as well: what they 
     {%- for result in results if result.node.resource_type == 'model' and result.status == 'success' -%}
         {%- do done.append(result.node.unique_id) -%}
     {%- endfor -%}
-    {%- set missing = [] -%}
+    {%- set undone = [] -%}
     {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'rebuilt' and node.unique_id not in done -%}
-        {%- do missing.append(node.name) -%}
+        {%- do undone.append(node.name) -%}
     {%- endfor -%}
     {#- A red test looks at what the run has computed anew: marked as done, the next run would not look there again. -#}
     {%- for result in results if result.node.resource_type == 'test' and result.status in ('fail', 'error') -%}
-        {%- do missing.append(result.node.name) -%}
+        {%- do undone.append(result.node.name) -%}
     {%- endfor -%}
-    {%- if not missing -%}
+    {%- if not undone -%}
         {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
     begin;
     update raw.ingest_batches set transformed_at = now()
