@@ -618,8 +618,8 @@ class Killer(threading.Thread):
         # Each as often as the others.
         self._prey = [PREY[number % len(PREY)] for number in range(kills)]
         self._random.shuffle(self._prey)
-        # Within the length of an undisturbed run: its waits overlap with those that a kill costs.
-        self._pause_s = 0.6 * length_s / kills
+        # So close that all come within the length of an undisturbed run, with the waits for a worker.
+        self._pause_s = 0.3 * length_s / kills
         self._over = threading.Event()
         self.deaths: Counter[tuple[str, str]] = Counter()
 

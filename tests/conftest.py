@@ -50,7 +50,9 @@ for _name in [name for name in os.environ if name.startswith(OURS)]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=6, help="kills of each test in tests/torture")
+    parser.addoption(
+        "--long", action="store_true", help="also what takes many minutes, as `make torture` does"
+    )
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -27,7 +27,6 @@ from tests.conftest import short_dir, stop_server
 
 pytestmark = pytest.mark.xdist_group("demo")
 
-MANY_KILLS = 100
 """What `make torture` asks for, and the tests of every day do not."""
 DEMO_LIMIT_S = 600
 # What differs between two runs by its nature: numbers of batches and runs, times of writing, and
@@ -291,7 +290,7 @@ def test_a_killed_demo_ends_with_the_same_tables(
     request: pytest.FixtureRequest, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed (-9) while it predicts; then run in full, and all but that is there already."""
-    if request.config.getoption("--kills") < MANY_KILLS:
+    if not request.config.getoption("--long"):
         pytest.skip("two more demos take three minutes: `make torture` runs them")
     _, undisturbed, _ = finished
     home = short_dir()

@@ -1,6 +1,6 @@
 """Kill -9 at random while positions come in: nothing is lost, nothing is stored twice.
 
-`make test` runs it with a few kills, `make torture` with 200 each (`--kills`).
+`make test` runs it with a few kills, `make torture` with 200 each (`--long`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def say(
 
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--kills"))
+    return 200 if request.config.getoption("--long") else 6
 
 
 def content(arena: Arena) -> tuple[Counter[str], Counter[str]]:
