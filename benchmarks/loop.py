@@ -618,7 +618,7 @@ class Killer(threading.Thread):
         # Each as often as the others.
         self._prey = [PREY[number % len(PREY)] for number in range(kills)]
         self._random.shuffle(self._prey)
-        # So close that all come within the length of an undisturbed run, with the waits for a worker.
+        # So close that all come within the length of an undisturbed run, with the waits for prey.
         self._pause_s = 0.3 * length_s / kills
         self._over = threading.Event()
         self.deaths: Counter[tuple[str, str]] = Counter()

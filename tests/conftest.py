@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -18,10 +16,10 @@ from typing import Any
 
 import hypothesis
 import pytest
+from forked import run_dbt
 
 from skyops_assets.runtime import QUIET, environment
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.dbt import DBT_PROJECT
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
@@ -209,20 +207,13 @@ def dbt_environment(home: Path, target: Path, warehouse: Warehouse) -> dict[str,
 @pytest.fixture(scope="module")
 def dbt(
     shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run dbt on the warehouse that the tests of one module share."""
+) -> Callable[..., tuple[int, str]]:
+    """Run dbt on the warehouse that the tests of one module share; its exit code and output."""
     target = tmp_path_factory.mktemp("target")
     variables = dbt_environment(target, target, shared_warehouse)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dbt.cli.main", "--quiet", *arguments],
-            cwd=DBT_PROJECT,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(*arguments: str) -> tuple[int, str]:
+        return run_dbt(target / "output", variables, "--quiet", *arguments, ours=False)
 
     return run
 
@@ -255,13 +246,10 @@ def dbt_of(dbt_folder: Path) -> Callable[[Warehouse], Dbt]:
         variables = dbt_environment(dbt_folder, target, warehouse)
 
         def run(*arguments: str) -> str:
-            done = subprocess.run(
-                [str(Path(sys.executable).parent / "skyops-dbt"), *arguments],
-                cwd=DBT_PROJECT,
-                env=variables, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
+            target.mkdir(exist_ok=True)
+            code, output = run_dbt(target / "output", variables, *arguments, ours=True)
+            assert code == 0, output
+            return output
 
         return run
 

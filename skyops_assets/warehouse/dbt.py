@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.files import replacing
 from skyops_assets.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 TARGET = DBT_PROJECT / "target"
 MANIFEST = TARGET / "manifest.json"
 KEPT_RUNS = 20
+PARSED = "partial_parse.msgpack"
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
 SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
@@ -39,13 +41,23 @@ def build_arguments() -> list[str]:
 
 
 def run_target(home: Path, run_id: str) -> Path:
-    """Folder for one run's dbt artifacts; the oldest beyond `KEPT_RUNS` are dropped."""
+    """Folder for one run's dbt artifacts; the oldest beyond `KEPT_RUNS` are dropped.
+
+    It begins with what the run before has parsed, which saves dbt half of its start. dbt checks
+    that it is of the same files, warehouse and settings; the project's own, of `prepare_manifest`,
+    is of no warehouse.
+    """
     import shutil
+    from contextlib import suppress
 
     runs = home / "dbt"
     target = runs / run_id
     target.mkdir(parents=True, exist_ok=True)
     by_age = sorted(runs.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    parsed = next((run / PARSED for run in by_age if (run / PARSED).exists()), None)
+    if parsed and not (target / PARSED).exists():
+        with suppress(FileNotFoundError), replacing(target / PARSED) as copy:
+            shutil.copyfile(parsed, copy)
     for old in by_age[KEPT_RUNS:]:
         shutil.rmtree(old, ignore_errors=True)
     return target

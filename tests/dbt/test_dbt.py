@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,22 @@ import pytest
 
 from skyops_assets.warehouse.server import Warehouse
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
 def built(dbt: Run) -> Run:
     """dbt, with its models built on an empty warehouse; contracts are enforced while building."""
-    done = dbt("run")
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, said = dbt("run")
+    assert code == 0, said
     return dbt
 
 
 @pytest.mark.xdist_group("dbt")
 def test_the_models_build_on_an_empty_warehouse_and_their_unit_tests_pass(built: Run) -> None:
     """Unit tests need the tables' columns to be there."""
-    tested = built("test", "--select", "test_type:unit")
-    assert tested.returncode == 0, tested.stdout + tested.stderr
+    code, said = built("test", "--select", "test_type:unit")
+    assert code == 0, said
 
 
 RED = {
@@ -74,9 +73,8 @@ def test_a_test_of_each_kind_goes_red(
         "update features.arrival_features set landed_at = crossed_at - interval '1 minute' "
         "where ctid = (select min(ctid) from features.arrival_features)",
     )
-    tested = built("test", "--select", *RED.values())
-    assert tested.returncode == 1
-    said = tested.stdout + tested.stderr
+    code, said = built("test", "--select", *RED.values())
+    assert code == 1
     assert [kind for kind, name in RED.items() if f"Failure in test {name}" not in said] == []
 
 

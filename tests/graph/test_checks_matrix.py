@@ -239,14 +239,13 @@ def test_a_red_check_holds_back_what_the_page_says(
 @pytest.mark.parametrize("schema", ["staging", "intermediate", "metrics", "features"])
 def test_a_red_dbt_test_holds_back_what_the_page_says(
     graph: Any,
-    asset_graph: Any,
     dbt_checks: set[dg.AssetCheckKey],
     held_back: Callable[[str, dg.AssetCheckKey], set[str]],
     schema: str,
     request: pytest.FixtureRequest,
 ) -> None:
     """One of the model from which most follows; with ``--long`` every one, four minutes more."""
-    row = GROUPS[schema]
+    row, asset_graph = GROUPS[schema], graph.defs.resolve_asset_graph()
     keys = selected(graph, "main")
     of_schema = sorted(key for key in dbt_checks if key.asset_key.path[0] == schema)
     expected = {key: named(asset_graph, row, key.asset_key, keys) for key in of_schema}

@@ -39,8 +39,8 @@ def months(shared_warehouse: Warehouse, dbt: Dbt) -> Iterator[Warehouse]:
     for name in sorted(source.pins()):
         file = source.history_file("LSZH", date.fromisoformat(name[5:15]))
         load.load_file(shared_warehouse, file, settings)
-    built = dbt(*build_arguments())
-    assert built.returncode == 0, built.stdout + built.stderr
+    code, said = dbt(*build_arguments())
+    assert code == 0, said
     yield shared_warehouse
 
 

@@ -29,6 +29,17 @@ def test_the_same_run_keeps_its_folder(tmp_path: Path) -> None:
     assert (dbt.run_target(tmp_path, "one") / "kept").exists()
 
 
+def test_a_run_begins_with_what_the_newest_run_has_parsed(tmp_path: Path) -> None:
+    for number in range(2):
+        folder = dbt.run_target(tmp_path, f"run{number}")
+        (folder / dbt.PARSED).write_text(f"parsed by run{number}")
+        os.utime(folder, (number, number))
+    (dbt.run_target(tmp_path, "failed before dbt started") / dbt.PARSED).unlink()
+    assert (dbt.run_target(tmp_path, "next") / dbt.PARSED).read_text() == "parsed by run1"
+    # Tried again, it keeps its own.
+    assert (dbt.run_target(tmp_path, "run0") / dbt.PARSED).read_text() == "parsed by run0"
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty dbt project, whose parsing is only counted (in the file `parsed`)."""
