@@ -55,7 +55,8 @@ def judged(text: str, **changes: Any) -> Any:
          (180, 12 * KNOT_MPS, None, 1.5 * MILE_M, 1500 * FOOT_M)),
         ("KSFO 071256Z 00000KT M1/4SM FG VV001 11/11 A2998 RMK AO2",
          (None, 0, None, 0.25 * MILE_M, 100 * FOOT_M)),
-        ("KDEN 071253Z 36009KT 10SM CLR 15/M02 A3012 RMK AO2", (360, 9 * KNOT_MPS, None, 10_000, None)),
+        ("KDEN 071253Z 36009KT 10SM CLR 15/M02 A3012 RMK AO2",
+         (360, 9 * KNOT_MPS, None, 10_000, None)),
         # At least so far: the code for over six miles.
         ("CYYZ 071300Z CCA 25010KT P6SM FEW030 15/05 A3010",
          (250, 10 * KNOT_MPS, None, 6 * MILE_M, None)),
@@ -64,8 +65,10 @@ def judged(text: str, **changes: Any) -> Any:
         ("LFOB 071230Z AUTO 03005KT 4000 1500NE BR FEW021/// BKN030/// //////TCU 18/10 Q1029",
          (30, 5 * KNOT_MPS, None, 4000, 3000 * FOOT_M)),
         ("LFPB 070600Z AUTO /////KT 9999 // NCD 08/07 Q1030", (None, None, None, 10_000, None)),
-        ("LFPB 070600Z AUTO 35004KT //// // NCD 08/07 Q1030", (350, 4 * KNOT_MPS, None, None, None)),
-        ("SPECI LSZH 071237Z 26005KT 9999 FEW030 14/08 Q1021=", (260, 5 * KNOT_MPS, None, 10_000, None)),
+        ("LFPB 070600Z AUTO 35004KT //// // NCD 08/07 Q1030",
+         (350, 4 * KNOT_MPS, None, None, None)),
+        ("SPECI LSZH 071237Z 26005KT 9999 FEW030 14/08 Q1021=",
+         (260, 5 * KNOT_MPS, None, 10_000, None)),
     ],
 )  # fmt: skip
 def test_what_a_report_says(text: str, values: tuple[float | None, ...]) -> None:

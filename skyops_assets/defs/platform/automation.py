@@ -93,8 +93,8 @@ retrain_job = dg.define_asset_job(
     job=refresh_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
-    description="Every hour: rebuild what follows from positions, the history of arrivals and weather "
-    "reports, if any were loaded since.",
+    description="Every hour: rebuild what follows from positions, the history of arrivals and "
+    "weather reports, if any were loaded since.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -139,7 +139,7 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     # Just before the refresh: what counts as known by now is there, and goes with it.
     cron_schedule="3 * * * *",
     execution_timezone="UTC",
-    description="Every hour, where SKYOPS_METAR_URL is set: the weather reports of the present day.",
+    description="Every hour, where SKYOPS_METAR_URL is set: the present day's weather reports.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_metars(
