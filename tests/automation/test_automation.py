@@ -270,8 +270,8 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     assert found.pop("poll_opensky") == "STOPPED"
     names = (
         "hourly_refresh", "hourly_metars", "weekly_retrain", "automation",
-        "run_failures_to_audit_log", "alerts", "weekly_health_check", "weekly_clean_up", "reap_dead_runs", "standing_checks",
-        "daily_monitoring", "retrain_when_asked",
+        "run_failures_to_audit_log", "alerts", "weekly_health_check", "weekly_clean_up",
+        "reap_dead_runs", "standing_checks", "daily_monitoring", "retrain_when_asked",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 
