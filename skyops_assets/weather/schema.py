@@ -43,8 +43,11 @@ MAX_VISIBILITY_M = 10_000.0
 MAX_WIND_MPS = 110.0
 """The strongest wind ever measured at a station was a gust of 113 m/s (Barrow Island, 1996)."""
 
-_FORECAST = re.compile(r"\s(RMKS?|TEMPO|BECMG|NOSIG|FCST|PROB\d\d)\b")
-"""Where the observation ends. What follows has groups of the same forms."""
+_REST = re.compile(
+    r"\s([QA](\d{4}|////)|RMKS?|TEMPO|BECMG|NOSIG|FCST|PROB\d\d|FM\d{4,6})(?=[\s=]|$)"
+)
+"""Where that ends which is read: at the pressure, else at the forecast, whose groups have the same
+forms, or at the remarks."""
 _WIND_UNIT = re.compile(r"[\d/](KTS?|MPS|KMH)(\s|$)")
 
 
@@ -82,12 +85,13 @@ def judge(rows: list[dict[str, Any]], airport: str, day: date) -> list[Judged]:
 def _judge_row(row: dict[str, Any], airport: str, day: date) -> Judged:
     try:
         observed_at, text = _parse(row, airport, day)
-        told = _decode(text, observed_at)
+        groups = _REST.split(text)[0]
+        told = _decode(groups, observed_at)
         if told.station_id != airport:
             raise _Unreadable("the report is of another station")
         if told.time != observed_at.replace(tzinfo=None):
             raise _Unreadable("the report is of another time than the row")
-        values = _values(told, text)
+        values = _values(told, groups)
     except _Unreadable as error:
         return Judged(row, None, str(error))
     report = {"airport": airport, "observed_at": observed_at, "report": text, **values}
@@ -113,26 +117,21 @@ def _parse(row: dict[str, Any], airport: str, day: date) -> tuple[datetime, str]
     return observed_at, text
 
 
-def _decode(text: str, observed_at: datetime) -> Metar:
-    """The observation in a report.
-
-    Strictly: of a report with a group that nobody knows, who can tell what the others are?
-    """
+def _decode(groups: str, observed_at: datetime) -> Metar:
+    """What the groups say, where each of them is known: a strange one may be half of another."""
     from metar.Metar import Metar, ParserError
 
-    observation = _FORECAST.split(text)[0]
     try:
-        return Metar(observation, observed_at.month, observed_at.year)
+        return Metar(groups, observed_at.month, observed_at.year)
     except ParserError:
         raise _Unreadable("the report cannot be read") from None
 
 
-def _values(told: Metar, text: str) -> dict[str, float | None]:
-    observation = _FORECAST.split(text)[0]
+def _values(told: Metar, groups: str) -> dict[str, float | None]:
     if told.mod == "NO DATA":
         raise _Unreadable("the report says that there is none (NIL)")
     # Without a unit the library takes metres a second, and a visibility such as 0050 for a wind.
-    if not _WIND_UNIT.search(observation):
+    if not _WIND_UNIT.search(groups):
         raise _Unreadable("the report has no wind with a unit")
     wind_mps = told.wind_speed.value("MPS") if told.wind_speed else None
     gust_mps = told.wind_gust.value("MPS") if told.wind_gust else None
@@ -140,7 +139,7 @@ def _values(told: Metar, text: str) -> dict[str, float | None]:
         raise _Unreadable(f"wind of more than {MAX_WIND_MPS:g} m/s")
     visibility_m = told.vis.value("M") if told.vis else None
     # The library takes a visibility that is not told for the best there is.
-    if visibility_m is not None and "////" in observation.split():
+    if visibility_m is not None and "////" in groups.split():
         visibility_m = None
     if wind_mps is None and visibility_m is None and not told.sky:
         raise _Unreadable("the report tells neither wind, visibility nor clouds")

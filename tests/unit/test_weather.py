@@ -67,6 +67,10 @@ def judged(text: str, **changes: Any) -> Any:
         ("LFPB 070600Z AUTO /////KT 9999 // NCD 08/07 Q1030", (None, None, None, 10_000, None)),
         ("LFPB 070600Z AUTO 35004KT //// // NCD 08/07 Q1030",
          (350, 4 * KNOT_MPS, None, None, None)),
+        # Groups that the library does not know, after all that is read.
+        ("EGQL 071250Z 24008KT 9999 FEW020 BKN025 14/11 Q1009 AMB W15/S3 FM1830 31040KT 0800 "
+         "OVC002",
+         (240, 8 * KNOT_MPS, None, 10_000, 2500 * FOOT_M)),
         ("SPECI LSZH 071237Z 26005KT 9999 FEW030 14/08 Q1021=",
          (260, 5 * KNOT_MPS, None, 10_000, None)),
     ],
@@ -96,7 +100,7 @@ GOOD = "LFPG 071230Z 02008KT 340V050 9999 FEW030 19/09 Q1029"
         ("LFPG 071230Z 37010KT 9999 FEW030 06/06 Q1027", {}, "cannot be read"),
         ("LFPG 071230Z 02008KT 9999 XYZZY FEW030 19/09 Q1029", {}, "cannot be read"),
         ("LFPG 071230Z 02008KT 9999 \x00 FEW030 19/09 Q1029", {}, "not plain text"),
-        (GOOD, {"metar": ""}, "cannot be read"),
+        (GOOD, {"metar": ""}, "the report is of another station"),
         (GOOD, {"metar": "M"}, "cannot be read"),
         (GOOD, {"metar": GOOD.replace("LFPG", "LFPO")}, "the report is of another station"),
         (GOOD, {"station": "LFPO"}, "the row is of another station"),
