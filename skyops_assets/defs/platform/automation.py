@@ -150,7 +150,11 @@ def hourly_metars(
         return dg.SkipReason("SKYOPS_METAR_URL is not set: there is no weather.")
     at = context.scheduled_execution_time
     days = [at, at - timedelta(days=1)] if at.hour < 3 else [at]
-    return [dg.RunRequest(partition_key=day.strftime(METAR_DAYS.fmt)) for day in days]
+    return [
+        # Dagster wants keys of several; this one holds no run back.
+        dg.RunRequest(run_key=f"{day:%F} at {at}", partition_key=day.strftime(METAR_DAYS.fmt))
+        for day in days
+    ]
 
 
 poll_job = dg.define_asset_job(
