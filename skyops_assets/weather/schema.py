@@ -40,8 +40,8 @@ HEADER = ("station", "valid", "metar")
 
 MAX_VISIBILITY_M = 10_000.0
 """Where the international code ends (9999); American reports go on to 10 miles."""
-MAX_WIND_MPS = 110.0
-"""The strongest wind ever measured at a station was a gust of 113 m/s (Barrow Island, 1996)."""
+MAX_WIND_MPS = 115.0
+"""The strongest wind that a station has measured was a gust of 113 m/s (Barrow Island, 1996)."""
 
 _REST = re.compile(
     r"\s([QA](\d{4}|////)|RMKS?|TEMPO|BECMG|NOSIG|FCST|PROB\d\d|FM\d{4,6})(?=[\s=]|$)"

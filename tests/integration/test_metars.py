@@ -185,23 +185,20 @@ def test_a_server_that_is_not_there_says_so(archive: Archive) -> None:
     assert caught.value.__context__ is None
 
 
-# The asset, run by Dagster
+# The job, run by Dagster
 
 
-def materialize(key: str) -> tuple[Any, list[str]]:
+def run_job(graph: Any) -> tuple[Any, list[str]]:
+    """Load the day with the job's checks; returns the metadata and the warnings."""
     import dagster as dg
 
-    from skyops_assets.defs.raw.assets import metars
-    from skyops_assets.defs.resources import WarehouseResource
-
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            [metars],
-            instance=instance,
-            partition_key=key,
-            resources={"warehouse": WarehouseResource()},
+        result = graph.defs.resolve_job_def("load_metars").execute_in_process(
+            instance=instance, partition_key=DAY.isoformat()
         )
         events = instance.all_logs(result.run_id)
+    checks = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert checks == {"columns_are_as_declared": True, "no_report_is_lost": True}
     (shown,) = result.get_asset_materialization_events()
     return shown.materialization.metadata, [
         event.user_message for event in events if event.level == 30
@@ -209,34 +206,42 @@ def materialize(key: str) -> tuple[Any, list[str]]:
 
 
 def test_without_the_setting_there_is_no_weather_and_no_failure(
-    pointed: Warehouse, query: Query
+    pointed: Warehouse, query: Query, graph: Any
 ) -> None:
-    shown, _ = materialize("2021-10-07")
+    shown, _ = run_job(graph)
     assert shown["unavailable"].value == "SKYOPS_METAR_URL is not set."
     assert query(pointed, "select count(*) from raw.ingest_batches") == [(0,)]
 
 
 def test_a_folder_of_files_is_read_for_the_watched_airports_and_what_is_empty_is_said(
-    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    pointed: Warehouse,
+    query: Query,
+    graph: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("SKYOPS_METAR_URL", f"{tmp_path}/{{airport}}/{{day}}.csv")
     monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LFPG,LFPO")
     (tmp_path / "LFPG").mkdir()
     (tmp_path / "LFPG" / "2021-10-07.csv").write_text(as_csv(row("12:00"), row("12:30", "NIL")))
-    shown, warnings = materialize("2021-10-07")
+    shown, warnings = run_job(graph)
     assert (shown["loaded_rows"].value, shown["rejected_rows"].value) == (1, 1)
     assert "SKYOPS_METAR_URL has no reports of LFPO on 2021-10-07." in warnings
     assert query(pointed, "select airport, source from raw.metars") == [("LFPG", "2021-10-07.csv")]
 
 
 def test_an_address_is_read(
-    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch, archive: Archive
+    pointed: Warehouse,
+    query: Query,
+    graph: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    archive: Archive,
 ) -> None:
     monkeypatch.setattr(source, "PAUSE_S", 0)
     monkeypatch.setenv("SKYOPS_METAR_URL", archive.template)
     monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LFPG")
     archive.answers = [(200, as_csv(row("12:00")))]
-    materialize("2021-10-07")
+    run_job(graph)
     assert query(pointed, "select airport, source from raw.metars") == [("LFPG", "127.0.0.1")]
 
 

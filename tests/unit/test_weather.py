@@ -96,7 +96,7 @@ GOOD = "LFPG 071230Z 02008KT 340V050 9999 FEW030 19/09 Q1029"
         ("LFPG 071230Z AUTO /////KT //// // ////// 08/07 Q1030", {}, "tells neither wind"),
         ("LFPG 071230Z 0050 FG VV001 06/06 Q1027", {}, "no wind with a unit"),
         ("LFPG 071230Z 24010 9999 FEW030 06/06 Q1027", {}, "no wind with a unit"),
-        ("LFPG 071230Z 240299KT 9999 FEW030 06/06 Q1027", {}, "wind of more than 110 m/s"),
+        ("LFPG 071230Z 240299KT 9999 FEW030 06/06 Q1027", {}, "wind of more than 115 m/s"),
         ("LFPG 071230Z 37010KT 9999 FEW030 06/06 Q1027", {}, "cannot be read"),
         ("LFPG 071230Z 02008KT 9999 XYZZY FEW030 19/09 Q1029", {}, "cannot be read"),
         ("LFPG 071230Z 02008KT 9999 \x00 FEW030 19/09 Q1029", {}, "not plain text"),
