@@ -110,6 +110,10 @@ class Settings(BaseSettings):
         None,
         description="Aircraft database (CSV with OpenSky's columns) that raw/aircraft reads.",
     )
+    metar_url: str | None = Field(
+        None,
+        description="Address or path with {airport}, {day} and {next_day} where raw/metars reads.",
+    )
     recipe: str = Field("hgb-l1", description="What the challenger is fitted with.")
     search_trials: int = Field(
         2,
@@ -239,6 +243,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "actor",
+        "metar_url",
         "model_store",
         "model_store_endpoint",
         "model_store_region",
@@ -276,6 +281,22 @@ class Settings(BaseSettings):
             # Without the value: what has an @ may hold a password.
             raise ValueError("it is neither a folder nor s3://bucket/prefix")
         return value.rstrip("/")
+
+    @field_validator("metar_url")
+    @classmethod
+    def _check_metar_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        # Not shown: an address may hold a key.
+        if not value.startswith(("https://", "http://", "/")):
+            raise ValueError("it is neither an http or https address nor a path that begins with /")
+        try:
+            made = value.format(airport="LFPG", day="2021-10-07", next_day="2021-10-08")
+        except (LookupError, ValueError, AttributeError):
+            made = ""
+        if "LFPG" not in made or "2021-10-07" not in made:
+            raise ValueError("it needs {airport} and {day}, and may have {next_day}, nothing else")
+        return value
 
     @field_validator("opensky_url", "opensky_token_url", "model_store_endpoint")
     @classmethod

@@ -11,6 +11,7 @@ before. Those name what the source knows, one source a model, so that none is co
   observed   crossing_id, inbound_inside_count, holdings_30min_count, go_arounds_30min_count, typecode, wake: what
              only positions and the aircraft database tell, null elsewhere
   airports   airport, timezone
+The weather is the same for all of them: stg_weather__metars.
 Nothing looks further back than six hours: longer says nothing about now. `more` names columns of crossings that
 are passed on.
 -#}
@@ -196,6 +197,32 @@ landed_lately as (
         ) as recent
 ),
 
+-- The latest report that was sent by then.
+weather as (
+    select
+        crossings.crossing_id,
+        latest.*
+    from crossings
+    cross join
+        lateral (
+            select
+                reports.wind_east_mps,
+                reports.wind_north_mps,
+                reports.wind_gust_mps,
+                reports.visibility_m,
+                reports.ceiling_m
+            from {{ ref('stg_weather__metars') }} as reports
+            where
+                reports.airport = crossings.airport
+                and reports.known_at <= crossings.crossed_at
+                -- The key's index knows the observation only, and would be read from its end.
+                and reports.observed_at <= crossings.crossed_at
+                and reports.observed_at > crossings.crossed_at - interval '{{ var("weather_look_back_h") }} hours'
+            order by reports.observed_at desc
+            limit 1
+        ) as latest
+),
+
 local_times as (
     select
         crossings.crossing_id,
@@ -254,6 +281,11 @@ select
     landed_lately.runway_in_use_deg,
     sind(landed_lately.runway_in_use_deg) as runway_in_use_sin,
     cosd(landed_lately.runway_in_use_deg) as runway_in_use_cos,
+    weather.wind_east_mps,
+    weather.wind_north_mps,
+    weather.wind_gust_mps,
+    weather.visibility_m,
+    weather.ceiling_m,
     extract(hour from local_times.local_at)::double precision
     + extract(minute from local_times.local_at)::double precision / 60 as local_hour,
     extract(isodow from local_times.local_at)::integer as local_weekday
@@ -264,6 +296,7 @@ from crossings
 inner join observed on crossings.crossing_id = observed.crossing_id
 inner join transits on crossings.crossing_id = transits.crossing_id
 inner join landed_lately on crossings.crossing_id = landed_lately.crossing_id
+left join weather on crossings.crossing_id = weather.crossing_id
 left join local_times on crossings.crossing_id = local_times.crossing_id
 left join entries on crossings.crossing_id = entries.crossing_id
 left join legs on crossings.crossing_id = legs.crossing_id

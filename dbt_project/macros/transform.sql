@@ -111,14 +111,14 @@ and below: dbt's graph does not know these tables, and without their columns no 
     {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
     begin;
-    truncate audit.transform_batches, audit.transform_history_batches, audit.transform_ranges;
+    truncate audit.transform_batches, audit.transform_feature_batches, audit.transform_ranges;
     truncate audit.transform_hours, audit.transform_horizon;
     insert into audit.transform_batches
     select batch_id from raw.ingest_batches
     where target = 'raw.opensky_states' and transformed_at is null;
-    insert into audit.transform_history_batches
+    insert into audit.transform_feature_batches
     select batch_id from raw.ingest_batches
-    where target = 'raw.arrivals_history' and transformed_at is null;
+    where target in ('raw.arrivals_history', 'raw.metars') and transformed_at is null;
     insert into audit.transform_horizon (is_whole, latest_at)
     select {{ is_new }}, greatest(
         (select horizon_at from audit.transform_state),
@@ -126,7 +126,7 @@ and below: dbt's graph does not know these tables, and without their columns no 
     );
     {% if not is_new -%}
     {{ _insert_changes(segmented, flights) }}
-    {{ _insert_history_changes() }}
+    {{ _insert_feature_changes() }}
     {%- endif %}
     analyze audit.transform_ranges;
     analyze audit.transform_hours;
@@ -262,17 +262,22 @@ Flights that were near the latest position are computed anew as well: what they 
     group by hour_at;
 {%- endmacro -%}
 
-{#- Of an arrival of the history only features follow: of it and of those that look back at it. -#}
-{%- macro _insert_history_changes() -%}
+{#-
+Of an arrival of the history and of a weather report only features follow: of it and of those that look back at it.
+-#}
+{%- macro _insert_feature_changes() -%}
     insert into audit.transform_hours
     select distinct
         hour_at,
         true
     from raw.ingest_batches as loads
-    inner join audit.transform_history_batches as changed on loads.batch_id = changed.batch_id
+    inner join audit.transform_feature_batches as changed on loads.batch_id = changed.batch_id
     cross join lateral generate_series(
         date_trunc('hour', loads.window_start_at, 'UTC'),
-        loads.window_end_at + interval '{{ var("features_look_back_h") }} hours',
+        loads.window_end_at + case loads.target
+            when 'raw.metars' then interval '{{ var("weather_look_back_h") }} hours'
+            else interval '{{ var("features_look_back_h") }} hours'
+        end,
         interval '1 hour'
     ) as hour_at
     on conflict do nothing;
@@ -300,7 +305,7 @@ Flights that were near the latest position are computed anew as well: what they 
         batch_id in (
             select batch_id from audit.transform_batches
             union all
-            select batch_id from audit.transform_history_batches
+            select batch_id from audit.transform_feature_batches
         );
     insert into audit.transform_state (fingerprint, horizon_at, finished_at)
     values (nullif('{{ fingerprint }}', ''), (select latest_at from audit.transform_horizon), now())

@@ -266,7 +266,7 @@ def _reign(facts: Facts) -> list[str]:
 
 def _limits(facts: Facts) -> list[str]:
     return [
-        "- It knows the airports and the period named above, and no schedule, weather or "
+        "- It knows the airports and the period named above, and no schedule, forecast or "
         "runway closures. At another airport it answers, untested.",
         f"- It learned from transits of {features.MIN_TRANSIT_MIN:g} to "
         f"{features.MAX_TRANSIT_MIN:g} minutes only. A flight that does not land there gets an "

@@ -63,6 +63,11 @@ NUMERIC = (
     "sector_mean_last20_transit_min",
     "runway_in_use_sin",
     "runway_in_use_cos",
+    "wind_east_mps",
+    "wind_north_mps",
+    "wind_gust_mps",
+    "visibility_m",
+    "ceiling_m",
     "local_hour",
     "local_weekday",
 )
@@ -122,6 +127,13 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
     "runway in use": (
         "runway_in_use_sin",
         "runway_in_use_cos",
+    ),
+    "weather": (
+        "wind_east_mps",
+        "wind_north_mps",
+        "wind_gust_mps",
+        "visibility_m",
+        "ceiling_m",
     ),
     "aircraft": ("wake",),
     "hour and weekday": (

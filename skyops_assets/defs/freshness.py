@@ -24,6 +24,10 @@ WEEKLY = _warns_after(timedelta(days=8))
 DAILY = _warns_after(timedelta(hours=27))
 """The verdict on the champion: every day, and the three hours that predictions have."""
 
+# Every hour where SKYOPS_METAR_URL is set; where it is not, nothing is ever due.
+WEATHER = _warns_after(timedelta(days=1))
+"""The weather reports."""
+
 # Airports and runways change with the AIRAC cycles of 28 days; in half a year few do.
 REFERENCE = _warns_after(timedelta(days=180))
 """Airports, runways, aircraft. The open history has none: it is of a past that does not change."""

@@ -32,7 +32,9 @@ GROUPS = {
     "recent transits": FEATURE_GROUPS["recent transits"],
     "runway in use": FEATURE_GROUPS["runway in use"],
 }
-"""Six groups of features that move together: one beyond its thresholds is a score of 0.17."""
+"""Six groups of features that move together: one beyond its thresholds is a score of 0.17.
+
+Weather is told and does not count: it changes with every week."""
 
 SMOOTHING = 0.5
 CALIBRATIONS = 400

@@ -95,11 +95,13 @@ def raw_columns(table: str) -> Columns:
     from skyops_assets.history.schema import ARRIVAL
     from skyops_assets.opensky.schema import STATE_VECTOR
     from skyops_assets.warehouse.aircraft import AIRCRAFT
+    from skyops_assets.weather.schema import METAR
 
     schemas: dict[str, pa.Schema] = {
         "raw.opensky_states": STATE_VECTOR,
         "raw.arrivals_history": ARRIVAL,
         "raw.aircraft": AIRCRAFT,
+        "raw.metars": METAR,
     }
     if table in _REFERENCE:
         return _REFERENCE[table]

@@ -27,6 +27,7 @@ from skyops_assets.warehouse.server import Warehouse
 Query = Callable[..., list[tuple[Any, ...]]]
 RAW = dg.AssetKey(["raw", "opensky_states"])
 HISTORY = dg.AssetKey(["raw", "arrivals_history"])
+METARS = dg.AssetKey(["raw", "metars"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
 
@@ -121,6 +122,40 @@ def test_the_refresh_follows_the_history_as_it_follows_positions(
     assert refresh(lasting, repository).skip_message
     materialized(lasting, RAW, "2021-10-07-13:00")
     assert len(refresh(lasting, repository).run_requests) == 1
+
+
+def test_the_refresh_follows_weather_reports_where_there_is_something_to_build_from(
+    lasting: dg.DagsterInstance, repository: Any
+) -> None:
+    materialized(lasting, METARS, "2021-10-07")
+    assert refresh(lasting, repository).skip_message
+    materialized(lasting, RAW, "2021-10-07-12:00")
+    materialized(lasting, FEATURES)
+    assert refresh(lasting, repository).skip_message
+    materialized(lasting, METARS, "2021-10-07")
+    assert len(refresh(lasting, repository).run_requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("hour", "days"), [(0, ["2021-10-07", "2021-10-06"]), (13, ["2021-10-07"])]
+)
+def test_weather_reports_are_loaded_every_hour_where_they_can_be_had(
+    lasting: dg.DagsterInstance,
+    repository: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    hour: int,
+    days: list[str],
+) -> None:
+    at = datetime(2021, 10, 7, hour, 3, tzinfo=ZoneInfo("UTC"))
+    assert "is not set" in tick(lasting, repository, "hourly_metars", at).skip_message
+    monkeypatch.setenv("SKYOPS_METAR_URL", "/data/{airport}/{day}.csv")
+    found = tick(lasting, repository, "hourly_metars", at).run_requests
+    assert [request.partition_key for request in found] == days
+    schedule = repository.get_schedule_def("hourly_metars")
+    assert schedule.job_name == "load_metars"
+    # In time for the refresh of the same hour.
+    refreshed = repository.get_schedule_def("hourly_refresh").cron_schedule
+    assert int(schedule.cron_schedule.split()[0]) < int(refreshed.split()[0])
 
 
 def test_with_the_history_alone_the_refresh_leaves_out_the_checks_of_positions(
@@ -234,9 +269,9 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     # The one that spends a person's credits waits for that person.
     assert found.pop("poll_opensky") == "STOPPED"
     names = (
-        "hourly_refresh", "weekly_retrain", "automation", "run_failures_to_audit_log", "alerts",
-        "weekly_health_check", "weekly_clean_up", "reap_dead_runs", "standing_checks",
-        "daily_monitoring", "retrain_when_asked",
+        "hourly_refresh", "hourly_metars", "weekly_retrain", "automation",
+        "run_failures_to_audit_log", "alerts", "weekly_health_check", "weekly_clean_up",
+        "reap_dead_runs", "standing_checks", "daily_monitoring", "retrain_when_asked",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 
@@ -612,7 +647,10 @@ def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph
     asset_graph = graph.defs.resolve_asset_graph()
     keys = asset_graph.get_all_asset_keys()
     assert asset_graph.get(HISTORY).freshness_policy is None
-    for key in keys - {RAW, HISTORY}:
+    weather = asset_graph.get(METARS).freshness_policy
+    assert weather.warn_window.to_timedelta() == timedelta(hours=24)
+    assert weather.fail_window.to_timedelta() > timedelta(days=10_000)
+    for key in keys - {RAW, HISTORY, METARS}:
         node = asset_graph.get(key)
         policy = node.freshness_policy
         assert policy is not None, f"{key.to_user_string()}: give it one of defs/freshness.py"
@@ -636,7 +674,7 @@ def test_the_standing_checks_run_by_themselves_and_in_no_other_job(
                 if isinstance(one, dg.AssetChecksDefinition)}  # fmt: skip
     assert of("standing_checks") == standing
     assert len(standing) == 7
-    for job in ("main", "refresh", "retrain", "load_history", "poll"):
+    for job in ("main", "refresh", "retrain", "load_history", "load_metars", "poll"):
         assert not of(job) & standing
 
 

@@ -179,11 +179,16 @@ def test_each_stage_that_feeds_a_decision_has_a_blocking_check(asset_graph: Any)
 def test_the_main_job_is_the_whole_graph_but_for_what_goes_by_the_day(
     graph: Any, asset_graph: Any
 ) -> None:
-    """A job has one kind of partition; the history has a job of its own."""
-    history = {dg.AssetKey(["raw", "arrivals_history"])}
-    job = graph.defs.resolve_job_def("main")
-    assert job.asset_layer.selected_asset_keys == asset_graph.get_all_asset_keys() - history
-    assert graph.defs.resolve_job_def("load_history").asset_layer.selected_asset_keys == history
+    """A job has one kind of partition; the history and the weather have jobs of their own."""
+
+    def assets(job: str) -> set[dg.AssetKey]:
+        found: set[dg.AssetKey] = graph.defs.resolve_job_def(job).asset_layer.selected_asset_keys
+        return found
+
+    history, metars = (dg.AssetKey(["raw", name]) for name in ("arrivals_history", "metars"))
+    assert assets("main") == asset_graph.get_all_asset_keys() - {history, metars}
+    assert assets("load_history") == {history}
+    assert assets("load_metars") == {metars}
 
 
 def test_every_job_that_makes_assets_waits_its_turn_to_write(graph: Any) -> None:

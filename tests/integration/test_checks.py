@@ -755,6 +755,7 @@ def test_shares_of_nulls_are_those_that_counting_gives(warehouse: Warehouse) -> 
         ("arrivals_history", "drop column ring_40nm_altitude_m", "ring_40nm_altitude_m is gone"),
         ("airports", "alter column elevation_m type integer", "elevation_m is integer, not double"),
         ("runways", "drop column le_ident", "le_ident is gone"),
+        ("metars", "drop column ceiling_m", "raw.metars: ceiling_m is gone"),
         ("aircraft", "rename typecode to type", "raw.aircraft: typecode is gone"),
     ],
 )  # fmt: skip

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from conftest import Databases, Dbt
+from reports import reports
 
 from skyops_assets.history import load, source
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import reference
 from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.weather import load as weather
 
 pytestmark = [
     pytest.mark.mirror,
@@ -31,6 +33,12 @@ def load_days(warehouse: Warehouse, mirror: Path, *days: int) -> None:
         load.load_file(warehouse, file, Settings(data_mirror=mirror))
 
 
+def load_metars(warehouse: Warehouse, *days: int) -> None:
+    for day in (date(2019, 3, number) for number in days):
+        rows = [row for _, row in reports("LSZH", day)]
+        weather.load_rows(warehouse, rows, "LSZH", day, source="test")
+
+
 def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_nothing(
     databases: Databases,
     dbt_of: Callable[[Warehouse], Dbt],
@@ -44,8 +52,10 @@ def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_no
         reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
     run = dbt_of(fed)
     marks = "select crossing_id, xmin::text from features.history_crossing_features order by 1"
-    for days in ((4, 6, 10), (5,), (7,)):
+    # Weather of days before and after their arrivals.
+    for days, weather_days in (((4, 6, 10), (6,)), ((5,), (4, 7)), ((7,), (5,))):
         load_days(fed, mirror, *days)
+        load_metars(fed, *weather_days)
         run("run")
         before = dict(query(fed, marks))
     # The last load was of the 7th: what the 10th knows did not change, nor what was before.
@@ -57,7 +67,10 @@ def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_no
     run("run")
     assert dict(query(fed, marks)) == before
     load_days(whole, mirror, 4, 5, 6, 7, 10)
+    load_metars(whole, 4, 5, 6, 7)
     dbt_of(whole)("run")
+    [(told, rows)] = query(fed, f"select count(wind_east_mps), count(*) from {TABLES[0]}")
+    assert 1000 < told < rows
     for table in TABLES:
         statement = f"select to_jsonb(t)::text from {table} as t order by 1"
         found, expected = (query(warehouse, statement) for warehouse in (fed, whole))

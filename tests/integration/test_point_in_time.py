@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from conftest import MIRROR, Databases, Dbt, short_dir
+from reports import reports
 
 from skyops_assets.history import load, source
 from skyops_assets.opensky.load import load_states
@@ -38,6 +39,7 @@ from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse import reference
 from skyops_assets.warehouse.dbt import TARGET
 from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.weather import load as weather
 
 pytestmark = [
     pytest.mark.mirror,
@@ -48,6 +50,8 @@ pytestmark = [
 CUTS = 2
 DAYS = [date(2019, 3, day) for day in range(4, 8)]
 RINGS = (40, 50, 100)
+WATCHED = ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV", "LSZH")
+METAR_DELAY = timedelta(minutes=10)
 HISTORY_START = datetime(2019, 3, 4, tzinfo=UTC)
 LIVE_ONLY = ["icao24", "distance_nm", "entered_at"]
 
@@ -57,6 +61,7 @@ LEAKS = {
     "entries": "entered.known_at <= crossings.crossed_at",
     "go-arounds": "crossings.crossed_at >= go_arounds.known_at",
     "holdings": "crossings.crossed_at >= turns.through_at",
+    "weather": "reports.known_at <= crossings.crossed_at",
 }
 """Of the features' SQL the conditions without which it would know what came later."""
 
@@ -132,6 +137,21 @@ def forget_history(warehouse: Warehouse, cut: datetime, luck: random.Random) -> 
     )  # fmt: skip
 
 
+def load_metars(
+    warehouse: Warehouse, cut_at: datetime | None, history_cut_at: datetime | None
+) -> None:
+    """A report of each airport every five minutes, those that had been sent at a cut."""
+    days = [(DEMO_START.date(), airport, cut_at) for airport in WATCHED]
+    days += [(day, "LSZH", history_cut_at) for day in DAYS]
+    for day, airport, cut in days:
+        rows = [
+            row
+            for at, row in reports(airport, day, every_min=5)
+            if cut is None or at + METAR_DELAY <= cut
+        ]
+        weather.load_rows(warehouse, rows, airport, day, source="test")
+
+
 def busiest_moments(warehouse: Warehouse, luck: random.Random) -> list[datetime]:
     """In each part of the recording one of the seconds in which most crossings became known."""
     found = []
@@ -180,6 +200,7 @@ def built(
                 known = states.filter(pc.less_equal(states["time_position"], pa.scalar(cut_at)))
             load_states(warehouse, Recording(name, known, known))
         load_history(warehouse, mirror)
+        load_metars(warehouse, cut_at, history_cut_at)
         if history_cut_at:
             forget_history(warehouse, history_cut_at, luck)
         target = folder / str(len(made))
@@ -191,7 +212,7 @@ def built(
         return warehouse, sql.read_text()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYOPS_WATCH_AIRPORTS", "LFPG,LFPO,LFPB,LFOB,LFPV,LSZH")
+        patch.setenv("SKYOPS_WATCH_AIRPORTS", ",".join(WATCHED))
         whole, sql = build(None, None)
         cut_ones = []
         for cut_at in busiest_moments(whole, luck):
@@ -225,6 +246,8 @@ def test_features_from_before_a_cut_equal_those_from_all_data(built: Whole) -> N
             found, expected = (rows_before(w, table, cut_at) for w in (one.warehouse, whole))
             assert len(found) > least, (table, cut_at)
             assert found == expected, (table, cut_at)
+            [(told,)] = query(one.warehouse, f"select count(wind_east_mps) from {table}")
+            assert told > least, (table, cut_at)
     for count in ("holdings_30min_count", "go_arounds_30min_count"):
         seen = f"select count(*) from features.crossing_features where {count} > 0"
         assert sum(query(one.warehouse, seen)[0][0] for one in cut_ones) > 10, count

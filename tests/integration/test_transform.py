@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from conftest import Databases, Dbt
+from reports import reports
 from states import recording, seconds, turns, with_address
 
 from skyops_assets.opensky.load import load_states
@@ -32,6 +33,7 @@ from skyops_assets.warehouse.aircraft import load_aircraft
 from skyops_assets.warehouse.dbt import build_arguments, transform_fingerprint
 from skyops_assets.warehouse.migrate import MIGRATIONS
 from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.weather import load as weather
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
@@ -183,15 +185,21 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
         "synthetic:seed-6": pa.concat_tables([made, sharing(made, "f1", (4, 12, 60))]),
     }
     steps = {name: in_steps(states, luck) for name, states in sources.items()}
+    every_step = sorted(set(chain(*steps.values())))
+    metars = [row for _, row in reports("LFPG", DEMO_START.date())]
+    metar_steps = luck.choices(every_step, k=len(metars))
     run = dbt_of(fed)
-    for step in sorted(set(chain(*steps.values()))):
+    for step in every_step:
         for name, states in sources.items():
             part = states.filter(pa.array([one == step for one in steps[name]]))
             load_states(fed, Recording(name, part, part))
+        told = [row for row, one in zip(metars, metar_steps, strict=True) if one == step]
+        weather.load_rows(fed, told, "LFPG", DEMO_START.date(), source="test")
         # Not each time with its tests, which take longer than the models.
         run(*(build_arguments() if step == 3 else ["run"]))
     for name, states in sources.items():
         load_states(whole, Recording(name, states, states))
+    weather.load_rows(whole, metars, "LFPG", DEMO_START.date(), source="test")
     dbt_of(whole)("run")
     found, expected = contents(query, fed), contents(query, whole)
     assert {m: len(rows) for m, rows in found.items()} == {
@@ -211,8 +219,10 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
     for keys in ("f0%-2", "f1%-2"):
         second = "select count(*) from metrics.fct_flights where icao24 like %s"
         assert query(fed, second, keys)[0][0] >= 2, keys
+    winds = "select count(distinct wind_east_mps) from features.crossing_features"
+    assert query(fed, winds)[0][0] >= 5
     waiting = query(fed, "select count(*) from raw.ingest_batches where transformed_at is null "
-                    "and target = 'raw.opensky_states'")  # fmt: skip
+                    "and target in ('raw.opensky_states', 'raw.metars')")  # fmt: skip
     assert waiting == [(0,)]
 
 

@@ -10,7 +10,8 @@
     'mean_last5_transit_min', 'mean_last10_transit_min', 'mean_last20_transit_min',
     'sector_last_transit_min', 'sector_last_transit_age_min', 'sector_mean_last3_transit_min',
     'sector_mean_last5_transit_min', 'sector_mean_last10_transit_min', 'sector_mean_last20_transit_min',
-    'runway_in_use_deg', 'runway_in_use_sin', 'runway_in_use_cos', 'local_hour', 'local_weekday',
+    'runway_in_use_deg', 'runway_in_use_sin', 'runway_in_use_cos', 'wind_east_mps', 'wind_north_mps',
+    'wind_gust_mps', 'visibility_m', 'ceiling_m', 'local_hour', 'local_weekday',
 ] -%}
 
 -- By name: where a migration added columns they stand last.

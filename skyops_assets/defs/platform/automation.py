@@ -1,23 +1,28 @@
 """Jobs, schedules, and the sensor that evaluates the assets' automation conditions."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from skyops_assets.defs.features import checks as features
 from skyops_assets.defs.platform import checks as standing
 from skyops_assets.defs.platform.repair import reap, remove_old_runs
 from skyops_assets.defs.platform.run import heartbeats
-from skyops_assets.defs.raw.assets import HOURS
+from skyops_assets.defs.raw.assets import HOURS, METAR_DAYS
 from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.settings import load_settings
 
 # A retry does all steps again: resumed at the failure, the checks are in another run than the load
 # that they judge, and find none of its positions.
 TAGS = {"skyops/writes": "warehouse", "dagster/retry_strategy": "ALL_STEPS"}
 RAW = dg.AssetKey(["raw", "opensky_states"])
 HISTORY_KEY = dg.AssetKey(["raw", "arrivals_history"])
+METARS_KEY = dg.AssetKey(["raw", "metars"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
 # By the day, where positions go by the hour: a job has one kind of partition.
 HISTORY = dg.AssetSelection.assets(HISTORY_KEY)
+METARS = dg.AssetSelection.assets(METARS_KEY)
 
 # They look at what stands still, and would only make a load or a transform longer.
 STANDING = dg.AssetSelection.checks(
@@ -32,7 +37,7 @@ STANDING = dg.AssetSelection.checks(
 
 main_job = dg.define_asset_job(
     "main",
-    selection=dg.AssetSelection.all() - HISTORY - STANDING,
+    selection=dg.AssetSelection.all() - HISTORY - METARS - STANDING,
     tags=TAGS,
     description="The whole graph, from the positions of the chosen hours to the predictions.",
 )
@@ -44,11 +49,20 @@ history_job = dg.define_asset_job(
     description="The open per-arrival history of the chosen days.",
 )
 
+metars_job = dg.define_asset_job(
+    "load_metars",
+    selection=METARS - STANDING,
+    tags=TAGS,
+    description="The weather reports of the chosen days, where SKYOPS_METAR_URL is set.",
+)
+
 FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions")
 
 # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own, and a
 # check that was red in a run of the load alone would hold nothing back here.
-REFRESHED = (FOLLOWING | dg.AssetSelection.checks_for_assets(RAW, HISTORY_KEY)) - STANDING
+REFRESHED = (
+    FOLLOWING | dg.AssetSelection.checks_for_assets(RAW, HISTORY_KEY, METARS_KEY)
+) - STANDING
 
 refresh_job = dg.define_asset_job(
     "refresh",
@@ -79,12 +93,15 @@ retrain_job = dg.define_asset_job(
     job=refresh_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
-    description="Every hour: rebuild what follows from positions and the history of arrivals, if "
-    "any were loaded since.",
+    description="Every hour: rebuild what follows from positions, the history of arrivals and "
+    "weather reports, if any were loaded since.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """A run if positions or arrivals were loaded since the last one, or if that one failed."""
+    """A run if anything was loaded since the last one, or if that one failed.
+
+    Weather alone is nothing to build from.
+    """
     positions = context.instance.get_latest_materialization_event(RAW)
     arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
     loads = [event for event in (positions, arrivals) if event]
@@ -110,10 +127,34 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
         # It came so far, and something after it failed.
         return request
     began = (record and record.start_time) or built.timestamp
-    for load in loads:
+    weather = context.instance.get_latest_materialization_event(METARS_KEY)
+    for load in [*loads, *([weather] if weather else [])]:
         if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
             return request
     return dg.SkipReason("Nothing was loaded since the last transform.")
+
+
+@dg.schedule(
+    job=metars_job,
+    # Just before the refresh: what counts as known by now is there, and goes with it.
+    cron_schedule="3 * * * *",
+    execution_timezone="UTC",
+    description="Every hour, where SKYOPS_METAR_URL is set: the present day's weather reports.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_metars(
+    context: dg.ScheduleEvaluationContext,
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """The present day's reports, and in the first hours the day before's, which may come late."""
+    if load_settings().metar_url is None:
+        return dg.SkipReason("SKYOPS_METAR_URL is not set: there is no weather.")
+    at = context.scheduled_execution_time
+    days = [at, at - timedelta(days=1)] if at.hour < 3 else [at]
+    return [
+        # Dagster wants keys of several; this one holds no run back.
+        dg.RunRequest(run_key=f"{day:%F} at {at}", partition_key=day.strftime(METAR_DAYS.fmt))
+        for day in days
+    ]
 
 
 poll_job = dg.define_asset_job(

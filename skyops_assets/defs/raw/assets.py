@@ -1,10 +1,10 @@
-"""Raw data: positions by the hour, past arrivals by the day, and the reference rows."""
+"""Raw data: positions by the hour, past arrivals and weather by the day, and the reference rows."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
-from skyops_assets.defs.freshness import REFERENCE
+from skyops_assets.defs.freshness import REFERENCE, WEATHER
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import (
     OWNERS,
@@ -12,18 +12,21 @@ from skyops_assets.defs.shared import (
     batches_metadata,
     failed_once,
 )
+from skyops_assets.errors import first_few
 from skyops_assets.history.schema import ARRIVAL
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.warehouse.aircraft import AIRCRAFT
 from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.weather.schema import METAR
 
 LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
 # With the present hour: live positions are in it before it is over.
 HOURS = dg.HourlyPartitionsDefinition(start_date=load_settings().first_hour, end_offset=1)
-DAYS = dg.DailyPartitionsDefinition(
-    start_date=datetime.combine(load_settings().history_first_day, time())
-)
+FIRST_DAY = datetime.combine(load_settings().history_first_day, time())
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
+# With the present day, as with the present hour.
+METAR_DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
 
 
 @dg.asset(
@@ -211,6 +214,52 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
             f"The per-arrival history has no file of {airport} for {len(days)} of the days asked "
             f"for, the first {days[0]}; it has these days: {known_days(airport)}."
         )
+
+
+@dg.asset(
+    key=["raw", "metars"],
+    group_name="raw",
+    kinds={"postgres", "python"},
+    owners=OWNERS,
+    partitions_def=METAR_DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    freshness_policy=WEATHER,
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(field.name, str(field.type)) for field in METAR] + LOADED_WITH
+        )
+    },
+)
+def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
+    """One row per weather report (METAR) of an airport, in SI units, where SKYOPS_METAR_URL is set.
+
+    Reads the days asked for, of the airports that are watched, and of those in
+    SKYOPS_HISTORY_AIRPORTS on the days that the history has. Rows that are no report go to
+    `raw.rejected_states` with a reason; loading a day again adds what was not there. Without the
+    setting, or for days without reports, the features of the weather are null.
+    """
+    from skyops_assets.weather.load import airports, load_place
+    from skyops_assets.weather.source import place
+
+    settings = warehouse.settings
+    if settings.metar_url is None:
+        unavailable = {"unavailable": "SKYOPS_METAR_URL is not set."}
+        for key in context.partition_keys:
+            context.add_asset_metadata(unavailable, partition_key=key)
+        return
+    database = warehouse.open()
+    empty = []
+    for key in context.partition_keys:
+        day = date.fromisoformat(key)
+        batches = []
+        for airport in airports(day, settings):
+            found = place(settings.metar_url, airport, day)
+            batches.append(load_place(database, found, run_id=context.run.run_id))
+            if not batches[-1].read_rows:
+                empty.append(f"{airport} on {key}")
+        context.add_asset_metadata(batches_metadata(batches), partition_key=key)
+    if empty:
+        context.log.warning(f"SKYOPS_METAR_URL has no reports of {first_few(empty)}.")
 
 
 @dg.asset(

@@ -15,6 +15,7 @@ from skyops_assets.defs.raw.assets import (
     aircraft,
     airports,
     arrivals_history,
+    metars,
     opensky_states,
     runways,
 )
@@ -183,6 +184,14 @@ def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     return _balance(warehouse, TARGET, "days")
 
 
+@dg.asset_check(asset=metars, blocking=True, metadata=OWNED)
+def no_report_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    from skyops_assets.weather.load import TARGET
+
+    return _balance(warehouse, TARGET, "days")
+
+
 def _columns_are_as_declared(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     table = ".".join(asset.key.path)
 
@@ -212,6 +221,7 @@ opensky_states_columns = _columns_are_as_declared(opensky_states)
 arrivals_history_columns = _columns_are_as_declared(arrivals_history)
 airports_columns = _columns_are_as_declared(airports)
 runways_columns = _columns_are_as_declared(runways)
+metars_columns = _columns_are_as_declared(metars)
 aircraft_columns = _columns_are_as_declared(aircraft)
 
 

@@ -125,4 +125,4 @@ def test_postgres_numerics_and_integers_become_floats() -> None:
     assert frame["ring_nm"].dtype == "int64"
 
 
-FIXED = "c251226b5db0c66ab356b20c999da57959217a66fe47f5467ca27ee74b715072"
+FIXED = "b62ac8d45a77e0942e16e2ca2899828d99cd14fa800fd8fbbdfd802ec99f5421"

@@ -1,0 +1,123 @@
+"""METARs into ``raw.metars``: deduplicated and accounted for.
+
+One transaction an airport and day, so that a killed process leaves all of it or nothing; loading a
+day again adds only what was not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from skyops_assets.history.source import history_file
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.rejects import keep_rejected
+from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.weather.schema import METAR, Judged, judge
+from skyops_assets.weather.source import Place, read_reports
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Cursor
+
+TARGET = "raw.metars"
+TIME_TAKEN = "another report of this time is there already"
+
+
+def airports(day: date, settings: Settings) -> tuple[str, ...]:
+    """Whose weather of a day is of use: watched ones, and the history's where it has the day."""
+    history = (code for code in settings.history_airports if history_file(code, day).sha256)
+    return tuple(dict.fromkeys([*settings.watch_airports, *history]))
+
+
+def load_place(warehouse: Warehouse, found: Place, *, run_id: str | None = None) -> bulk.Batch:
+    """Load one airport's day; a day without reports is a batch of no rows.
+
+    Raises:
+        SkyOpsError: the place does not answer, or has something else than METARs.
+    """
+    rows = read_reports(found)
+    return load_rows(warehouse, rows, found.airport, found.day, source=found.name, run_id=run_id)
+
+
+def load_rows(
+    warehouse: Warehouse,
+    rows: list[dict[str, Any]],
+    airport: str,
+    day: date,
+    *,
+    source: str,
+    run_id: str | None = None,
+) -> bulk.Batch:
+    """Load the rows of one airport and day; bad ones go to ``raw.rejected_states``.
+
+    Of reports with one time the first that was loaded stays, because it is what was known first; of
+    those that come together one that corrects none. The others are rejected.
+
+    Args:
+        rows: as `source.read_reports` gives them.
+        source: where they come from, kept with each row.
+
+    Returns:
+        The accounts; the window is that of the new reports, as a day is loaded every hour while it
+        lasts. A row whose text equals a stored report, or a rejected row that was kept before,
+        counts as a duplicate.
+    """
+    started_at = datetime.now(UTC)
+    judged = judge(rows, airport, day)
+    with bulk.transaction(warehouse) as cursor:
+        # Two loads of one day: the second waits here, then finds all rows there.
+        cursor.execute(f"select pg_advisory_xact_lock(hashtext({bulk.quote('skyops.' + TARGET)}))")
+        batch_id = bulk.next_batch(cursor)
+        new, rejected = _sort(judged, _stored(cursor, airport, day))
+        kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
+        times = [report["observed_at"] for report in new]
+        batch = bulk.Batch(
+            batch_id=batch_id,
+            target=TARGET,
+            source=source,
+            window_start_at=min(times, default=None),
+            window_end_at=max(times, default=None),
+            read_rows=len(rows),
+            loaded_rows=len(new),
+            duplicate_rows=len(rows) - len(new) - kept,
+            rejected_rows=kept,
+        )
+        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
+        if new:
+            table = pa.Table.from_pylist(new, schema=METAR)
+            for name, value in (("source", source), ("batch_id", batch_id)):
+                table = table.append_column(name, pa.array([value] * len(new)))
+            cursor.adbc_ingest("metars", table, mode="append", db_schema_name="raw")
+    return batch
+
+
+def _stored(cursor: Cursor, airport: str, day: date) -> dict[datetime, str]:
+    cursor.execute(
+        f"select observed_at, report from {TARGET} where airport = {bulk.quote(airport)} "
+        f"and observed_at >= '{day}' and observed_at < date '{day}' + 1"
+    )
+    return {at.astimezone(UTC): report for at, report in cursor.fetchall()}
+
+
+def _sort(
+    judged: Sequence[Judged], stored: Mapping[datetime, str]
+) -> tuple[list[dict[str, Any]], list[tuple[Mapping[str, Any], str]]]:
+    """What is new, and what is rejected with its reason; the rest are duplicates."""
+    first = dict(stored)
+    new: list[dict[str, Any]] = []
+    rejected: list[tuple[Mapping[str, Any], str]] = []
+    for item in sorted(judged, key=lambda one: one.is_correction):
+        if item.report is None:
+            rejected.append((item.row, str(item.reason)))
+            continue
+        at = item.report["observed_at"]
+        if at not in first:
+            first[at] = item.report["report"]
+            new.append(item.report)
+        elif first[at] != item.report["report"]:
+            rejected.append((item.row, TIME_TAKEN))
+    return new, rejected
