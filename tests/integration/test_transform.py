@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,15 @@ def contents(query: Query, warehouse: Warehouse) -> dict[str, list[str]]:
     }
 
 
+@cache
+def recorded() -> pa.Table:
+    """The state vectors of the demo's recording."""
+    return read_recording(demo_recording(), DEMO_START, DEMO_END).states
+
+
 def paris(number: int) -> pa.Table:
     """The state vectors of some aircraft of the demo's recording."""
-    states = read_recording(demo_recording(), DEMO_START, DEMO_END).states
+    states = recorded()
     addresses = sorted(pc.unique(states["icao24"]).to_pylist())
     chosen = random.Random(3).sample(addresses, number)
     return states.filter(pc.is_in(states["icao24"], pa.array(chosen)))
