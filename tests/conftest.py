@@ -225,10 +225,9 @@ def dbt(
 @pytest.fixture(scope="session")
 def manifest() -> Path:
     """The dbt manifest, parsed once for all workers."""
-    from skyops_assets.warehouse.dbt import MANIFEST, prepare_manifest
+    from skyops_assets.warehouse.dbt import prepare_manifest
 
-    prepare_manifest()
-    return MANIFEST
+    return prepare_manifest()
 
 
 @pytest.fixture(scope="module")

@@ -117,10 +117,10 @@ def contract_columns(table: str) -> Columns:
     Raises:
         SkyOpsError: dbt's manifest has no such model.
     """
-    from skyops_assets.warehouse.dbt import MANIFEST
+    from skyops_assets.warehouse.dbt import prepare_manifest
 
     schema, name = table.split(".")
-    for node in json.loads(MANIFEST.read_text())["nodes"].values():
+    for node in json.loads(prepare_manifest().read_text())["nodes"].values():
         if (node["resource_type"], node["schema"], node["name"]) == ("model", schema, name):
             return {column: each["data_type"] for column, each in node["columns"].items()}
     raise SkyOpsError(f"dbt's manifest has no model {table}; run `skyops docs` to parse it anew.")

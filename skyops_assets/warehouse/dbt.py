@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 TARGET = DBT_PROJECT / "target"
-MANIFEST = TARGET / "manifest.json"
+KEPT_MANIFESTS = 20
 KEPT_RUNS = 20
 PARSED = "partial_parse.msgpack"
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
@@ -63,31 +63,39 @@ def run_target(home: Path, run_id: str) -> Path:
     return target
 
 
-def prepare_manifest() -> bool:
-    """Parse the dbt project unless its manifest is current; several processes may ask.
+def manifest_path() -> Path:
+    """Where the manifest of this project, watch list and database is, once it is prepared.
 
-    Returns:
-        Whether it was parsed now.
+    Each has a file of its own: processes with different ones share the folder. A manifest names
+    the database, and by that name Dagster asks for a model's columns.
+    """
+    made_from = f"{manifest_fingerprint()} {os.environ.get('SKYOPS_PG_DBNAME', 'skyops')}"
+    return TARGET / f"manifest-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.json"
+
+
+def prepare_manifest() -> Path:
+    """Parse the dbt project unless its manifest is there; several processes may ask.
 
     Raises:
         SkyOpsError: dbt cannot parse the project; the message holds dbt's own words.
     """
-    current = manifest_fingerprint()
-    stamp = TARGET / "fingerprint"
-    if _is_current(stamp, current):
-        return False
+    manifest = manifest_path()
+    if manifest.exists():
+        return manifest
     TARGET.mkdir(parents=True, exist_ok=True)
     with (TARGET / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_current(stamp, current):
-            return False
-        # Beside it, and then in its place: other processes read the manifest at any time.
-        with tempfile.TemporaryDirectory(dir=TARGET) as fresh:
-            _dbt(["parse"], Path(fresh))
-            for file in [path for path in Path(fresh).iterdir() if path.is_file()]:
-                file.replace(TARGET / file.name)
-        stamp.write_text(current)
-    return True
+        if not manifest.exists():
+            # Beside it, and then in its place: other processes read at any time.
+            with tempfile.TemporaryDirectory(dir=TARGET) as fresh:
+                _dbt(["parse"], Path(fresh))
+                # From here dagster-dbt takes it for the first run of a home.
+                (Path(fresh) / PARSED).replace(TARGET / PARSED)
+                (Path(fresh) / "manifest.json").replace(manifest)
+            earlier = sorted(TARGET.glob("manifest-*.json"), key=lambda path: path.stat().st_mtime)
+            for old in earlier[:-KEPT_MANIFESTS]:
+                old.unlink()
+    return manifest
 
 
 def build_docs(page: Path) -> Path:
@@ -124,12 +132,8 @@ def _dbt(arguments: list[str], target: Path) -> None:
         raise SkyOpsError(f"dbt {' '.join(arguments)} failed: {said}")
 
 
-def _is_current(stamp: Path, current: str) -> bool:
-    return MANIFEST.exists() and stamp.exists() and stamp.read_text() == current
-
-
 def manifest_fingerprint() -> str:
-    """A hash (SHA-256, hex) of everything that the manifest is made from."""
+    """A hash (SHA-256, hex) of everything that the manifest's models are made from."""
     from importlib.metadata import version
 
     digest = hashlib.sha256(version("dbt-core").encode())

@@ -41,54 +41,74 @@ def test_a_run_begins_with_what_the_newest_run_has_parsed(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty dbt project, whose parsing is only counted (in the file `parsed`)."""
-    target = tmp_path / "target"
+def parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Of an empty dbt project in `tmp_path`: where each parse wrote."""
+    made: list[Path] = []
     monkeypatch.setattr(dbt, "DBT_PROJECT", tmp_path)
-    monkeypatch.setattr(dbt, "TARGET", target)
-    monkeypatch.setattr(dbt, "MANIFEST", target / "manifest.json")
+    monkeypatch.setattr(dbt, "TARGET", tmp_path / "target")
 
     def parse(arguments: list[str], folder: Path) -> None:
-        (folder / "manifest.json").write_text("{}")
+        for name in ("manifest.json", dbt.PARSED):
+            (folder / name).write_text("{}")
+        made.append(folder)
 
     monkeypatch.setattr(dbt, "_dbt", parse)
     (tmp_path / "dbt_project.yml").write_text("name: x")
-    return tmp_path
+    return made
 
 
-def test_the_manifest_is_parsed_once(project: Path) -> None:
-    assert dbt.prepare_manifest() is True
-    assert dbt.prepare_manifest() is False
+def test_the_manifest_is_parsed_once(parses: list[Path]) -> None:
+    assert dbt.prepare_manifest() == dbt.prepare_manifest() == dbt.manifest_path()
+    assert len(parses) == 1
 
 
 @pytest.mark.parametrize("name", ["models/a.sql", "models/a.yml", "docs/a.md", "seeds/a.csv"])
-def test_a_changed_file_of_the_project_is_parsed_anew(project: Path, name: str) -> None:
-    dbt.prepare_manifest()
-    (project / name).parent.mkdir()
-    (project / name).write_text("select 1")
-    assert dbt.prepare_manifest() is True
-    assert dbt.prepare_manifest() is False
-
-
-def test_other_watched_airports_are_parsed_anew(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_changed_file_of_the_project_is_parsed_anew(
+    parses: list[Path], tmp_path: Path, name: str
 ) -> None:
-    dbt.prepare_manifest()
-    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH")
-    assert dbt.prepare_manifest() is True
+    before = dbt.prepare_manifest()
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text("select 1")
+    assert dbt.prepare_manifest() == dbt.prepare_manifest() != before
+    assert len(parses) == 2
+
+
+@pytest.mark.parametrize("variable", ["SKYOPS_WATCH_AIRPORTS", "SKYOPS_PG_DBNAME"])
+def test_other_airports_and_another_database_have_a_manifest_of_their_own(
+    parses: list[Path], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    usual = dbt.prepare_manifest()
+    monkeypatch.setenv(variable, "lszh")
+    other = dbt.prepare_manifest()
+    monkeypatch.delenv(variable)
+    assert dbt.prepare_manifest() == usual != other
+    assert usual.exists() and other.exists()
+    assert len(parses) == 2
 
 
 def test_a_lost_manifest_is_made_again_and_the_targets_own_files_do_not_count(
-    project: Path,
+    parses: list[Path], tmp_path: Path
 ) -> None:
-    dbt.prepare_manifest()
-    (project / "target" / "compiled.sql").write_text("select 1")
-    assert dbt.prepare_manifest() is False
-    (project / "target" / "manifest.json").unlink()
-    assert dbt.prepare_manifest() is True
+    manifest = dbt.prepare_manifest()
+    (tmp_path / "target" / "compiled.sql").write_text("select 1")
+    assert dbt.prepare_manifest() == manifest
+    manifest.unlink()
+    assert dbt.prepare_manifest() == manifest
+    assert len(parses) == 2
 
 
-def test_a_parse_that_failed_is_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_manifests_are_kept(parses: list[Path], tmp_path: Path) -> None:
+    for number in range(dbt.KEPT_MANIFESTS + 2):
+        (tmp_path / "dbt_project.yml").write_text(f"name: x{number}")
+        newest = dbt.prepare_manifest()
+        os.utime(newest, (number, number))
+    left = list((tmp_path / "target").glob("manifest-*"))
+    assert newest in left and len(left) == dbt.KEPT_MANIFESTS
+
+
+def test_a_parse_that_failed_is_tried_again(
+    parses: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(arguments: list[str], folder: Path) -> None:
         raise SkyOpsError("dbt parse failed: syntax error")
 
@@ -96,4 +116,4 @@ def test_a_parse_that_failed_is_tried_again(project: Path, monkeypatch: pytest.M
         broken.setattr(dbt, "_dbt", fail)
         with pytest.raises(SkyOpsError, match="syntax error"):
             dbt.prepare_manifest()
-    assert dbt.prepare_manifest() is True
+    assert dbt.prepare_manifest().exists()

@@ -10,7 +10,7 @@ from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, OWNERS
 from skyops_assets.quality.dbt_tests import describe
-from skyops_assets.warehouse.dbt import MANIFEST, build_arguments, run_target
+from skyops_assets.warehouse.dbt import build_arguments, prepare_manifest, run_target
 
 
 class SkyOpsTranslator(DagsterDbtTranslator):
@@ -46,7 +46,7 @@ class SkyOpsTranslator(DagsterDbtTranslator):
         return spec._replace(description=said, metadata={**spec.metadata, **OWNED})
 
 
-@dbt_assets(manifest=MANIFEST, dagster_dbt_translator=SkyOpsTranslator())
+@dbt_assets(manifest=prepare_manifest(), dagster_dbt_translator=SkyOpsTranslator())
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
 ) -> Iterator[Any]:
