@@ -135,8 +135,8 @@ and below: dbt's graph does not know these tables, and without their columns no 
 {%- endmacro -%}
 
 {#-
-An address's range begins with the flight that its first new position continues: rules look back only, so
-nothing before changes. Where two airframes send it, both have the same range, and it begins where the other one
+An address's range begins with the flight that its first new position continues, or with that position where all had
+been silent for longer than any rule remembers: rules look back only, so nothing before changes. Where two airframes send it, both have the same range, and it begins where the other one
 had been silent. It ends at the first flight that began longer after the last new position than any
 rule remembers (twice: what a rule compares has itself looked back once), for it begins there still; after a
 silence, that is: what ends with a stand or a new callsign depends on all of the flight before.
@@ -207,6 +207,20 @@ Flights that were near the latest position are computed anew as well: what they 
             order by flights.flight_started_at desc
             limit 1
         ) as latest
+        -- After a long silence a new position begins a flight, and the one before stays as it is.
+        where exists (
+            select from {{ airframe_suffixes() }}
+            cross join lateral (
+                select flights.flight_ended_at
+                from {{ segmented }} as flights
+                where
+                    flights.icao24 = sought.icao24 || airframes.suffix
+                    and flights.flight_started_at <= sought.started_at
+                order by flights.flight_started_at desc
+                limit 1
+            ) as before
+            where before.flight_ended_at >= sought.started_at - 2 * {{ memory() }}
+        )
     ) as present on true
     left join lateral (
         select min(earliest.flight_started_at) as flight_started_at
