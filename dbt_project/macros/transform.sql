@@ -135,9 +135,9 @@ and below: dbt's graph does not know these tables, and without their columns no 
 {%- endmacro -%}
 
 {#-
-An address's range begins with the flight that its first new position continues, or with that position where all had
-been silent for longer than any rule remembers: rules look back only, so nothing before changes. Where two airframes send it, both have the same range, and it begins where the other one
-had been silent. It ends at the first flight that began longer after the last new position than any
+An address's range begins with the flight that its first new position continues, or with that position where all
+had been silent for longer than any rule remembers: rules look back only, so nothing before changes. Where two airframes
+send it, both have the same range, and it begins where the other one had been silent. It ends at the first flight that began longer after the last new position than any
 rule remembers (twice: what a rule compares has itself looked back once), for it begins there still; after a
 silence, that is: what ends with a stand or a new callsign depends on all of the flight before.
 Flights that were near the latest position are computed anew as well: what they are depends on the silence since.

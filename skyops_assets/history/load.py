@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from skyops_assets.history.schema import ARRIVAL, RINGS_NM, Judged, judge
 from skyops_assets.history.source import HistoryFile, read_history
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.rejects import keep_rejected
+from skyops_assets.warehouse.once import Sorted, load_once
 from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
@@ -60,31 +58,17 @@ def load_rows(
     """
     started_at = datetime.now(UTC)
     judged = judge(rows, airport, day)
-    with bulk.transaction(warehouse) as cursor:
-        # Two loads of one day: the second waits here, then finds all rows there.
-        cursor.execute(f"select pg_advisory_xact_lock(hashtext({bulk.quote('skyops.' + TARGET)}))")
-        batch_id = bulk.next_batch(cursor)
-        new, rejected = _sort(judged, _stored(cursor, airport, day))
-        kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
-        window = _window(item.arrival for item in judged if item.arrival)
-        batch = bulk.Batch(
-            batch_id=batch_id,
-            target=TARGET,
-            source=source,
-            window_start_at=window[0],
-            window_end_at=window[1],
-            read_rows=len(rows),
-            loaded_rows=len(new),
-            duplicate_rows=len(rows) - len(new) - kept,
-            rejected_rows=kept,
-        )
-        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
-        if new:
-            table = pa.Table.from_pylist(new, schema=ARRIVAL)
-            for name, value in (("source", source), ("batch_id", batch_id)):
-                table = table.append_column(name, pa.array([value] * len(new)))
-            cursor.adbc_ingest("arrivals_history", table, mode="append", db_schema_name="raw")
-    return batch
+    window = _window(item.arrival for item in judged if item.arrival)
+    return load_once(
+        warehouse,
+        ARRIVAL,
+        lambda cursor: Sorted(*_sort(judged, _stored(cursor, airport, day)), window),
+        target=TARGET,
+        source=source,
+        read_rows=len(rows),
+        started_at=started_at,
+        run_id=run_id,
+    )
 
 
 def _stored(cursor: Cursor, airport: str, day: date) -> dict[str, dict[str, Any]]:

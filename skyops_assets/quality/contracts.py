@@ -123,7 +123,7 @@ def contract_columns(table: str) -> Columns:
     for node in json.loads(prepare_manifest().read_text())["nodes"].values():
         if (node["resource_type"], node["schema"], node["name"]) == ("model", schema, name):
             return {column: each["data_type"] for column, each in node["columns"].items()}
-    raise SkyOpsError(f"dbt's manifest has no model {table}; run `skyops docs` to parse it anew.")
+    raise SkyOpsError(f"dbt's project has no model {table}: correct the check or add the model.")
 
 
 def stored_columns(warehouse: Warehouse, table: str) -> Columns:

@@ -77,7 +77,7 @@ def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None
         if reason is not None:
             rejected.append((row, reason))
     with bulk.transaction(warehouse) as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.raw.aircraft'))")
+        bulk.lock(cursor, TARGET)
         batch_id = bulk.next_batch(cursor)
         kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
         loaded = len(airframes)
@@ -86,11 +86,7 @@ def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None
         )
         bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
         cursor.execute("delete from raw.aircraft")
-        table = pa.Table.from_pylist(list(airframes.values()), schema=AIRCRAFT)
-        for name, value, kind in (("source", source, pa.string()), ("batch_id", batch_id, None)):
-            table = table.append_column(name, pa.array([value] * loaded, kind or pa.int64()))
-        if loaded:
-            cursor.adbc_ingest("aircraft", table, mode="append", db_schema_name="raw")
+        bulk.append(cursor, batch, pa.Table.from_pylist(list(airframes.values()), schema=AIRCRAFT))
     return batch
 
 

@@ -109,6 +109,23 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def lock(cursor: Cursor, target: str) -> None:
+    """Wait for other loads into a table, until the end of this transaction."""
+    cursor.execute(f"select pg_advisory_xact_lock(hashtext({quote('skyops.' + target)}))")
+
+
+def append(cursor: Cursor, batch: Batch, rows: pa.Table) -> None:
+    """Add rows to a batch's table, with the batch's source and number."""
+    import pyarrow as pa
+
+    if not len(rows):
+        return
+    schema, table = batch.target.split(".")
+    for name in ("source", "batch_id"):
+        rows = rows.append_column(name, pa.repeat(getattr(batch, name), len(rows)))
+    cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
+
+
 def next_batch(cursor: Cursor) -> int:
     """Reserve the number of a load; `record_batch` writes its row."""
     return int(

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from skyops_assets.history.source import history_file
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.rejects import keep_rejected
+from skyops_assets.warehouse.once import Sorted, load_once
 from skyops_assets.warehouse.server import Warehouse
 from skyops_assets.weather.schema import METAR, Judged, judge
 from skyops_assets.weather.source import Place, read_reports
@@ -68,31 +66,16 @@ def load_rows(
     """
     started_at = datetime.now(UTC)
     judged = judge(rows, airport, day)
-    with bulk.transaction(warehouse) as cursor:
-        # Two loads of one day: the second waits here, then finds all rows there.
-        cursor.execute(f"select pg_advisory_xact_lock(hashtext({bulk.quote('skyops.' + TARGET)}))")
-        batch_id = bulk.next_batch(cursor)
-        new, rejected = _sort(judged, _stored(cursor, airport, day))
-        kept = keep_rejected(cursor, TARGET, source, rejected, batch_id)
-        times = [report["observed_at"] for report in new]
-        batch = bulk.Batch(
-            batch_id=batch_id,
-            target=TARGET,
-            source=source,
-            window_start_at=min(times, default=None),
-            window_end_at=max(times, default=None),
-            read_rows=len(rows),
-            loaded_rows=len(new),
-            duplicate_rows=len(rows) - len(new) - kept,
-            rejected_rows=kept,
-        )
-        bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
-        if new:
-            table = pa.Table.from_pylist(new, schema=METAR)
-            for name, value in (("source", source), ("batch_id", batch_id)):
-                table = table.append_column(name, pa.array([value] * len(new)))
-            cursor.adbc_ingest("metars", table, mode="append", db_schema_name="raw")
-    return batch
+    return load_once(
+        warehouse,
+        METAR,
+        lambda cursor: _sort(judged, _stored(cursor, airport, day)),
+        target=TARGET,
+        source=source,
+        read_rows=len(rows),
+        started_at=started_at,
+        run_id=run_id,
+    )
 
 
 def _stored(cursor: Cursor, airport: str, day: date) -> dict[datetime, str]:
@@ -103,10 +86,8 @@ def _stored(cursor: Cursor, airport: str, day: date) -> dict[datetime, str]:
     return {at.astimezone(UTC): report for at, report in cursor.fetchall()}
 
 
-def _sort(
-    judged: Sequence[Judged], stored: Mapping[datetime, str]
-) -> tuple[list[dict[str, Any]], list[tuple[Mapping[str, Any], str]]]:
-    """What is new, and what is rejected with its reason; the rest are duplicates."""
+def _sort(judged: Sequence[Judged], stored: Mapping[datetime, str]) -> Sorted:
+    """What is new, with its window, and what is rejected with its reason."""
     first = dict(stored)
     new: list[dict[str, Any]] = []
     rejected: list[tuple[Mapping[str, Any], str]] = []
@@ -120,4 +101,5 @@ def _sort(
             new.append(item.report)
         elif first[at] != item.report["report"]:
             rejected.append((item.row, TIME_TAKEN))
-    return new, rejected
+    times = [report["observed_at"] for report in new]
+    return Sorted(new, rejected, (min(times, default=None), max(times, default=None)))

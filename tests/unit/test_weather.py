@@ -140,12 +140,14 @@ def test_of_one_time_what_corrects_nothing_is_new_and_what_is_stored_stays() -> 
     corrected = row(GOOD, metar=GOOD.replace("Z 02008KT", "Z COR 03008KT"))
     spaced = row(GOOD, metar=GOOD.replace(" ", "  "))
     both = judge([corrected, row(GOOD), spaced], "LFPG", DAY)
-    new, rejected = _sort(both, {})
+    at = datetime(2021, 10, 7, 12, 30, tzinfo=UTC)
+    new, rejected, window = _sort(both, {})
     assert [one["report"] for one in new] == [GOOD]
     assert rejected == [(corrected, TIME_TAKEN)]
-    at = datetime(2021, 10, 7, 12, 30, tzinfo=UTC)
-    new, rejected = _sort(both, {at: corrected["metar"]})
+    assert window == (at, at)
+    new, rejected, window = _sort(both, {at: corrected["metar"]})
     assert not new
+    assert window == (None, None)
     assert [reason for _, reason in rejected] == [TIME_TAKEN, TIME_TAKEN]
 
 
