@@ -41,7 +41,7 @@ atan2d(
 {{ normal_deg(angle) }}
 {%- endmacro -%}
 
-{#- Smallest angle between two directions in [0, 360), 0 to 180. -#}
+{#- Smallest angle between two directions in [0, 360), or two longitudes, 0 to 180. -#}
 {%- macro angle_between_deg(one, other) -%}
 (180 - abs(180 - abs({{ one }} - {{ other }})))
 {%- endmacro -%}

@@ -54,3 +54,16 @@ without a table in between. `meta.time` is the column that lies in those ranges;
 
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization -%}
+
+{#-
+A table of reference data alone. It is made anew with what was made from it, which `skyops-dbt` tells by its
+fingerprint of models, settings, airports and runways; a run that brings positions leaves it as it is.
+-#}
+{%- materialization reference, adapter='postgres' -%}
+    {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
+    {%- if is_rebuilding() and run_query("select max(fingerprint) from audit.transform_state")[0][0] == fingerprint -%}
+        {% call noop_statement('main', 'UNCHANGED') %}{% endcall %}
+        {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {%- endif -%}
+    {{ return(materialization_table_default()) }}
+{%- endmaterialization -%}

@@ -349,8 +349,15 @@ def test_other_airports_make_everything_anew(
     run("run")
     assert query(warehouse, state) != first
     assert query(warehouse, "select is_whole from audit.transform_horizon") == [(True,)]
+    # Positions alone leave the tables of reference data as they are.
+    made = (
+        "select max(xmin::text), (select max(xmin::text) from staging.stg_reference__runway_ends) "
+        "from staging.stg_reference__airports"
+    )
+    before = query(warehouse, made)
     run("run")
     assert query(warehouse, "select is_whole from audit.transform_horizon") == [(False,)]
+    assert query(warehouse, made) == before
     # With positions dropped by retention the tables stay, for they could not be made again.
     query(
         warehouse,
@@ -360,6 +367,8 @@ def test_other_airports_make_everything_anew(
     query(warehouse, "delete from raw.airports where icao = 'LFPG'")
     run("run")
     assert query(warehouse, "select is_whole from audit.transform_horizon") == [(False,)]
+    kept = "select count(*) from staging.stg_reference__airports where airport = 'LFPG'"
+    assert query(warehouse, kept) == [(0,)]
 
 
 def test_another_type_of_an_aircraft_makes_everything_anew(

@@ -70,6 +70,8 @@ distances as (
         on
             tiled_cells.tile_row = tiled_airports.tile_row
             and tiled_cells.tile_column = tiled_airports.tile_column
+            -- 30 NM are less than half a degree: it spares two of three distances.
+            and abs(tiled_cells.latitude_deg - tiled_airports.latitude_deg) < 0.5
 ),
 
 nearest as (

@@ -28,6 +28,40 @@ with fixes as (
     window by_flight as (partition by flight_id order by positioned_at)
 ),
 
+-- Fields are looked up once per cell of 0.05 degrees, then for each fix among its cell's.
+filled_cells as (
+    select distinct
+        floor(latitude_deg * 20) as cell_row,
+        floor(longitude_deg * 20) as cell_column
+    from fixes
+),
+
+cells as (
+    select
+        *,
+        (cell_row + 0.5) / 20 as latitude_deg,
+        (cell_column + 0.5) / 20 as longitude_deg
+    from filled_cells
+),
+
+-- Half a cell further than a fix may be from its field. Materialized, or each fix would be asked all the same.
+airports as materialized (
+    select
+        cells.cell_row,
+        cells.cell_column,
+        places.airport,
+        places.has_scheduled_service,
+        places.latitude_deg,
+        places.longitude_deg,
+        places.elevation_m
+    from cells
+    inner join {{ ref('stg_reference__airports') }} as places
+        on
+            places.latitude_deg between cells.latitude_deg - 0.176 and cells.latitude_deg + 0.176
+            and {{ angle_between_deg('cells.longitude_deg', 'places.longitude_deg') }}
+            * cosd(places.latitude_deg) < 0.176
+),
+
 -- 5,000 ft above the field, as the peer has it; nothing that climbs is on an approach.
 descending as (
     select
@@ -38,14 +72,13 @@ descending as (
         airports.latitude_deg as airport_latitude_deg,
         airports.longitude_deg as airport_longitude_deg
     from fixes
-    inner join {{ ref('stg_reference__airports') }} as airports
+    inner join airports
         on
-            airports.latitude_deg between fixes.latitude_deg - 0.15 and fixes.latitude_deg + 0.15
-            -- Brought into [-180, 180], so that both sides of the date line are near each other.
-            and abs(
-                fixes.longitude_deg - airports.longitude_deg
-                - 360 * round((fixes.longitude_deg - airports.longitude_deg) / 360)
-            ) * cosd(airports.latitude_deg) < 0.15
+            floor(fixes.latitude_deg * 20) = airports.cell_row
+            and floor(fixes.longitude_deg * 20) = airports.cell_column
+            and airports.latitude_deg between fixes.latitude_deg - 0.15 and fixes.latitude_deg + 0.15
+            and {{ angle_between_deg('fixes.longitude_deg', 'airports.longitude_deg') }}
+            * cosd(airports.latitude_deg) < 0.15
             and fixes.altitude_m - airports.elevation_m < 1524
     where coalesce(fixes.mean_vertical_rate_mps < 1.5, true)
 ),

@@ -161,14 +161,27 @@ sided as (
     from surroundings
 ),
 
+-- Of all that is asked about below the base's rank, found without sorting for each of its columns.
+ranked as (
+    select
+        *,
+        min(base_rank) filter (where is_base) over (
+            partition by moment_id
+            order by after_s
+            rows between unbounded preceding and unbounded following
+        ) as least_base_rank
+    from sided
+    where is_base or after_s between 0 and 20
+),
+
 described as (
     select
         moment_id,
         -- The ground flag flickers: contact counts when the next 20 s do not contradict it.
         bool_or(is_grounded <> (movement = 'landing') and after_s > 0 and after_s <= 20) as is_contradicted,
-        (array_agg(abs(after_s) order by base_rank) filter (where is_base))[1] as base_s,
-        (array_agg(latitude_deg order by base_rank) filter (where is_base))[1] as base_latitude_deg,
-        (array_agg(longitude_deg order by base_rank) filter (where is_base))[1] as base_longitude_deg,
+        max(abs(after_s)) filter (where is_base and base_rank = least_base_rank) as base_s,
+        max(latitude_deg) filter (where is_base and base_rank = least_base_rank) as base_latitude_deg,
+        max(longitude_deg) filter (where is_base and base_rank = least_base_rank) as base_longitude_deg,
         avg(ground_speed_mps order by after_s) filter (where is_air_side and abs(after_s) <= 30)
             as mean_ground_speed_mps,
         -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
@@ -181,7 +194,7 @@ described as (
             regr_slope(altitude_m, after_s order by after_s) filter (where is_air_side),
             avg(vertical_rate_mps order by after_s) filter (where is_air_side)
         ) as climb_mps
-    from sided
+    from ranked
     group by moment_id
 ),
 
