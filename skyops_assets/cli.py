@@ -688,7 +688,7 @@ def calibrate_monitor(
     from skyops_assets.arrivals import features, steps, store
     from skyops_assets.monitoring.calibrate import calibrate
 
-    _, warehouse = _prepare()
+    settings, warehouse = _prepare()
     rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, steps.RING_NM))
     names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
     table = Table(*names, "columns beyond, the most frequent")
@@ -698,6 +698,7 @@ def calibrate_monitor(
         end.replace(tzinfo=UTC),
         false_alarm_trials=trials,
         power_trials=power,
+        policy=settings.retrain_policy,
     ):
         most = sorted(one.columns, key=lambda name: -one.columns[name])[:3]
         table.add_row(

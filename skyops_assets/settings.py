@@ -13,12 +13,26 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.monitoring.policy import RetrainPolicy
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+JSON_EXAMPLES = {
+    "alert_routes": '{"team:skyops": {"recipients": ["me@example.org"]}}',
+    "retrain_policy": '{"max_age_days": 60, "new_arrivals": null}',
+}
 
 
 class AlertRoute(BaseModel):
@@ -195,6 +209,10 @@ class Settings(BaseSettings):
     alert_r2_floor: float | None = Field(
         None, lt=1, description="Alert when a monitored window's R2 is below; unset never."
     )
+    retrain_policy: Annotated[RetrainPolicy, NoDecode] = Field(
+        RetrainPolicy(),
+        description="JSON: thresholds of the retraining policy that are not its defaults.",
+    )
     run_retention_days: int = Field(
         90, ge=1, description="Days for which runs and unused trainings are kept."
     )
@@ -213,18 +231,17 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("alert_routes", mode="before")
+    @field_validator("alert_routes", "retrain_policy", mode="before")
     @classmethod
-    def _read_routes(cls, value: Any) -> Any:
+    def _read_json(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
         try:
             return json.loads(value) if value.strip() else {}
         except ValueError:
             # Without the decoder's words: they quote what they could not read.
-            raise ValueError(
-                'it is no JSON such as {"team:skyops": {"recipients": ["me@example.org"]}}'
-            ) from None
+            example = JSON_EXAMPLES[str(info.field_name)]
+            raise ValueError(f"it is no JSON such as {example}") from None
 
     @field_validator("alert_webhook_url")
     @classmethod
@@ -344,6 +361,6 @@ def load_settings() -> Settings:
         return Settings()  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
-        name = "SKYOPS_" + "_".join(str(part) for part in first["loc"]).upper()
-        reason = first["msg"].removeprefix("Value error, ")
-        raise SkyOpsError(f"{name} cannot be used: {reason}") from None
+        field, *within = (str(part) for part in first["loc"])
+        reason = ": ".join([*within, first["msg"].removeprefix("Value error, ")])
+        raise SkyOpsError(f"SKYOPS_{field.upper()} cannot be used: {reason}") from None

@@ -95,7 +95,7 @@ def monitor_champion(
     Raises:
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
-    rules = retrain_policy or RetrainPolicy()
+    rules = retrain_policy or settings.retrain_policy
     name = store.model_name(ring_nm)
     champion = store.champion(warehouse, name)
     last_run = store.latest_training_run(warehouse, name)
@@ -210,9 +210,9 @@ def _in_words(row: dict[str, Any] | None) -> dict[str, Any]:
     return row
 
 
-def has_drift(score: float | None, rules: RetrainPolicy | None = None) -> bool:
+def has_drift(score: float | None, rules: RetrainPolicy) -> bool:
     """Whether a drift score is over the policy's limit; one that was not measured is not."""
-    return score is not None and score > (rules or RetrainPolicy()).max_drift_score
+    return score is not None and score > rules.max_drift_score
 
 
 def open_request(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> int | None:

@@ -930,7 +930,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert again.window == early.window
     assert again.drift == early.drift
 
-    strict = RetrainPolicy(skill_floor_share=3)
+    strict = RetrainPolicy(least_skill=0.99)
     asked = look(12, retrain_policy=strict, run_id="run-9")
     assert asked.verdict == monitor.SKILL_ALARM
     assert asked.decision.trigger == policy.SKILL

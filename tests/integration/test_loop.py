@@ -1,4 +1,4 @@
-"""The loop on real arrivals: old champion, new month, verdict, retraining, champion, predictions.
+"""The loop on real arrivals: skill that sags, verdict, retraining, champion, predictions.
 
 The schedules' and the sensor's own ticks say what to run, and that is run. `make loop` feeds all
 three months into real processes; here one process does what they would, on the days that show it.
@@ -101,7 +101,7 @@ class Platform:
 
 
 VERDICT = """
-select log_id, model_version, trigger, triggered, outcome, training_run_id
+select log_id, model_version, verdict, trigger, triggered, outcome, training_run_id
 from audit.monitoring_log where kind = 'monitor' order by log_id desc limit 1
 """
 CHAMPIONS = "select from_version, to_version, action from audit.champion_changes order by change_id"
@@ -115,7 +115,7 @@ group by 1 order by 1
 """
 
 
-def test_an_old_champion_is_found_out_and_its_successor_predicts(
+def test_skill_sags_and_a_successor_is_trained_and_predicts(
     graph: Any,
     zurich: Warehouse,
     instance: dg.DagsterInstance,
@@ -127,9 +127,9 @@ def test_an_old_champion_is_found_out_and_its_successor_predicts(
     platform, settings = Platform(graph, instance), load_settings()
     resources = graph.resources()
     assert dg.materialize([airports, runways], instance=instance, resources=resources).success
-    platform.load("2019-03-01", "2019-03-14")
-    platform.load("2019-05-01", "2019-05-09")
-    morning = datetime(2019, 5, 10, 6, 30, tzinfo=UTC)
+    platform.load("2019-03-01", "2019-03-10")
+    platform.load("2019-05-09", "2019-05-22")
+    morning = datetime(2019, 5, 23, 6, 30, tzinfo=UTC)
     # The job would take a minute: dbt's models run here without their tests and lineage.
     assert set(platform.tick("hourly_refresh", morning).asset_selection or ()) >= {
         FEATURES,
@@ -137,8 +137,8 @@ def test_an_old_champion_is_found_out_and_its_successor_predicts(
     }
     dbt_of(zurich)("run")
     instance.report_runless_asset_event(dg.AssetMaterialization(FEATURES))
-    # The champion is of 15 March, made of what was known then.
-    steps.build_training_set(zurich, settings, as_of=datetime(2019, 3, 15, 4, tzinfo=UTC))
+    # The champion is of 10 March, made of what was known then.
+    steps.build_training_set(zurich, settings, as_of=datetime(2019, 3, 10, 4, tzinfo=UTC))
     steps.train_challenger(zurich, settings)
     steps.evaluate_challenger(zurich, settings)
     assert steps.decide_promotion(zurich, settings).is_promoted
@@ -149,8 +149,8 @@ def test_an_old_champion_is_found_out_and_its_successor_predicts(
     assert platform.asked() == []
 
     platform.run("monitor", platform.tick("daily_monitoring", morning))
-    [(log_id, version, trigger, triggered, outcome, _)] = query(zurich, VERDICT)
-    assert (version, trigger, triggered, outcome) == ("1", "age", True, None)
+    [(log_id, version, *judged, outcome, _)] = query(zurich, VERDICT)
+    assert (version, *judged, outcome) == ("1", "skill alarm", "skill", True, None)
 
     (request,) = platform.asked()
     assert request.tags[LOG_ID] == str(log_id)
@@ -158,7 +158,7 @@ def test_an_old_champion_is_found_out_and_its_successor_predicts(
     run = instance.get_run_by_id(run_id)
     assert run is not None and run.tags[LOG_ID] == str(log_id)
 
-    [(_, _, _, _, outcome, training_run_id)] = query(zurich, VERDICT)
+    [(*_, outcome, training_run_id)] = query(zurich, VERDICT)
     decision = query(
         zurich,
         "select is_promoted, dagster_run_id from ml.promotion_decisions where training_run_id = %s",

@@ -43,6 +43,11 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_METAR_URL", "https://example.org/{airport}/{day}/{hour}", "needs {airport} and"),
         ("SKYOPS_METAR_URL", "/data/{airport}/{day", "needs {airport} and"),
         ("SKYOPS_HISTORY_FIRST_DAY", "march", "valid date"),
+        ("SKYOPS_RETRAIN_POLICY", "max_age_days=60", 'it is no JSON such as {"max_age_days": 60'),
+        ("SKYOPS_RETRAIN_POLICY", "[60]", "valid dictionary"),
+        ("SKYOPS_RETRAIN_POLICY", '{"max_age": 60}', "used: max_age: Extra inputs"),
+        ("SKYOPS_RETRAIN_POLICY", '{"max_age_days": 0}', "used: max_age_days: Input should be gr"),
+        ("SKYOPS_RETRAIN_POLICY", '{"skill_floor_share": 85}', "less than or equal to 1"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
         ("SKYOPS_MODEL_STORE", "store", "must begin with / or be s3://"),
         ("SKYOPS_MODEL_STORE", "s3://", "neither a folder nor s3://"),
@@ -100,3 +105,16 @@ def test_a_password_in_the_settings_is_not_printed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SKYOPS_DATABASE_URL", "postgresql://u:hunter2@host/skyops")
     settings = load_settings()
     assert "hunter2" not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "days", "arrivals"),
+    [("", 30, 5000), ('{"max_age_days": 60, "new_arrivals": null}', 60, None)],
+)
+def test_the_retraining_policy_takes_what_is_not_its_default(
+    monkeypatch: pytest.MonkeyPatch, value: str, days: float, arrivals: int | None
+) -> None:
+    monkeypatch.setenv("SKYOPS_RETRAIN_POLICY", value)
+    policy = load_settings().retrain_policy
+    assert (policy.max_age_days, policy.new_arrivals) == (days, arrivals)
+    assert policy.skill_floor_share == 0.85

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from skyops_assets.monitoring import policy
 from skyops_assets.monitoring.policy import TRIGGERS, MonitorState, RetrainPolicy, decide
@@ -62,7 +63,7 @@ def test_each_trigger_asks_alone(trigger: str) -> None:
         {"skill": 0.2},
         {"skill": 0.2, "earlier_skill": None},
         {"skill": None, "earlier_skill": 0.2},
-        {"skill": 0.24, "earlier_skill": 0.24},
+        {"skill": 0.345, "earlier_skill": 0.345},
         {"r2": 0.2},
         {"drift_score": 1.0},
         {"r2": 0.2, "drift_score": None},
@@ -110,11 +111,27 @@ def test_without_a_champion_fewer_arrivals_are_enough() -> None:
     assert not decide(replace(state, new_arrivals=2499)).should_retrain
 
 
-@pytest.mark.parametrize(("promoted", "floor"), [(0.4, 0.24), (None, 0.05), (-0.3, 0.05)])
+@pytest.mark.parametrize(("promoted", "floor"), [(0.4, 0.34), (None, 0.05), (-0.3, 0.05)])
 def test_the_floor_follows_what_the_champion_could(promoted: float | None, floor: float) -> None:
     assert RetrainPolicy().skill_floor(promoted) == pytest.approx(floor)
 
 
+@pytest.mark.parametrize(
+    ("off", "rule"),
+    [
+        (RetrainPolicy(max_age_days=None), policy.AGE),
+        (RetrainPolicy(new_arrivals=None), policy.ARRIVALS),
+    ],
+)
+def test_a_trigger_without_a_limit_never_asks(off: RetrainPolicy, rule: str) -> None:
+    state = replace(CALM, trained_through_at=AT - timedelta(days=900), new_arrivals=90_000)
+    found = decide(state, off)
+    (reason,) = [reason for reason in found.reasons if reason.rule == rule]
+    assert not reason.holds
+    assert reason.text.endswith("(no matter how many)")
+    assert found.trigger == ({policy.AGE, policy.ARRIVALS} - {rule}).pop()
+
+
 def test_the_policy_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(ValidationError, match="frozen"):
         RetrainPolicy().min_r2 = 0.0  # type: ignore[misc]
