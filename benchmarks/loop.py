@@ -6,13 +6,15 @@ feeder does two things only, both as a person could in the UI: it materialises t
 ("Test schedule") and launches that, because schedules go by the wall clock and the data by its own.
 All else happens by itself: sensors, retraining, the gatekeeper, the champion, later predictions.
 
-With ``--kills`` the same days are fed twice, the second time under kill -9 at random moments, and
-both must end with the same tables.
+With ``--by-skill`` age, new arrivals and Mondays ask for nothing: a champion stays until its skill
+sags. With ``--kills`` the same days are fed twice, the second time under kill -9 at random
+moments, and both must end with the same tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -51,6 +53,7 @@ LOOKED_AT = timedelta(hours=6, minutes=30)
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 LOG_ID = "skyops/monitoring_log_id"
 PARENT = "dagster/parent_run_id"
+BY_SKILL = {"max_age_days": None, "new_arrivals": None}
 PREY = ("daemon", "code server", "run worker")
 
 out = Console(width=160, highlight=False)
@@ -66,12 +69,19 @@ def main() -> None:
     if not days:
         raise SkyOpsError(f"There is no history of {AIRPORT} in that time.")
     batches = cut(days, arguments.batch)
+    if arguments.by_skill:
+        os.environ["SKYOPS_RETRAIN_POLICY"] = json.dumps(BY_SKILL)
     with _folder(arguments.keep) as folder:
         began = time.monotonic()
         with instance_at(folder / "a") as calm:
-            feed(calm, batches)
+            feed(calm, batches, has_mondays=not arguments.by_skill)
             show(calm)
             links(calm)
+            if arguments.by_skill:
+                sagged = calm.rows(
+                    "select outcome from audit.monitoring_log where trigger = 'skill' and triggered"
+                )
+                _require(("promoted",) in sagged, "no champion was replaced because skill sagged")
             expected = content(calm.warehouse) if arguments.kills else {}
         out.print(f"{len(days)} days in {(time.monotonic() - began) / 60:.1f} minutes")
         if arguments.kills:
@@ -79,7 +89,7 @@ def main() -> None:
             with instance_at(folder / "b") as hunted:
                 killer = Killer(hunted, arguments.kills, undisturbed_s, arguments.seed)
                 killer.start()
-                feed(hunted, batches)
+                feed(hunted, batches, has_mondays=not arguments.by_skill)
                 killer.stop()
                 hunted.settle()
                 hunted.revive()
@@ -96,6 +106,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=date.fromisoformat, default=date.min)
     parser.add_argument("--end", type=date.fromisoformat, default=date.max)
     parser.add_argument("--batch", type=int, default=BATCH_DAYS, help="Days fed at once.")
+    parser.add_argument(
+        "--by-skill", action="store_true", help="Nothing but skill asks for a retraining."
+    )
     parser.add_argument("--kills", type=int, default=0, help="Feed again, with so many kill -9.")
     parser.add_argument("--seed", type=int, default=1, help="Of the moments of the kills.")
     parser.add_argument("--keep", type=Path, help="Folder that stays, to look at it afterwards.")
@@ -385,7 +398,7 @@ def unfinished(instance: dg.DagsterInstance) -> list[str]:
 # Feeding
 
 
-def feed(running: Running, batches: Sequence[Sequence[date]]) -> None:
+def feed(running: Running, batches: Sequence[Sequence[date]], *, has_mondays: bool = True) -> None:
     """Feed batch by batch; what follows from one has ended before the next comes."""
     for number, days in enumerate(batches, start=1):
         began = time.monotonic()
@@ -399,7 +412,7 @@ def feed(running: Running, batches: Sequence[Sequence[date]]) -> None:
         at = datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=1) + LOOKED_AT
         _tick(running, "hourly_refresh", at)
         # On Mondays a challenger is asked for in any case.
-        monday = at.weekday() == 0
+        monday = has_mondays and at.weekday() == 0
         _tick(running, "weekly_retrain" if monday else "daily_monitoring", at)
         outcome = _retrained(running)
         running.settle()

@@ -1172,25 +1172,34 @@ def test_a_partition_that_was_left_failed_is_named_until_it_is_loaded(
         assert run_check(no_hour_is_left_failed, instance).passed
 
 
-def test_a_day_of_the_history_that_was_left_failed_is_named(
-    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("arrivals_history", "no_day_is_left_failed"),
+        ("metars", "no_day_of_reports_is_left_failed"),
+    ],
+)
+def test_a_day_that_was_left_failed_is_named(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, check: str
 ) -> None:
     import dagster as dg
 
-    from skyops_assets.defs.platform.checks import no_day_is_left_failed
-    from skyops_assets.defs.raw.assets import arrivals_history
+    from skyops_assets.defs.platform import checks
+    from skyops_assets.defs.raw import assets
     from skyops_assets.defs.resources import WarehouseResource
 
+    asset, standing = getattr(assets, name), getattr(checks, check)
     monkeypatch.setenv("SKYOPS_DATA_MIRROR", str(tmp_path))
+    monkeypatch.setenv("SKYOPS_METAR_URL", "http://127.0.0.1:1/{airport}/{day}")
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_check(no_day_is_left_failed, instance).passed
+        assert run_check(standing, instance).passed
         dg.materialize(
-            [arrivals_history], instance=instance, partition_key="2019-03-02",
+            [asset], instance=instance, partition_key="2019-03-02",
             resources={"warehouse": WarehouseResource()}, raise_on_error=False,
         )  # fmt: skip
-        red = run_check(no_day_is_left_failed, instance)
+        red = run_check(standing, instance)
     assert not red.passed
-    assert "raw/arrivals_history: 1 partitions failed" in red.description
+    assert f"raw/{name}: 1 partitions failed" in red.description
     assert "(2019-03-02)" in red.description
 
 

@@ -28,6 +28,7 @@ METARS = dg.AssetSelection.assets(METARS_KEY)
 STANDING = dg.AssetSelection.checks(
     standing.no_hour_is_left_failed,
     standing.no_day_is_left_failed,
+    standing.no_day_of_reports_is_left_failed,
     standing.no_run_is_orphaned,
     standing.disk_has_room,
     standing.loads_are_transformed,

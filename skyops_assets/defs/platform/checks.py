@@ -6,7 +6,14 @@ import dagster as dg
 
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.predictions.assets import prediction_outcomes
-from skyops_assets.defs.raw.assets import DAYS, HOURS, arrivals_history, opensky_states
+from skyops_assets.defs.raw.assets import (
+    DAYS,
+    HOURS,
+    METAR_DAYS,
+    arrivals_history,
+    metars,
+    opensky_states,
+)
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, warning
 
@@ -29,6 +36,14 @@ def no_hour_is_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCh
 def no_day_is_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """No day of the open history whose last run failed was left so."""
     return _failed_partitions(context, arrivals_history.key, DAYS)
+
+
+@dg.asset_check(asset=metars, metadata=OWNED)
+def no_day_of_reports_is_left_failed(
+    context: dg.AssetCheckExecutionContext,
+) -> dg.AssetCheckResult:
+    """No day of weather reports whose last run failed was left so."""
+    return _failed_partitions(context, metars.key, METAR_DAYS)
 
 
 @dg.asset_check(asset=opensky_states, metadata=OWNED)
