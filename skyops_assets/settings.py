@@ -191,7 +191,9 @@ class Settings(BaseSettings):
         None, description="Mail server for alerts; unset sends no mail."
     )
     alert_smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
-    alert_smtp_starttls: bool = Field(True, description="Whether mail goes over TLS (STARTTLS).")
+    alert_smtp_starttls: bool = Field(
+        True, description="Whether mail goes over STARTTLS; on port 465 always over TLS."
+    )
     alert_smtp_user: str | None = Field(None, description="User of the mail server, if it asks.")
     alert_smtp_password: SecretStr | None = Field(None, description="Password of that user.")
     alert_sender: str | None = Field(

@@ -15,6 +15,8 @@ from skyops_assets.settings import Settings
 
 TIMEOUT_S = 5.0
 """A dead server must not hold the tick that sends; the next tick tries again."""
+IMPLICIT_TLS_PORT = 465
+"""There a mail server speaks TLS from the first byte, and not from STARTTLS on (RFC 8314)."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger("skyops_assets.alerts")
 
@@ -65,7 +67,9 @@ def _by_email(settings: Settings, address: str, title: str, details: str) -> Non
     from email.utils import formatdate, make_msgid
 
     host, port = str(settings.alert_smtp_host), settings.alert_smtp_port
-    if settings.alert_smtp_user and not settings.alert_smtp_starttls and host not in _LOOPBACK:
+    is_implicit = port == IMPLICIT_TLS_PORT
+    has_tls = is_implicit or settings.alert_smtp_starttls
+    if settings.alert_smtp_user and not has_tls and host not in _LOOPBACK:
         raise SkyOpsError(
             "A password is sent over TLS only: set SKYOPS_ALERT_SMTP_STARTTLS=true, or no "
             "SKYOPS_ALERT_SMTP_USER."
@@ -79,10 +83,15 @@ def _by_email(settings: Settings, address: str, title: str, details: str) -> Non
     message["Message-ID"] = make_msgid(domain="skyops.invalid")
     message.set_content(details)
     problem = None
+    tls = ssl.create_default_context()
     try:
-        with smtplib.SMTP(host, port, timeout=TIMEOUT_S) as server:
-            if settings.alert_smtp_starttls:
-                server.starttls(context=ssl.create_default_context())
+        with (
+            smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=tls)
+            if is_implicit
+            else smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+        ) as server:
+            if has_tls and not is_implicit:
+                server.starttls(context=tls)
             if settings.alert_smtp_user:
                 password = settings.alert_smtp_password
                 server.login(

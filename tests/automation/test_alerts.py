@@ -93,8 +93,8 @@ class Mail(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.tls = tls
+    def __init__(self, tls: ssl.SSLContext | None = None, is_implicit: bool = False) -> None:
+        self.tls, self.is_implicit = tls, is_implicit
         self.password: str | None = None
         self.is_refusing = False
         self.got: list[tuple[list[str], Message, bool]] = []
@@ -105,9 +105,16 @@ class Talk(socketserver.StreamRequestHandler):
     def say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
 
+    def secure(self, tls: ssl.SSLContext) -> None:
+        self.connection = tls.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")  # type: ignore[assignment]
+        self.wfile = self.connection.makefile("wb", buffering=0)  # type: ignore[assignment]
+
     def handle(self) -> None:
         mail: Mail = self.server  # type: ignore[assignment]
-        is_secure, is_known, to = False, mail.password is None, []
+        is_secure, is_known, to = mail.is_implicit, mail.password is None, []
+        if mail.tls and mail.is_implicit:
+            self.secure(mail.tls)
         self.say("220 here")
         while line := self.rfile.readline().decode().strip():
             verb = line.split()[0].upper()
@@ -118,9 +125,7 @@ class Talk(socketserver.StreamRequestHandler):
                 self.say("250 AUTH PLAIN")
             elif verb == "STARTTLS" and mail.tls:
                 self.say("220 go")
-                self.connection = mail.tls.wrap_socket(self.connection, server_side=True)
-                self.rfile = self.connection.makefile("rb")  # type: ignore[assignment]
-                self.wfile = self.connection.makefile("wb", buffering=0)  # type: ignore[assignment]
+                self.secure(mail.tls)
                 is_secure = True
             elif verb == "AUTH":
                 said = base64.b64decode(line.split()[2]).decode().split("\0")[2]
@@ -654,14 +659,17 @@ def certificate(folder: Path) -> Path:
     return pem
 
 
+@pytest.mark.parametrize("is_implicit", [False, True])
 def test_mail_goes_over_tls_with_a_login_and_only_to_a_server_that_proves_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_implicit: bool
 ) -> None:
     pem = certificate(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(pem)
-    with served(mail := Mail(tls)):
+    with served(mail := Mail(tls, is_implicit)):
         mail.password = "right"
+        if is_implicit:
+            monkeypatch.setattr(channels, "IMPLICIT_TLS_PORT", mail.server_address[1])
         settings = Settings(
             alert_smtp_host="127.0.0.1",
             alert_smtp_port=mail.server_address[1],
