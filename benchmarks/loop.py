@@ -53,7 +53,8 @@ LOOKED_AT = timedelta(hours=6, minutes=30)
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 LOG_ID = "skyops/monitoring_log_id"
 PARENT = "dagster/parent_run_id"
-BY_SKILL = {"max_age_days": None, "new_arrivals": None}
+BY_SKILL = {"max_age_days": None, "new_arrivals": None, "first_arrivals": 6000}
+"""Three weeks of LSZH before the first champion."""
 PREY = ("daemon", "code server", "run worker")
 
 out = Console(width=160, highlight=False)
