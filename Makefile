@@ -33,7 +33,7 @@ torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn ev
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \
 		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables
 
-loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 lets only skill ask
+loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to sag
 	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
 	    $(if $(BY_SKILL),--by-skill --end 2019-05-31)
 

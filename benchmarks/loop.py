@@ -6,9 +6,9 @@ feeder does two things only, both as a person could in the UI: it materialises t
 ("Test schedule") and launches that, because schedules go by the wall clock and the data by its own.
 All else happens by itself: sensors, retraining, the gatekeeper, the champion, later predictions.
 
-With ``--by-skill`` age, new arrivals and Mondays ask for nothing: a champion stays until its skill
-sags. With ``--kills`` the same days are fed twice, the second time under kill -9 at random
-moments, and both must end with the same tables.
+With ``--by-skill`` age, new arrivals and Mondays ask for nothing once there is a champion: it stays
+until its skill sags. With ``--kills`` the same days are fed twice, the second time under kill -9 at
+random moments, and both must end with the same tables.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--end", type=date.fromisoformat, default=date.max)
     parser.add_argument("--batch", type=int, default=BATCH_DAYS, help="Days fed at once.")
     parser.add_argument(
-        "--by-skill", action="store_true", help="Nothing but skill asks for a retraining."
+        "--by-skill", action="store_true", help="Neither age, new arrivals nor Mondays ask."
     )
     parser.add_argument("--kills", type=int, default=0, help="Feed again, with so many kill -9.")
     parser.add_argument("--seed", type=int, default=1, help="Of the moments of the kills.")

@@ -111,6 +111,9 @@ and below: dbt's graph does not know these tables, and without their columns no 
     {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
     begin;
+    -- Until this run has finished nothing is made from what it is made from, nor from what was before.
+    update audit.transform_state set fingerprint = 'unfinished'
+    where fingerprint is distinct from '{{ env_var("SKYOPS_TRANSFORM_FINGERPRINT", "") }}';
     truncate audit.transform_batches, audit.transform_feature_batches, audit.transform_ranges;
     truncate audit.transform_hours, audit.transform_horizon;
     insert into audit.transform_batches
@@ -304,7 +307,7 @@ Of an arrival of the history and of a weather report only features follow: of it
         {%- do done.append(result.node.unique_id) -%}
     {%- endfor -%}
     {%- set undone = [] -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'rebuilt' and node.unique_id not in done -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') and node.unique_id not in done -%}
         {%- do undone.append(node.name) -%}
     {%- endfor -%}
     {#- A red test looks at what the run has computed anew: marked as done, the next run would not look there again. -#}

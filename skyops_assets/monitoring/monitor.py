@@ -75,7 +75,6 @@ def monitor_champion(
     as_of: datetime | None = None,
     ring_nm: int = steps.RING_NM,
     window_days: int | None = None,
-    retrain_policy: RetrainPolicy | None = None,
     request: str | None = None,
     quality_failures: tuple[str, ...] = (),
     classify: bool = True,
@@ -95,7 +94,7 @@ def monitor_champion(
     Raises:
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
-    rules = retrain_policy or settings.retrain_policy
+    rules = settings.retrain_policy
     name = store.model_name(ring_nm)
     champion = store.champion(warehouse, name)
     last_run = store.latest_training_run(warehouse, name)

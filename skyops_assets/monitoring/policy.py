@@ -28,12 +28,11 @@ class RetrainPolicy(BaseModel):
 
     Attributes:
         skill_floor_share: of the skill that the champion was promoted with; below it in two windows
-            running is a trigger and the primary alarm. At 0.85 that was none of 100 undisturbed
-            pairs of weeks, 12 of 25 with a closed runway and 25 of 25 with more traffic
-            (docs/monitoring.md).
+            running is a trigger and the primary alarm. docs/monitoring.md has what 0.85 finds, and
+            how often it would ring by chance.
         least_skill: the floor where no skill is known of the champion, and never below it.
-        min_r2, max_rmse_min: in those weeks R2 was 0.48 to 0.64 and RMSE 1.5 to 4.4 minutes. Either
-            beyond, together with drift, is a trigger.
+        min_r2, max_rmse_min: of a model of LSZH 2019-03 R2 was 0.48 to 0.64 and RMSE 1.5 to 4.4
+            minutes in each week up to 2020-03. Either beyond, together with drift, is a trigger.
         max_drift_score: see `drift.Drift`; one of six groups of features is 0.17.
         max_age_days: since the last landing that the champion has learned from; None never asks.
         new_arrivals: landed since the last training set was built, two weeks of LSZH; None never
@@ -43,17 +42,17 @@ class RetrainPolicy(BaseModel):
             one. Under a week, so that one Monday does not hold the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     skill_floor_share: Annotated[float, Field(ge=0, le=1)] = 0.85
     least_skill: Annotated[float, Field(lt=1)] = 0.05
     min_r2: Annotated[float, Field(lt=1)] = 0.3
     max_rmse_min: Annotated[float, Field(gt=0)] = 6.0
     max_drift_score: Annotated[float, Field(ge=0, le=1)] = 0.15
-    max_age_days: Annotated[float | None, Field(gt=0)] = 30
+    max_age_days: Annotated[float | None, Field(gt=0, le=36500)] = 30
     new_arrivals: Annotated[int | None, Field(ge=1)] = 5000
     first_arrivals: Annotated[int, Field(ge=1)] = 2500
-    cool_down_days: Annotated[float, Field(ge=0)] = 6
+    cool_down_days: Annotated[float, Field(ge=0, le=36500)] = 6
 
     def skill_floor(self, promoted_skill: float | None) -> float:
         """Below it a window's skill is an alarm."""
@@ -190,7 +189,7 @@ def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainD
 
 
 def _limit(word: str, value: float | None) -> str:
-    return "no matter how many" if value is None else f"{word} {value:g}"
+    return "no limit" if value is None else f"{word} {value:.12g}"
 
 
 def _text(value: float | None) -> str:

@@ -872,9 +872,9 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     start = frame["crossed_at"].min().floor("D").to_pydatetime()
     day = [start + i * pd.Timedelta(days=1) for i in range(13)]
 
-    def look(at: int, **options: Any) -> monitor.MonitorSummary:
+    def look(at: int, settings: Settings = watching, **options: Any) -> monitor.MonitorSummary:
         return monitor.monitor_champion(
-            warehouse, watching, as_of=day[at], window_days=3, classify=False, **options
+            warehouse, settings, as_of=day[at], window_days=3, classify=False, **options
         )
 
     def follow(at: int) -> None:
@@ -930,8 +930,8 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert again.window == early.window
     assert again.drift == early.drift
 
-    strict = RetrainPolicy(least_skill=0.99)
-    asked = look(12, retrain_policy=strict, run_id="run-9")
+    strict = watching.model_copy(update={"retrain_policy": RetrainPolicy(least_skill=0.99)})
+    asked = look(12, strict, run_id="run-9")
     assert asked.verdict == monitor.SKILL_ALARM
     assert asked.decision.trigger == policy.SKILL
     assert asked.decision.should_retrain
@@ -942,7 +942,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert row["outcome"] == (log.PROMOTED if decided.is_promoted else log.NOT_PROMOTED)
     assert row["improvement"] == next(r.value for r in decided.reasons if r.rule == "gain")
     assert row["training_run_id"] == decided.training_run_id
-    pressed = look(12, retrain_policy=strict, request=policy.BUTTON)
+    pressed = look(12, strict, request=policy.BUTTON)
     assert pressed.decision.should_retrain
     log.record_failure(warehouse, pressed.log_id, "out of memory")
     assert log.newest_verdict(warehouse, asked.model_name)["outcome"] == log.FAILED  # type: ignore[index]

@@ -1475,7 +1475,9 @@ def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> No
     assert run_check(champion_skill).passed
 
 
-def test_drift_warns_and_names_the_columns(pointed: Warehouse) -> None:
+def test_drift_warns_and_names_the_columns(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from skyops_assets.defs.monitoring.checks import drift
     from skyops_assets.monitoring.log import record_verdict
 
@@ -1484,5 +1486,8 @@ def test_drift_warns_and_names_the_columns(pointed: Warehouse) -> None:
     assert not found.passed
     assert found.severity.value == "WARN"
     assert found.description.startswith("altitude_m, sector: these have changed. Read the drift")
+    with monkeypatch.context() as lenient:
+        lenient.setenv("SKYOPS_RETRAIN_POLICY", '{"max_drift_score": 0.2}')
+        assert run_check(drift).passed
     record_verdict(pointed, verdict(drift_score=None))
     assert run_check(drift).passed

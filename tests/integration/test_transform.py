@@ -369,6 +369,20 @@ def test_other_airports_make_everything_anew(
     assert query(warehouse, "select is_whole from audit.transform_horizon") == [(False,)]
     kept = "select count(*) from staging.stg_reference__airports where airport = 'LFPG'"
     assert query(warehouse, kept) == [(0,)]
+    # What a run that chose some models has made is no basis for the next one.
+    moved = "update raw.airports set elevation_m = elevation_m + %s where icao = 'LFPO'"
+    height = "select elevation_m from staging.stg_reference__airports where airport = 'LFPO'"
+    before = query(warehouse, height)
+    query(warehouse, moved, 5)
+    run("run", "--select", "stg_reference__airports")
+    assert query(warehouse, height) != before
+    query(warehouse, moved, -5)
+    run("run")
+    assert query(warehouse, height) == before
+    query(warehouse, moved, 5)
+    run("run", "--exclude", "stg_reference__airports")
+    run("run")
+    assert query(warehouse, height) != before
 
 
 def test_another_type_of_an_aircraft_makes_everything_anew(

@@ -48,6 +48,8 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_RETRAIN_POLICY", '{"max_age": 60}', "used: max_age: Extra inputs"),
         ("SKYOPS_RETRAIN_POLICY", '{"max_age_days": 0}', "used: max_age_days: Input should be gr"),
         ("SKYOPS_RETRAIN_POLICY", '{"skill_floor_share": 85}', "less than or equal to 1"),
+        ("SKYOPS_RETRAIN_POLICY", '{"max_age_days": Infinity}', "finite number"),
+        ("SKYOPS_RETRAIN_POLICY", '{"cool_down_days": 1e10}', "less than or equal to 36500"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
         ("SKYOPS_MODEL_STORE", "store", "must begin with / or be s3://"),
         ("SKYOPS_MODEL_STORE", "s3://", "neither a folder nor s3://"),

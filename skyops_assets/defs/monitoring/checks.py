@@ -37,10 +37,9 @@ def champion_skill(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 def drift(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """No group of features is beyond its calibrated thresholds. Warns: someone should look."""
     from skyops_assets.monitoring.monitor import has_drift, latest
-    from skyops_assets.settings import load_settings
 
     row = latest(warehouse.open())
-    has_drifted = has_drift(row.get("drift_score"), load_settings().retrain_policy)
+    has_drifted = has_drift(row.get("drift_score"), warehouse.settings.retrain_policy)
     todo = ": these have changed. Read the drift report of audit/monitoring_log for how and why."
     return dg.AssetCheckResult(
         passed=not has_drifted,

@@ -128,7 +128,7 @@ def test_a_trigger_without_a_limit_never_asks(off: RetrainPolicy, rule: str) -> 
     found = decide(state, off)
     (reason,) = [reason for reason in found.reasons if reason.rule == rule]
     assert not reason.holds
-    assert reason.text.endswith("(no matter how many)")
+    assert reason.text.endswith("(no limit)")
     assert found.trigger == ({policy.AGE, policy.ARRIVALS} - {rule}).pop()
 
 
