@@ -34,7 +34,10 @@ ROUNDS = 3
 
 
 def measure(hours: int = HOURS) -> Iterator[Row]:
-    """A tick of each, after what one hour adds; the fastest of three, as nothing may disturb it."""
+    """A tick of each, after what one hour adds; the fastest of three, as nothing may disturb it.
+
+    And the very first, without a cursor: that of `retrain_when_asked` starts a run.
+    """
     from skyops_assets.definitions import defs
 
     with instance_with(hours) as (instance, warehouse, rows):
@@ -48,7 +51,7 @@ def measure(hours: int = HOURS) -> Iterator[Row]:
                 f"tick of {name}",
                 f"{min(spent):.2f} s (the very first {first:.2f} s)",
                 f"allowed {ALLOWED_S:g} s; {hours:,} hours, {rows:,} events",
-                f"{min(spent) / ALLOWED_S:.2f}",
+                f"{max(first, min(spent)) / ALLOWED_S:.2f}",
             )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
 
@@ -166,13 +165,12 @@ def failed_checks(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[str
         for check in graph.get(key).check_keys
         if graph.get(check).blocking
     ]
-    storage = instance.event_log_storage
-    found = storage.get_latest_asset_check_execution_by_key(keys)
     failed = []
-    for key, record in found.items():
-        last: AssetCheckExecutionRecord | None = record
-        if record.status not in EVALUATED:
-            (last,) = storage.get_asset_check_execution_history(key, 1, status=EVALUATED) or (None,)
-        if last and last.status is AssetCheckExecutionRecordStatus.FAILED:
-            failed.append(f"{key.name} of {key.asset_key.to_user_string()}")
+    for key in keys:
+        # One by one: `get_latest_asset_check_execution_by_key` reads all results there ever were.
+        for last in instance.event_log_storage.get_asset_check_execution_history(
+            key, 1, status=EVALUATED
+        ):
+            if last.status is AssetCheckExecutionRecordStatus.FAILED:
+                failed.append(f"{key.name} of {key.asset_key.to_user_string()}")
     return tuple(sorted(failed))
