@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.storage import Row, show
+from skyops_assets.warehouse import dagster_storage
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -201,6 +202,8 @@ def copy_hours(warehouse: Warehouse, run_id: str, hours: int) -> int:
         # The template is the oldest by its number and the newest by its time: it goes.
         for table in ("run_tags", "event_logs", "asset_check_executions", "runs"):
             cursor.execute(f"delete from {table} where run_id = %s", (run_id,))
+        # As the weekly clean-up leaves it.
+        cursor.execute(dagster_storage.INDEX)
         cursor.execute("select count(*) from event_logs")
         (rows,) = cursor.fetchone() or (0,)
     with warehouse.connect(DAGSTER, autocommit=True) as connection, connection.cursor() as cursor:

@@ -709,6 +709,38 @@ def test_the_instance_config_is_one_that_dagster_takes(
         assert instance.run_retries_retry_on_asset_or_op_failure is False
 
 
+def test_results_of_checks_go_with_their_runs_but_for_the_latest(
+    home: Any, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, query: Query
+) -> None:
+    from skyops_assets.defs.platform.repair import remove_old_runs
+
+    (home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
+    monkeypatch.setenv("SKYOPS_DAGSTER_URL", warehouse.sqlalchemy())
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+
+    @dg.asset
+    def one() -> None: ...
+
+    @dg.asset_check(asset=one)
+    def sound() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    with dg.DagsterInstance.get() as instance:
+        runs = [dg.materialize([one, sound], instance=instance).run_id for _ in range(4)]
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=one.key, check_name="told", passed=True, metadata={}
+        )
+        instance.report_runless_asset_event(evaluation)
+        instance.report_runless_asset_event(evaluation)
+        # One that lasts, one in the middle, and the newest by hand.
+        for run_id in (runs[1], runs[3]):
+            instance.delete_run(run_id)
+        assert remove_old_runs(instance, 90).check_results == 1
+        assert remove_old_runs(instance, 90).check_results == 0
+    left = query(warehouse, "select run_id, check_name from asset_check_executions order by id")
+    assert left == [*((run_id, "sound") for run_id in (runs[0], *runs[2:])), *2 * [("", "told")]]
+
+
 def test_runs_that_write_wait_for_each_other(config: dict[str, Any]) -> None:
     (limit,) = config["concurrency"]["runs"]["tag_concurrency_limits"]
     assert limit == {"key": "skyops/writes", "value": "warehouse", "limit": 1}

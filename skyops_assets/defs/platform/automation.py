@@ -240,6 +240,7 @@ def remove_what_is_old(
         metadata={
             "removed_runs": runs.removed,
             "kept_runs": runs.kept,
+            "removed_check_results": runs.check_results,
             "removed_snapshots": swept.snapshots,
             "removed_mlflow_runs": swept.mlflow_runs,
             "removed_reports": report.sweep(warehouse.settings, days),

@@ -13,6 +13,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from skyops_assets.processes import is_alive, is_here, listens
+from skyops_assets.warehouse.dagster_storage import tidy
 
 HOST_TAG = "skyops/host"
 """The machine of a run that no code server launched."""
@@ -86,10 +87,11 @@ def _free_slots(instance: dg.DagsterInstance) -> None:
 
 @dataclass(frozen=True)
 class Removed:
-    """Runs removed, and runs kept for what they made, though without their output."""
+    """Runs removed, and kept for what they made, though without their output; results of checks."""
 
     removed: int
     kept: int
+    check_results: int
 
 
 def remove_old_runs(instance: dg.DagsterInstance, keep_days: int) -> Removed:
@@ -118,7 +120,8 @@ def remove_old_runs(instance: dg.DagsterInstance, keep_days: int) -> Removed:
             else:
                 instance.delete_run(run.run_id)
                 removed += 1
-    return Removed(removed, kept)
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        return Removed(removed, kept, tidy(connection))
 
 
 def _made_the_latest(
