@@ -5,19 +5,16 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecordStatus,
-)
 
 from skyops_assets.quality.contracts import Difference
 from skyops_assets.quality.expectations import Validation, report
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import Batch, together
+from skyops_assets.warehouse.dagster_storage import failed
 
 OWNERS = ["team:skyops"]
 OWNED = {"owner": OWNERS[0]}
 """Metadata of a check, which has no owners of its own in Dagster."""
-EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def batch_metadata(batch: Batch) -> dict[str, Any]:
@@ -165,12 +162,7 @@ def failed_checks(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[str
         for check in graph.get(key).check_keys
         if graph.get(check).blocking
     ]
-    failed = []
-    for key in keys:
-        # One by one: `get_latest_asset_check_execution_by_key` reads all results there ever were.
-        for last in instance.event_log_storage.get_asset_check_execution_history(
-            key, 1, status=EVALUATED
-        ):
-            if last.status is AssetCheckExecutionRecordStatus.FAILED:
-                failed.append(f"{key.name} of {key.asset_key.to_user_string()}")
-    return tuple(sorted(failed))
+    named = {(key.asset_key.to_string(), key.name): key for key in keys}
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        red = [named[one] for one in failed(connection, list(named))]
+    return tuple(sorted(f"{key.name} of {key.asset_key.to_user_string()}" for key in red))

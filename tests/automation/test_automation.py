@@ -673,7 +673,7 @@ def test_the_standing_checks_run_by_themselves_and_in_no_other_job(
     standing = {one.check_key for one in vars(checks).values()
                 if isinstance(one, dg.AssetChecksDefinition)}  # fmt: skip
     assert of("standing_checks") == standing
-    assert len(standing) == 7
+    assert len(standing) == 8
     for job in ("main", "refresh", "retrain", "load_history", "load_metars", "poll"):
         assert not of(job) & standing
 
