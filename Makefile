@@ -35,7 +35,7 @@ torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn ev
 
 loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to sag
 	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
-	    $(if $(BY_SKILL),--by-skill --end 2019-05-31)
+	    $(if $(BY_SKILL),--by-skill --daily-from 2019-05-12 --end 2019-05-24)
 
 lint: $(DEV) ## Ruff, mypy and sqlfluff
 	$(BIN)/ruff check .

@@ -69,7 +69,7 @@ def main() -> None:
     days = [day for day in known_days() if arguments.start <= day <= arguments.end]
     if not days:
         raise SkyOpsError(f"There is no history of {AIRPORT} in that time.")
-    batches = cut(days, arguments.batch)
+    batches = cut(days, arguments.batch, arguments.daily_from)
     if arguments.by_skill:
         os.environ["SKYOPS_RETRAIN_POLICY"] = json.dumps(BY_SKILL)
     with _folder(arguments.keep) as folder:
@@ -108,6 +108,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--end", type=date.fromisoformat, default=date.max)
     parser.add_argument("--batch", type=int, default=BATCH_DAYS, help="Days fed at once.")
     parser.add_argument(
+        "--daily-from", type=date.fromisoformat, default=date.max, help="From here day by day."
+    )
+    parser.add_argument(
         "--by-skill", action="store_true", help="Neither age, new arrivals nor Mondays ask."
     )
     parser.add_argument("--kills", type=int, default=0, help="Feed again, with so many kill -9.")
@@ -123,12 +126,13 @@ def known_days() -> list[date]:
     return sorted(date.fromisoformat(name[5:15]) for name in pins() if name[:4] == AIRPORT)
 
 
-def cut(days: Sequence[date], length: int) -> list[list[date]]:
-    """Runs of at most so many days, none over a gap between the months."""
+def cut(days: Sequence[date], length: int, daily_from: date) -> list[list[date]]:
+    """Runs of at most so many days, none over a gap between the months; single days at the end."""
     batches: list[list[date]] = []
     for day in days:
         last = batches[-1] if batches else []
-        if last and len(last) < length and day - last[-1] == timedelta(days=1):
+        is_next = bool(last) and day - last[-1] == timedelta(days=1)
+        if is_next and len(last) < length and day < daily_from:
             last.append(day)
         else:
             batches.append([day])
