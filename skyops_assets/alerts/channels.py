@@ -83,14 +83,14 @@ def _by_email(settings: Settings, address: str, title: str, details: str) -> Non
     message["Message-ID"] = make_msgid(domain="skyops.invalid")
     message.set_content(details)
     problem = None
-    tls = ssl.create_default_context()
     try:
+        tls = ssl.create_default_context() if has_tls else None
         with (
             smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=tls)
             if is_implicit
             else smtplib.SMTP(host, port, timeout=TIMEOUT_S)
         ) as server:
-            if has_tls and not is_implicit:
+            if tls and not is_implicit:
                 server.starttls(context=tls)
             if settings.alert_smtp_user:
                 password = settings.alert_smtp_password
