@@ -50,3 +50,8 @@ atan2d(
 {%- macro sector(bearing) -%}
 (array['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'])[(floor(({{ bearing }} + 22.5) / 45)::integer % 8) + 1]
 {%- endmacro -%}
+
+{#- A track as a runway would be named by it: tens of degrees, 01 to 36. -#}
+{%- macro track_direction(track) -%}
+lpad((1 + (round({{ track }} / 10)::integer + 35) % 36)::text, 2, '0')
+{%- endmacro -%}

@@ -17,7 +17,9 @@ with spoken as (
         min(positioned_at) as first_seen_at,
         max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
         max(height_m) as max_height_m,
-        bool_or(phase not in ('GROUND', 'UNKNOWN') or height_m > 300) as is_airborne,
+        -- A phase that is not known says nothing; on the ground the pressure can make a field seem higher.
+        bool_or(phase not in ('GROUND', 'UNKNOWN') or (phase = 'UNKNOWN' and coalesce(height_m > 300, false)))
+            as is_airborne,
         count(*) as position_count
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}

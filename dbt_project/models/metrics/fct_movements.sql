@@ -21,6 +21,58 @@ renewed as (
     select *
     from {{ ref('int_movements__renewed') }}
     {{ join_changes('int_movements__renewed', 'last_fix_at') }}
+),
+
+movements as (
+    select
+        movement_id,
+        flight_id,
+        icao24,
+        airport,
+        movement,
+        moved_at,
+        runway_direction,
+        runway,
+        runway_reason,
+        track_deg,
+        method,
+        label_quality,
+        known_at,
+        last_fix_at
+    from located
+    -- A touch-and-go stands for its landing and its take-off.
+    where
+        not exists (
+            select 1 from renewed
+            where located.icao24 = renewed.icao24 and located.movement_id in (renewed.landing_id, renewed.takeoff_id)
+        )
+    union all
+    select
+        movement_id,
+        flight_id,
+        icao24,
+        airport,
+        movement,
+        moved_at,
+        runway_direction,
+        runway,
+        runway_reason,
+        track_deg,
+        method,
+        label_quality,
+        known_at,
+        last_fix_at
+    from renewed
+),
+
+ordered as (
+    select
+        *,
+        lag(movement) over (
+            partition by icao24, flight_id, movement = 'go_around'
+            order by last_fix_at asc, movement desc
+        ) as previous_movement
+    from movements
 )
 
 select
@@ -32,31 +84,12 @@ select
     moved_at,
     runway_direction,
     runway,
+    runway_reason,
     track_deg,
     method,
     label_quality,
     known_at,
     last_fix_at
-from located
--- A touch-and-go stands for its landing and its take-off.
-where
-    not exists (
-        select 1 from renewed
-        where located.movement_id in (renewed.landing_id, renewed.takeoff_id)
-    )
-union all
-select
-    movement_id,
-    flight_id,
-    icao24,
-    airport,
-    movement,
-    moved_at,
-    runway_direction,
-    runway,
-    track_deg,
-    method,
-    label_quality,
-    known_at,
-    last_fix_at
-from renewed
+from ordered
+-- Who is in the air does not take off: reception that fails in the climb and comes back is none.
+where movement <> 'takeoff' or coalesce(previous_movement not in ('takeoff', 'touch_and_go'), true)

@@ -135,7 +135,7 @@ departed as (
 )
 
 select
-    changes.airport || '_' || to_char(changes.first_landing_at at time zone 'UTC', 'YYYYMMDD"T"HH24MISS"Z"')
+    changes.airport || '_' || {{ stamp('changes.first_landing_at') }}
         as change_id,
     changes.airport,
     changes.first_landing_at as changed_at,

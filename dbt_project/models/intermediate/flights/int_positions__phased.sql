@@ -58,6 +58,8 @@ distances as (
         tiled_cells.cell_row,
         tiled_cells.cell_column,
         tiled_airports.airport,
+        tiled_airports.latitude_deg,
+        tiled_airports.longitude_deg,
         tiled_airports.elevation_m,
         {{ distance_m(
             'tiled_cells.latitude_deg',
@@ -79,6 +81,8 @@ nearest as (
         cell_row,
         cell_column,
         airport,
+        latitude_deg,
+        longitude_deg,
         elevation_m
     from distances
     where distance_m < 30 * {{ metres_per_nm() }}
@@ -166,6 +170,8 @@ located as (
     select
         flown.*,
         nearest.airport as nearest_airport,
+        nearest.latitude_deg as airport_latitude_deg,
+        nearest.longitude_deg as airport_longitude_deg,
         flown.known_altitude_m - coalesce(nearest.elevation_m, 0) as height_m
     from flown
     left join nearest
@@ -193,10 +199,31 @@ select
     position_age_s,
     case
         when position_age_s > 60 then 'UNKNOWN'
-        when is_on_ground then 'GROUND'
+        -- A single wrong bit is a ground flag: not where height and speed, or speed alone, say that it flies.
+        when
+            is_on_ground
+            and not (
+                coalesce(height_m > 1000 and coalesce(ground_speed_mps >= 50, true), false)
+                or coalesce(height_m > 300 and ground_speed_mps >= 100, false)
+                or coalesce(height_m is null and ground_speed_mps >= 120, false)
+            )
+            then 'GROUND'
         when height_m is null then 'UNKNOWN'
         -- The flag can come a minute late, after the turn off the runway.
         when height_m < 60 and ground_speed_mps < 25 and abs(mean_vertical_rate_mps) < 1 then 'GROUND'
+        -- At 960 hPa a field seems 440 m higher than it is. On it no flag is needed to see that.
+        when
+            height_m < 500
+            and ground_speed_mps < 25
+            and abs(mean_vertical_rate_mps) < 1
+            and {{ distance_m(
+                'latitude_deg',
+                'longitude_deg',
+                'airport_latitude_deg',
+                'airport_longitude_deg',
+            ) }}
+            < 4000
+            then 'GROUND'
         when height_m < 450 and mean_vertical_rate_mps > 1.5 then 'TAKEOFF'
         when height_m < 450 and mean_vertical_rate_mps < -1 then 'LANDING'
         when mean_vertical_rate_mps > 1.5 then 'CLIMB'

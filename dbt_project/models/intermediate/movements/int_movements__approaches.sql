@@ -197,7 +197,7 @@ approaches as (
 )
 
 select
-    flight_id || '_' || airport || '_' || to_char(aligned_from_at at time zone 'UTC', 'HH24MISS') as approach_id,
+    flight_id || '_' || airport || '_' || {{ stamp('aligned_from_at') }} as approach_id,
     flight_id,
     icao24,
     airport,
@@ -205,10 +205,7 @@ select
     aligned_from_at + interval '{{ var("approach_s") }} seconds' as known_at,
     aligned_through_at,
     lowest_at,
-    coalesce(
-        runway_direction,
-        lpad((1 + (round(track_deg / 10)::integer + 35) % 36)::text, 2, '0')
-    ) as runway_direction,
+    coalesce(runway_direction, {{ track_direction('track_deg') }}) as runway_direction,
     runway,
     track_deg,
     lowest_altitude_m,

@@ -20,6 +20,24 @@ horizon as materialized (
     select {{ latest_position(ref('int_positions__phased')) }} as latest_at
 ),
 
+-- Where contact was not heard, the fix on the ground says at which field it was.
+placed as (
+    select
+        *,
+        case
+            when ground_at is not null
+                then {{ distance_m(
+                    'latitude_deg',
+                    'longitude_deg',
+                    'ground_latitude_deg',
+                    'ground_longitude_deg',
+                ) }}
+        end as way_m,
+        coalesce(ground_latitude_deg, latitude_deg) as place_latitude_deg,
+        coalesce(ground_longitude_deg, longitude_deg) as place_longitude_deg
+    from moments
+),
+
 nearby as (
     select
         moments.*,
@@ -27,8 +45,8 @@ nearby as (
         airports.has_scheduled_service,
         moments.altitude_m - airports.elevation_m as height_m,
         {{ distance_m(
-            'moments.latitude_deg',
-            'moments.longitude_deg',
+            'moments.place_latitude_deg',
+            'moments.place_longitude_deg',
             'airports.latitude_deg',
             'airports.longitude_deg',
         ) }}
@@ -40,10 +58,11 @@ nearby as (
             'airports.longitude_deg',
         ) }}
             as bearing_deg
-    from moments
+    from placed as moments
     inner join {{ ref('stg_reference__airports') }} as airports
         on
-            airports.latitude_deg between moments.latitude_deg - 0.15 and moments.latitude_deg + 0.15
+            airports.latitude_deg
+            between moments.place_latitude_deg - 0.18 and moments.place_latitude_deg + 0.18
 ),
 
 counted as (
@@ -66,8 +85,9 @@ candidates as (
         abs(distance_m * sind(bearing_deg - track_deg)) as aside_m
     from counted
     where
-        distance_m < 15000
-        and (height_m < 750 or height_m is null)
+        -- Below, what is higher or further must be in line with a runway.
+        distance_m < 20000
+        and (height_m < 1250 or height_m is null or ground_at is not null)
 ),
 
 runway_ends as (
@@ -131,7 +151,7 @@ aligned as (
         -- 150 m is less than half the distance of dependent parallels; 3 % is 1.7 degrees.
         beside_m < 150 + 0.03 * abs(before_m)
         and case
-            when movement = 'landing' then before_m between -length_m and 12000
+            when movement = 'landing' then before_m between -length_m and 18000
             else before_m between -length_m - 12000 and 0
         end
     order by moment_id, airport, beside_m, runway
@@ -165,7 +185,12 @@ judged as (
     where
         case
             -- Some runways lie 6 km from the field's reference point.
+            when candidates.ground_at is not null then candidates.distance_m < 7000
             when candidates.method = 'ground_contact' then candidates.distance_m < 5000 or aligned.is_on_runway
+            when
+                aligned.runway is null
+                and (candidates.distance_m >= 15000 or coalesce(candidates.height_m >= 750, false))
+                then false
             when candidates.movement = 'landing'
                 then
                     (candidates.climb_mps < -0.5 or candidates.height_m < 100 or candidates.climb_mps is null)
@@ -262,7 +287,9 @@ timed as (
         chosen.*,
         horizon.latest_at,
         case
-            when passages.before_at < passages.after_at
+            when
+                passages.before_at < passages.after_at
+                and passages.after_at - passages.before_at <= interval '{{ var("contact_s") }} seconds'
                 then
                     passages.before_at
                     + (passages.after_at - passages.before_at)
@@ -270,14 +297,16 @@ timed as (
         end as touched_at,
         -- Seconds from the fix to the touch-down point: 400 m behind the threshold, or, without
         -- runway data, 1,500 m short of the field's reference point.
-        greatest(0, coalesce(chosen.before_m + 400, chosen.ahead_m - 1500))
+        greatest(0, coalesce(chosen.before_m + 400, chosen.way_m, chosen.ahead_m - 1500))
         / greatest(coalesce(chosen.ground_speed_mps, 70), 30) as to_go_s,
         -- Seconds from lift-off to the fix: from 1,500 m behind the threshold, or half of a shorter runway, or,
         -- without runway data, from the field's reference point. Over a silence, not past its other side.
         least(
-            greatest(0, coalesce(-chosen.before_m - least(1500, chosen.length_m / 2), chosen.distance_m))
+            greatest(
+                0, coalesce(-chosen.before_m - least(1500, chosen.length_m / 2), chosen.way_m, chosen.distance_m)
+            )
             / greatest(coalesce(chosen.ground_speed_mps, 70), 30),
-            {{ var('silence_s') }}
+            coalesce(date_part('epoch', chosen.moment_at - chosen.ground_at), {{ var('silence_s') }})
         ) as since_s
     from chosen
     cross join horizon
@@ -290,7 +319,9 @@ dated as (
         case
             when touched_at is not null then touched_at
             when movement = 'landing' and method = 'signal_lost' then moment_at + to_go_s * interval '1 second'
-            when method = 'signal_gained' then moment_at - since_s * interval '1 second'
+            when movement = 'landing' and ground_at is not null
+                then least(anchor_at + to_go_s * interval '1 second', ground_at)
+            when method = 'signal_gained' or ground_at is not null then moment_at - since_s * interval '1 second'
             else moment_at
         end as moved_at,
         -- Contact is contradicted within 20 s, silence broken within two minutes, or neither is.
@@ -300,7 +331,11 @@ dated as (
                 then moment_at + greatest(to_go_s, {{ var('silence_s') }}) * interval '1 second'
             else moment_at + {{ var('silence_s') }} * interval '1 second'
         end as known_at,
-        lpad((1 + (round(track_deg / 10)::integer + 35) % 36)::text, 2, '0') as track_direction
+        -- Minutes away from the runway the course tells nothing of it.
+        case
+            when ground_at is null or height_m < 750
+                then {{ track_direction('track_deg') }}
+        end as track_direction
     from timed
 )
 
@@ -317,13 +352,21 @@ select
     case when is_ambiguous then track_direction else coalesce(runway_direction, track_direction) end
         as runway_direction,
     case when not is_ambiguous then runway end as runway,
+    case
+        when is_ambiguous then 'ambiguous'
+        when runway is not null then null
+        when track_deg is null then 'no_track'
+        when airport not in (select runway_ends.airport from runway_ends) then 'no_runway_data'
+        else 'not_in_line'
+    end as runway_reason,
     case when not is_ambiguous then heading_true_deg end as heading_true_deg,
     track_deg,
     method,
     case
         when movement = 'landing' and known_at > latest_at then 'provisional'
-        when method = 'ground_contact' or touched_at is not null then 'observed'
-        else 'extrapolated'
+        when touched_at is not null or (method = 'ground_contact' and ground_at is null) then 'observed'
+        when is_course_seen and ground_at is null and to_go_s <= {{ var('silence_s') }} then 'extrapolated'
+        else 'estimated'
     end as label_quality,
     height_m,
     distance_m,

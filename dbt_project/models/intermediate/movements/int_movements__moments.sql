@@ -53,21 +53,49 @@ turning_points as materialized (
         coalesce(height_m < 4000, true) as is_low
     from gaps
     where
-        (is_continued and is_grounded <> was_grounded)
+        is_grounded <> was_grounded
         or (not is_grounded and not (is_continued and is_continuing))
 ),
 
+changes as (
+    select
+        *,
+        lead(positioned_at) over by_flight - positioned_at as lasted,
+        first_value(was_grounded) over by_flight as was_grounded_first
+    from turning_points
+    where is_grounded <> was_grounded
+    window by_flight as (partition by icao24, flight_id order by positioned_at)
+),
+
+-- The ground flag flickers, on final as on the taxiway: what does not last is neither contact nor flight. Of what
+-- is left, contact and flight take turns.
+settled as (
+    select
+        *,
+        lag(is_grounded, 1, was_grounded_first) over (
+            partition by icao24, flight_id
+            order by positioned_at
+        ) as is_grounded_before,
+        positioned_at - previous_at > interval '{{ var("contact_s") }} seconds' as is_bridged
+    from changes
+    where coalesce(lasted > interval '20 seconds', true)
+),
+
+-- `anchor_at` is the fix that place, course and speed are taken from, always in the air when the contact itself was
+-- not heard.
 moments as (
     select
         flight_id,
         icao24,
         positioned_at as moment_at,
-        'landing' as movement,
+        case when is_grounded then 'landing' else 'takeoff' end as movement,
         'ground_contact' as method,
         previous_at as other_side_at,
+        case when is_grounded and is_bridged then previous_at else positioned_at end as anchor_at,
+        is_bridged,
         null::timestamptz as withdrawn_at
-    from turning_points
-    where is_grounded and not was_grounded and is_continued
+    from settled
+    where is_grounded <> is_grounded_before
     union all
     select
         flight_id,
@@ -76,8 +104,10 @@ moments as (
         'landing' as movement,
         'signal_lost' as method,
         null as other_side_at,
-        -- Back in the air after the silence: it had gone around, or touched and gone.
-        case when not will_be_grounded then next_at end as withdrawn_at
+        positioned_at as anchor_at,
+        false as is_bridged,
+        -- Heard again in the air it had gone around, or touched and gone; heard on the ground, that fix tells more.
+        next_at as withdrawn_at
     from turning_points
     where not is_grounded and not is_continuing and is_low
     union all
@@ -86,22 +116,13 @@ moments as (
         icao24,
         positioned_at as moment_at,
         'takeoff' as movement,
-        'ground_contact' as method,
-        previous_at as other_side_at,
-        null as withdrawn_at
-    from turning_points
-    where not is_grounded and was_grounded and is_continued
-    union all
-    select
-        flight_id,
-        icao24,
-        positioned_at as moment_at,
-        'takeoff' as movement,
         'signal_gained' as method,
         null as other_side_at,
+        positioned_at as anchor_at,
+        false as is_bridged,
         null as withdrawn_at
     from turning_points
-    where not is_grounded and not is_continued and is_low
+    where not is_grounded and not is_continued and not coalesce(was_grounded, false) and is_low
 ),
 
 -- `limit 1` keeps the planner from reading all positions for a few hundred.
@@ -109,11 +130,16 @@ fixed as (
     select
         moments.*,
         moments.flight_id || '_' || moments.movement || '_'
-        || to_char(moments.moment_at at time zone 'UTC', 'HH24MISS') as moment_id,
-        positions.latitude_deg,
-        positions.longitude_deg,
-        positions.ground_speed_mps,
-        positions.track_deg
+        || {{ stamp('moments.moment_at') }} as moment_id,
+        anchors.latitude_deg,
+        anchors.longitude_deg,
+        anchors.ground_speed_mps,
+        anchors.track_deg,
+        grounds.positioned_at as ground_at,
+        grounds.latitude_deg as ground_latitude_deg,
+        grounds.longitude_deg as ground_longitude_deg,
+        grounds.altitude_m as ground_altitude_m,
+        grounds.is_on_ground as is_flagged
     from moments
     cross join
         lateral (
@@ -121,9 +147,21 @@ fixed as (
             from {{ ref('int_positions__phased') }} as positions
             where
                 positions.icao24 = moments.icao24
-                and positions.positioned_at = moments.moment_at
+                and positions.positioned_at = moments.anchor_at
             limit 1 -- noqa: AM09
-        ) as positions
+        ) as anchors
+    left join
+        lateral (
+            select positions.*
+            from {{ ref('int_positions__phased') }} as positions
+            where
+                positions.icao24 = moments.icao24
+                and positions.positioned_at
+                = case when moments.movement = 'landing' then moments.moment_at else moments.other_side_at end
+                and moments.method = 'ground_contact'
+            limit 1 -- noqa: AM09
+        ) as grounds
+        on true
 ),
 
 -- What the flight did in the two minutes around the moment; the air side lies before a landing
@@ -138,14 +176,14 @@ surroundings as (
         positions.ground_speed_mps,
         positions.vertical_rate_mps,
         positions.phase = 'GROUND' as is_grounded,
-        extract(epoch from positions.positioned_at - fixed.moment_at)::double precision as after_s
+        extract(epoch from positions.positioned_at - fixed.anchor_at)::double precision as after_s
     from fixed
     inner join {{ ref('int_positions__phased') }} as positions
         on
             fixed.icao24 = positions.icao24
             and fixed.flight_id = positions.flight_id
-            and positions.positioned_at >= fixed.moment_at - interval '{{ var("silence_s") }} seconds'
-            and positions.positioned_at <= fixed.moment_at + interval '{{ var("silence_s") }} seconds'
+            and positions.positioned_at >= fixed.anchor_at - interval '{{ var("silence_s") }} seconds'
+            and positions.positioned_at <= fixed.anchor_at + interval '{{ var("silence_s") }} seconds'
             and positions.position_status = 'fresh'
 ),
 
@@ -171,14 +209,12 @@ ranked as (
             rows between unbounded preceding and unbounded following
         ) as least_base_rank
     from sided
-    where is_base or after_s between 0 and 20
+    where is_base or is_air_side
 ),
 
 described as (
     select
         moment_id,
-        -- The ground flag flickers: contact counts when the next 20 s do not contradict it.
-        bool_or(is_grounded <> (movement = 'landing') and after_s > 0 and after_s <= 20) as is_contradicted,
         max(abs(after_s)) filter (where is_base and base_rank = least_base_rank) as base_s,
         max(latitude_deg) filter (where is_base and base_rank = least_base_rank) as base_latitude_deg,
         max(longitude_deg) filter (where is_base and base_rank = least_base_rank) as base_longitude_deg,
@@ -193,7 +229,8 @@ described as (
         coalesce(
             regr_slope(altitude_m, after_s order by after_s) filter (where is_air_side),
             avg(vertical_rate_mps order by after_s) filter (where is_air_side)
-        ) as climb_mps
+        ) as climb_mps,
+        max(altitude_m) filter (where is_air_side) as highest_m
     from ranked
     group by moment_id
 ),
@@ -205,6 +242,7 @@ directed as (
         described.mean_ground_speed_mps,
         described.altitude_m,
         described.climb_mps,
+        described.highest_m - fixed.ground_altitude_m as rise_m,
         {{ distance_m(
             'described.base_latitude_deg',
             'described.base_longitude_deg',
@@ -219,24 +257,61 @@ directed as (
         ) }} as course_deg
     from fixed
     inner join described on fixed.moment_id = described.moment_id
-    where fixed.method <> 'ground_contact' or not described.is_contradicted
+),
+
+-- A take-off climbs. What does not was in the air before (a flag on final, and it goes on sinking) or stays on the
+-- ground (the flag drops out while rolling): then the contact before, or the one after, is none either.
+judged as (
+    select
+        *,
+        movement = 'takeoff'
+        and method = 'ground_contact'
+        and not coalesce(rise_m > 15 or climb_mps > 0.5, rise_m is null and climb_mps is null) as is_level
+    from directed
+),
+
+neighbours as (
+    select
+        *,
+        coalesce(lead(is_level and climb_mps < -0.5) over by_contact, false) as is_followed_by_sinking,
+        coalesce(lag(is_level and coalesce(climb_mps >= -0.5, true)) over by_contact, false) as is_after_rolling
+    from judged
+    window by_contact as (partition by icao24, flight_id, (method = 'ground_contact') order by moment_at)
 ),
 
 moving as (
     select
         *,
-        case
-            when base_m < 300 then track_deg
-            -- The way made good over 40 s: reported tracks go stale where reception fades.
-            when movement = 'landing' then course_deg
-            else course_deg + 180 - 360 * floor((course_deg + 180) / 360)
-        end as moment_track_deg,
+        coalesce(
+            case
+                -- The way made good over 40 s: reported tracks go stale where reception fades.
+                when base_m >= 300 and base_s <= 60 and movement = 'landing' then course_deg
+                when base_m >= 300 and base_s <= 60 then {{ normal_deg('course_deg + 180') }}
+            end,
+            track_deg,
+            -- Over a minute the way may have had a turn; it stands in where no track is sent.
+            case
+                when base_m < 300 then null
+                when movement = 'landing' then course_deg
+                else {{ normal_deg('course_deg + 180') }}
+            end
+        ) as moment_track_deg,
         case
             when base_s >= 5 then base_m / base_s
-            when method <> 'ground_contact' then ground_speed_mps
+            when method <> 'ground_contact' or is_bridged then ground_speed_mps
         end as made_good_mps,
         coalesce(mean_ground_speed_mps, ground_speed_mps) as moment_ground_speed_mps
-    from directed
+    from neighbours
+    where
+        method <> 'ground_contact'
+        or (movement = 'takeoff' and not is_level)
+        or (
+            movement = 'landing'
+            and not is_followed_by_sinking
+            and not is_after_rolling
+            -- Without a flag a helicopter that hovers is no landing.
+            and (is_flagged or coalesce(climb_mps < -0.3, true))
+        )
 ),
 
 -- 15 m/s is more than taxiing and less than any aeroplane's touch-down. Reported speeds do
@@ -244,9 +319,12 @@ moving as (
 flown as (
     select
         *,
-        lag(moment_at) over (partition by flight_id, movement order by moment_at) as previous_moment_at
+        lag(moment_at) over (
+            partition by icao24, flight_id, movement, method
+            order by moment_at
+        ) as previous_moment_at
     from moving
-    where made_good_mps >= 15 or (made_good_mps is null and method <> 'ground_contact')
+    where made_good_mps >= 15 or (made_good_mps is null and (method <> 'ground_contact' or is_bridged))
 )
 
 select
@@ -258,12 +336,20 @@ select
     method,
     other_side_at,
     withdrawn_at,
+    anchor_at,
     latitude_deg,
     longitude_deg,
+    case when is_bridged then ground_at end as ground_at,
+    case when is_bridged then ground_latitude_deg end as ground_latitude_deg,
+    case when is_bridged then ground_longitude_deg end as ground_longitude_deg,
     altitude_m,
     climb_mps,
     moment_track_deg as track_deg,
-    moment_ground_speed_mps as ground_speed_mps
+    moment_ground_speed_mps as ground_speed_mps,
+    coalesce(base_s <= 60, false) as is_course_seen
 from flown
 -- Rolling out, the flag may flicker again; nobody flies a circuit in three minutes.
-where previous_moment_at is null or moment_at - previous_moment_at > interval '180 seconds'
+where
+    method <> 'ground_contact'
+    or previous_moment_at is null
+    or moment_at - previous_moment_at > interval '180 seconds'

@@ -66,6 +66,7 @@ fixes as (
         approaches.approach_id,
         positions.positioned_at,
         positions.altitude_m,
+        positions.track_deg,
         positions.phase = 'GROUND' as is_grounded,
         extract(epoch from lead(positions.positioned_at) over by_approach - positions.positioned_at)::double precision
             as step_s,
@@ -103,6 +104,8 @@ climbs as (
         approach_id,
         climbed_at,
         min(positioned_at) filter (where is_grounded) as grounded_at,
+        (array_agg(track_deg order by positioned_at) filter (where is_grounded and track_deg is not null))[1]
+            as grounded_track_deg,
         coalesce(sum(step_s order by positioned_at) filter (where is_grounded), 0) as grounded_s,
         -- The flag comes late: of a roll of ten seconds some fixes have it. One that comes before or after the
         -- lowest fix, and lasts less than five seconds, is a flicker.
@@ -125,6 +128,10 @@ abandoned as (
         approaches.*,
         climbs.climbed_at,
         climbs.grounded_at,
+        climbs.grounded_track_deg,
+        -- In line with one end it was on the downwind, and landed on the other.
+        coalesce({{ angle_between_deg('approaches.track_deg', 'climbs.grounded_track_deg') }} > 20, false)
+            as is_other_runway,
         climbs.unheard_at,
         climbs.grounded_s >= 5
         or climbs.is_grounded_lowest
@@ -201,9 +208,10 @@ renewed as (
         renewed_known_at as known_at,
         runway_direction,
         runway,
+        runway_reason,
         track_deg,
         method,
-        case when method = 'ground_contact' then 'observed' else 'extrapolated' end as label_quality,
+        case when label_quality = 'provisional' then 'extrapolated' else label_quality end as label_quality,
         movement_id as landing_id,
         takeoff_id
     from paired
@@ -216,9 +224,11 @@ renewed as (
         least(case when is_contact then coalesce(grounded_at, lowest_at) else unheard_at end, climbed_at) as moved_at,
         lowest_at as last_fix_at,
         climbed_at as known_at,
-        runway_direction,
-        runway,
-        track_deg,
+        case when is_other_runway then {{ track_direction('grounded_track_deg') }} else runway_direction end
+            as runway_direction,
+        case when not is_other_runway then runway end as runway,
+        case when is_other_runway then 'not_in_line' when runway is null then 'no_runway_data' end as runway_reason,
+        case when is_other_runway then grounded_track_deg else track_deg end as track_deg,
         case when is_contact then 'ground_contact' else 'signal_lost' end as method,
         case when is_contact then 'observed' else 'extrapolated' end as label_quality,
         null as landing_id,
@@ -236,6 +246,7 @@ renewed as (
         returned_known_at as known_at,
         runway_direction,
         runway,
+        case when runway is null then 'no_runway_data' end as runway_reason,
         track_deg,
         'climbed_away' as method,
         'observed' as label_quality,
@@ -245,7 +256,7 @@ renewed as (
 )
 
 select
-    flight_id || '_' || movement || '_' || to_char(last_fix_at at time zone 'UTC', 'HH24MISS') as movement_id,
+    flight_id || '_' || movement || '_' || {{ stamp('last_fix_at') }} as movement_id,
     flight_id,
     icao24,
     airport,
@@ -255,6 +266,7 @@ select
     known_at,
     runway_direction,
     runway,
+    runway_reason,
     track_deg,
     method,
     label_quality,
