@@ -17,7 +17,15 @@ with spoken as (
         min(positioned_at) as first_seen_at,
         max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
         max(height_m) as max_height_m,
-        bool_or(phase not in ('GROUND', 'UNKNOWN') or height_m > 300) as is_airborne,
+        -- Null where no fix tells: one of a parked aircraft tells without a height, one in the air without a height
+        -- only by a speed that nobody taxies at.
+        bool_or(
+            case
+                when phase not in ('GROUND', 'UNKNOWN') or height_m > 300 then true
+                when phase = 'GROUND' then false
+                when height_m is null and not is_on_ground and ground_speed_mps > 40 then true
+            end
+        ) as is_airborne,
         count(*) as position_count
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
