@@ -27,3 +27,17 @@ select *
 from {{ model }}
 where ({{ condition }}) is not true
 {% endtest %}
+
+{#- Who has taken off lands before the next take-off. -#}
+{% test takes_turns(model) %}
+select *
+from (
+    select
+        movement_id,
+        movement,
+        lag(movement) over (partition by icao24, flight_id order by last_fix_at asc, movement desc) as previous_movement
+    from {{ model }}
+    where movement <> 'go_around'
+) as ordered
+where movement = 'takeoff' and previous_movement in ('takeoff', 'touch_and_go')
+{% endtest %}

@@ -17,9 +17,15 @@ with spoken as (
         min(positioned_at) as first_seen_at,
         max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
         max(height_m) as max_height_m,
-        -- A phase that is not known says nothing; on the ground the pressure can make a field seem higher.
-        bool_or(phase not in ('GROUND', 'UNKNOWN') or (phase = 'UNKNOWN' and coalesce(height_m > 300, false)))
-            as is_airborne,
+        -- Null where no fix tells: one of a parked aircraft tells without a height, one in the air without a height
+        -- only by a speed that nobody taxies at. On the ground the air pressure can make a field seem higher.
+        bool_or(
+            case
+                when phase = 'GROUND' then false
+                when phase <> 'UNKNOWN' or height_m > 300 then true
+                when height_m is null and not is_on_ground and ground_speed_mps > 40 then true
+            end
+        ) as is_airborne,
         count(*) as position_count
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}

@@ -15,25 +15,34 @@ fixes as not materialized (
     select * from {{ ref('int_positions__sampled_10s') }}
 ),
 
+sensed as (
+    select
+        *,
+        through_turned_deg > from_turned_deg as is_right
+    from pieces
+),
+
+-- A turn to the left that follows one to the right is another holding, though they share a fix: added up, the two
+-- would be none.
 separated as (
     select
         *,
         coalesce(
             from_at > max(through_at) over (
-                partition by flight_id
+                partition by flight_id, is_right
                 order by from_at, through_at
                 rows between unbounded preceding and 1 preceding
             ),
             true
         ) as is_first
-    from pieces
+    from sensed
 ),
 
 numbered as (
     select
         *,
         count(*) filter (where is_first) over (
-            partition by flight_id
+            partition by flight_id, is_right
             order by from_at, through_at
         ) as holding_number
     from separated
@@ -46,10 +55,11 @@ holdings as (
         holding_number,
         min(from_at) as started_at,
         max(through_at) as ended_at,
-        (array_agg(from_turned_deg order by from_at))[1] as first_turned_deg,
-        (array_agg(through_turned_deg order by through_at desc))[1] as last_turned_deg
+        -- Not from the first fix to the last: in between it may have turned back for a while.
+        greatest(max(from_turned_deg), max(through_turned_deg))
+        - least(min(from_turned_deg), min(through_turned_deg)) as turned_deg
     from numbered
-    group by flight_id, icao24, holding_number
+    group by flight_id, icao24, is_right, holding_number
 ),
 
 described as (
@@ -58,8 +68,7 @@ described as (
         holdings.icao24,
         holdings.started_at,
         holdings.ended_at,
-        holdings.first_turned_deg,
-        holdings.last_turned_deg,
+        holdings.turned_deg,
         avg(fixes.latitude_deg order by fixes.positioned_at) as latitude_deg,
         -- Counted from the first one, so that the date line does not matter.
         (array_agg(fixes.longitude_deg order by fixes.positioned_at))[1] as first_longitude_deg,
@@ -75,8 +84,7 @@ described as (
         holdings.icao24,
         holdings.started_at,
         holdings.ended_at,
-        holdings.first_turned_deg,
-        holdings.last_turned_deg
+        holdings.turned_deg
 ),
 
 centred as (
@@ -101,8 +109,7 @@ centred as (
         described.latitude_deg,
         described.first_longitude_deg,
         described.altitude_m,
-        described.first_turned_deg,
-        described.last_turned_deg
+        described.turned_deg
 ),
 
 placed as (
@@ -131,14 +138,14 @@ placed as (
 )
 
 select
-    flight_id || '_holding_' || to_char(started_at at time zone 'UTC', 'HH24MISS') as holding_id,
+    flight_id || '_holding_' || {{ stamp('started_at') }} as holding_id,
     flight_id,
     icao24,
     airport,
     started_at,
     ended_at,
     extract(epoch from ended_at - started_at)::double precision / 60 as duration_min,
-    abs(last_turned_deg - first_turned_deg) / 360 as turn_count,
+    turned_deg / 360 as turn_count,
     latitude_deg,
     unwrapped_longitude_deg - 360 * round(unwrapped_longitude_deg / 360) as longitude_deg,
     altitude_m

@@ -89,8 +89,12 @@ recent as (
         latest.ground_speed_mps as latest_ground_speed_mps,
         latest.vertical_rate_mps as latest_vertical_rate_mps,
         latest.track_deg as latest_track_deg,
-        (brackets.outside_m - brackets.ring_nm * {{ metres_per_nm() }})
-        / (brackets.outside_m - brackets.inside_m) as fraction
+        -- The ring is passed at the inner fix at the latest; that one lies a hair outside where rounding has it so.
+        least(
+            1.0,
+            (brackets.outside_m - brackets.ring_nm * {{ metres_per_nm() }})
+            / nullif(brackets.outside_m - brackets.inside_m, 0)
+        ) as fraction
     from brackets
     cross join
         lateral (

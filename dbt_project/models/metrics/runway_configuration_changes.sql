@@ -9,7 +9,11 @@ with landings as (
         runway_direction,
         runway_direction::integer * 10 as direction_deg
     from {{ ref('fct_movements') }}
-    where movement in ('landing', 'touch_and_go') and label_quality <> 'provisional'
+    where
+        movement in ('landing', 'touch_and_go')
+        and label_quality <> 'provisional'
+        -- One without a direction tells nothing, and must not part two that agree.
+        and runway_direction is not null
 ),
 
 neighbours as (

@@ -365,7 +365,11 @@ select
     case
         when movement = 'landing' and known_at > latest_at then 'provisional'
         when touched_at is not null or (method = 'ground_contact' and ground_at is null) then 'observed'
-        when is_course_seen and ground_at is null and to_go_s <= {{ var('silence_s') }} then 'extrapolated'
+        when
+            is_course_seen
+            and ground_at is null
+            and case when movement = 'landing' then to_go_s else since_s end <= {{ var('silence_s') }}
+            then 'extrapolated'
         else 'estimated'
     end as label_quality,
     height_m,
