@@ -129,9 +129,13 @@ flown as (
                     count(altitude_cm) over recent as altitude_count,
                     sum(flown_ms) filter (where altitude_cm is not null) over recent as altitudes_ms,
                     sum(rate_e5) over latest as rates_e5,
-                    count(rate_e5) over latest as rate_count
+                    count(rate_e5) over latest as rate_count,
+                    lag(positioned_at) over by_time as previous_at,
+                    lag(latitude_deg) over by_time as previous_latitude_deg,
+                    lag(longitude_deg) over by_time as previous_longitude_deg
                 from positions
                 window
+                    by_time as (order by positioned_at),
                     recent as (
                         order by positioned_at
                         range between interval '20 seconds' preceding and current row
@@ -172,7 +176,18 @@ located as (
         nearest.airport as nearest_airport,
         nearest.latitude_deg as airport_latitude_deg,
         nearest.longitude_deg as airport_longitude_deg,
-        flown.known_altitude_m - coalesce(nearest.elevation_m, 0) as height_m
+        flown.known_altitude_m - coalesce(nearest.elevation_m, 0) as height_m,
+        case
+            when flown.is_on_ground and flown.ground_speed_mps is null
+                then
+                    {{ distance_m(
+                        'flown.previous_latitude_deg',
+                        'flown.previous_longitude_deg',
+                        'flown.latitude_deg',
+                        'flown.longitude_deg',
+                    ) }}
+                    / nullif(date_part('epoch', flown.positioned_at - flown.previous_at), 0)
+        end as made_good_mps
     from flown
     left join nearest
         on
@@ -199,13 +214,17 @@ select
     position_age_s,
     case
         when position_age_s > 60 then 'UNKNOWN'
-        -- A single wrong bit is a ground flag: not where height and speed, or speed alone, say that it flies.
+        -- A ground flag is a single bit: not where height and speed, or speed alone, say that it flies. An altitude
+        -- alone does not: one of 2,900 m was sent for half a minute on a runway.
         when
             is_on_ground
-            and not (
-                coalesce(height_m > 1000 and coalesce(ground_speed_mps >= 50, true), false)
-                or coalesce(height_m > 300 and ground_speed_mps >= 100, false)
-                or coalesce(height_m is null and ground_speed_mps >= 120, false)
+            and coalesce(
+                case
+                    when height_m > 1000 then coalesce(ground_speed_mps, made_good_mps) < 50
+                    when height_m > 300 then ground_speed_mps < 100
+                    else ground_speed_mps < 120
+                end,
+                true
             )
             then 'GROUND'
         when height_m is null then 'UNKNOWN'
