@@ -20,7 +20,6 @@ a jump all are the first airframe's: so it runs only over stretches (between two
 {#- What is nearer than this to an airframe is that one, timed by another clock: 20 s at 250 m/s. -#}
 {%- macro airframe_apart_m() -%}5000{%- endmacro -%}
 
-{#- Follows the insertion of cleaned rows, in its transaction; `is_whole` when the table is new. -#}
 {%- macro split_airframes(is_whole) -%}
     {%- if is_whole -%}
         {% do run_query("create index on " ~ this ~ " (icao24, positioned_at) where position_status = 'jump'") %}
