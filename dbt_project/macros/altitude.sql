@@ -59,7 +59,10 @@ end
 {#- Masks what is not believed of the rows that were just inserted; `is_whole` when the table is new. -#}
 {%- macro judge_altitudes(is_whole) -%}
     {%- if is_whole -%}
-        {% do run_query("create index on " ~ this ~ " (icao24, positioned_at) where altitude_step is not null") %}
+        {% do run_query(
+            "create index on " ~ this ~ " (icao24, positioned_at)"
+            " where altitude_step is not null or altitudes_wrong_from_at is not null"
+        ) %}
     {%- endif -%}
     {% do run_query(_stepping(is_whole)) %}
     {%- if run_query("select exists (select from stepping)")[0][0] -%}
@@ -205,7 +208,7 @@ begin
         select count(*) into run_count
         from (
             select {{ samples }} and samples.positioned_at >= run_from_at and samples.positioned_at < run.positioned_at
-            limit {{ _established_count() }}
+            limit 10 * {{ _established_count() }}
         ) as counted;
         if is_believed then
             believed_at := run.positioned_at - age_s * interval '1 second';
@@ -219,7 +222,7 @@ begin
         end if;
         run_from_at := run.positioned_at;
 
-        speed_mps := least(50, 15 + coalesce(rate_mps, 15));
+        speed_mps := least(50, 20 + coalesce(rate_mps, 10));
         if
             not is_believed
             and abs(sent_m - believed_m)
@@ -245,25 +248,29 @@ begin
             false
         );
         outlasted_at := null;
-        if is_overturned or other_count > believed_count then
+        if is_overturned then
             outlasted_at := run.positioned_at;
+        elsif other_count > believed_count then
+            outlasted_at := run.positioned_at;
+            -- Back where it was, or where it has climbed to since: now both neighbours tell.
+            is_overturned := abs(sent_m - other_m)
+            <= 150 + coalesce(rate_mps, 15) * date_part('epoch', run.positioned_at - other_at);
         elsif believed_count < {{ _established_count() }} and is_off_geo is not true then
             select samples.positioned_at into outlasted_at
             {{ samples }} and samples.positioned_at >= run.positioned_at and samples.positioned_at < run.through_at
             order by samples.positioned_at
             offset believed_count - other_count
             limit 1;
+            is_overturned := true;
         end if;
-        proven_at := least(
-            believed_at + {{ memory() }},
-            case
-                when is_off_geo is not true
-                    then
-                        believed_at
-                        + (abs(sent_m - believed_m) - 150) / speed_mps * interval '1 second'
-            end
-        );
-        is_overturned := coalesce(outlasted_at < proven_at, false);
+        -- What contradicts the geometric altitude, as what was believed does not, stays wrong.
+        proven_at := case
+            when is_off_geo is true then 'infinity'
+            else
+                believed_at
+                + least({{ memory() }}, (abs(sent_m - believed_m) - 150) / speed_mps * interval '1 second')
+        end;
+        is_overturned := is_overturned and coalesce(outlasted_at <= greatest(run.positioned_at, proven_at), false);
         proven_at := greatest(run.positioned_at, least(proven_at, outlasted_at));
 
         if proven_at > run.positioned_at then

@@ -14,12 +14,24 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 (1000 + 515 * date_part('epoch', {{ span }}))
 {%- endmacro -%}
 
+{#-
+The callsign as sent without blanks: letters and digits, not all of them zeros. What has other characters is garbled, and null.
+The first pattern spares most rows the rest.
+-#}
+{%- macro sent_callsign() -%}
+case
+            when callsign ~ '^0*[A-Z1-9][A-Z0-9]* *$' then rtrim(callsign)
+            when upper(regexp_replace(callsign, '\s', '', 'g')) ~ '^0*[A-Z1-9][A-Z0-9]*$'
+                then upper(regexp_replace(callsign, '\s', '', 'g'))
+        end
+{%- endmacro -%}
+
 {#- All columns but the address, with the time from which on earlier rows are remembered; and the order by which of several sources' rows the fullest wins, then the first by name. -#}
 {%- macro state_columns() -%}
         time_position as positioned_at,
         time_position - {{ memory() }} as memory_from_at,
         last_contact as contact_at,
-        nullif(trim(callsign), '') as callsign,
+        {{ sent_callsign() }} as callsign,
         latitude_deg,
         longitude_deg,
         baro_altitude_m,
