@@ -20,7 +20,6 @@ a jump all are the first airframe's: so it runs only over stretches (between two
 {#- What is nearer than this to an airframe is that one, timed by another clock: 20 s at 250 m/s. -#}
 {%- macro airframe_apart_m() -%}5000{%- endmacro -%}
 
-{#- Follows the insertion of cleaned rows, in its transaction; `is_whole` when the table is new. -#}
 {%- macro split_airframes(is_whole) -%}
     {%- if is_whole -%}
         {% do run_query("create index on " ~ this ~ " (icao24, positioned_at) where position_status = 'jump'") %}
@@ -190,6 +189,13 @@ declare
     fresh_ats timestamptz[];
     heard_ats timestamptz[];
     counts integer[];
+    speeds double precision[];
+    -- The position before that one, and the speed from there.
+    former_latitudes double precision[];
+    former_longitudes double precision[];
+    former_ats timestamptz[];
+    flown_speeds double precision[];
+    speed double precision;
     -- The same of what may become an airframe.
     new_latitude double precision;
     new_longitude double precision;
@@ -218,8 +224,14 @@ begin
             fresh_ats := array_fill(null::timestamptz, array[2]);
             heard_ats := fresh_ats;
             counts := array[0, 0];
+            speeds := latitudes;
+            former_latitudes := latitudes;
+            former_longitudes := latitudes;
+            former_ats := fresh_ats;
+            flown_speeds := latitudes;
             new_count := 0;
         end if;
+        speed := case when fix.velocity_mps between 0 and 515 then fix.velocity_mps end;
         -- As in the cleaning: who moves and repeats a position has sent none.
         is_moving := (not fix.is_on_ground or fix.velocity_mps > 5) is true;
         airframe := null;
@@ -252,6 +264,15 @@ begin
                     aged := distance + 100 * date_part('epoch', fix.positioned_at - fresh_ats[k]);
                     if
                         distance <= {{ reach_m('fix.positioned_at - fresh_ats[k]') }}
+                        -- Who is heard all the time gets no further than it flies: what does is an old position that
+                        -- comes late.
+                        and (
+                            fix.positioned_at - fresh_ats[k] > interval '60 seconds'
+                            or distance
+                            <= 1000 + 1.5 * greatest(speed, speeds[k], flown_speeds[k])
+                            * date_part('epoch', fix.positioned_at - fresh_ats[k])
+                            or num_nulls(speed, speeds[k], flown_speeds[k]) > 0
+                        )
                         and (nearest is null or aged < nearest)
                     then
                         airframe := k;
@@ -259,6 +280,20 @@ begin
                     end if;
                 end if;
             end loop;
+
+            -- On from the position before the last one as fast as it flies: then the last one was late.
+            if
+                airframe is null
+                and {{ distance_m('former_latitudes[host]', 'former_longitudes[host]', 'fix.latitude_deg', 'fix.longitude_deg') }}
+                <= 500 + 1.2 * least(speed, greatest(speeds[host], flown_speeds[host])) * date_part('epoch', fix.positioned_at - former_ats[host])
+                and fix.positioned_at - former_ats[host] <= interval '60 seconds'
+            then
+                airframe := host;
+                new_count := 0;
+                latitudes[host] := former_latitudes[host];
+                longitudes[host] := former_longitudes[host];
+                fresh_ats[host] := former_ats[host];
+            end if;
 
             if airframe is null and host is null then
                 airframe := 1;
@@ -316,6 +351,18 @@ begin
             end if;
 
             if not is_jump then
+                if fix.positioned_at - fresh_ats[airframe] <= {{ memory() }} then
+                    former_latitudes[airframe] := latitudes[airframe];
+                    former_longitudes[airframe] := longitudes[airframe];
+                    former_ats[airframe] := fresh_ats[airframe];
+                    flown_speeds[airframe] := {{ distance_m('latitudes[airframe]', 'longitudes[airframe]', 'fix.latitude_deg', 'fix.longitude_deg') }}
+                    / nullif(date_part('epoch', fix.positioned_at - fresh_ats[airframe]), 0);
+                else
+                    former_ats[airframe] := null;
+                    former_latitudes[airframe] := null;
+                    flown_speeds[airframe] := null;
+                end if;
+                speeds[airframe] := speed;
                 latitudes[airframe] := fix.latitude_deg;
                 longitudes[airframe] := fix.longitude_deg;
                 fresh_ats[airframe] := fix.positioned_at;

@@ -3,9 +3,27 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 `split_airframes` once more for those of two.
 -#}
 
+{#- What follows the insertion of cleaned rows, in its transaction; `is_whole` when the table is new. -#}
+{%- macro correct_states(is_whole) -%}
+    {% do split_airframes(is_whole) %}
+    {% do judge_altitudes(is_whole) %}
+{%- endmacro -%}
+
 {#- How far an aircraft gets in a time: 1,000 kt, and 1 km for two receivers' clocks. -#}
 {%- macro reach_m(span) -%}
 (1000 + 515 * date_part('epoch', {{ span }}))
+{%- endmacro -%}
+
+{#-
+The callsign as sent without blanks: letters and digits, not all of them zeros. What has other characters is garbled, and null.
+The first pattern spares most rows the rest.
+-#}
+{%- macro sent_callsign() -%}
+case
+            when callsign ~ '^0*[A-Z1-9][A-Z0-9]* *$' then rtrim(callsign)
+            when upper(regexp_replace(callsign, '\s', '', 'g')) ~ '^0*[A-Z1-9][A-Z0-9]*$'
+                then upper(regexp_replace(callsign, '\s', '', 'g'))
+        end
 {%- endmacro -%}
 
 {#- All columns but the address, with the time from which on earlier rows are remembered; and the order by which of several sources' rows the fullest wins, then the first by name. -#}
@@ -13,7 +31,7 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
         time_position as positioned_at,
         time_position - {{ memory() }} as memory_from_at,
         last_contact as contact_at,
-        nullif(trim(callsign), '') as callsign,
+        {{ sent_callsign() }} as callsign,
         latitude_deg,
         longitude_deg,
         baro_altitude_m,
@@ -47,6 +65,7 @@ compared as (
             and lag(positioned_at) over by_aircraft >= memory_from_at,
             false
         ) as is_same_position,
+        coalesce(baro_altitude_m = lag(baro_altitude_m) over by_aircraft, false) as is_same_altitude,
         {%- if not is_tracked %}
         -- No jump is shorter than a kilometre: of most steps that is plain without the distance.
         case
@@ -71,7 +90,11 @@ judged as (
         *,
         -- A parked aircraft repeats its position rightly; one that reports speed does not.
         is_same_position and (not is_on_ground or velocity_mps > 5) is true{{ ' and not is_jump' if is_tracked }}
-            as is_position_stale
+            as is_position_stale,
+        -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service, 5,000 m every field.
+        baro_altitude_m not between -610 and 24384
+        or (baro_altitude_m > 5000 and is_on_ground and velocity_mps < 50) is true
+            as is_altitude_out_of_range
     from compared
 ),
 
@@ -86,31 +109,23 @@ preceded as (
     from judged
 ),
 
--- The windows of one order come first, so that rows are sorted once for all of them.
+-- The windows of one order come first, so that rows are sorted once for all of them. What repeats the position
+-- and the altitude of the row before says nothing of the present altitude.
 timed as (
     select
         *,
-        -- Two of the last three altitudes decide: a spike of one or two samples loses, and so
-        -- never makes the good sample after it look like one. Only the past is asked.
-        {{ is_off_altitude(1) }} as is_off_altitude_1,
-        {{ is_off_altitude(2) }} as is_off_altitude_2,
-        {{ is_off_altitude(3) }} as is_off_altitude_3
+        {{ altitude_step() }} as altitude_step
     from preceded
-    window by_altitude as (partition by icao24, (baro_altitude_m is null) order by positioned_at)
+    window by_altitude as (
+        partition by
+            icao24, (is_altitude_out_of_range is false and not (is_position_stale and is_same_altitude))
+        order by positioned_at
+    )
 ),
 
 ranged as (
     select
         *,
-        -- 80,000 ft and 2,000 ft below the standard sea level bound every aircraft in service.
-        baro_altitude_m not between -610 and 24384 as is_altitude_out_of_range,
-        2 * (
-            coalesce(is_off_altitude_1::integer, 0)
-            + coalesce(is_off_altitude_2::integer, 0)
-            + coalesce(is_off_altitude_3::integer, 0)
-        )
-        > num_nonnulls(is_off_altitude_1, is_off_altitude_2, is_off_altitude_3)
-            as is_altitude_spike,
         case when last_fresh_at >= memory_from_at then last_fresh_at end as previous_fresh_at,
         velocity_mps not between 0 and 515 as is_speed_out_of_range,
         abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
@@ -125,10 +140,7 @@ select
     callsign,
     latitude_deg,
     longitude_deg,
-    case
-        when is_altitude_out_of_range or is_altitude_spike then null
-        else baro_altitude_m
-    end as altitude_m,
+    case when not is_altitude_out_of_range then baro_altitude_m end as altitude_m,
     geo_altitude_m,
     is_on_ground,
     case when not is_speed_out_of_range then velocity_mps end as ground_speed_mps,
@@ -158,19 +170,19 @@ select
     case
         when
             is_altitude_out_of_range
-            or is_altitude_spike
             or is_speed_out_of_range
             or is_vertical_rate_out_of_range
             or is_track_out_of_range
             then concat_ws(
                 ',',
                 case when is_altitude_out_of_range then 'altitude_range' end,
-                case when is_altitude_spike then 'altitude_spike' end,
                 case when is_speed_out_of_range then 'speed_range' end,
                 case when is_vertical_rate_out_of_range then 'vertical_rate_range' end,
                 case when is_track_out_of_range then 'track_range' end
             )
     end as masked_reasons,
+    altitude_step,
+    null::timestamptz as altitudes_wrong_from_at,
     source,
     batch_id
 from ranged

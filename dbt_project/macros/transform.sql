@@ -203,7 +203,11 @@ Flights that were near the latest position are computed anew as well: what they 
                     select from {{ airframe_suffixes() }}
                     inner join {{ segmented }} as before on before.icao24 = sought.icao24 || airframes.suffix
                     where
-                        before.icao24 <> flights.icao24
+                        -- Whether a new callsign begins a flight is known within ten minutes.
+                        (
+                            before.icao24 <> flights.icao24
+                            or flights.flight_started_at >= sought.started_at - {{ memory() }}
+                        )
                         and before.flight_started_at < flights.flight_started_at
                         and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
                 )

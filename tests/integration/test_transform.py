@@ -160,6 +160,31 @@ def sharing(states: pa.Table, prefix: str, turns_s: tuple[int, ...]) -> pa.Table
     return pa.concat_tables(found)
 
 
+def spoilt(states: pa.Table, prefix: str, luck: random.Random) -> pa.Table:
+    """Aircraft whose altitudes, callsigns and positions are wrong for one to sixty rows, now and then."""
+    found = []
+    for number, address in enumerate(sorted(pc.unique(states["icao24"]).to_pylist())):
+        own = states.filter(pc.equal(states["icao24"], address)).sort_by("time_position")
+        rows = own.to_pylist()
+        sent = [(row["latitude_deg"], row["longitude_deg"]) for row in rows]
+        at = 0
+        while (at := at + luck.randint(5, 400)) < len(rows):
+            kind, count = luck.choice(("altitude", "callsign", "late")), luck.choice((1, 2, 5, 60))
+            off = luck.choice((300, 1500, 9000, -3000))
+            callsign = luck.choice(("00000000", "KLM 12S", "AFR1_", "SYN99"))
+            for place in range(at, min(at + count, len(rows))):
+                row = rows[place]
+                if kind == "altitude" and row["baro_altitude_m"] is not None:
+                    row["baro_altitude_m"] += off
+                elif kind == "callsign":
+                    row["callsign"] = callsign
+                elif kind == "late" and place == at:
+                    row["latitude_deg"], row["longitude_deg"] = sent[max(0, place - 40)]
+        table = pa.Table.from_pylist(rows, schema=states.schema)
+        found.append(with_address(table, f"{prefix}{number:04x}"))
+    return pa.concat_tables(found)
+
+
 def in_steps(states: pa.Table, luck: random.Random) -> list[int]:
     """For each row the step it comes in: three steps of time; of each some rows, and stretches of
     aircraft, come a step or two late.
@@ -188,8 +213,17 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
     luck = random.Random(11)
     made = simulated(tmp_path)
     sources = {
-        "paris": pa.concat_tables([paris(60), circuits(), sharing(paris(40), "f0", (1, 10, 60))]),
-        "synthetic:seed-6": pa.concat_tables([made, sharing(made, "f1", (4, 12, 60))]),
+        "paris": pa.concat_tables(
+            [
+                paris(60),
+                circuits(),
+                sharing(paris(40), "f0", (1, 10, 60)),
+                spoilt(paris(20), "f2", luck),
+            ]
+        ),
+        "synthetic:seed-6": pa.concat_tables(
+            [made, sharing(made, "f1", (4, 12, 60)), spoilt(made, "f3", luck)]
+        ),
     }
     steps = {name: in_steps(states, luck) for name, states in sources.items()}
     every_step = sorted(set(chain(*steps.values())))
@@ -226,6 +260,14 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
     for keys in ("f0%-2", "f1%-2"):
         second = "select count(*) from metrics.fct_flights where icao24 like %s"
         assert query(fed, second, keys)[0][0] >= 2, keys
+    for keys in ("f2%", "f3%"):
+        for sign, least in (
+            ("masked_reasons like '%%altitude_spike%%'", 1000),
+            ("altitudes_wrong_from_at is not null", 5),
+            ("position_status = 'jump'", 100),
+        ):
+            told = f"select count(*) from staging.stg_opensky__states where icao24 like %s and {sign}"
+            assert query(fed, told, keys)[0][0] >= least, (keys, sign)
     winds = "select count(distinct wind_east_mps) from features.crossing_features"
     assert query(fed, winds)[0][0] >= 5
     waiting = query(fed, "select count(*) from raw.ingest_batches where transformed_at is null "

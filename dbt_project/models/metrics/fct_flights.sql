@@ -32,6 +32,17 @@ with spoken as (
     group by flight_id, icao24, callsign
 ),
 
+-- Altitudes that were believed until later ones showed that they were wrong; few flights have any.
+wrong as (
+    select
+        icao24,
+        altitudes_wrong_from_at as from_at,
+        positioned_at as through_at
+    from {{ ref('stg_opensky__states') }}
+    {{ join_changes('stg_opensky__states', 'positioned_at') }}
+    where altitudes_wrong_from_at is not null
+),
+
 flights as (
     select
         flight_id,
@@ -48,6 +59,34 @@ flights as (
         sum(position_count)::bigint as position_count
     from spoken
     group by flight_id, icao24
+),
+
+corrected as (
+    select
+        flights.flight_id,
+        highest.max_height_m
+    from flights
+    cross join lateral (
+        select max(positions.height_m) as max_height_m
+        from {{ ref('int_positions__phased') }} as positions
+        where
+            positions.icao24 = flights.icao24
+            and positions.positioned_at between flights.first_seen_at and coalesce(flights.last_seen_at, flights.first_seen_at)
+            and not exists (
+                select from wrong
+                where
+                    wrong.icao24 = positions.icao24
+                    and positions.positioned_at >= wrong.from_at
+                    and positions.positioned_at < wrong.through_at
+            )
+    ) as highest
+    where
+        exists (
+            select from wrong
+            where
+                flights.icao24 = wrong.icao24
+                and wrong.through_at between flights.first_seen_at and flights.last_seen_at
+        )
 ),
 
 named as (
@@ -103,7 +142,14 @@ arrivals as (
 
 ends as (
     select
-        flights.*,
+        flights.flight_id,
+        flights.icao24,
+        flights.callsign,
+        flights.first_seen_at,
+        flights.last_seen_at,
+        flights.is_airborne,
+        flights.position_count,
+        case when corrected.flight_id is null then flights.max_height_m else corrected.max_height_m end as max_height_m,
         departures.airport as departure_airport,
         departures.method as departure_method,
         departures.moved_at as departed_at,
@@ -122,6 +168,7 @@ ends as (
         {{ is_out_of_area('last_fix.latitude_deg', 'last_fix.longitude_deg') }} as is_last_outside,
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
+    left join corrected on flights.flight_id = corrected.flight_id
     inner join {{ ref('int_positions__phased') }} as first_fix
         on
             flights.icao24 = first_fix.icao24

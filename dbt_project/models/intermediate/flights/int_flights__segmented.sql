@@ -46,11 +46,56 @@ callsigns as (
         changed_from_at,
         changed_through_at,
         is_on_ground,
-        callsign <> lag(callsign) over by_aircraft
-        and positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }} as is_new_callsign
+        callsign,
+        case
+            when positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }}
+                then lag(callsign) over by_aircraft
+        end as callsign_before
     from grounded
     where callsign is not null
     window by_aircraft as (partition by icao24 order by positioned_at)
+),
+
+-- A garbled callsign is one message, or some that the receivers repeat until the next; a new one is sent on and on.
+-- So a new one was not sent in the ten minutes before, and half a minute after the old one's last message still is.
+renamed as (
+    select
+        callsigns.icao24,
+        callsigns.positioned_at,
+        callsigns.changed_from_at,
+        callsigns.changed_through_at
+    from callsigns
+    cross join lateral (
+        select coalesce(max(sent.positioned_at), callsigns.positioned_at) as positioned_at
+        from {{ ref('stg_opensky__states') }} as sent
+        where
+            sent.icao24 = callsigns.icao24
+            and sent.callsign = callsigns.callsign_before
+            and sent.positioned_at > callsigns.positioned_at
+            and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
+            and coalesce(sent.position_status <> 'jump', true)
+    ) as last_before
+    where
+        callsigns.is_on_ground
+        and callsigns.callsign <> callsigns.callsign_before
+        and exists (
+            select from {{ ref('stg_opensky__states') }} as sent
+            where
+                sent.icao24 = callsigns.icao24
+                and sent.callsign = callsigns.callsign
+                and sent.positioned_at >= last_before.positioned_at + interval '30 seconds'
+                and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
+                and coalesce(sent.position_status <> 'jump', true)
+        )
+        and not exists (
+            select from {{ ref('stg_opensky__states') }} as sent
+            where
+                sent.icao24 = callsigns.icao24
+                and sent.callsign = callsigns.callsign
+                and sent.positioned_at >= callsigns.positioned_at - {{ memory() }}
+                and sent.positioned_at < callsigns.positioned_at
+                and coalesce(sent.position_status <> 'jump', true)
+        )
 ),
 
 -- The minute's way.
@@ -119,8 +164,7 @@ marks as (
         changed_from_at,
         changed_through_at,
         true as is_turnaround
-    from callsigns
-    where is_new_callsign and is_on_ground
+    from renamed
     union all
     select
         icao24,

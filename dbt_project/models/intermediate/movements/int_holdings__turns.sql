@@ -33,7 +33,7 @@ with fixes as (
 
 -- The way made good, for reported tracks go stale; at 3 degrees a second 40 s are the longest step
 -- that shows which way a turn went. What hardly moves has no course.
-turns as (
+bends as (
     select
         *,
         case
@@ -45,9 +45,18 @@ turns as (
                     course_deg - lag(course_deg) over by_flight
                     - 360 * round((course_deg - lag(course_deg) over by_flight) / 360)
             else 0
-        end as turn_deg
+        end as bend_deg,
+        (step_s + lag(step_s) over by_flight) / 2 as bend_s
     from fixes
     window by_flight as (partition by flight_id order by positioned_at)
+),
+
+-- There and back within seconds is a position that came late; 30 degrees are what a position that is 100 m off does.
+turns as (
+    select
+        *,
+        case when abs(bend_deg) > 30 + 4 * bend_s then 0 else bend_deg end as turn_deg
+    from bends
 ),
 
 totals as (

@@ -1,6 +1,6 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'positioned_at', 'followed_by': 'split_airframes'},
+    meta={'time': 'positioned_at', 'followed_by': 'correct_states'},
     indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
     post_hook='analyze {{ this }}'
 ) }}
