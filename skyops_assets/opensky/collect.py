@@ -345,6 +345,10 @@ class Collector:
             except PermanentFailure as failure:
                 if not self._has_answered:
                     raise
+                if failure.is_sent_elsewhere:
+                    # The other boxes would be as well.
+                    self._say_once(f"{failure} Asking again in the next round.")
+                    break
                 self._say_once(f"{failure} Asking again every {REFUSED_PAUSE_S:.0f} s.")
                 return REFUSED_PAUSE_S
             except TransientFailure as failure:

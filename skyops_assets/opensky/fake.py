@@ -61,6 +61,10 @@ has an older last contact than the good one."""
 ODD_ROWS = ("null-callsigns", "numbers-as-text")
 """Faults that write good values in another way."""
 FAULTS = REFUSALS + BROKEN_BODIES + BAD_ROWS + ODD_ROWS
+ON_DEMAND = ("204", "301")
+"""Faults that are never played at random: the second ends a collector that has had no answer yet."""
+NEW_URL = "https://moved.example/api"
+"""Where a 301 sends to; no such host can be (RFC 2606)."""
 
 
 class Source(Protocol):
@@ -420,6 +424,10 @@ class FakeOpenSky:
             if wait_s is None:
                 wait_s = seconds_left_of_day(datetime.now(UTC))
             return 429, b"Too many requests", {RETRY_AFTER: f"{math.ceil(wait_s)}"}
+        if fault == "204":
+            return 204, b"", None
+        if fault == "301":
+            return 301, b"", {"Location": f"{NEW_URL}{request.url.path[4:]}?{request.url.query}"}
         if fault in ("500", "503"):
             return int(fault), b"<html>Something went wrong</html>", None
         if fault == "reset":
@@ -541,8 +549,9 @@ def check_fault(name: str) -> str:
     Raises:
         SkyOpsError: there is none of this name.
     """
-    if name not in FAULTS:
-        raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(FAULTS)}.")
+    known = FAULTS + ON_DEMAND
+    if name not in known:
+        raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(known)}.")
     return name
 
 
