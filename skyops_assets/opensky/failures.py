@@ -44,8 +44,8 @@ class PermanentFailure(SkyOpsError):
     """Asking again the same way fails again: something has to be changed first.
 
     Attributes:
-        is_sent_elsewhere: the address redirects (3xx). Where it gave answers before, it may be a page
-            of maintenance, a gateway or a network's login, and end without anyone's doing.
+        is_sent_elsewhere: the address redirects (3xx). Where it gave answers before, it may be a
+            page of maintenance, a gateway or a network's login, and end without anyone's doing.
     """
 
     def __init__(self, message: str, *, is_sent_elsewhere: bool = False) -> None:
@@ -191,8 +191,8 @@ def _moved(url: str, headers: Mapping[str, str], setting: str, path: str = "") -
         return f"it moved elsewhere and does not say where. Correct {setting}."
     if target == _place(url, url):
         return (
-            f"it moved to {target}, which is the address that was asked. Something on the way, such "
-            f"as a proxy, sends it in a circle; or correct {setting}."
+            f"it moved to {target}, which is the address that was asked. Something on the way, "
+            f"such as a proxy, sends it in a circle; or correct {setting}."
         )
     if target.endswith(path):
         return f"it moved to {target}. Set {setting}={target.removesuffix(path)}"

@@ -62,7 +62,7 @@ ODD_ROWS = ("null-callsigns", "numbers-as-text")
 """Faults that write good values in another way."""
 FAULTS = REFUSALS + BROKEN_BODIES + BAD_ROWS + ODD_ROWS
 ON_DEMAND = ("204", "301")
-"""Faults that are never played at random: the second ends a collector that has had no answer yet."""
+"""Faults that are never played at random: a 301 ends a collector that has had no answer yet."""
 NEW_URL = "https://moved.example/api"
 """Where a 301 sends to; no such host can be (RFC 2606)."""
 
