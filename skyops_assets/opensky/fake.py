@@ -2,7 +2,7 @@
 
 Belongs here: what the server says and to whom; it listens on loopback only. It is for tests and
 for trying SkyOps "live" without an account (``skyops fake-opensky``). Does not: anything
-that the rest of SkyOps relies on.
+that the rest of SkyOps relies on. What it gives is marked as simulated, whatever it replays.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ from skyops_assets.opensky.credits import (
 )
 from skyops_assets.opensky.failures import REMAINING, RETRY_AFTER
 from skyops_assets.opensky.recordings import Recording
+from skyops_assets.opensky.rest import SIMULATED
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+NAME = "fake-opensky"
+"""What every answer says of itself, so that nobody takes its positions for OpenSky's."""
 
 State = list[Any]
 """One state vector as OpenSky sends it: 17 values by position, 18 with the category."""
@@ -461,9 +465,11 @@ class FakeOpenSky:
         rows = self._spoil(rows, fault, second)
         if request.query_params.get("extended") != "1":
             rows = [row[:CATEGORY] for row in rows]
-        body = json.dumps({"time": second, "states": rows or None}).encode()
+        # The mark comes first, so that an answer that is cut off has it too.
+        marked = {SIMULATED: NAME, "time": second}
+        body = json.dumps({**marked, "states": rows or None}).encode()
         if fault == "null-states":
-            return json.dumps({"time": second, "states": None}).encode()
+            return json.dumps({**marked, "states": None}).encode()
         if fault == "truncated":
             return body[: len(body) // 2]
         if fault != "slow":

@@ -399,7 +399,7 @@ def test_a_token_server_that_moved_says_where_to() -> None:
 def test_a_real_redirect_is_not_followed_and_named(world: World) -> None:
     fake = world.serve()
     fake.demand("301")
-    with pytest.raises(PermanentFailure, match="SKYOPS_OPENSKY_URL=https://moved[.]example/api"):
+    with pytest.raises(PermanentFailure, match="Set SKYOPS_OPENSKY_URL=https://moved"):
         world.client().states(PARIS)
     assert fake.accounts.requests.total() == 1
 
