@@ -383,6 +383,7 @@ def fake_opensky(  # noqa: PLR0917
 ) -> None:
     """Stand in for OpenSky, so that "live" can be tried without an account."""
     from skyops_assets.opensky import fake
+    from skyops_assets.opensky.rest import SIMULATED_SOURCES
 
     names = fake.FAULTS if faults == "all" else [n.strip() for n in faults.split(",") if n.strip()]
     with err.status("Reading what is to be replayed"):
@@ -404,7 +405,11 @@ def fake_opensky(  # noqa: PLR0917
         out.print(f"export SKYOPS_OPENSKY_URL={running.url}")
         out.print(f"export SKYOPS_OPENSKY_TOKEN_URL={running.token_url}")
         out.print("export SKYOPS_OPENSKY_CLIENT_ID=me SKYOPS_OPENSKY_CLIENT_SECRET=anything")
-        out.print(f"\nWhat it was asked: {running.base}/fake/accounts")
+        out.print(
+            f"\nIts positions have the source {SIMULATED_SOURCES}{fake.NAME}. No model learns from "
+            "them, unless SKYOPS_LEARN_FROM_SIMULATED=true."
+        )
+        out.print(f"What it was asked: {running.base}/fake/accounts")
 
     fake.serve(server, port, show)
 
@@ -634,8 +639,10 @@ def calibrate_gate(
     from skyops_assets.arrivals import calibrate, features, store
     from skyops_assets.arrivals.steps import RING_NM
 
-    _, warehouse = _prepare()
-    rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, RING_NM))
+    settings, warehouse = _prepare()
+    rows, _ = features.usable_arrivals(
+        store.read_arrivals(warehouse, RING_NM, with_simulated=settings.learn_from_simulated)
+    )
     with err.status("Fitting") as shown:
         lines = calibrate.calibrate(rows, draws=draws, only=month, seed=seed, progress=shown.update)
     table = Table("month", "draws", "challengers", "trials", "promoted", "held to", "")
@@ -689,7 +696,9 @@ def calibrate_monitor(
     from skyops_assets.monitoring.calibrate import calibrate
 
     settings, warehouse = _prepare()
-    rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, steps.RING_NM))
+    rows, _ = features.usable_arrivals(
+        store.read_arrivals(warehouse, steps.RING_NM, with_simulated=settings.learn_from_simulated)
+    )
     names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
     table = Table(*names, "columns beyond, the most frequent")
     for one in calibrate(

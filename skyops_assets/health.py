@@ -16,7 +16,7 @@ from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError, storable
 from skyops_assets.opensky.client import OpenSkyClient
-from skyops_assets.opensky.credits import CreditBudget, boxes_around
+from skyops_assets.opensky.credits import CreditBudget, Reservation, boxes_around
 from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.server import Warehouse
@@ -267,7 +267,7 @@ class _OneRequest:
         self.budget = budget
         self.is_spent = False
 
-    def reserve(self, cost: int) -> int:
+    def reserve(self, cost: int) -> Reservation:
         if self.is_spent:
             raise PermanentFailure(
                 "OpenSky refuses even a fresh token (401). Check that the account is active, and "
@@ -276,8 +276,8 @@ class _OneRequest:
         self.is_spent = True
         return self.budget.reserve(cost)
 
-    def correct(self, remaining: int, age_s: float) -> None:
-        self.budget.correct(remaining, age_s)
+    def settle(self, reservation: Reservation, remaining: int | None) -> None:
+        self.budget.settle(reservation, remaining)
 
     def block(self, seconds: float) -> None:
         self.budget.block(seconds)

@@ -128,6 +128,9 @@ class Settings(BaseSettings):
         None,
         description="Address or path with {airport}, {day} and {next_day} where raw/metars reads.",
     )
+    learn_from_simulated: bool = Field(
+        False, description="Whether models learn from, and are judged on, simulated positions."
+    )
     recipe: str = Field("hgb-l1", description="What the challenger is fitted with.")
     search_trials: int = Field(
         2,

@@ -33,7 +33,7 @@ def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """The account's credits, what a round of the watch list costs, and the last live answer."""
     from skyops_assets.opensky import collect
     from skyops_assets.opensky.credits import CreditBudget, cost_of
-    from skyops_assets.opensky.rest import SOURCE
+    from skyops_assets.opensky.rest import SIMULATED_SOURCES, SOURCE
 
     state = CreditBudget.from_settings(settings, warehouse).read()
     found: dict[str, Any] = collect.credit_figures(state)
@@ -47,7 +47,9 @@ def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
         found["interval_s"] = state.interval_s(cost, collect.shortest_interval_s(settings))
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select max(finished_at) from raw.ingest_batches where source = %s", (SOURCE,)
+            "select max(finished_at) from raw.ingest_batches "
+            "where source = %s or starts_with(source, %s)",
+            (SOURCE, SIMULATED_SOURCES),
         )
         row = cursor.fetchone()
     found["last_answer_at"] = row[0] if row else None

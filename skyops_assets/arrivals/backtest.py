@@ -225,7 +225,10 @@ def _stage(
         ).model_copy(update={"watch_airports": tuple(airports)})
         with scratch(warehouse, name, own.mlflow_database) as stage:
             for table in TABLES:
-                copy_table(warehouse, stage, table, _condition(table, codes, end, ring_nm))
+                condition = _condition(table, codes, end, ring_nm)
+                if table == features.ARRIVALS_TABLE and not settings.learn_from_simulated:
+                    condition += " and is_simulated is not true"
+                copy_table(warehouse, stage, table, condition)
             yield stage, own
 
 
@@ -251,7 +254,8 @@ def _days(stage: Warehouse, start: date, end: date, ring_nm: int) -> list[date]:
 
 def _as_it_happened(stage: Warehouse, start: date, end: date, ring_nm: int) -> pd.DataFrame:
     """The arrivals with the first prediction that each got, features included."""
-    rows, _ = features.usable_arrivals(store.read_arrivals(stage, ring_nm))
+    # The stage has no others.
+    rows, _ = features.usable_arrivals(store.read_arrivals(stage, ring_nm, with_simulated=True))
     first = read_arrow(
         stage,
         f"""

@@ -177,7 +177,7 @@ class PredictionSummary:
 
 @dataclass(frozen=True)
 class OutcomeSummary:
-    """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample ones.
+    """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample, observed ones.
 
     `label_coverage` is the share of those predictions whose outcome is known that are older than
     the longest transit (`predict.LONGEST_TRANSIT_MIN`) at the end of their source's data.
@@ -207,7 +207,11 @@ def build_training_set(
     Raises:
         SkyOpsError: the features table is missing or not what it is to be.
     """
-    frame, excluded = features.usable_arrivals(store.read_arrivals(warehouse, ring_nm, as_of=as_of))
+    is_all = settings.learn_from_simulated
+    rows = store.read_arrivals(warehouse, ring_nm, as_of=as_of, with_simulated=is_all)
+    frame, excluded = features.usable_arrivals(rows)
+    if not is_all:
+        excluded["simulated flight"] = len(store.simulated_flights(warehouse, ring_nm, as_of=as_of))
     mark = features.fingerprint(frame, ring_nm)
     path = store.write_snapshot(settings, mark, frame)
     times = frame["crossed_at"]
@@ -662,7 +666,11 @@ def record_outcomes(
         name: int((rows["outcome"] == name).sum())
         for name in (predict.LANDED, predict.LANDED_ELSEWHERE, predict.NOT_LANDED, predict.PENDING)
     }
-    fair = rows[~predictions["is_in_sample"].astype(bool) & rows["error_min"].notna()]
+    is_fair = ~predictions["is_in_sample"].astype(bool) & rows["error_min"].notna()
+    if not settings.learn_from_simulated and is_fair.any():
+        simulated = store.simulated_flights(warehouse, ring_nm, as_of=as_of)
+        is_fair &= (predictions["source"] != store.POSITIONS) | ~rows["flight_id"].isin(simulated)
+    fair = rows[is_fair]
     by_model = {
         f"{name}:{version}": _errors(group)
         for (name, version), group in fair.groupby(["model_name", "model_version"])

@@ -150,16 +150,31 @@ def read_arrivals(
     *,
     since: datetime | None = None,
     as_of: datetime | None = None,
+    with_simulated: bool = False,
 ) -> pd.DataFrame:
     """Canonical rows of ``features.arrival_features`` for one ring.
 
     Args:
         since: only those that crossed at or after it.
         as_of: only those that landed before it.
+        with_simulated: also flights with any simulated position (SKYOPS_LEARN_FROM_SIMULATED).
     """
     condition = f"ring_nm = {ring_nm:d}" + _before("landed_at", as_of)
-    condition += _before("crossed_at", since, ">=")
+    condition += _before("crossed_at", since, ">=") + _observed(with_simulated)
     return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
+
+
+def simulated_flights(
+    warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None
+) -> frozenset[str]:
+    """Flights with any simulated position that arrived through a ring; with `as_of` by then."""
+    rows = _all(
+        warehouse,
+        f"select distinct flight_id::text as flight_id from {ARRIVALS_TABLE}"
+        f" where is_simulated and ring_nm = {ring_nm:d}" + _before("landed_at", as_of),
+        {},
+    )
+    return frozenset(row["flight_id"] for row in rows)
 
 
 def read_unpredicted_crossings(
@@ -706,7 +721,12 @@ def read_fair_predictions(
 
 
 def arrivals_since(
-    warehouse: Warehouse, ring_nm: int, since: datetime | None, as_of: datetime | None
+    warehouse: Warehouse,
+    ring_nm: int,
+    since: datetime | None,
+    as_of: datetime | None,
+    *,
+    with_simulated: bool = False,
 ) -> tuple[int, datetime | None]:
     """How many arrivals crossed after `since` (None: at all), and the last landing of all."""
     later = "true" if since is None else f"crossed_at > {_quoted(since.isoformat())}::timestamptz"
@@ -714,7 +734,8 @@ def arrivals_since(
         warehouse,
         f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"
         f" from {ARRIVALS_TABLE} where ring_nm = {ring_nm:d} and label_quality <> '{PROVISIONAL}'"
-        + _before("landed_at", as_of),
+        + _before("landed_at", as_of)
+        + _observed(with_simulated),
         {},
     )
     return (row["arrivals"], row["landed_at"]) if row else (0, None)
@@ -942,6 +963,11 @@ def _before(column: str, moment: datetime | None, operator: str = "<") -> str:
     if moment.tzinfo is None:
         raise SkyOpsError(f"The moment {moment} has no time zone; give it in UTC.")
     return f" and {column} {operator} {_quoted(moment.isoformat())}::timestamptz"
+
+
+def _observed(with_simulated: bool) -> str:
+    """The condition that leaves out what nobody observed."""
+    return "" if with_simulated else " and is_simulated is not true"
 
 
 def _quoted(value: str) -> str:

@@ -61,7 +61,7 @@ def suite_result(
     served = f"{found.page.parent.name}/{found.page.name}"
     return dg.AssetCheckResult(
         passed=found.problem is None,
-        description=found.problem or note,
+        description=found.problem or found.notice or note,
         metadata={
             "rows": found.rows,
             **shown,

@@ -100,14 +100,18 @@ def monitor_champion(
     last_run = store.latest_training_run(warehouse, name)
     last_set = store.training_set(warehouse, last_run.fingerprint) if last_run else None
     fresh, reach = store.arrivals_since(
-        warehouse, ring_nm, last_set.crossed_through_at if last_set else None, as_of
+        warehouse,
+        ring_nm,
+        last_set.crossed_through_at if last_set else None,
+        as_of,
+        with_simulated=settings.learn_from_simulated,
     )
     at = as_of or reach
     promoted_skill = _promoted_skill(warehouse, champion) if champion else None
     window = earlier = current = reference = found = None
     if champion and at:
         run = store.training_run(warehouse, champion.training_run_id)
-        rows = _scored_rows(warehouse, ring_nm, champion, at, as_of)
+        rows = _scored_rows(warehouse, settings, ring_nm, champion, at=at, as_of=as_of)
         days = window_days or skill.window_days(rows["crossed_at"], at)
         past = _past(settings, run)
         window, earlier = _skills(rows, past, champion.label, at, days)
@@ -221,15 +225,23 @@ def open_request(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> int | No
 
 def _scored_rows(
     warehouse: Warehouse,
+    settings: Settings,
     ring_nm: int,
     champion: ModelVersion,
+    *,
     at: datetime,
     as_of: datetime | None,
 ) -> pd.DataFrame:
     """Arrivals of the last two longest windows that the champion predicted and had not learned."""
     since = at - timedelta(days=2 * skill.WINDOW_DAYS[-1])
     rows, _ = features.usable_arrivals(
-        store.read_arrivals(warehouse, ring_nm, since=since, as_of=as_of)
+        store.read_arrivals(
+            warehouse,
+            ring_nm,
+            since=since,
+            as_of=as_of,
+            with_simulated=settings.learn_from_simulated,
+        )
     )
     predicted = store.read_fair_predictions(warehouse, ring_nm, champion, since)
     return rows.merge(predicted, on=list(features.KEY))

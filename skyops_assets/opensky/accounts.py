@@ -98,11 +98,13 @@ class Load(NamedTuple):
     Attributes:
         start, end: first and last time of its positions.
         batch_ids: the loads; None where this run read whole hours.
+        loaded_rows: positions that the loads brought; the others were there already.
     """
 
     start: datetime
     end: datetime
     batch_ids: tuple[int, ...] | None
+    loaded_rows: int = 0
 
 
 def last_load(warehouse: Warehouse, run_id: str | None) -> Load | None:
@@ -120,7 +122,8 @@ def last_load(warehouse: Warehouse, run_id: str | None) -> Load | None:
             "order by (run_id = %(run_id)s) desc nulls last, transformed_at is null desc, "
             "batch_id desc limit 1) "
             "select min(loads.window_start_at), max(loads.window_end_at), "
-            "array_agg(loads.batch_id order by loads.batch_id) filter (where not chosen.is_own) "
+            "array_agg(loads.batch_id order by loads.batch_id) filter (where not chosen.is_own), "
+            "sum(loads.loaded_rows) "
             "from loads, chosen where case "
             "when chosen.is_own then loads.run_id = %(run_id)s "
             "when chosen.transformed_at is null then loads.transformed_at is null "
@@ -132,7 +135,19 @@ def last_load(warehouse: Warehouse, run_id: str | None) -> Load | None:
         row = cursor.fetchone()
     if row is None or row[0] is None:
         return None
-    return Load(row[0], row[1], None if row[2] is None else tuple(row[2]))
+    return Load(row[0], row[1], None if row[2] is None else tuple(row[2]), int(row[3]))
+
+
+def read_rows(warehouse: Warehouse) -> int:
+    """Rows that were ever read, whatever became of them."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select coalesce(sum(read_rows), 0) from raw.ingest_batches where target = %s",
+            (TARGET,),
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def dropped_days(warehouse: Warehouse, start: datetime, end: datetime) -> list[date]:

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.credits import BoundingBox, account_name, cost_of
+from skyops_assets.opensky.credits import BoundingBox, Reservation, account_name, cost_of
 from skyops_assets.opensky.failures import (
     REMAINING,
+    STATES_PATH,
     PermanentFailure,
     QuotaExceeded,
     TransientFailure,
@@ -51,11 +52,11 @@ _ICAO24 = re.compile(r"[0-9a-f]{6}")
 class Budget(Protocol):
     """Where credits come from: `credits.CreditBudget`, or a test's own."""
 
-    def reserve(self, cost: int) -> int:
+    def reserve(self, cost: int) -> Reservation:
         """Spend, or raise `QuotaExceeded`."""
 
-    def correct(self, remaining: int, age_s: float) -> None:
-        """Hear what the server said is left, to a request of so many seconds ago."""
+    def settle(self, reservation: Reservation, remaining: int | None) -> None:
+        """Hear that a request has ended, and what the server said is left, if it said so."""
 
     def block(self, seconds: float) -> None:
         """Hear that the server asks to wait."""
@@ -263,7 +264,6 @@ class OpenSkyClient:
             raise QuotaExceeded(
                 f"OpenSky asked to wait; {wait_s:.0f} s of it are left.", retry_after_s=wait_s
             )
-        began = clock.monotonic()
         token = None if self.is_anonymous else self._fresh_token()
         response, body = self._send(parameters, cost, asked, token)
         if response.status_code == 401 and token is not None:
@@ -273,25 +273,23 @@ class OpenSkyClient:
         if response.status_code == 200 and self._on_body is not None:
             self._on_body(body, received_at)
         failure = of_status(
-            response.status_code, response.headers, asked=asked, is_anonymous=self.is_anonymous
+            response.status_code,
+            response.headers,
+            asked=asked,
+            url=str(response.url),
+            is_anonymous=self.is_anonymous,
         )
         if isinstance(failure, QuotaExceeded):
             self._blocked_until = clock.monotonic() + failure.retry_after_s
             if self._budget is not None:
                 self._budget.block(failure.retry_after_s)
-        remaining = _remaining(response.headers.get(REMAINING))
-        if remaining is not None and self._budget is not None:
-            # An answer in hand is worth more than its note in a warehouse that has just gone away;
-            # the next one brings the same number again.
-            with suppress(SkyOpsError):
-                self._budget.correct(remaining, clock.monotonic() - began)
         if failure is not None:
             raise failure
         return Answer(
             body=body,
             received_at=received_at,
             status=response.status_code,
-            rate_limit_remaining=remaining,
+            rate_limit_remaining=_remaining(response.headers),
             cost=cost,
             content_type=response.headers.get("Content-Type", ""),
         )
@@ -299,12 +297,30 @@ class OpenSkyClient:
     def _send(
         self, parameters: list[tuple[str, str]], cost: int, asked: str, token: SecretStr | None
     ) -> tuple[httpx.Response, bytes]:
-        """Reserve, send and read; the whole within the timeout."""
-        if self._budget is not None:
-            self._budget.reserve(cost)
+        """Reserve, send, read and settle; sending and reading within the timeout."""
+        reservation = None if self._budget is None else self._budget.reserve(cost)
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-        return self._exchange("GET", f"{self.url}/states/all", asked, params=parameters,
-                              headers=headers)  # fmt: skip
+        try:
+            response, body = self._exchange(
+                "GET", f"{self.url}{STATES_PATH}", asked, params=parameters, headers=headers
+            )
+        except (TransientFailure, PermanentFailure) as failure:
+            # A server that was too slow may charge for the answer yet: the request stays under way.
+            if not (isinstance(failure, TransientFailure) and failure.is_too_late):
+                self._settle(reservation, None)
+            raise
+        self._settle(reservation, _remaining(response.headers))
+        return response, body
+
+    def _settle(self, reservation: Reservation | None, remaining: int | None) -> None:
+        """Tell the budget how a request ended.
+
+        An answer in hand is worth more than its note in a warehouse that has just gone away; the
+        next one brings the same number again.
+        """
+        if self._budget is not None and reservation is not None:
+            with suppress(SkyOpsError):
+                self._budget.settle(reservation, remaining)
 
     def _exchange(
         self,
@@ -401,11 +417,12 @@ def _token_in(body: bytes) -> tuple[SecretStr, float] | None:
     return SecretStr(token), life_s
 
 
-def _remaining(value: str | None) -> int | None:
-    try:
-        return None if value is None else max(int(value), 0)
-    except ValueError:
+def _remaining(headers: Mapping[str, str]) -> int | None:
+    """What an answer says is left; None where it says nothing, or what is no number of credits."""
+    value = headers.get(REMAINING, "")
+    if not re.fullmatch(r"-?[0-9]{1,9}", value):
         return None
+    return max(int(value), 0)
 
 
 def _must_be_private(name: str, url: str) -> None:

@@ -133,9 +133,10 @@ def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = N
     from adbc_driver_manager import Error as ArrowError
 
     hours: frozenset[datetime] = frozenset()
-    bad = None
+    bad, source = None, SOURCE
     try:
         recording = read_answer(answer.body)
+        source = recording.source
         batch = load_states(warehouse, recording, run_id=run_id)
         hours = frozenset(good_hours(recording))
     except (BadAnswer, ArrowError) as error:
@@ -143,10 +144,10 @@ def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = N
             bad = error
         elif (error.sqlstate or "").startswith("22"):
             # A value that Postgres does not take would come back with each attempt.
-            bad = BadAnswer(SOURCE, "Postgres does not take a value of it", answer.body)
+            bad = BadAnswer(source, "Postgres does not take a value of it", answer.body)
         else:
             raise
-        batch = keep_bad_answer(warehouse, bad.body, bad.reason, SOURCE, run_id=run_id)
+        batch = keep_bad_answer(warehouse, bad.body, bad.reason, bad.source, run_id=run_id)
     lag_s = (datetime.now(UTC) - answer.received_at).total_seconds()
     return Written(batch, hours, None if bad is None else str(bad), lag_s)
 
@@ -345,6 +346,10 @@ class Collector:
             except PermanentFailure as failure:
                 if not self._has_answered:
                     raise
+                if failure.is_sent_elsewhere:
+                    # The other boxes would be as well.
+                    self._say_once(f"{failure} Asking again in the next round.")
+                    break
                 self._say_once(f"{failure} Asking again every {REFUSED_PAUSE_S:.0f} s.")
                 return REFUSED_PAUSE_S
             except TransientFailure as failure:

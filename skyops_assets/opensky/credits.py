@@ -13,12 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.opensky.failures import QuotaExceeded
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.server import Warehouse
 
@@ -307,13 +309,36 @@ class CreditState:
         return max(own, self.blocked_s)
 
 
+LONGEST_REQUEST_S = 90.0
+"""A request that nobody ended, as its process died or its answer came too late, counts as under way
+for so long: three times the usual timeout."""
+
+
+class Reservation(NamedTuple):
+    """Credits that a request has taken from the books before it is sent.
+
+    Attributes:
+        request_id: by which `settle` knows it.
+        remaining: credits left today.
+    """
+
+    request_id: int
+    remaining: int
+
+
 @dataclass(frozen=True)
 class CreditBudget:
-    """An account's credits in the warehouse, for a client to spend from."""
+    """An account's credits in the warehouse, for a client to spend from.
+
+    Attributes:
+        limit: credits of a whole day.
+        longest_s: seconds for which a request that nobody ended counts as under way.
+    """
 
     warehouse: Warehouse
     account: str
     limit: int
+    longest_s: float = LONGEST_REQUEST_S
 
     @classmethod
     def from_settings(cls, settings: Settings, warehouse: Warehouse) -> CreditBudget:
@@ -325,15 +350,16 @@ class CreditBudget:
                 is_anonymous=settings.opensky_client_id is None,
                 override=settings.opensky_daily_credits,
             ),
+            3 * settings.opensky_timeout_s,
         )
 
-    def reserve(self, cost: int) -> int:
+    def reserve(self, cost: int) -> Reservation:
         """See `reserve`."""
-        return reserve(self.warehouse, self.account, cost, self.limit)
+        return reserve(self.warehouse, self.account, cost, self.limit, self.longest_s)
 
-    def correct(self, remaining: int, age_s: float) -> None:
-        """See `correct`."""
-        correct(self.warehouse, self.account, remaining, self.limit, age_s)
+    def settle(self, reservation: Reservation, remaining: int | None) -> None:
+        """See `settle`."""
+        settle(self.warehouse, self.account, reservation.request_id, remaining, self.limit)
 
     def block(self, seconds: float) -> None:
         """See `block`."""
@@ -347,14 +373,20 @@ class CreditBudget:
 _TODAY = "(now() at time zone 'UTC')::date"
 
 
-def reserve(warehouse: Warehouse, account: str, cost: int, limit: int) -> int:
-    """Spend credits before asking; they count as spent whatever comes of it.
+def reserve(
+    warehouse: Warehouse,
+    account: str,
+    cost: int,
+    limit: int,
+    longest_s: float = LONGEST_REQUEST_S,
+) -> Reservation:
+    """Spend credits before asking; they count as spent until the server's word says otherwise.
 
     One statement decides and writes, on the server's clock, so that any number of processes
     never spend more than the limit.
 
-    Returns:
-        The credits left today.
+    Args:
+        longest_s: seconds for which the request counts as under way if nobody settles it.
 
     Raises:
         QuotaExceeded: they are not there, or OpenSky asked to wait; nothing was spent.
@@ -363,6 +395,7 @@ def reserve(warehouse: Warehouse, account: str, cost: int, limit: int) -> int:
     if cost <= 0:
         raise SkyOpsError(f"{cost} credits cannot be reserved: the cost is above 0.")
     with warehouse.connect() as connection, connection.cursor() as cursor:
+        _lock(cursor, account)
         cursor.execute(
             f"""
             insert into raw.opensky_credits as credits (utc_day, account, spent)
@@ -380,8 +413,8 @@ def reserve(warehouse: Warehouse, account: str, cost: int, limit: int) -> int:
             {"account": account, "cost": cost, "limit": limit},
         )
         row = cursor.fetchone()
-    if row is not None:
-        return limit - int(row[0])
+        if row is not None:
+            return Reservation(_begin(cursor, account, longest_s), limit - int(row[0]))
     state = read_credits(warehouse, account, limit)
     if state.blocked_s > 0:
         raise QuotaExceeded(
@@ -396,31 +429,122 @@ def reserve(warehouse: Warehouse, account: str, cost: int, limit: int) -> int:
     )
 
 
-def correct(
-    warehouse: Warehouse, account: str, remaining: int, limit: int, age_s: float = 0.0
+def settle(
+    warehouse: Warehouse, account: str, request_id: int, remaining: int | None, limit: int
 ) -> None:
-    """Take the server's word for what is left if it is less than we think; never if it is more.
+    """Note that a request has ended, and hear what the server said is left: see `booked`.
+
+    The word is exact where the request was the only one under way from its beginning to now: the
+    server's count cannot lack another one then. It is not heard at all where the request was sent
+    before midnight, of whose credits it speaks, or has long been given up.
 
     Args:
-        remaining: what an answer's ``X-Rate-Limit-Remaining`` says. It does not know of requests
-            on their way, so a larger number proves nothing.
-        age_s: seconds since the request was sent. One from before midnight speaks of yesterday's
-            credits and is not heard: it would take a whole new day away.
+        remaining: the answer's ``X-Rate-Limit-Remaining``; None where it has none, or no number.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
+        _lock(cursor, account)
         cursor.execute(
             f"""
-            insert into raw.opensky_credits as credits (utc_day, account, spent)
-            select {_TODAY}, %(account)s, %(spent)s
-            where %(spent)s > 0 and {_TODAY} = (
-                (now() - make_interval(secs => %(age_s)s)) at time zone 'UTC'
-            )::date
-            on conflict (utc_day, account) do update
-            set spent = excluded.spent, updated_at = now()
-            where credits.spent < excluded.spent
+            update raw.opensky_requests as ended set ended_at = now()
+            where request_id = %s and ends_by > now()
+            returning
+                (sent_at at time zone 'UTC')::date = {_TODAY},
+                is_alone and not exists (
+                    select from raw.opensky_requests as later
+                    where later.account = ended.account and later.request_id > ended.request_id
+                )
             """,
-            {"account": account, "spent": limit - max(remaining, 0), "age_s": age_s},
+            (request_id,),
         )
+        row = cursor.fetchone()
+        if row is None or remaining is None or not row[0]:
+            return
+        is_exact = bool(row[1])
+        cursor.execute(
+            "select spent, heard_spent, heard_remaining from raw.opensky_credits "
+            f"where utc_day = {_TODAY} and account = %s",
+            (account,),
+        )
+        spent, heard_spent, heard_remaining = cursor.fetchone() or (0, None, None)
+        heard = None if heard_spent is None else (heard_spent, heard_remaining)
+        spent = booked(spent, limit, remaining, heard, is_exact=is_exact)
+        cursor.execute(
+            f"""
+            insert into raw.opensky_credits as credits
+                (utc_day, account, spent, heard_spent, heard_remaining)
+            values ({_TODAY}, %(account)s, %(spent)s, %(heard_spent)s, %(heard_remaining)s)
+            on conflict (utc_day, account) do update
+            set
+                spent = excluded.spent,
+                heard_spent = coalesce(excluded.heard_spent, credits.heard_spent),
+                heard_remaining = coalesce(excluded.heard_remaining, credits.heard_remaining),
+                updated_at = now()
+            """,
+            {
+                "account": account,
+                "spent": spent,
+                "heard_spent": spent if is_exact and remaining != heard_remaining else None,
+                "heard_remaining": remaining if is_exact else None,
+            },
+        )
+
+
+def booked(
+    spent: int, limit: int, remaining: int, heard: tuple[int, int] | None, *, is_exact: bool
+) -> int:
+    """Credits that are spent by the server's word for what remains.
+
+    Where other requests were under way, the word may lack them: then it counts only if less is left
+    than we think. Else it counts whatever we think, so that requests which got no answer and were
+    not charged are given back. What was charged since the word before is then their difference:
+    the limit may be a part of the account's credits that the user set aside for SkyOps, and what is
+    left of the whole account must not be taken for it.
+
+    Args:
+        spent: by the books, with all that is reserved.
+        limit: credits of a whole day.
+        remaining: the server's word.
+        heard: spent and remaining as of the last exact word of the day.
+        is_exact: nothing else was under way.
+    """
+    least = max(limit - remaining, 0)
+    # The same word after a further request is an old one, such as a proxy's, or speaks of a request
+    # that was not charged; which of the two the next word tells.
+    if not is_exact or (heard is not None and remaining == heard[1]):
+        return max(spent, least)
+    if heard is not None:
+        return max(heard[0] + heard[1] - remaining, least)
+    return spent if remaining > limit else least
+
+
+def _lock(cursor: Cursor, account: str) -> None:
+    """Let an account's requests begin and end one after the other, each seeing those before."""
+    cursor.execute(
+        "select pg_advisory_xact_lock(hashtext('skyops.credits'), hashtext(%s))", (account,)
+    )
+
+
+def _begin(cursor: Cursor, account: str, longest_s: float) -> int:
+    """Note a request that is about to be sent; those that are over are forgotten."""
+    cursor.execute(
+        "delete from raw.opensky_requests "
+        "where account = %s and (ended_at is not null or ends_by <= now())",
+        (account,),
+    )
+    cursor.execute(
+        """
+        insert into raw.opensky_requests (account, is_alone, ends_by)
+        select
+            %(account)s,
+            not exists (select from raw.opensky_requests where account = %(account)s),
+            now() + make_interval(secs => %(longest_s)s)
+        returning request_id
+        """,
+        {"account": account, "longest_s": longest_s},
+    )
+    row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def block(warehouse: Warehouse, account: str, seconds: float) -> None:

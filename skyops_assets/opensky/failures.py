@@ -2,13 +2,15 @@
 
 Belongs here: the three classes and the one place that decides which applies. Does not: trying
 again (`client`), and whether a body that came whole is any good, which the reader judges.
-No message quotes a body or a header of the answer: they may repeat a secret.
+No message quotes a body or a header of the answer, as they may repeat a secret; but for the address
+that a redirect sends to, without its user and query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from skyops_assets.errors import SkyOpsError
 
@@ -21,15 +23,34 @@ UNKNOWN_WAIT_S = 60.0
 """What to wait after a 429 that does not say for how long."""
 LONGEST_WAIT_S = 86_400.0
 """Credits come back every day, so no true wait is longer."""
+STATES_PATH = "/states/all"
+LONGEST_ADDRESS = 200
 _MAY_PASS = frozenset({408, 425})
 
 
 class TransientFailure(SkyOpsError):
-    """It may pass by itself: the server or the network had a fault. Ask again later."""
+    """It may pass by itself: the server or the network had a fault. Ask again later.
+
+    Attributes:
+        is_too_late: the answer was not waited for any longer; the server may be at it still.
+    """
+
+    def __init__(self, message: str, *, is_too_late: bool = False) -> None:
+        super().__init__(message)
+        self.is_too_late = is_too_late
 
 
 class PermanentFailure(SkyOpsError):
-    """Asking again the same way fails again: something has to be changed first."""
+    """Asking again the same way fails again: something has to be changed first.
+
+    Attributes:
+        is_sent_elsewhere: the address redirects (3xx). Where it gave answers before, it may be a
+            page of maintenance, a gateway or a network's login, and end without anyone's doing.
+    """
+
+    def __init__(self, message: str, *, is_sent_elsewhere: bool = False) -> None:
+        super().__init__(message)
+        self.is_sent_elsewhere = is_sent_elsewhere
 
 
 class QuotaExceeded(SkyOpsError):
@@ -45,13 +66,14 @@ class QuotaExceeded(SkyOpsError):
 
 
 def of_status(
-    status: int, headers: Mapping[str, str], *, asked: str, is_anonymous: bool
+    status: int, headers: Mapping[str, str], *, asked: str, is_anonymous: bool, url: str = ""
 ) -> SkyOpsError | None:
     """The failure that an answer's status is, or None for 200.
 
     Args:
         asked: what was asked, in words fit for a message.
         is_anonymous: whether the request carried no token.
+        url: the address that was asked, for a redirect that names only a path.
     """
     if status == 200:
         return None
@@ -72,6 +94,18 @@ def of_status(
             f"OpenSky answered {status} to {asked}: a fault of the server that usually passes. "
             "If it lasts, see https://opensky-network.org."
         )
+    if status < 300:
+        return TransientFailure(
+            f"OpenSky answered {status} to {asked}, which is no answer with states: a fault of the "
+            "server, or of a proxy on the way, that usually passes. If it lasts, check "
+            "SKYOPS_OPENSKY_URL."
+        )
+    if status < 400:
+        return PermanentFailure(
+            f"OpenSky answered {status} to {asked}: "
+            + _moved(url, headers, "SKYOPS_OPENSKY_URL", STATES_PATH),
+            is_sent_elsewhere=True,
+        )
     return PermanentFailure(
         f"OpenSky answered {status} to {asked}: {_advice(status, is_anonymous=is_anonymous)}"
     )
@@ -87,6 +121,17 @@ def of_token_status(status: int, headers: Mapping[str, str], url: str) -> SkyOps
     if status >= 500 or status in _MAY_PASS:
         return TransientFailure(
             f"The token server {url} answered {status}: a fault of the server that usually passes."
+        )
+    if status < 300:
+        return TransientFailure(
+            f"The token server {url} answered {status}, which is no answer with a token: a fault "
+            "that usually passes. If it lasts, correct SKYOPS_OPENSKY_TOKEN_URL."
+        )
+    if status < 400:
+        return PermanentFailure(
+            f"The token server {url} answered {status}: "
+            + _moved(url, headers, "SKYOPS_OPENSKY_TOKEN_URL"),
+            is_sent_elsewhere=True,
         )
     if status in (400, 401, 403):
         return PermanentFailure(
@@ -113,7 +158,8 @@ def of_fault(error: httpx.HTTPError, *, asked: str, url: str, setting: str) -> S
     if isinstance(error, httpx.TimeoutException):
         return TransientFailure(
             f"{url} did not answer in time to {asked} ({kind}). If it lasts, raise "
-            "SKYOPS_OPENSKY_TIMEOUT_S or ask for a smaller box."
+            "SKYOPS_OPENSKY_TIMEOUT_S or ask for a smaller box.",
+            is_too_late=not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)),
         )
     return TransientFailure(
         f"The connection to {url} failed for {asked} ({kind}). If it lasts, check the network and "
@@ -133,10 +179,46 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     return UNKNOWN_WAIT_S
 
 
+def _moved(url: str, headers: Mapping[str, str], setting: str, path: str = "") -> str:
+    """Where an address sends to, and what a person does about it.
+
+    Args:
+        path: what SkyOps adds to the setting.
+    """
+    given = headers.get("Location", "").strip()
+    target = _place(given, url) if given else None
+    if target is None:
+        return f"it moved elsewhere and does not say where. Correct {setting}."
+    if target == _place(url, url):
+        return (
+            f"it moved to {target}, which is the address that was asked. Something on the way, "
+            f"such as a proxy, sends it in a circle; or correct {setting}."
+        )
+    if target.endswith(path):
+        return f"it moved to {target}. Set {setting}={target.removesuffix(path)}"
+    return (
+        f"it moved to {target}, which is no address of the API: a page of maintenance, or a "
+        f"network that wants a login? Open it in a browser; otherwise correct {setting}."
+    )
+
+
+def _place(url: str, base: str) -> str | None:
+    """An address without what may be secret: no user, no query. None for one that is none."""
+    try:
+        parts = urlsplit(urljoin(base, url))
+        port = "" if parts.port is None else f":{parts.port}"
+        host = parts.hostname
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host:
+        return None
+    host = f"[{host}]" if ":" in host else host
+    place = f"{parts.scheme}://{host}{port}{parts.path}"
+    return place if len(place) <= LONGEST_ADDRESS and place.isprintable() else None
+
+
 def _advice(status: int, is_anonymous: bool) -> str:
     """What a person does about an answer that stays as it is."""
-    if 300 <= status < 400:
-        return "it moved elsewhere. Correct SKYOPS_OPENSKY_URL."
     if status == 401:
         return (
             "it wants an account. Set SKYOPS_OPENSKY_CLIENT_ID and SKYOPS_OPENSKY_CLIENT_SECRET."

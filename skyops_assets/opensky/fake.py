@@ -2,7 +2,7 @@
 
 Belongs here: what the server says and to whom; it listens on loopback only. It is for tests and
 for trying SkyOps "live" without an account (``skyops fake-opensky``). Does not: anything
-that the rest of SkyOps relies on.
+that the rest of SkyOps relies on. What it gives is marked as simulated, whatever it replays.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ from skyops_assets.opensky.credits import (
 )
 from skyops_assets.opensky.failures import REMAINING, RETRY_AFTER
 from skyops_assets.opensky.recordings import Recording
+from skyops_assets.opensky.rest import SIMULATED
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+NAME = "fake-opensky"
+"""What every answer says of itself, so that nobody takes its positions for OpenSky's."""
 
 State = list[Any]
 """One state vector as OpenSky sends it: 17 values by position, 18 with the category."""
@@ -61,6 +65,10 @@ has an older last contact than the good one."""
 ODD_ROWS = ("null-callsigns", "numbers-as-text")
 """Faults that write good values in another way."""
 FAULTS = REFUSALS + BROKEN_BODIES + BAD_ROWS + ODD_ROWS
+ON_DEMAND = ("204", "301")
+"""Faults that are never played at random: a 301 ends a collector that has had no answer yet."""
+NEW_URL = "https://moved.example/api"
+"""Where a 301 sends to; no such host can be (RFC 2606)."""
 
 
 class Source(Protocol):
@@ -420,6 +428,10 @@ class FakeOpenSky:
             if wait_s is None:
                 wait_s = seconds_left_of_day(datetime.now(UTC))
             return 429, b"Too many requests", {RETRY_AFTER: f"{math.ceil(wait_s)}"}
+        if fault == "204":
+            return 204, b"", None
+        if fault == "301":
+            return 301, b"", {"Location": f"{NEW_URL}{request.url.path[4:]}?{request.url.query}"}
         if fault in ("500", "503"):
             return int(fault), b"<html>Something went wrong</html>", None
         if fault == "reset":
@@ -453,9 +465,11 @@ class FakeOpenSky:
         rows = self._spoil(rows, fault, second)
         if request.query_params.get("extended") != "1":
             rows = [row[:CATEGORY] for row in rows]
-        body = json.dumps({"time": second, "states": rows or None}).encode()
+        # The mark comes first, so that an answer that is cut off has it too.
+        marked = {SIMULATED: NAME, "time": second}
+        body = json.dumps({**marked, "states": rows or None}).encode()
         if fault == "null-states":
-            return json.dumps({"time": second, "states": None}).encode()
+            return json.dumps({**marked, "states": None}).encode()
         if fault == "truncated":
             return body[: len(body) // 2]
         if fault != "slow":
@@ -541,8 +555,9 @@ def check_fault(name: str) -> str:
     Raises:
         SkyOpsError: there is none of this name.
     """
-    if name not in FAULTS:
-        raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(FAULTS)}.")
+    known = FAULTS + ON_DEMAND
+    if name not in known:
+        raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(known)}.")
     return name
 
 

@@ -20,7 +20,7 @@ from skyops_assets.opensky.bad_answers import keep_bad_answer
 from skyops_assets.opensky.formats import REST
 from skyops_assets.opensky.load import load_states
 from skyops_assets.opensky.recordings import Recording, open_recording
-from skyops_assets.opensky.rest import SOURCE, BadAnswer
+from skyops_assets.opensky.rest import BadAnswer
 from skyops_assets.warehouse.bulk import Batch, together
 from skyops_assets.warehouse.server import Warehouse
 
@@ -116,7 +116,7 @@ def _chunks(warehouse: Warehouse, report: FileLoad) -> Iterator[Recording]:
         yield from opened.chunks
     except BadAnswer as error:
         report.format = REST
-        report.add(keep_bad_answer(warehouse, error.body, error.reason, SOURCE))
+        report.add(keep_bad_answer(warehouse, error.body, error.reason, error.source))
         report.error = f"{report.path}: {error} It is kept in raw.rejected_states."
     except SkyOpsError as error:
         report.error = str(error)

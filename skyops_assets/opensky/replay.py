@@ -122,7 +122,7 @@ def replay_rejected(
     for source, last_batch in _sources(warehouse, condition):
         # What an answer adds to the rejected rows now is not looked at again.
         where = f"{condition} and source = {bulk.quote(source)} and batch_id <= {last_batch}"
-        if source == rest.SOURCE:
+        if rest.is_of_answers(source):
             # One may hold as many rows as a page.
             pages = _replay(warehouse, f"{where} and {_ANSWER}", 1, _load_answer, run_id)
             for length, batch in pages:
@@ -202,7 +202,7 @@ def _load_rows(cursor: Cursor, page: list[_Kept]) -> bulk.Batch | None:
     """Load the good rows of a page of one source."""
     source = page[0].source
     clear = [one for one in page if not _is_unclear(one)]
-    found, states = _answer_rows(clear) if source == rest.SOURCE else _table_rows(clear)
+    found, states = _answer_rows(clear) if rest.is_of_answers(source) else _table_rows(clear)
     is_good = pc.is_null(rejection_reasons(states))
     good = states.filter(is_good)
     if not len(good):

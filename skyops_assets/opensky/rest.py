@@ -23,6 +23,14 @@ from skyops_assets.opensky.recordings import JSON_ROW, Recording
 SOURCE = "opensky:rest"
 """Source of live answers and of snapshots of them: one position, however it came, is one row."""
 
+SIMULATED = "simulated"
+"""Field of an answer that OpenSky did not give: the name of what gave it, such as fake-opensky.
+In the body, so that it stays with the answer in a file, in the spool and among the rejected."""
+SIMULATED_SOURCES = f"{SIMULATED}:"
+"""What the sources of such answers begin with; dbt's macro `is_simulated` tells by it."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_MARKED = re.compile(rf'\s*\{{\s*"{SIMULATED}"\s*:\s*"({_NAME.pattern})"'.encode())
+
 FIELDS = (
     "icao24", "callsign", "origin_country", "time_position", "last_contact", "longitude",
     "latitude", "baro_altitude", "on_ground", "velocity", "true_track", "vertical_rate",
@@ -41,6 +49,7 @@ class BadAnswer(SkyOpsError):
     """An answer that is none as a whole.
 
     Attributes:
+        source: of the rows that it should have had.
         reason: what is wrong with it, the same words for the same fault.
         body: the answer as it came.
     """
@@ -50,8 +59,14 @@ class BadAnswer(SkyOpsError):
             f"The answer of {source} ({len(body):,} bytes) is no /states/all answer: {reason}. "
             f"It begins with {body[:60]!r}."
         )
+        self.source = source
         self.reason = reason
         self.body = body
+
+
+def is_of_answers(source: str) -> bool:
+    """Whether rows of this source came in answers of ``/states/all``, OpenSky's or simulated."""
+    return source == SOURCE or source.startswith(SIMULATED_SOURCES)
 
 
 def read_answer(body: bytes, source: str = SOURCE) -> Recording:
@@ -59,7 +74,8 @@ def read_answer(body: bytes, source: str = SOURCE) -> Recording:
 
     Args:
         body: JSON, gzip allowed; ``states`` may be null.
-        source: noted as the rows' source, which is part of a row's identity.
+        source: noted as the rows' source, which is part of a row's identity; an answer that says
+            of itself that it is simulated has its own.
 
     Returns:
         One row per element of ``states``, in their order; `Recording.rows` holds the element's
@@ -70,7 +86,12 @@ def read_answer(body: bytes, source: str = SOURCE) -> Recording:
         BadAnswer: the whole cannot be read: not JSON (cut off, HTML), without ``time`` or
             ``states``, or either is of another kind, or it nests too deep.
     """
+    if marked := _MARKED.match(body):
+        # Also where the rest is cut off.
+        source = SIMULATED_SOURCES + marked[1].decode()
     text, answer = _parse(body, source)
+    if answer.get(SIMULATED):
+        source = _source_of(answer[SIMULATED])
     elements = answer["states"] or []
     asked_at = Reader(1).time("time", [answer["time"]])
     if not asked_at[0].is_valid:
@@ -81,6 +102,12 @@ def read_answer(body: bytes, source: str = SOURCE) -> Recording:
         raise BadAnswer(source, "it nests too deep", body) from None
     states, problems = read_rows(elements, asked_at[0].as_py() + CLOCK_TOLERANCE)
     return Recording(source, rows, states, problems)
+
+
+def _source_of(mark: Any) -> str:
+    """The source that a mark stands for; one that is no name is a mark all the same."""
+    is_name = isinstance(mark, str) and _NAME.fullmatch(mark)
+    return SIMULATED_SOURCES + (mark if is_name else "unnamed")
 
 
 def _misshape(row: Any) -> str | None:

@@ -26,7 +26,8 @@ SAMPLES = 3
 class Expected:
     """One expectation's outcome: what, whether it holds, how many rows break it, samples.
 
-    One that asks for more rows than there are (`least_rows` in its file) is met and not judged.
+    One that asks for more rows than there are (`least_rows` in its file) is met and not judged. One
+    that does not block (`blocks` in its file) tests what the world sends, and is only told.
     """
 
     expectation: str
@@ -35,6 +36,7 @@ class Expected:
     samples: list[Any]
     advice: str
     is_judged: bool = True
+    blocks: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,16 @@ class Validation:
 
     @property
     def problem(self) -> str | None:
-        """What is broken and what to do, or None."""
-        broken = [item for item in self.outcomes if not item.is_met]
+        """What is broken and blocks, and what to do, or None."""
+        return self._said(blocks=True)
+
+    @property
+    def notice(self) -> str | None:
+        """What is unusual and may be true, and what to look at, or None."""
+        return self._said(blocks=False)
+
+    def _said(self, *, blocks: bool) -> str | None:
+        broken = [one for one in self.outcomes if not one.is_met and one.blocks == blocks]
         return "; ".join(f"{item.expectation}: {item.advice}" for item in broken) or None
 
 
@@ -112,7 +122,15 @@ def _validated(frame: pd.DataFrame, suite_name: str) -> tuple[list[Expected], An
     )
     result = batch.validate(suite)
     outcomes = [_outcome(one) for one in result.results] + [
-        Expected(_name(i["type"], i["kwargs"]), True, None, [], i["meta"]["advice"], False)
+        Expected(
+            _name(i["type"], i["kwargs"]),
+            True,
+            None,
+            [],
+            i["meta"]["advice"],
+            is_judged=False,
+            blocks=i["meta"].get("blocks", True),
+        )
         for i in too_few
     ]
     return sorted(outcomes, key=lambda outcome: outcome.expectation), result
@@ -148,6 +166,7 @@ def _outcome(result: Any) -> Expected:
         if "null" in config.type
         else list(found.get("partial_unexpected_list") or [])[:SAMPLES],
         advice=str((config.meta or {}).get("advice", "")),
+        blocks=bool((config.meta or {}).get("blocks", True)),
     )
 
 
@@ -181,5 +200,6 @@ def report(outcomes: list[Expected]) -> str:
         count = "" if item.unexpected_rows is None else item.unexpected_rows
         advice = "" if item.is_met else item.advice
         met = ("yes" if item.is_judged else "too few rows") if item.is_met else "**no**"
+        met += "" if item.is_met or item.blocks else ", and does not block"
         lines.append(f"| {item.expectation} | {met} | {count} | {samples} | {advice} |")
     return "\n".join(lines)

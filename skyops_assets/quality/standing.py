@@ -86,13 +86,13 @@ class ChampionAge:
 
 
 def champion_age(warehouse: Warehouse, model_name: str) -> ChampionAge | None:
-    """The champion's age; None without a champion or an arrival."""
+    """The champion's age; None without a champion or an arrival that was observed."""
     if not _exists(warehouse, "features.arrival_features"):
         return None
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select version.version, run.trained_through_at, "
-            "(select max(landed_at) from features.arrival_features) "
+            "(select max(landed_at) from features.arrival_features where is_simulated is not true) "
             "from ml.model_versions as version "
             "join ml.training_runs as run using (training_run_id) "
             "where version.is_champion and version.model_name = %s",

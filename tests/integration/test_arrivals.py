@@ -145,7 +145,7 @@ def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None
         options = {"if_exists": "replace", "index": False}
         both = pd.concat([frame, history.astype(frame.dtypes)], ignore_index=True)
         sources = ["positions"] * len(frame) + ["history"] * len(history)
-        both = both.assign(source=pd.Series(sources, dtype="str"))
+        both = both.assign(source=pd.Series(sources, dtype="str"), is_simulated=False)
         both.to_sql("arrival_features", connection, schema="features", **options)
         both.to_sql("fct_arrivals", connection, schema="metrics", **options)
         for name, rows in (("crossing_features", frame), ("history_crossing_features", history)):
@@ -570,6 +570,36 @@ def test_a_provisional_landing_is_neither_learned_from_nor_an_outcome(
     assert built.row_count == 39
     assert built.excluded["provisional landing"] == 1
     assert recorded.counts[predict.PENDING] == 1
+
+
+def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
+    warehouse: Warehouse, settings: Settings
+) -> None:
+    frame = raw_synthetic(600, hours=24)
+    fill(warehouse, frame)
+    played = frame["flight_id"].iloc[::3].tolist()
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "update features.arrival_features set is_simulated = true where flight_id = any(%s)",
+            (played,),
+        )
+    built, trained, evaluated, _, predicted, recorded = run_all(warehouse, settings)
+    assert (built.row_count, built.excluded["simulated flight"]) == (400, 200)
+    assert not set(store.read_snapshot(settings, built.fingerprint)["flight_id"]) & set(played)
+    assert trained.train_rows + trained.test_rows <= 400
+    assert evaluated.test_rows == trained.test_rows
+    # Whoever tries SkyOps with the stand-in sees predictions and what came of them.
+    assert (predicted.new_predictions, recorded.counts[predict.LANDED]) == (600, 600)
+    fair = (
+        "select count(*) from ml.predictions where not is_in_sample and flight_id "
+        "{} (select flight_id from features.arrival_features where is_simulated)"
+    )
+    assert recorded.out_of_sample_landed == table(warehouse, fair.format("not in"))[0][0]
+    assert table(warehouse, fair.format("in"))[0][0] > 0
+    learning = settings.model_copy(update={"learn_from_simulated": True})
+    assert steps.build_training_set(warehouse, learning).row_count == 600
+    every = steps.record_outcomes(warehouse, learning)
+    assert every.out_of_sample_landed > recorded.out_of_sample_landed
 
 
 def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from states import GOOD, recording, seconds, state
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.client import Answer, OpenSkyClient
-from skyops_assets.opensky.credits import BoundingBox
+from skyops_assets.opensky.client import Answer, OpenSkyClient, _remaining
+from skyops_assets.opensky.credits import BoundingBox, Reservation
 from skyops_assets.opensky.failures import (
     LONGEST_WAIT_S,
     UNKNOWN_WAIT_S,
@@ -51,17 +51,19 @@ class Spending:
     def __init__(self, limit: int = 1_000) -> None:
         self.limit = limit
         self.spent = 0
-        self.told: list[int] = []
+        self.requests = 0
+        self.told: list[int | None] = []
         self.blocked: list[float] = []
 
-    def reserve(self, cost: int) -> int:
+    def reserve(self, cost: int) -> Reservation:
         if self.spent + cost > self.limit:
             raise QuotaExceeded("nothing left", 60)
         self.spent += cost
-        return self.limit - self.spent
+        self.requests += 1
+        return Reservation(self.requests, self.limit - self.spent)
 
-    def correct(self, remaining: int, age_s: float) -> None:
-        assert 0 <= age_s < 60
+    def settle(self, reservation: Reservation, remaining: int | None) -> None:
+        assert reservation.request_id == self.requests
         self.told.append(remaining)
 
     def block(self, seconds: float) -> None:
@@ -125,7 +127,7 @@ def test_an_answer_outlives_a_budget_that_cannot_note_it(world: World) -> None:
     """A warehouse that goes away between the answer and its note costs no position."""
 
     class Gone(Spending):
-        def correct(self, remaining: int, age_s: float) -> None:
+        def settle(self, reservation: Reservation, remaining: int | None) -> None:
             raise ServerUnreachable("gone")
 
     world.serve()
@@ -325,7 +327,12 @@ def test_a_wrong_secret_is_said_to_be_wrong(world: World) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
+        (201, TransientFailure, "usually passes"),
+        (204, TransientFailure, "usually passes"),
+        (206, TransientFailure, "usually passes"),
+        (301, PermanentFailure, "does not say where. Correct SKYOPS_OPENSKY_URL"),
         (302, PermanentFailure, "SKYOPS_OPENSKY_URL"),
+        (304, PermanentFailure, "SKYOPS_OPENSKY_URL"),
         (400, PermanentFailure, "one hour back"),
         (401, PermanentFailure, "SKYOPS_OPENSKY_CLIENT_ID"),
         (403, PermanentFailure, "may not ask"),
@@ -345,11 +352,82 @@ def test_each_status_has_one_class(status: int, kind: type[SkyOpsError], said: s
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(200, type(None)), (401, PermanentFailure), (404, PermanentFailure), (503, TransientFailure),
-     (429, QuotaExceeded)],
+    [(200, type(None)), (204, TransientFailure), (308, PermanentFailure), (401, PermanentFailure),
+     (404, PermanentFailure), (503, TransientFailure), (429, QuotaExceeded)],
 )  # fmt: skip
 def test_the_token_servers_status_is_classed_too(status: int, kind: type) -> None:
     assert type(of_token_status(status, {}, "https://auth.example/token")) is kind
+
+
+ASKED = "https://old.example/api/states/all?lamin=48"
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://new.example/v2/states/all?lamin=48",
+         "it moved to https://new.example/v2/states/all. Set SKYOPS_OPENSKY_URL=https://new.example/v2"),
+        ("/v2/states/all", "Set SKYOPS_OPENSKY_URL=https://old.example/v2"),
+        ("//[::1]:81/v2/states/all", "Set SKYOPS_OPENSKY_URL=https://[::1]:81/v2"),
+        ("https://me:zQsecretQz@new.example/login?token=zQsecretQz#zQsecretQz",
+         "it moved to https://new.example/login, which is no address of the API"),
+        (ASKED, "the address that was asked"),
+        ("", "does not say where"),
+        ("javascript:alert(1)", "does not say where"),
+        ("https://[broken/states/all", "does not say where"),
+        ("https://new.example:port/states/all", "does not say where"),
+        ("https://new.example/\x1b[2J/states/all", "does not say where"),
+        ("https://new.example/" + "x" * 9_999, "does not say where"),
+    ],
+)  # fmt: skip
+def test_a_redirect_says_where_to_and_what_to_do_and_no_secret(location: str, said: str) -> None:
+    headers = {"Location": location}
+    failure = of_status(301, headers, asked="a box", is_anonymous=True, url=ASKED)
+    assert isinstance(failure, PermanentFailure) and failure.is_sent_elsewhere
+    assert said in str(failure)
+    assert "zQsecretQz" not in str(failure)
+    assert len(str(failure)) < 400
+
+
+def test_a_token_server_that_moved_says_where_to() -> None:
+    headers = {"Location": "https://new.example/token"}
+    failure = of_token_status(308, headers, "https://auth.example/token")
+    assert isinstance(failure, PermanentFailure) and failure.is_sent_elsewhere
+    assert "Set SKYOPS_OPENSKY_TOKEN_URL=https://new.example/token" in str(failure)
+
+
+def test_a_real_redirect_is_not_followed_and_named(world: World) -> None:
+    fake = world.serve()
+    fake.demand("301")
+    with pytest.raises(PermanentFailure, match="Set SKYOPS_OPENSKY_URL=https://moved"):
+        world.client().states(PARIS)
+    assert fake.accounts.requests.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "heard"),
+    [("17", 17), ("0", 0), ("-3", 0), ("", None), ("many", None), ("3.5", None), ("1_000", None),
+     ("\u0661", None), ("9" * 30, None), ("nan", None)],
+)  # fmt: skip
+def test_the_servers_word_is_read_with_care(word: str, heard: int | None) -> None:
+    assert _remaining({"X-Rate-Limit-Remaining": word}) == heard
+    assert _remaining({}) is None
+
+
+def test_a_request_ends_in_the_books_unless_the_server_may_be_at_it_still(world: World) -> None:
+    fake = world.serve(slow_s=30)
+    spending = Spending()
+    client = world.client(budget=spending, timeout_s=0.2)
+    fake.demand("503")
+    fake.demand("reset")
+    fake.demand("204")
+    client.states(PARIS)
+    assert spending.told == [None, None, None, 3_999]
+    fake.demand("slow", times=4)
+    with pytest.raises(TransientFailure, match="in time") as caught:
+        client.states(PARIS)
+    assert caught.value.is_too_late
+    assert (spending.requests, len(spending.told)) == (8, 4)
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,21 @@ with features as (
 
 arrivals as (
     select * from {{ ref('fct_arrivals') }}
+),
+
+-- One simulated position is enough: what the flight did then is not what anything in the sky did.
+simulated as (
+    select distinct flight_id
+    from {{ ref('int_positions__masked') }}
+    where {{ is_simulated('source') }}
 )
 
 select
     features.{{ columns | join(',\n    features.') }},
     arrivals.landed_at,
     arrivals.transit_min,
-    arrivals.label_quality
+    arrivals.label_quality,
+    simulated.flight_id is not null as is_simulated
 from features
 inner join arrivals
     on
@@ -41,3 +49,7 @@ inner join arrivals
         and features.flight_id = arrivals.flight_id
         and features.airport = arrivals.airport
         and features.ring_nm = arrivals.ring_nm
+left join simulated
+    on
+        features.source = 'positions'
+        and features.flight_id = simulated.flight_id
