@@ -28,7 +28,7 @@ from skyops_assets.opensky.partitions import (
     partition,
     summarize,
 )
-from skyops_assets.opensky.recordings import Recording, row_json
+from skyops_assets.opensky.recordings import Recording, row_texts
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse
@@ -79,7 +79,7 @@ def store(cursor: Cursor, recording: Recording) -> bulk.Batch:
         cursor,
         TARGET,
         source,
-        [row_json(row) for row in bad.to_pylist()],
+        row_texts(bad),
         reasons.drop_null(),
         batch_id=batch_id,
     )
