@@ -549,7 +549,7 @@ def _torn_row(one: Torn, names: list[str], form: Dialect) -> dict[str | None, An
     if fields is None or one.reason == NO_PAIR:
         return {"line": one.line}
     values = [field.encode("latin-1").decode("utf-8", "surrogateescape") for field in fields]
-    row: dict[str | None, Any] = dict.fromkeys(names) | dict(zip(names, values, strict=False))
+    row: dict[str | None, Any] = {**dict.fromkeys(names), **dict(zip(names, values, strict=False))}
     return row | {None: values[len(names) :]} if len(values) > len(names) else row
 
 

@@ -145,7 +145,7 @@ class Reader:
             found, bad = _from_temporal(values)
         elif pa.types.is_string(values.type):
             texts, unfit = self._texts(values)
-            if pc.any(pc.match_substring(texts, ",")).as_py():
+            if _may_hold(texts, b","):
                 # A fraction of a second; both signs are ISO 8601.
                 texts = pc.replace_substring_regex(
                     texts, "^(-?[0-9]{9,}|.*:[0-9]{2}),([0-9])", r"\1.\2"
@@ -237,9 +237,7 @@ class Reader:
                 [isinstance(value, str) and bool(re.match(WITH_COMMA, value)) for value in values],
                 pa.bool_(),
             )
-        if not pa.types.is_string(values.type):
-            return self._none
-        if not pc.any(pc.match_substring(values, ",")).as_py():
+        if not (pa.types.is_string(values.type) and _may_hold(values, b",")):
             return self._none
         return pc.fill_null(pc.match_substring_regex(values, WITH_COMMA), False)
 
@@ -275,7 +273,9 @@ class Reader:
         if not pa.types.is_string(values.type):
             return pa.nulls(self.rows, pa.string()), pc.is_valid(values)
         # Postgres takes no NUL in a text: one such row would fail the load of all.
-        unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
+        unfit = self._none
+        if _may_hold(values, b"\0"):
+            unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
         trimmed = pc.utf8_trim_whitespace(values)
         dropped = pc.or_(unfit, pc.is_in(trimmed, pa.array(sorted(MISSING))))
         return pc.if_else(dropped, None, trimmed), unfit
@@ -298,6 +298,12 @@ def common_kind(values: Sequence[Any]) -> pa.Array | None:
         return None
     # Arrow takes a boolean among numbers for 0 or 1.
     return None if _is_number(found.type) and bool in set(map(type, values)) else found
+
+
+def _may_hold(texts: pa.Array, sign: bytes) -> bool:
+    """Whether a sign may be in a column: to ask each value takes forty times as long."""
+    data = texts.buffers()[2]
+    return data is not None and sign in data.to_pybytes()
 
 
 def _to_micros(numbers: pa.Array) -> float | pa.Array:

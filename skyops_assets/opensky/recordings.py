@@ -310,8 +310,13 @@ def read_recordings(path: Path, start: datetime, end: datetime) -> list[Recordin
     """As `read_recording`, of a file or of all in a folder: one recording for each source."""
     if not path.is_dir():
         return [read_recording(path, start, end)]
+    return by_source(iter_recording(path, start, end))
+
+
+def by_source(chunks: Iterable[Recording]) -> list[Recording]:
+    """One recording for each source, in the order in which they came."""
     found: dict[str, list[Recording]] = {}
-    for chunk in iter_recording(path, start, end):
+    for chunk in chunks:
         found.setdefault(chunk.source, []).append(chunk)
     return [Recording.concat(parts) for parts in found.values()]
 
@@ -478,7 +483,7 @@ def _open_lines(path: Path, chunk_rows: int) -> Opened:
 
 def _open_rows(path: Path, blocks: Iterator[Block], chunk_rows: int) -> Opened:
     """JSON objects, each a row."""
-    first = next(blocks, ([], []))
+    first: Block = next(blocks, ([], []))
     names = list(dict.fromkeys(name for row in first[0] if isinstance(row, dict) for name in row))
     kind = _recognised(names, path, blocks)
 
