@@ -38,6 +38,8 @@ MISSING = frozenset(
 Postgres (\\N), SAS (.) and people (-). In every column alike: a callsign of NA would be one letter
 pair without a number, which no flight has, while a file from R has thousands of it."""
 
+NEARLY_ALL = 0.9
+"""A file of whose rows so large a share is rejected is read wrongly, or written so."""
 BROKEN = (OSError, EOFError, zlib.error)
 """What a file that cannot be read on raises: `OSError` also for a damaged gzip."""
 BLOCK_BYTES = 1 << 19
@@ -521,7 +523,20 @@ def _record(fields: list[str], form: Dialect) -> bytes:
     return text.getvalue().encode("latin-1")
 
 
-def csv_rows(file: IO[bytes]) -> tuple[list[str], Iterator[dict[str | None, Any]]]:
+def csv_table(path: Path) -> tuple[pa.Table, list[Torn]]:
+    """A CSV file that fits in memory, whole.
+
+    Raises:
+        OSError, EOFError, zlib.error: it cannot be read to its end.
+    """
+    with plain(path) as file:
+        parts = pieces(file)
+        head = next(parts, b"")
+        found = list(csv_tables(chain([head], parts), dialect(head)))
+    return joined([table for table, _ in found]), [one for _, torn in found for one in torn]
+
+
+def csv_rows(file: IO[bytes]) -> tuple[list[str], Iterator[dict[str, Any]]]:
     """The names of a CSV file's columns, and its rows as text, for files that are read by the row.
 
     A line with another number of fields is as `csv.DictReader` has it: what is too much is a list
@@ -533,7 +548,7 @@ def csv_rows(file: IO[bytes]) -> tuple[list[str], Iterator[dict[str | None, Any]
     form = dialect(head)
     names = list(form.names[: len(form.names) - form.unnamed])
 
-    def rows() -> Iterator[dict[str | None, Any]]:
+    def rows() -> Iterator[dict[str, Any]]:
         for table, torn in csv_tables(chain([head], parts), form):
             for row in table.to_pylist():
                 yield {name: _text(row[name]) for name in names}
@@ -543,13 +558,13 @@ def csv_rows(file: IO[bytes]) -> tuple[list[str], Iterator[dict[str | None, Any]
     return names, rows()
 
 
-def _torn_row(one: Torn, names: list[str], form: Dialect) -> dict[str | None, Any]:
+def _torn_row(one: Torn, names: list[str], form: Dialect) -> dict[str, Any]:
     line = one.line.encode("utf-8", "surrogateescape")
     fields = _fields(line, form)
     if fields is None or one.reason == NO_PAIR:
         return {"line": one.line}
     values = [field.encode("latin-1").decode("utf-8", "surrogateescape") for field in fields]
-    row: dict[str | None, Any] = {**dict.fromkeys(names), **dict(zip(names, values, strict=False))}
+    row: dict[Any, Any] = {**dict.fromkeys(names), **dict(zip(names, values, strict=False))}
     return row | {None: values[len(names) :]} if len(values) > len(names) else row
 
 

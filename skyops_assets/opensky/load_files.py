@@ -29,12 +29,10 @@ from skyops_assets.opensky.recordings import (
     row_texts,
 )
 from skyops_assets.opensky.rest import SOURCE, BadAnswer
-from skyops_assets.tables import shown
+from skyops_assets.tables import NEARLY_ALL, shown
 from skyops_assets.warehouse.bulk import Batch, together
 from skyops_assets.warehouse.server import Warehouse
 
-NEARLY_ALL = 0.9
-"""A file of whose rows so large a share is rejected is read wrongly, or written so."""
 EXAMPLE = 300
 """Characters of a rejected row in a message."""
 
