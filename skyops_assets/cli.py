@@ -199,22 +199,31 @@ def sql(
 def load(
     paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
 ) -> None:
-    """Load recordings: REST answers, OpenSky history, traffic-style tables."""
+    """Load recordings: REST answers, OpenSky history, traffic-style tables.
+
+    What is damaged costs its row, its line or the rest of its file, and never another file. Files
+    in a folder that are no recordings, such as a README, are named and left.
+
+    Exit code 0: all recordings are loaded. 1: a file that was named is no recording, one could not
+    be read to its end, nearly all rows of one are rejected (each is told of), or something else
+    failed. 2: the command was not understood.
+    """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     from skyops_assets.opensky.load_files import FileLoad, load_file
     from skyops_assets.opensky.recordings import find_recordings
+    from skyops_assets.tables import shown
     from skyops_assets.warehouse.server import ServerUnreachable
 
     files = find_recordings(paths)
     _, warehouse = _prepare()
     done: list[FileLoad] = []
-    shown = TextColumn("{task.fields[rows]:>12,} rows  {task.fields[speed]:>9,.0f} rows/s")
+    counted = TextColumn("{task.fields[rows]:>12,} rows  {task.fields[speed]:>9,.0f} rows/s")
     name = TextColumn("{task.description}", markup=False)
     try:
-        with Progress(name, BarColumn(), TaskProgressColumn(), shown, console=err) as progress:
+        with Progress(name, BarColumn(), TaskProgressColumn(), counted, console=err) as progress:
             for number, file in enumerate(files, start=1):
-                label = f"{number}/{len(files)} {file.name}"
+                label = f"{number}/{len(files)} {shown(Path(file.name))}"
                 bar = progress.add_task(label, total=None, rows=0, speed=0)
                 began = time.monotonic()
 
@@ -224,7 +233,7 @@ def load(
                     speed = rows / max(time.monotonic() - began, 1e-6)
                     progress.update(bar, completed=rows, total=total, rows=rows, speed=speed)
 
-                done.append(FileLoad(file))
+                done.append(FileLoad(file, file in paths))
                 load_file(warehouse, file, advance, done[-1])
                 if len(files) > 1:
                     progress.remove_task(bar)
@@ -242,26 +251,48 @@ def load(
         raise
     _show_loads(done)
     _tell_dagster(done)
-    failed = [one for one in done if one.error]
-    if failed:
+    if all(one.foreign for one in done):
+        raise SkyOpsError("There is no recording among these files: nothing is loaded.")
+    if failed := [one for one in done if one.failure]:
+        rejected = [one for one in failed if one.failure == one.nearly_all_rejected]
+        unread = len(failed) - len(rejected)
         raise SkyOpsError(
-            f"{len(failed)} of {len(files)} files could not be loaded to their end; the others are "
-            "loaded. Correct these and load them again: what is there already changes nothing."
+            f"{unread} of {len(files)} files could not be loaded to their end; the others are "
+            "loaded. "
+            * (unread > 0)
+            + f"{len(rejected)} of {len(files)} files had nearly all rows rejected. "
+            * (len(rejected) > 0)
+            + "Correct these and load them again: what is there already changes nothing."
         )
 
 
 def _show_loads(done: list[FileLoad]) -> None:
     """Show what became of each file."""
+    from skyops_assets.tables import shown
+
     table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
     for one in done:
-        counts = (one.read_rows, one.loaded_rows, one.duplicate_rows, one.rejected_rows)
+        if one.foreign:
+            continue
+        before = one.bad_rows - one.rejected_rows
         table.add_row(
-            escape(str(one.path)), one.format, *[f"{n:,}" for n in counts], f"{one.seconds:.1f}"
+            escape(shown(one.path)),
+            one.format,
+            f"{one.read_rows:,}",
+            f"{one.loaded_rows:,}",
+            f"{one.duplicate_rows:,}" + f" ({before:,} rejected before)" * (before > 0),
+            f"{one.rejected_rows:,}",
+            f"{one.seconds:.1f}",
         )
     out.print(table)
     for one in done:
+        if one.foreign:
+            colour = "red" if one.is_named else "yellow"
+            err.print(f"[{colour}]No recording:[/] {escape(one.foreign)}", soft_wrap=True)
         if one.error:
             err.print(f"[red]Not loaded:[/] {escape(one.error)}", soft_wrap=True)
+        if one.nearly_all_rejected:
+            err.print(f"[red]Rejected:[/] {escape(one.nearly_all_rejected)}", soft_wrap=True)
 
 
 def _tell_dagster(done: list[FileLoad]) -> None:

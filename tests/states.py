@@ -57,6 +57,13 @@ def seconds(number: int, start: datetime = DEMO_START, **changes: Any) -> list[d
     return [state(time_position=start + timedelta(seconds=i), **changes) for i in range(number)]
 
 
+def is_nearer(position: datetime, one: datetime | None, other: datetime | None) -> bool:
+    """Whether the contact of one row tells more exactly of a position than another's."""
+    if one is None or other is None:
+        return one is not None and other is None
+    return (abs(one - position), other) < (abs(other - position), one)
+
+
 def with_address(rows: pa.Table, icao24: str) -> pa.Table:
     """The same rows, sent with another address."""
     column = rows.schema.get_field_index("icao24")

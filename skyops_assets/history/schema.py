@@ -29,6 +29,7 @@ from skyops_assets.opensky.formats import (
     KNOT_MPS,
     NAUTICAL_MILE_M,
 )
+from skyops_assets.tables import MISSING
 
 RINGS_NM = (40, 50, 100)
 _UTC_TIME = pa.timestamp("us", tz="UTC")
@@ -99,7 +100,6 @@ to 75 and 104 rows, whose altitude at one of the rings is garbage."""
 _UID = re.compile(r"([0-9a-f]{6})-([A-Z0-9]{1,8})-(\d{4}-\d\d-\d\d)-(\d+)")
 _RUNWAY = re.compile(r"(0[1-9]|[12]\d|3[0-6])[LCR]?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_NULL = ("", "NA")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def judge(rows: list[dict[str, Any]], airport: str, day: date) -> list[Judged]:
     """Read the rows of one file, each for itself, in their order.
 
     Args:
-        rows: values as text by the file's column names; "NA" and "" are null.
+        rows: values as text by the file's column names; null as in `tables.MISSING`.
         airport: ICAO code, from the file's name.
         day: the file's day (UTC).
     """
@@ -154,7 +154,7 @@ def _parse(row: dict[str, Any], airport: str, day: date) -> dict[str, Any]:
         "icao24": name[1],
         "callsign": name[2],
         "airport": airport,
-        "runway": None if row["RWY"] in _NULL else row["RWY"],
+        "runway": None if row["RWY"] in MISSING else row["RWY"],
         "is_arrival": row["ARR"].upper() == "TRUE",
         "landed_at": _time(row, "THR_TIME"),
     }
@@ -172,7 +172,7 @@ def _parse(row: dict[str, Any], airport: str, day: date) -> dict[str, Any]:
 
 def _time(row: Mapping[str, str], column: str) -> datetime | None:
     text = row[column]
-    if text in _NULL:
+    if text in MISSING:
         return None
     try:
         if _TIME.fullmatch(text):
@@ -184,7 +184,7 @@ def _time(row: Mapping[str, str], column: str) -> datetime | None:
 
 def _number(row: Mapping[str, str], column: str) -> float | None:
     text = row[column]
-    if text in _NULL:
+    if text in MISSING:
         return None
     try:
         value = float(text)

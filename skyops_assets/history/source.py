@@ -5,7 +5,6 @@ Belongs here: names, addresses, pins, CSV. Does not: what a row means (`schema`)
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +15,7 @@ from typing import Any
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.history.schema import HEADER
 from skyops_assets.settings import Settings
+from skyops_assets.tables import csv_rows, plain, shown
 from skyops_assets.warehouse import reference
 
 COMMIT = "6df5e6f61a9c163ea61a3b4472b8e22140104258"
@@ -89,12 +89,12 @@ def read_history(file: HistoryFile, settings: Settings) -> list[dict[str, Any]]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a history file; what is too much of a row lies under the name None."""
-    with path.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        if tuple(reader.fieldnames or ()) != HEADER:
+    """The rows of a history file, as `tables.csv_rows` has them."""
+    with plain(path) as file:
+        names, rows = csv_rows(file)
+        if tuple(names) != HEADER:
             raise SkyOpsError(
-                f"{path} is no file of the per-arrival history: its columns are "
-                f"{', '.join(reader.fieldnames or ['missing'])} instead of {', '.join(HEADER)}."
+                f"{shown(path)} is no file of the per-arrival history: its columns are "
+                f"{', '.join(names) or 'missing'} instead of {', '.join(HEADER)}."
             )
-        return list(reader)
+        return list(rows)

@@ -5,7 +5,7 @@ which is none of these gets. Does not: which column means what (`formats`, `rest
 readable value may be (`schema`).
 
 A value that cannot be read becomes null and its row gets a reason; nothing here raises over a
-value, and none changes how its neighbours are read. Whole columns are converted at once; only a
+value, and none changes how the rows beside it are read. Whole columns are converted at once; only a
 column that mixes kinds is read value by value.
 """
 
@@ -17,17 +17,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.opensky.schema import STATE_VECTOR, UTC_TIME
+from skyops_assets.tables import MISSING, is_bytes
 
 Values = Any
 """A column: an Arrow array, chunked or not, a sequence of Python values, or None for none."""
 
 NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-MISSING = ("", "NULL", "null", "NaN", "nan", "None", r"\N")
-"""How CSV writers spell a missing value (pandas, Trino, Python, Postgres)."""
+WITH_COMMA = r"^\s*-?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+"""A number with a decimal comma; 35,000 is one as well."""
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -41,12 +43,19 @@ class Reader:
 
     Args:
         rows: the number of rows; every column has as many values.
+        degrees: columns of degrees. Where a row has a comma in one of them, it writes decimals
+            with a comma, and its other numbers are read so. Elsewhere a comma is refused: an
+            altitude of 35,000 may be thirty-five thousand.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, degrees: Sequence[Values] = ()) -> None:
         self.rows = rows
         self._reasons = pa.nulls(rows, pa.string())
         self._none = pa.repeat(False, rows)
+        self._commas = self._none
+        for values in degrees:
+            self._commas = pc.or_(self._commas, self._with_comma(values))
+        self._has_commas = bool(pc.any(self._commas).as_py())
 
     @property
     def problems(self) -> pa.ChunkedArray | None:
@@ -121,11 +130,13 @@ class Reader:
         self.reject(bad, f"{name} is neither true nor false")
         return found
 
-    def time(self, name: str, values: Values, per_second: int = 1) -> pa.Array:
+    def time(self, name: str, values: Values, *, is_seconds: bool = True) -> pa.Array:
         """Times in UTC (microseconds): epoch, timestamps, or text of either (ISO 8601).
 
         Args:
-            per_second: the epoch's unit: 1 for seconds, 1000 for milliseconds.
+            is_seconds: whether a number counts seconds since 1970; else its size tells whether it
+                counts seconds, milli-, micro- or nanoseconds, which no year from 1990 to 2099
+                leaves in doubt.
         """
         values = self._arrow(values)
         if isinstance(values, list):
@@ -134,8 +145,13 @@ class Reader:
             found, bad = _from_temporal(values)
         elif pa.types.is_string(values.type):
             texts, unfit = self._texts(values)
+            if _may_hold(texts, b","):
+                # A fraction of a second; both signs are ISO 8601.
+                texts = pc.replace_substring_regex(
+                    texts, "^(-?[0-9]{9,}|.*:[0-9]{2}),([0-9])", r"\1.\2"
+                )
             numeric = pc.fill_null(pc.match_substring_regex(texts, NUMBER), False)
-            found, bad = self._epoch(pc.if_else(numeric, texts, None), per_second)
+            found, bad = self._epoch(pc.if_else(numeric, texts, None), is_seconds)
             bad = pc.or_(bad, unfit)
             if not pc.all(pc.or_(numeric, pc.is_null(texts))).as_py():
                 iso = _from_iso(pc.if_else(numeric, None, texts))
@@ -143,15 +159,15 @@ class Reader:
                 broken = pc.and_(pc.is_valid(texts), pc.invert(numeric))
                 bad = pc.or_(bad, pc.and_(broken, pc.is_null(iso)))
         else:
-            found, bad = self._epoch(values, per_second)
+            found, bad = self._epoch(values, is_seconds)
         outside = pc.or_(
             pc.less(found, pa.scalar(EARLIEST, UTC_TIME)),
             pc.greater_equal(found, pa.scalar(LATEST, UTC_TIME)),
         )
-        unit = "seconds" if per_second == 1 else "milliseconds"
+        unit = "epoch seconds" if is_seconds else "epoch in s, ms, us or ns,"
         self.reject(
             pc.or_(bad, pc.fill_null(outside, False)),
-            f"{name} is no time from 1990 to 2099 (epoch {unit} or ISO 8601)",
+            f"{name} is no time from 1990 to 2099 ({unit} or ISO 8601)",
         )
         return pc.if_else(outside, None, found)
 
@@ -199,14 +215,39 @@ class Reader:
             values = arrow
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        if is_bytes(values.type):
+            # Text, by the writers that know no other kind of it.
+            try:
+                return values.cast(pa.binary()).cast(pa.string())
+            except pa.ArrowInvalid:
+                # Half characters, which are no text: so the one value is refused.
+                return [
+                    None if value is None else value.decode("utf-8", "surrogateescape")
+                    for value in values.to_pylist()
+                ]
         if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
             values = values.cast(pa.string())
         return values
+
+    def _with_comma(self, values: Values) -> pa.Array:
+        """Where a value is a number with a decimal comma."""
+        values = self._arrow(values)
+        if isinstance(values, list):
+            return pa.array(
+                [isinstance(value, str) and bool(re.match(WITH_COMMA, value)) for value in values],
+                pa.bool_(),
+            )
+        if not (pa.types.is_string(values.type) and _may_hold(values, b",")):
+            return self._none
+        return pc.fill_null(pc.match_substring_regex(values, WITH_COMMA), False)
 
     def _numbers(self, values: Values) -> tuple[pa.Array, pa.Array]:
         """Numbers, and where a value is none."""
         values = self._arrow(values)
         if isinstance(values, list):
+            if self._has_commas:
+                pairs = zip(values, self._commas.to_pylist(), strict=True)
+                values = [_pointed(value) if is_one else value for value, is_one in pairs]
             return _each(values, _as_number, pa.float64())
         if pa.types.is_null(values.type):
             return values.cast(pa.float64()), self._none
@@ -215,6 +256,10 @@ class Reader:
             return pc.if_else(pc.is_nan(found), None, found), self._none
         if pa.types.is_string(values.type):
             texts, unfit = self._texts(values)
+            if self._has_commas:
+                is_one = pc.and_(self._commas, pc.match_substring_regex(texts, WITH_COMMA))
+                pointed = pc.replace_substring(texts, ",", ".")
+                texts = pc.if_else(pc.fill_null(is_one, False), pointed, texts)
             fits = pc.match_substring_regex(texts, NUMBER)
             found = pc.if_else(fits, texts, None).cast(pa.float64())
             return found, pc.or_(unfit, pc.fill_null(pc.invert(fits), False))
@@ -228,14 +273,17 @@ class Reader:
         if not pa.types.is_string(values.type):
             return pa.nulls(self.rows, pa.string()), pc.is_valid(values)
         # Postgres takes no NUL in a text: one such row would fail the load of all.
-        unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
+        unfit = self._none
+        if _may_hold(values, b"\0"):
+            unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
         trimmed = pc.utf8_trim_whitespace(values)
-        dropped = pc.or_(unfit, pc.is_in(trimmed, pa.array(MISSING)))
+        dropped = pc.or_(unfit, pc.is_in(trimmed, pa.array(sorted(MISSING))))
         return pc.if_else(dropped, None, trimmed), unfit
 
-    def _epoch(self, values: Values, per_second: int) -> tuple[pa.Array, pa.Array]:
+    def _epoch(self, values: Values, is_seconds: bool) -> tuple[pa.Array, pa.Array]:
         numbers, bad = self._numbers(values)
-        micros = pc.round(pc.multiply(numbers, 1e6 / per_second))
+        factor = 1e6 if is_seconds else _to_micros(numbers)
+        micros = pc.round(pc.multiply(numbers, factor))
         # Beyond it lies nothing that a timestamp holds; it is refused as no time.
         beyond = pc.fill_null(pc.greater(pc.abs(micros), 2.0**62), False)
         found = pc.if_else(beyond, None, micros).cast(pa.int64(), safe=False).cast(UTC_TIME)
@@ -250,6 +298,24 @@ def common_kind(values: Sequence[Any]) -> pa.Array | None:
         return None
     # Arrow takes a boolean among numbers for 0 or 1.
     return None if _is_number(found.type) and bool in set(map(type, values)) else found
+
+
+def _may_hold(texts: pa.Array, sign: bytes) -> bool:
+    """Whether a sign may be in a column: to ask each value takes forty times as long."""
+    data = texts.buffers()[2]
+    return data is not None and sign in data.to_pybytes()
+
+
+def _to_micros(numbers: pa.Array) -> float | pa.Array:
+    """What makes microseconds of times since 1970 that are counted in s, ms, us or ns."""
+    # 1990 is 6.3e8 s and 2100 is 4.1e9 s: between two units there is a factor of 150.
+    limits, factors = [1e11, 1e14, 1e17], np.array([1e6, 1e3, 1.0, 1e-3])
+    ends = pc.min_max(pc.abs(numbers))
+    first, last = np.searchsorted(limits, [ends["min"].as_py() or 0, ends["max"].as_py() or 0])
+    if first == last:
+        return float(factors[first])
+    size = np.abs(numbers.to_numpy(zero_copy_only=False))
+    return pa.array(factors[np.searchsorted(limits, size)])
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -297,6 +363,12 @@ def _each(
 def _spelt(value: Any) -> str | None:
     """A value as text to be read again; what is no text stays no text that means anything."""
     return None if value is None else str(value).encode("utf-8", "replace").decode()
+
+
+def _pointed(value: Any) -> Any:
+    """A number's text with its decimal comma as a point; anything else as it is."""
+    is_one = isinstance(value, str) and re.match(WITH_COMMA, value)
+    return value.replace(",", ".") if is_one else value
 
 
 def _as_number(value: Any) -> float | None:

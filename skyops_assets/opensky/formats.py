@@ -14,8 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.opensky.columns import Reader, Values
+from skyops_assets.tables import shown
 
 FOOT_M = 0.3048
 NAUTICAL_MILE_M = 1852.0
@@ -34,6 +35,10 @@ FUTURE_TOLERANCE = timedelta(days=1)
 """Against the reader's own clock, which may be wrong."""
 
 States = tuple[pa.Table, pa.ChunkedArray | None]
+
+
+class NoRecording(SkyOpsError):
+    """A file that is no recording at all, such as a README: in a folder it only stands beside."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +60,21 @@ class Format:
 
     def source_of(self, path: Path) -> str:
         """The source of the rows of a file."""
-        return self.source or f"recording:{path.name.split('.')[0]}"
+        return self.source or f"recording:{shown(Path(path.name)).split('.')[0]}"
 
 
 def _history(columns: Mapping[str, Values], rows: int) -> States:
     """OpenSky's history: Trino's column names, SI units, one vector a second of each aircraft."""
-    read = Reader(rows)
     get = columns.get
+    read = Reader(rows, degrees=(get("lat"), get("lon")))
     address = pc.utf8_lower(read.text("icao24", get("icao24")))
     future = datetime.now(UTC) + FUTURE_TOLERANCE
-    at = read.no_later("time", read.time("time", get("time")), future, PRESENT)
+    at = read.no_later("time", read.time("time", get("time"), is_seconds=False), future, PRESENT)
     # Epoch seconds with fractions; compared with `time`, which has none.
     latest = pc.add(at, pa.scalar(CLOCK_TOLERANCE))
-    updated = read.time("lastposupdate", get("lastposupdate"))
+    updated = read.time("lastposupdate", get("lastposupdate"), is_seconds=False)
     updated = read.no_later("lastposupdate", updated, latest, "its time")
-    contact = read.time("lastcontact", get("lastcontact"))
+    contact = read.time("lastcontact", get("lastcontact"), is_seconds=False)
     contact = read.no_later("lastcontact", contact, latest, "its time")
     stale = pc.greater(pc.subtract(at, contact), pa.scalar(timedelta(seconds=FRESH_S)))
     read.reject(pc.fill_null(stale, False), f"stale: last contact over {FRESH_S} s before its time")
@@ -96,10 +101,10 @@ def _history(columns: Mapping[str, Values], rows: int) -> States:
 
 def _traffic(columns: Mapping[str, Values], rows: int) -> States:
     """`traffic`'s columns: feet, knots, ft/min; tracks also from -180, as some writers have it."""
-    read = Reader(rows)
     get = columns.get
+    read = Reader(rows, degrees=(get("latitude"), get("longitude")))
     address = pc.utf8_lower(read.text("icao24", get("icao24")))
-    at = read.time("timestamp", get("timestamp"), per_second=1000)
+    at = read.time("timestamp", get("timestamp"), is_seconds=False)
     at = read.no_later("timestamp", at, datetime.now(UTC) + FUTURE_TOLERANCE, PRESENT)
     track = read.number("track", get("track"))
     is_west = pc.and_(pc.less(track, 0), pc.greater_equal(track, -180))
@@ -135,25 +140,38 @@ ACCEPTED = (
     f"with {', '.join(HISTORY.needed)}) and {TRAFFIC.name}s (parquet, CSV or JSON records with "
     f"{', '.join(TRAFFIC.needed)}); JSON and CSV may be gzipped"
 )
+_NEAR = 1
+"""Columns that a recording may lack and still be taken for one whose header is damaged. A database
+of aircraft, which has icao24 too, lacks three."""
 
 
 def recognise(names: Iterable[str], path: Path) -> Format:
     """The format of a table, by its columns.
 
     Raises:
-        SkyOpsError: it is none that SkyOps reads; the message lists them, the table's columns
+        NoRecording: it is none that SkyOps reads; the message lists them, the table's columns
             and what it lacks of the nearest.
+        SkyOpsError: it lacks but one column of a recording, or has one twice.
     """
     has = list(names)
-    if twice := sorted({name for name in has if has.count(name) > 1}):
-        raise SkyOpsError(f"The recording {path} has the column {', '.join(twice)} twice.")
     lacks = {kind.name: sorted(set(kind.needed) - set(has)) for kind in (TRAFFIC, HISTORY)}
-    for kind in (TRAFFIC, HISTORY):
-        if not lacks[kind.name]:
-            return kind
     nearest = min(lacks, key=lambda name: len(lacks[name]))
-    shown = ", ".join(name[:40] for name in has[:30]) or "none"
-    raise SkyOpsError(
-        f"The recording {path} has no column {', '.join(lacks[nearest])}, and so is no {nearest}. "
-        f"Its columns: {shown}. {ACCEPTED}."
+    kind = TRAFFIC if nearest == TRAFFIC.name else HISTORY
+    if len(lacks[nearest]) <= _NEAR and (twice := {name for name in has if has.count(name) > 1}):
+        raise SkyOpsError(
+            f"The recording {shown(path)} has the column {', '.join(sorted(twice))} twice."
+        )
+    if not lacks[nearest]:
+        return kind
+    columns = first_few((_printable(name[:40]) for name in has), 30).replace("; ", ", ")
+    is_near = len(lacks[nearest]) <= _NEAR
+    raise (SkyOpsError if is_near else NoRecording)(
+        f"The {'recording' if is_near else 'file'} {shown(path)} has no column "
+        f"{', '.join(lacks[nearest])}, and so is no {nearest}. "
+        f"Its columns: {columns or 'none'}. {ACCEPTED}."
     )
+
+
+def _printable(text: str) -> str:
+    """A text from a file that may be anything, as a terminal can show it."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -28,7 +28,7 @@ from skyops_assets.opensky.partitions import (
     partition,
     summarize,
 )
-from skyops_assets.opensky.recordings import Recording, row_json
+from skyops_assets.opensky.recordings import Recording, row_texts
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse
@@ -79,7 +79,7 @@ def store(cursor: Cursor, recording: Recording) -> bulk.Batch:
         cursor,
         TARGET,
         source,
-        [row_json(row) for row in bad.to_pylist()],
+        row_texts(bad),
         reasons.drop_null(),
         batch_id=batch_id,
     )
@@ -97,7 +97,7 @@ def store(cursor: Cursor, recording: Recording) -> bulk.Batch:
 
 
 def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> int:
-    """Store what is not there yet, and what is newer than what is there.
+    """Store what is not there yet, and what tells more exactly of a position that is there.
 
     Returns:
         How many rows the table holds more than before.
@@ -131,13 +131,16 @@ def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> i
 def one_of_each(states: pa.Table) -> np.ndarray:
     """The positions of rows to keep: one of each (icao24, time_position), sorted by them.
 
-    Of several the one with the newest ``last_contact`` is kept, then the first in the table.
+    Of several the one whose ``last_contact`` is nearest to the position is kept, for its altitude
+    and speed are those of its contact; of two that are as near the later, then the first in the
+    table.
     """
     keys = states.select(["icao24", "time_position", "last_contact"])
+    apart = pc.subtract(keys["last_contact"], keys["time_position"]).cast(pa.int64())
     order = pc.sort_indices(
-        keys,
+        keys.append_column("apart_us", pc.abs(apart)),
         sort_keys=[("icao24", "ascending"), ("time_position", "ascending"),
-                   ("last_contact", "descending")],
+                   ("apart_us", "ascending"), ("last_contact", "descending")],
     )  # fmt: skip
     found = keys.select(["icao24", "time_position"]).take(order)
     is_first = np.ones(len(found), dtype=bool)
@@ -188,7 +191,10 @@ def _has_any(cursor: Cursor, day: date, source: str, first_us: int, last_us: int
 
 
 def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -> int:
-    """Store rows beside those that are there; a newer ``last_contact`` replaces."""
+    """Store rows beside those that are there; a nearer ``last_contact`` replaces.
+
+    As `one_of_each` chooses, so that rows make the same table in one load and in several.
+    """
     ensure_unique_index(cursor, day)
     table, columns = f"raw.{partition(day)}", ", ".join(rows.schema.names)
     cursor.adbc_ingest("incoming_states", rows, mode="create", temporary=True)
@@ -203,8 +209,11 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
         f"""
         with replaced as (
             delete from {table} as stored using incoming_states as incoming
-            where {same}
-                and incoming.last_contact > coalesce(stored.last_contact, '-infinity')
+            where {same} and (
+                (stored.last_contact is null and incoming.last_contact is not null)
+                or ({_apart("incoming")}, stored.last_contact)
+                    < ({_apart("stored")}, incoming.last_contact)
+            )
             returning 1
         )
         select count(*) from replaced
@@ -225,6 +234,12 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
     )
     cursor.execute("drop table incoming_states")
     return int(inserted) - int(replaced)
+
+
+def _apart(table: str) -> str:
+    """The time between a row's contact and its position, as SQL."""
+    contact, position = f"{table}.last_contact", f"{table}.time_position"
+    return f"greatest({contact} - {position}, {position} - {contact})"
 
 
 def _at(microseconds: int) -> str:

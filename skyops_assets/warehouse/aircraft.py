@@ -6,8 +6,8 @@ is the user's own; without one the type of every aircraft is unknown.
 
 from __future__ import annotations
 
-import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.tables import BROKEN, MISSING, NEARLY_ALL, csv_rows, plain, shown
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.rejects import keep_rejected
 from skyops_assets.warehouse.server import Warehouse
@@ -51,6 +52,7 @@ _FORMS = (
     ("operator_icao", re.compile(r"[A-Z]{3}"), "operatoricao is not three letters"),
 )
 TAKEN = "icao24 is there already with other values"
+TORN = "the line cannot be taken apart: its quotes do not pair"
 
 
 def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None) -> bulk.Batch:
@@ -61,21 +63,32 @@ def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None
         ones the first is loaded. A rejected row that was kept before counts as a duplicate.
 
     Raises:
-        SkyOpsError: the file is not there, or has not the columns of an aircraft database.
+        SkyOpsError: the file is not there or breaks off, has not the columns of an aircraft
+            database, or nearly no airframe among its rows; those that are
+            there stay.
     """
     started_at = datetime.now(UTC)
-    source = path.name
+    source = shown(Path(path.name))
     airframes: dict[str, dict[str, str | None]] = {}
     rejected: list[tuple[Mapping[str, Any], str]] = []
     read = 0
     for row, airframe in _rows(path):
         read += 1
-        reason = rejection_reason(airframe)
+        reason = TORN if row.keys() == {"line"} else rejection_reason(airframe)
         if reason is None:
             there = airframes.setdefault(str(airframe["icao24"]), airframe)
             reason = TAKEN if there != airframe else None
         if reason is not None:
             rejected.append((row, reason))
+    if read and len(rejected) >= NEARLY_ALL * read:
+        [(reason, rows)] = Counter(reason for _, reason in rejected).most_common(1)
+        is_torn = reason == TORN and rows == read
+        raise SkyOpsError(
+            f"SKYOPS_AIRCRAFT_CSV names {shown(path)}, "
+            + ("which is no CSV file at line 2: " if is_torn else "")
+            + f"{len(rejected):,} of its {read:,} rows are no airframes, {rows:,} of them because "
+            f"{reason}. Correct the file; the airframes that are loaded stay until then."
+        )
     with bulk.transaction(warehouse) as cursor:
         bulk.lock(cursor, TARGET)
         batch_id = bulk.next_batch(cursor)
@@ -92,6 +105,10 @@ def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None
 
 def rejection_reason(airframe: Mapping[str, str | None]) -> str | None:
     """Why a row is no airframe, or None: a value that is known has to have its form."""
+    for name, value in airframe.items():
+        # Half a character stands for a byte that is no UTF-8.
+        if value and not value.isascii() and value != value.encode("utf-8", "replace").decode():
+            return f"{name} is not UTF-8"
     for name, form, reason in _FORMS:
         value = airframe[name]
         if (value is not None or name == "icao24") and not form.fullmatch(value or ""):
@@ -100,50 +117,44 @@ def rejection_reason(airframe: Mapping[str, str | None]) -> str | None:
 
 
 def _rows(path: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, str | None]]]:
-    """Each row as the file has it, and its values by `AIRCRAFT`'s names; empty is null."""
+    """Each row as the file has it, and its values by `AIRCRAFT`'s names; missing is null."""
     try:
-        lines = path.open(newline="", encoding="utf-8-sig", errors="replace")
-    except OSError as error:
+        with plain(path) as file:
+            names, rows = csv_rows(file)
+            found = _columns(names, path)
+            for row in rows:
+                values = {n: _text(row.get(name)) if name else None for n, name in found.items()}
+                for upper in ("typecode", "operator_icao"):
+                    values[upper] = values[upper] and str(values[upper]).upper()
+                values["icao24"] = values["icao24"] and str(values["icao24"]).lower()
+                yield row, values
+    except BROKEN as error:
+        said = (error.strerror if isinstance(error, OSError) else None) or error
         raise SkyOpsError(
-            f"SKYOPS_AIRCRAFT_CSV names {path}, which cannot be read: {error.strerror}. Name an "
+            f"SKYOPS_AIRCRAFT_CSV names {shown(path)}, which cannot be read: {said}. Name an "
             "aircraft database as CSV, or leave the setting out."
         ) from None
-    with lines:
-        # The releases from 2024 on are quoted with '.
-        quote = "'" if lines.read(1) == "'" else '"'
-        lines.seek(0)
-        reader = csv.DictReader(lines, quotechar=quote)
-        there = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
-        found = {
-            name: next((there[one] for one in names if one in there), None)
-            for name, names in COLUMNS.items()
-        }
-        if found["icao24"] is None or not any(
-            found[name] for name in ("registration", "typecode", "operator", "operator_icao")
-        ):
-            raise SkyOpsError(
-                f"SKYOPS_AIRCRAFT_CSV names {path}, whose columns are "
-                f"{', '.join(there) or 'missing'}. It needs icao24 and any of registration, "
-                "typecode, operator, operatoricao."
-            )
-        for row in _whole(reader, path):
-            values = {n: _text(row[column]) if column else None for n, column in found.items()}
-            for name in ("typecode", "operator_icao"):
-                values[name] = values[name] and str(values[name]).upper()
-            values["icao24"] = values["icao24"] and str(values["icao24"]).lower()
-            yield row, values
 
 
-def _whole(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        yield from reader
-    except csv.Error as error:
+def _columns(names: list[str], path: Path) -> dict[str, str | None]:
+    """The file's columns by `AIRCRAFT`'s names."""
+    there = {name.lower(): name for name in names}
+    found = {
+        name: next((there[one] for one in options if one in there), None)
+        for name, options in COLUMNS.items()
+    }
+    if found["icao24"] is None or not any(
+        found[name] for name in ("registration", "typecode", "operator", "operator_icao")
+    ):
         raise SkyOpsError(
-            f"SKYOPS_AIRCRAFT_CSV names {path}, which is no CSV file at line {reader.line_num}: "
-            f"{error}."
-        ) from None
+            f"SKYOPS_AIRCRAFT_CSV names {shown(path)}, whose columns are "
+            f"{', '.join(there) or 'missing'}. It needs icao24 and any of registration, "
+            "typecode, operator, operatoricao."
+        )
+    return found
 
 
 def _text(value: str | None) -> str | None:
-    """A value without padding and NULs; nothing where it is empty."""
-    return (value or "").replace("\x00", "").strip() or None
+    """A value without padding and NULs; nothing where it is missing."""
+    text = (value or "").replace("\x00", "").strip()
+    return None if text in MISSING else text

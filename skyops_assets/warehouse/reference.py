@@ -11,8 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.opensky.columns import Reader
 from skyops_assets.opensky.formats import FOOT_M
 from skyops_assets.settings import Settings
+from skyops_assets.tables import csv_table
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 
@@ -92,26 +94,33 @@ def runways(settings: Settings) -> pa.Table:
     Raises:
         Unavailable: the file can be had neither from the mirror nor from the web.
     """
-    import pandas as pd
-
     path = fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings)
-    frame = pd.read_csv(path, dtype={"airport_ident": str, "le_ident": str, "he_ident": str})
+    table, torn = csv_table(path)
+    read = Reader(len(table))
+    get = dict(zip(table.column_names, table.columns, strict=True)).get
     out = {
-        "runway_id": frame["id"],
-        "airport": frame["airport_ident"],
-        "length_m": frame["length_ft"] * FOOT_M,
-        "width_m": frame["width_ft"] * FOOT_M,
-        "surface": frame["surface"].astype("string"),
-        "is_lighted": frame["lighted"] == 1,
-        "is_closed": frame["closed"] == 1,
+        "runway_id": read.number("id", get("id")).cast(pa.int64()),
+        "airport": read.text("airport_ident", get("airport_ident")),
+        "length_m": read.number("length_ft", get("length_ft"), FOOT_M),
+        "width_m": read.number("width_ft", get("width_ft"), FOOT_M),
+        "surface": read.text("surface", get("surface")),
+        "is_lighted": read.flag("lighted", get("lighted")),
+        "is_closed": read.flag("closed", get("closed")),
     }
     for end in ("le", "he"):
-        out[f"{end}_ident"] = frame[f"{end}_ident"]
-        out[f"{end}_latitude_deg"] = frame[f"{end}_latitude_deg"]
-        out[f"{end}_longitude_deg"] = frame[f"{end}_longitude_deg"]
-        out[f"{end}_elevation_m"] = frame[f"{end}_elevation_ft"] * FOOT_M
-        out[f"{end}_heading_deg"] = frame[f"{end}_heading_degT"]
-    return pa.Table.from_pandas(pd.DataFrame(out), preserve_index=False)
+        out[f"{end}_ident"] = read.text(f"{end}_ident", get(f"{end}_ident"))
+        for name, factor, kept in (
+            ("latitude_deg", None, "latitude_deg"),
+            ("longitude_deg", None, "longitude_deg"),
+            ("elevation_ft", FOOT_M, "elevation_m"),
+            ("heading_degT", None, "heading_deg"),
+        ):
+            column = f"{end}_{name}"
+            out[f"{end}_{kept}"] = read.number(column, get(column), factor)
+    if torn or read.problems is not None:
+        # It is the pinned file, and all of it was read when it was pinned.
+        raise SkyOpsError(f"{path} has rows that are no runways. Fetch it anew.")
+    return pa.table(out)
 
 
 def replace_reference(

@@ -73,11 +73,17 @@ def keep_payloads(
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as Postgres' JSON takes it: names only, and no NUL in a text."""
+    """A row as Postgres' JSON takes it: names only, and whole characters other than NUL."""
     return {
         # The values beyond a CSV's last column have no name.
-        "(more)" if name is None else name: value.replace("\x00", "\ufffd")
-        if isinstance(value, str)
-        else value
+        "(more)" if name is None else name: _storable(value)
         for name, value in row.items()
     }
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return value.replace("\x00", "\ufffd").encode("utf-8", "backslashreplace").decode()

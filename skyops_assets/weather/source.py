@@ -5,16 +5,16 @@ Belongs here: HTTP, files, CSV. Does not: what a row means (`schema`).
 
 from __future__ import annotations
 
-import csv
 import time as clock
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.tables import BROKEN, csv_rows, plain, plain_bytes
 from skyops_assets.weather.schema import HEADER
 
 ATTEMPTS = 4
@@ -68,27 +68,31 @@ def read_reports(
     if found.is_web:
         # In front, so that no two requests of a run follow at once.
         sleep(PAUSE_S)
-        return _rows(_fetch(found, sleep).splitlines(), found)
+        return _rows(plain_bytes(_fetch(found, sleep)), found)
     path = Path(found.location)
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
-        return _rows(lines, found)
+    try:
+        with plain(path) as file:
+            return _rows(file, found)
+    except BROKEN as error:
+        raise SkyOpsError(
+            f"The METARs of {found.airport} on {found.day} in {found.name} cannot be read: {error}."
+        ) from None
 
 
-def _rows(lines: Iterable[str], found: Place) -> list[dict[str, Any]]:
-    reader = csv.DictReader(lines)
-    columns = tuple(reader.fieldnames or ())
-    if columns != HEADER:
+def _rows(file: IO[bytes], found: Place) -> list[dict[str, Any]]:
+    columns, rows = csv_rows(file)
+    if tuple(columns) != HEADER:
         shown = ", ".join(columns)[:100] or "missing"
         raise SkyOpsError(
             f"{found.name} has no METARs for {found.airport} on {found.day}: its columns are "
             f"{shown} instead of {', '.join(HEADER)}. Correct SKYOPS_METAR_URL."
         )
-    return list(reader)
+    return list(rows)
 
 
-def _fetch(found: Place, sleep: Callable[[float], None]) -> str:
+def _fetch(found: Place, sleep: Callable[[float], None]) -> bytes:
     """The body of an answer; faults of the server and the network are tried again."""
     import httpx
     from tenacity import (
@@ -113,14 +117,14 @@ def _fetch(found: Place, sleep: Callable[[float], None]) -> str:
         trust_env=not is_here,
         follow_redirects=True,
     ) as client:
-        return str(retrying(_ask, client, found))
+        return bytes(retrying(_ask, client, found))
 
 
 class _MayPass(SkyOpsError):
     """A fault of the server or the network."""
 
 
-def _ask(client: Any, found: Place) -> str:
+def _ask(client: Any, found: Place) -> bytes:
     import httpx
 
     asked = f"METARs of {found.airport} on {found.day}"
@@ -144,7 +148,7 @@ def _ask(client: Any, found: Place) -> str:
         )
     else:
         if status == httpx.codes.OK:
-            return body.decode("utf-8", "replace")
+            return body
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
             failure = _MayPass(f"{found.name} answered {status} to {asked}. Load the day again.")
         else:

@@ -20,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from states import is_nearer
+
 from skyops_assets.opensky.accounts import accounts
 from skyops_assets.opensky.bad_answers import keep_bad_answer
 from skyops_assets.opensky.load import load_states
@@ -204,10 +206,6 @@ def as_text(value: Any) -> str:
     return json.dumps(shown(value), sort_keys=True)
 
 
-def is_newer(one: datetime | None, other: datetime | None) -> bool:
-    return one is not None and (other is None or one > other)
-
-
 class Model:
     """What the tables hold after loads."""
 
@@ -224,7 +222,8 @@ class Model:
                 continue
             key = stored["icao24"], stored["time_position"]
             there = self.rows.get(key)
-            if there is None or is_newer(stored["last_contact"], there["last_contact"]):
+            contact = stored["last_contact"]
+            if there is None or is_nearer(key[1], contact, there["last_contact"]):
                 self.rows[key] = stored
         loaded, rejected = len(self.rows) - before[0], len(self.rejected) - before[1]
         return loaded, len(rows) - loaded - rejected, rejected
@@ -274,7 +273,7 @@ def test_every_row_of_every_answer_is_stored_or_kept_with_a_reason(
 def test_rows_in_any_answers_in_any_order_make_the_same_table(
     shared_warehouse: Warehouse, query: Query, rows: list[tuple[Any, Any]], data: st.DataObject
 ) -> None:
-    """Of two rows that are equally new the first stays, so there are none here."""
+    """Of two rows with one contact the first stays, so there are none here."""
     unlike = {
         ("bad", as_text(sent)) if stored is BAD
         else tuple(stored[name] for name in ("icao24", "time_position", "last_contact")): (

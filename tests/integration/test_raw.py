@@ -13,6 +13,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -175,14 +176,23 @@ def test_values_that_json_does_not_know_do_not_stop_a_load(
     ) == [("inf", "latitude_deg outside -90 to 90"), ("nan", "no position")]
 
 
-def test_of_two_states_at_one_time_the_one_heard_last_is_kept(
+def test_of_states_at_one_time_the_one_heard_nearest_to_it_is_kept(
     warehouse: Warehouse, query: Query
 ) -> None:
+    """In one load as in several, whatever their order."""
     rows = [state(last_contact=None, squawk="1"),
             state(last_contact=DEMO_START + timedelta(seconds=3), squawk="2"),
-            state(last_contact=DEMO_START, squawk="3")]  # fmt: skip
-    load_states(warehouse, recording(*rows))
-    assert query(warehouse, "select squawk from raw.opensky_states") == [("2",)]
+            state(last_contact=DEMO_START + timedelta(seconds=1), squawk="3"),
+            state(last_contact=DEMO_START - timedelta(seconds=1), squawk="4"),
+            state(last_contact=DEMO_START + timedelta(minutes=23), squawk="5")]  # fmt: skip
+    for turn, order in enumerate(permutations(rows)):
+        if turn % 10 == 0:
+            load_states(warehouse, recording(*order, source=f"together {turn}"))
+            for row in order:
+                load_states(warehouse, recording(row, source=f"apart {turn}"))
+    assert query(warehouse, "select distinct squawk from raw.opensky_states") == [("3",)]
+    assert query(warehouse, "select count(*) from raw.opensky_states") == [(24,)]
+    assert accounts(warehouse).is_balanced
 
 
 def test_the_same_position_from_two_sources_is_two_rows(warehouse: Warehouse) -> None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from states import recording, seconds, state, traffic_row, write_recording
+from states import is_nearer, recording, seconds, state, traffic_row, write_recording
 
 from skyops_assets.opensky import formats, replay, schema
 from skyops_assets.opensky.accounts import accounts, stored_twice
@@ -60,10 +60,6 @@ Stored = dict[tuple[str, datetime, str], tuple[datetime | None, str]]
 """(icao24, time_position, source) to last_contact and what else the row says (squawk)."""
 
 
-def is_newer(one: datetime | None, other: datetime | None) -> bool:
-    return one is not None and (other is None or one > other)
-
-
 def model_load(stored: Stored, source: str, rows: list[dict[str, Any]]) -> int:
     """Load into the model; returns how many rows are new."""
     incoming: Stored = {}
@@ -71,10 +67,10 @@ def model_load(stored: Stored, source: str, rows: list[dict[str, Any]]) -> int:
         if row["latitude_deg"] is None:
             continue
         key = (row["icao24"], row["time_position"], source)
-        if key not in incoming or is_newer(row["last_contact"], incoming[key][0]):
+        if key not in incoming or is_nearer(key[1], row["last_contact"], incoming[key][0]):
             incoming[key] = (row["last_contact"], row["squawk"])
     for key, value in incoming.items():
-        if key in stored and is_newer(value[0], stored[key][0]):
+        if key in stored and is_nearer(key[1], value[0], stored[key][0]):
             stored[key] = value
     new = {key: value for key, value in incoming.items() if key not in stored}
     stored.update(new)
@@ -134,18 +130,23 @@ def test_the_table_is_what_a_dictionary_would_hold(
     ) == [(0,)]
 
 
-def test_a_newer_contact_replaces_a_stored_row_and_counts_as_a_duplicate(
+def test_a_nearer_contact_replaces_a_stored_row_and_counts_as_a_duplicate(
     warehouse: Warehouse, query: Query
 ) -> None:
-    later = DEMO_START + timedelta(seconds=5)
-    for contact, squawk, kept in (
+    """OpenSky repeats a position while it hears the aircraft: what came later is of later."""
+    for contact_s, squawk, kept in (
         (None, "0001", "0001"),
-        (DEMO_START, "0002", "0002"),
-        (later, "0003", "0003"),
-        (later, "0004", "0003"),
-        (DEMO_START, "0005", "0003"),
-        (None, "0006", "0003"),
+        (1380, "0002", "0002"),
+        (-5, "0003", "0003"),
+        (5, "0004", "0004"),
+        (-5, "0005", "0004"),
+        (5, "0006", "0004"),
+        (1380, "0007", "0004"),
+        (None, "0008", "0004"),
+        (0.25, "0009", "0009"),
+        (0.5, "0010", "0009"),
     ):
+        contact = None if contact_s is None else DEMO_START + timedelta(seconds=contact_s)
         made = load_states(warehouse, recording(state(last_contact=contact, squawk=squawk)))
         assert made.loaded_rows + made.duplicate_rows == 1
         assert query(warehouse, "select squawk from raw.opensky_states") == [(kept,)]
@@ -543,7 +544,7 @@ def test_a_row_whose_payload_hides_its_fault_stays(
     ("name", "odd"),
     [
         ("timestamp", datetime.now(UTC) + timedelta(hours=30)),
-        ("callsign", b"AFR1"),
+        ("callsign", b"AFR\xe9"),
         ("squawk", math.inf),
         ("callsign", "A\0"),
         ("callsign", datetime(2021, 10, 7)),

@@ -26,7 +26,7 @@ class Truth:
     """What a load has to store, told by a way of its own.
 
     Attributes:
-        stored: the newest last contact of each (source, icao24, Unix time).
+        stored: the last contact of each (source, icao24, Unix time) that is nearest to it.
         rejected: how many bad rows there are, each another.
     """
 
@@ -36,7 +36,10 @@ class Truth:
     def take(self, source: str, icao24: str, at: int, contact: float | None) -> None:
         key = (source, icao24, at)
         known = self.stored.get(key)
-        if key not in self.stored or (contact is not None and (known is None or contact > known)):
+        if key not in self.stored or (
+            contact is not None
+            and (known is None or (abs(contact - at), -contact) < (abs(known - at), -known))
+        ):
             self.stored[key] = contact
 
     @property
@@ -60,7 +63,7 @@ def write_all(folder: Path, seconds: int) -> Truth:
         return range(start, start + length)
 
     _history(folder / "a-history.parquet", truth, dice, times(MIDNIGHT - seconds // 2, seconds), 0)
-    # Over the first one's time: the same rows, newer ones, contradicting ones, and more.
+    # Over the first one's time: the same rows, later ones, contradicting ones, and more.
     _history(folder / "b-history.csv", truth, dice, times(MIDNIGHT - seconds // 5, seconds), 1)
     length = seconds * 2 // 3
     _traffic(folder / "c-traffic.json.gz", truth, dice, times(next_midnight - length, length))

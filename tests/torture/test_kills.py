@@ -72,7 +72,7 @@ def content(arena: Arena) -> tuple[Counter[str], Counter[str]]:
 
 
 def keys(arena: Arena) -> dict[tuple[str, str, int], float | None]:
-    """The newest last contact of each stored key."""
+    """The last contact of each stored key."""
     rows = arena.query(
         "select source, icao24, extract(epoch from time_position)::bigint, "
         "extract(epoch from last_contact)::float8 from raw.opensky_states"

@@ -12,7 +12,7 @@ from skyops_assets.defs.shared import (
     batches_metadata,
     failed_once,
 )
-from skyops_assets.errors import first_few
+from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.history.schema import ARRIVAL
 from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.settings import Settings, load_settings
@@ -55,15 +55,17 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     Reads the hours asked for from the recording, or the folder of recordings. Without
     SKYOPS_RECORDING the present hour is one live answer of OpenSky a watched box instead; `skyops
     collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a reason;
-    loading the same hours again changes nothing.
+    loading the same hours again changes nothing. Files of a folder that are damaged, or no
+    recordings, are warned of, and the others are loaded.
     """
-    from skyops_assets.opensky.load_files import load_hour
+    from skyops_assets.opensky.load_files import load_hour, read_hours
     from skyops_assets.opensky.partitions import (
         days_to_drop,
         drop_old_partitions,
         index_finished_days,
     )
-    from skyops_assets.opensky.recordings import demo_recording, read_recordings
+    from skyops_assets.opensky.recordings import demo_recording
+    from skyops_assets.tables import shown
 
     settings = warehouse.settings
     now = datetime.now(UTC)
@@ -78,17 +80,29 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     if recorded:
         path = settings.recording or demo_recording()
         last = list(recorded.values())[-1]
-        recordings = read_recordings(path, context.partition_time_window.start, last.end)
+        recordings, reports = read_hours(
+            database,
+            path,
+            context.partition_time_window.start,
+            last.end,
+            run_id=context.run.run_id,
+        )
     for key, hour in recorded.items():
         batch = load_hour(database, recordings, hour.start, hour.end, run_id=context.run.run_id)
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
-            context.log.warning(f"{path.name} has no rows in the hour {key}.")
+            context.log.warning(f"{shown(path)} has no rows in the hour {key}.")
+    if recorded:
+        for text in filter(None, (one.foreign or one.failure for one in reports)):
+            context.log.warning(text)
     for key in hours.keys() - recorded.keys():
         _poll(context, settings, database, key)
     for day, rows in drop_old_partitions(database, settings.raw_retention_days, now).items():
         context.log.info(f"Retention dropped {rows} positions of {day}.")
     index_finished_days(database, now)
+    if recorded and path.is_file() and (error := reports[0].error):
+        # Of a folder the other files are there; this is all that was asked for.
+        raise SkyOpsError(error)
 
 
 def _poll(
