@@ -81,7 +81,9 @@ def column_sources(
         schema.add_table(table, dict(columns), dialect=dialect)
     optimized = optimize(parse_one(query, dialect=dialect), schema=schema, dialect=dialect)
     # As text: lineage needs names as they are read, which the optimizer has already replaced.
-    nodes = lineage(None, optimized.sql(dialect=dialect), schema, dialect=dialect, trim_selects=False)
+    nodes = lineage(
+        None, optimized.sql(dialect=dialect), schema, dialect=dialect, trim_selects=False
+    )
     found: dict[str, set[tuple[Relation, str]]] = {}
     for column, node in nodes.items():
         sources = found.setdefault(column, set())
