@@ -27,9 +27,8 @@ SQL = re.compile(
 STAGE_FILES = {"__init__.py", "assets.py", "checks.py", "automation.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
-OUTSIDE = [
-    path for path in MODULES if DEFS not in path.parents and path != PACKAGE / "definitions.py"
-]
+KNOW_DAGSTER = {DEFS, PACKAGE / "instance", PACKAGE / "definitions.py"}
+OUTSIDE = [path for path in MODULES if not KNOW_DAGSTER & {path, *path.parents}]
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""How Dagster's instance is kept: classes that dagster.yaml names."""

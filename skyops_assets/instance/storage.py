@@ -1,0 +1,98 @@
+"""Dagster's Postgres storage with connections that are kept, as dagster.yaml names it.
+
+dagster-postgres opens a connection for each statement (SQLAlchemy's NullPool): 3,100 in a run of the
+main job, 10 ms of CPU each in the server, which starts a process for every one. Only its web server
+keeps some.
+
+Belongs here: how connections are kept. Does not: what is stored, which is all Dagster's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakSet
+
+import sqlalchemy as db
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres.utils import create_pg_engine, pg_url_from_config
+
+KEPT = 1
+"""Connections that stay open between two statements. A run needs one at a time, and few processes
+hold an instance: with a pooler before the server, or many runs, there is room for all."""
+AT_MOST = 20
+"""Connections of one process while many threads ask at once, as the daemon's sensors do."""
+RENEWED_AFTER_S = 1800
+
+_pools: WeakSet[db.Engine] = WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """After a fork: a connection that two processes use breaks for both."""
+    for engine in _pools:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
+class PooledEventLogStorage(PostgresEventLogStorage):
+    """Dagster's event log, whose end is the end of the pool."""
+
+    _has_checks = False
+
+    @property
+    def supports_asset_checks(self) -> bool:
+        """Whether there is a table for results of checks, asked until it is there.
+
+        Dagster asks the database before each of the 700 events of checks in a run.
+        """
+        self._has_checks = self._has_checks or super().supports_asset_checks
+        return self._has_checks
+
+    def dispose(self) -> None:
+        """Close what the instance has open."""
+        super().dispose()
+        self._engine.dispose()
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Dagster's storage in Postgres; runs, events and schedules share one pool of connections.
+
+    A connection is tried before it is used, so that a server which was started anew, or a pooler
+    that closes what is idle, goes unnoticed as before. Dagster's web server puts pools of its own
+    in the place of this one.
+    """
+
+    def __init__(
+        self,
+        postgres_url: str,
+        should_autocreate_tables: bool = True,
+        inst_data: ConfigurableClassData | None = None,
+    ):
+        super().__init__(postgres_url, should_autocreate_tables, inst_data)
+        self._event_log_storage = PooledEventLogStorage(postgres_url, should_autocreate_tables)
+        engine = create_pg_engine(
+            postgres_url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=KEPT,
+            max_overflow=AT_MOST - KEPT,
+            pool_pre_ping=True,
+            pool_recycle=RENEWED_AFTER_S,
+        )
+        _pools.add(engine)
+        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            part._engine = engine
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> PooledPostgresStorage:
+        """From dagster.yaml, whose keys are those of Dagster's own storage."""
+        return cls(
+            pg_url_from_config(config_value),
+            config_value.get("should_autocreate_tables", True),
+            inst_data,
+        )

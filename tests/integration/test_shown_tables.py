@@ -1,0 +1,106 @@
+"""What a model's materialisation shows of its table, as Postgres has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.tables import columns_of, row_count
+
+Query = Callable[..., list[tuple[Any, ...]]]
+MODEL = "model.skyops.fct_fixes"
+MANIFEST: dict[str, Any] = {
+    "nodes": {
+        MODEL: {
+            "resource_type": "model", "schema": "metrics", "alias": "fct_fixes", "name": "fct_fixes",
+            "package_name": "skyops", "original_file_path": "models/metrics/fct_fixes.sql",
+            "config": {"materialized": "incremental"},
+            "depends_on": {"nodes": ["source.skyops.raw.airports"]},
+        }
+    },
+    "sources": {
+        "source.skyops.raw.airports": {
+            "resource_type": "source", "schema": "raw", "identifier": "airports", "name": "airports",
+            "source_name": "raw", "config": {},
+        }
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def fixes(warehouse: Warehouse, query: Query) -> tuple[str, str]:
+    query(warehouse, "create schema if not exists metrics")
+    query(
+        warehouse,
+        'create table metrics.fct_fixes (field text, sizes_m double precision[], "Code" char(4), '
+        "gone int, rate numeric(5, 2))",
+    )
+    query(warehouse, "alter table metrics.fct_fixes drop column gone")
+    query(warehouse, "insert into metrics.fct_fixes select 'EHAM' from generate_series(1, 3)")
+    return ("metrics", "fct_fixes")
+
+
+def test_columns_have_their_order_and_the_types_that_postgres_writes(
+    warehouse: Warehouse, fixes: tuple[str, str]
+) -> None:
+    found = columns_of(warehouse, [fixes, ("metrics", "nowhere"), ("no such schema", "a")])
+    assert list(found) == [fixes]
+    assert list(found[fixes].items()) == [
+        ("field", "text"), ("sizes_m", "double precision[]"), ("Code", "character(4)"),
+        ("rate", "numeric(5,2)"),
+    ]  # fmt: skip
+
+
+def test_rows_are_counted(warehouse: Warehouse, fixes: tuple[str, str]) -> None:
+    assert row_count(warehouse, fixes) == 3
+
+
+@pytest.mark.usefixtures("fixes", "manifest")
+@pytest.mark.parametrize(
+    ("query_of_dbt", "sources", "said"),
+    [
+        ("select icao as field from skyops.raw.airports", [("raw/airports", "icao")], None),
+        ("select from from", None, "its rows, its columns or their lineage cannot be shown (Parse"),
+        (None, None, "cannot be shown (FileNotFoundError"),
+    ],
+    ids=["read", "not SQL", "no file"],
+)
+def test_a_model_is_shown_with_what_can_be_told_of_it(
+    query_of_dbt: str | None,
+    sources: list[tuple[str, str]] | None,
+    said: str | None,
+    warehouse: Warehouse,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot is a warning: the table is there, and its run goes on."""
+    from skyops_assets.defs.transform.assets import SkyOpsTranslator, _described
+
+    file = tmp_path / "compiled" / "skyops" / "models" / "metrics" / "fct_fixes.sql"
+    file.parent.mkdir(parents=True)
+    if query_of_dbt is not None:
+        file.write_text(query_of_dbt)
+    ran: Any = SimpleNamespace(
+        manifest=MANIFEST, target_path=tmp_path, dagster_dbt_translator=SkyOpsTranslator()
+    )
+    event = dg.Output(None, metadata={"unique_id": MODEL, "status": "success"})
+    context: Any = dg.build_asset_context()
+    shown = _described(event, ran, context, warehouse).metadata
+    assert shown["status"].value == "success"
+    assert shown["dagster/row_count"].value == 3
+    schema: Any = shown["dagster/column_schema"].value
+    assert [column.name for column in schema.columns] == ["field", "sizes_m", "Code", "rate"]
+    assert (said is None) == ("dagster/column_lineage" in shown)
+    if said:
+        assert said in capsys.readouterr().err
+    else:
+        lineage: Any = shown["dagster/column_lineage"].value
+        found = lineage.deps_by_column
+        assert [(d.asset_key.to_user_string(), d.column_name) for d in found["field"]] == sources
+        assert found["Code"] == []
