@@ -102,6 +102,7 @@ class Case:
         ending: of the file's name.
         rejected: rows that are to be rejected.
         pending: what it waits for, or nothing.
+        is_held_back: whether it is not loaded until then, as it breaks the build of all.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Case:
     ending: str = ".csv"
     rejected: int = 0
     pending: str = ""
+    is_held_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Family:
         return [
             (case, address := f"c{number}{place:04x}", case.draw(address, START + place * APART))
             for place, case in enumerate(self.cases, start=1)
+            if not case.is_held_back
         ]
 
 
@@ -440,9 +443,12 @@ def never_silent(icao24: str, at: datetime) -> Drawn:
     stands_from = pen.at
     again = lined_up(icao24, EHAM_24, second)
     stand = rows[-1]
-    while stands_from < again.rows[0]["time_position"] - timedelta(minutes=4):
-        rows.append({**stand, "time_position": stands_from})
-        stands_from += timedelta(minutes=4)
+    while stands_from < again.rows[0]["time_position"]:
+        # By a metre: parked aircraft wander, and a place that never changes is a lost one's.
+        wander = 0.00001 * (stands_from.minute % 2)
+        latitude = stand["latitude_deg"] + wander
+        rows.append({**stand, "time_position": stands_from, "latitude_deg": latitude})
+        stands_from += timedelta(minutes=3)
     moved.append(Moved("takeoff", "EHAM", "24", second, 30))
     circuit(again, EHAM_24)
     moved.append(Moved("landing", "EHAM", "24", again.at, 30))
@@ -458,8 +464,7 @@ def parked(*names: str) -> Callable[[str, datetime], Drawn]:
 
     def draw(icao24: str, at: datetime) -> Drawn:
         pen = Pen(icao24, at, offset(LFBO_14R.threshold, 60, 900), 143, 152).roll(1200, 0)
-        rows = every(pen.rows, 10, meeting=at)
-        return without(rows, *names), Truth(
+        return without(pen.rows, *names), Truth(
             departure=["never_airborne"], arrival=["never_airborne"], status=["on_ground"],
             unlike=["TAKEOFF", "CLIMB", "LANDING", "LEVEL", "CRUISE"], crossings=0,
         )  # fmt: skip
@@ -492,10 +497,13 @@ def en_route_bare(icao24: str, at: datetime) -> Drawn:
 
 def landing_at(airport: str, name: str, hpa: float = 1013.25, seconds: int = 300, *,
                flag: bool = True) -> Callable[[str, datetime], Drawn]:  # fmt: skip
+    """Timed by the contact, which without a flag is when it is slow: 31 s after touch-down."""
+
     def draw(icao24: str, at: datetime) -> Drawn:
         pen = landing(icao24, runway(airport, name), at, qnh_hpa=hpa, seconds=seconds)
         rows = pen.rows if flag else without(pen.rows, "is_on_ground")
-        return rows, Truth([Moved("landing", airport, name, at, 30)], status=["landed"])
+        moved = Moved("landing", airport, name, at, 20 if flag else 45)
+        return rows, Truth([moved], status=["landed"])
 
     return draw
 
@@ -580,7 +588,8 @@ def with_papers(path: Path, rows: Sequence[Row]) -> None:
 
 def spelt_na(path: Path, rows: Sequence[Row]) -> None:
     """As R writes what is missing."""
-    writers.traffic_csv(path, [{**row, "squawk": "NA", "geo_altitude_m": None} for row in rows])
+    writers.traffic_csv(path, without(rows, "geo_altitude_m", "squawk"))
+    path.write_text(path.read_text().replace(",,", ",NA,").replace(",,", ",NA,"))
 
 
 FLICKER = "item 6: a ground flag of a second on final is no landing and no take-off"
@@ -617,10 +626,13 @@ FAMILIES: tuple[Family, ...] = (
             Case("taxiing", taxiing),
             Case("en_route", en_route),
             Case("en_route_bare", en_route_bare, write=_bare),
+            Case("another_en_route_bare", en_route_bare, write=_bare),
             Case("cruising_once", cruising_once),
             Case("on_ground_once", on_ground_once),
         ),
         has_runways=False,
+        # Most rows have neither speed nor altitude.
+        pending={"state_vectors_can_be_true": "item 1: what the sky sends is no fault of the rows"},
     ),
     Family(
         "schiphol", "EHAM",
@@ -639,8 +651,8 @@ FAMILIES: tuple[Family, ...] = (
             Case("low_helicopter", low_helicopter, pending=FLICKER),
             Case("sparse_30s_landing", sparse_landing(30, 20, 60)),
             Case("sparse_30s_takeoff", sparse_takeoff(30, 20, 60)),
-            Case("sparse_60s_landing", sparse_landing(60, 40, 90), pending=SPARSE),
-            Case("sparse_60s_takeoff", sparse_takeoff(60, 40, 90), pending=SPARSE),
+            Case("sparse_60s_landing", sparse_landing(60, 40, 90)),
+            Case("sparse_60s_takeoff", sparse_takeoff(60, 40, 90)),
             Case("sparse_205s_landing", sparse_landing(205, 60, 240), pending=SPARSE),
             Case("sparse_205s_takeoff", sparse_takeoff(205, 50, 240), pending=SPARSE),
             Case("sparse_300s_landing", sparse_landing(300, 60, 300), pending=SPARSE),
@@ -649,7 +661,10 @@ FAMILIES: tuple[Family, ...] = (
             Case("gap_110s", silent(110), pending=GAP),
             Case("flicker_30s", flickers(30), pending=FLICKER),
             Case("flicker_60s", flickers(60), pending=FLICKER),
-            Case("flickers", flickers(110, 75, 15), pending=FLICKER),
+            Case("flicker_20s", flickers(20)),
+            Case("flicker_45s", flickers(45), pending=FLICKER),
+            Case("flicker_90s", flickers(90)),
+            Case("flickers", flickers(110, 75, 15)),
             Case("garbled_callsign", garbled_callsign, pending=CALLSIGNS),
             Case("shared_address", shared_address),
             Case("shuffled_and_doubled", altered(shuffled)),
@@ -672,14 +687,14 @@ FAMILIES: tuple[Family, ...] = (
             Case("qnh_1045", with_qnh(1045, landing)),
             Case("qnh_960_no_flag", with_qnh(960, landing), write=_without_flag, pending=PRESSURE),
             Case("qnh_985_no_flag", with_qnh(985, landing), write=_without_flag, pending=PRESSURE),
-            Case("qnh_1045_no_flag", with_qnh(1045, landing), write=_without_flag,
-                 pending=PRESSURE),
+            Case("qnh_1045_no_flag", with_qnh(1045, landing), write=_without_flag),
             Case("qnh_960_no_flag_takeoff", with_qnh(960, takeoff), write=_without_flag,
                  pending=PRESSURE),
             Case("climbing_once", climbing_once),
             Case("on_final_once", on_final_once),
             Case("twelve_days", daily),
-            Case("two_days_never_silent", never_silent, write=_without_flag, pending=DAYS),
+            Case("two_days_never_silent", never_silent, write=_without_flag, pending=DAYS,
+                 is_held_back=True),
         ),
         pending={"features_hold_together": "item 3: a survey of over two hours within the rings"},
     ),
@@ -696,8 +711,8 @@ FAMILIES: tuple[Family, ...] = (
             Case("low_field", landing_at("LLMZ", "01")),
             Case("low_field_1045", landing_at("LLMZ", "01", 1045)),
             Case("below_the_sea", landing_at("EHAM", "24", flag=False)),
-            Case("no_runways_landing", landing_at("EHAM", "18R")),
-            Case("no_runways_takeoff", takeoff_at("EHAM", "18R")),
+            Case("no_runways_landing", landing_at("EHAM", "18C")),
+            Case("no_runways_takeoff", takeoff_at("EHAM", "18C")),
         ),
         has_runways=False,
     ),

@@ -196,6 +196,8 @@ CASES = [
 def test_what_is_true_is_said(
     family: Family, case: Case, built: Callable[[Family], Built], query: Query
 ) -> None:
+    if case.is_held_back:
+        pytest.xfail(case.pending)
     found = built(family)
     truth, address = found.truths[case.name], found.addresses[case.name]
     loads = found.loads[case.name]
