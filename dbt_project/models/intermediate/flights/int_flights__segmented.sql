@@ -5,6 +5,9 @@
     post_hook='analyze {{ this }}'
 ) }}
 
+{#- The longest time between two fixes over which a stand is seen: a poll every five minutes, and its delay. -#}
+{%- set sparse_s = 330 -%}
+
 with states as not materialized (
     select
         icao24,
@@ -13,6 +16,8 @@ with states as not materialized (
         latitude_deg,
         longitude_deg,
         is_on_ground,
+        -- Many recordings have no flag. Nobody flies that slowly for the minutes of a stand.
+        is_on_ground or coalesce(ground_speed_mps < 2, false) as can_stand,
         is_after_silence,
         coalesce(position_status = 'jump', false) as is_jump,
         {{ changed_from() }} as changed_from_at,
@@ -28,7 +33,7 @@ landed as materialized (
     group by icao24
     having
         min(positioned_at) filter (where not is_on_ground)
-        < max(positioned_at) filter (where is_on_ground)
+        < max(positioned_at) filter (where can_stand)
 ),
 
 -- A jump may be another aircraft's.
@@ -98,28 +103,52 @@ renamed as (
         )
 ),
 
--- The minute's way.
+neighboured as (
+    select
+        *,
+        first_value(positioned_at) over last_minute as from_at,
+        first_value(latitude_deg) over last_minute as from_latitude_deg,
+        first_value(longitude_deg) over last_minute as from_longitude_deg,
+        lag(positioned_at) over by_aircraft as previous_at,
+        lag(latitude_deg) over by_aircraft as previous_latitude_deg,
+        lag(longitude_deg) over by_aircraft as previous_longitude_deg
+    from grounded
+    window
+        by_aircraft as (partition by icao24 order by positioned_at),
+        last_minute as (
+            partition by icao24
+            order by positioned_at
+            range between interval '60 seconds' preceding and current row
+        )
+),
+
+paced as (
+    select
+        *,
+        coalesce(
+            from_at = positioned_at and positioned_at - previous_at <= interval '{{ sparse_s }} seconds', false
+        ) as is_sparse
+    from neighboured
+),
+
+-- The minute's way, or, where the feed is sparser, that from the fix before.
 moved as (
     select
         icao24,
         positioned_at,
         changed_from_at,
         changed_through_at,
-        is_on_ground,
-        positioned_at - first_value(positioned_at) over last_minute as span,
+        can_stand,
+        positioned_at - case when is_sparse then previous_at else from_at end as span,
+        is_sparse,
         {{ distance_m(
-            'first_value(latitude_deg) over last_minute',
-            'first_value(longitude_deg) over last_minute',
+            'case when is_sparse then previous_latitude_deg else from_latitude_deg end',
+            'case when is_sparse then previous_longitude_deg else from_longitude_deg end',
             'latitude_deg',
             'longitude_deg',
         ) }}
             as moved_m
-    from grounded
-    window last_minute as (
-        partition by icao24
-        order by positioned_at
-        range between interval '60 seconds' preceding and current row
-    )
+    from paced
 ),
 
 -- Positions of a parked aircraft wander by some metres, a queue of taxiing ones creeps: 50 m in a minute
@@ -127,20 +156,24 @@ moved as (
 rolled as (
     select
         *,
-        max(positioned_at) filter (where moved_m > 50 and moved_m <= {{ reach_m('span') }})
-            over (partition by icao24 order by positioned_at) as moved_at
+        max(positioned_at) filter (where moved_m > 50 and moved_m <= {{ reach_m('span') }}) over so_far as moved_at,
+        max(positioned_at) filter (where is_sparse and moved_m > 50 and moved_m <= {{ reach_m('span') }}) over so_far
+            as sparsely_moved_at
     from moved
+    window so_far as (partition by icao24 order by positioned_at)
 ),
 
 stood as (
     select
         *,
-        -- Together with the minute's way not further back than is looked at before a range begins.
+        -- Together with the way not further back than is looked at before a range begins.
         coalesce(
-            is_on_ground
+            can_stand
             and span >= interval '20 seconds'
             and positioned_at - moved_at between interval '{{ var("stand_s") }} seconds'
-            and 2 * {{ memory() }} - interval '60 seconds',
+            and 2 * {{ memory() }} - case
+                when moved_at = sparsely_moved_at then interval '{{ sparse_s }} seconds' else interval '60 seconds'
+            end,
             false
         ) as has_stood
     from rolled
