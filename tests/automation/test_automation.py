@@ -922,7 +922,8 @@ def empty_features(pointed: Warehouse, query: Query) -> Warehouse:
     query(
         pointed,
         "create schema features; create table features.arrival_features "
-        "(ring_nm int, crossed_at timestamptz, landed_at timestamptz, label_quality text)",
+        "(ring_nm int, crossed_at timestamptz, landed_at timestamptz, label_quality text, "
+        "is_simulated boolean)",
     )
     return pointed
 

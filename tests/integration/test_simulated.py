@@ -1,4 +1,4 @@
-"""What the stand-in gives is simulated for ever: in answers, files, the spool, rejected, learned."""
+"""What the stand-in gives is simulated for ever: in answers, files, the spool, and for models."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def test_every_way_into_the_warehouse_keeps_the_mark(
     spool = Spool(tmp_path / "collected")
     with asking(fake, on_body=spool.keep) as client:
         write_answer(warehouse, client.states(BOX))
+        spool.drop()
         fake.advance(10)
         # What a killed collector leaves.
         client.states(BOX)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from skyops_assets import cli
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import Settings
 
 
 @pytest.fixture
@@ -166,8 +167,8 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
         calibrate.Line("2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8),
         calibrate.Line("2019-05", "bootstrap", "old champion", 960, 333),
     ]
-    monkeypatch.setattr(cli, "_prepare", lambda: (None, None))
-    monkeypatch.setattr(store, "read_arrivals", lambda *_: None)
+    monkeypatch.setattr(cli, "_prepare", lambda: (Settings(), None))
+    monkeypatch.setattr(store, "read_arrivals", lambda *_, with_simulated: None)
     monkeypatch.setattr(features, "usable_arrivals", lambda _: (None, {}))
     monkeypatch.setattr(calibrate, "calibrate", lambda *_, **__: lines)
     with pytest.raises(SkyOpsError, match="does not hold"):
