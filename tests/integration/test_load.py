@@ -352,7 +352,7 @@ def test_the_asset_fails_where_there_is_nothing_else(
         monkeypatch.setenv("SKYOPS_RECORDING", str(path))
         with (
             dg.DagsterInstance.ephemeral() as instance,
-            pytest.raises(SkyOpsError, match="some.json"),
+            pytest.raises(SkyOpsError, match=r"some\.json"),
         ):
             dg.materialize(
                 [opensky_states], instance=instance, partition_key="2021-10-07-12:00",
