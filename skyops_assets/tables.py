@@ -243,12 +243,14 @@ def csv_tables(parts: Iterable[bytes], form: Dialect) -> Iterator[tuple[pa.Table
     blocks = line_blocks(parts, form.ending)
     while True:
         try:
-            block = _plain_ends(next(blocks), form.ending)
+            block = next(blocks)
         except StopIteration:
             break
         except BROKEN as error:
             broken = error
             break
+        if form.ending == b"\r":
+            block = block.replace(b"\r", b"\n")
         if is_header:
             block = block.lstrip()
             if not block:
@@ -260,12 +262,6 @@ def csv_tables(parts: Iterable[bytes], form: Dialect) -> Iterator[tuple[pa.Table
         yield _csv_block(left, form, is_last=True)[0]
     if broken is not None:
         raise broken
-
-
-def _plain_ends(block: bytes, ending: bytes) -> bytes:
-    if b"\r" not in block:
-        return block
-    return block.replace(b"\r\n", b"\n") if ending == b"\n" else block.replace(b"\r", b"\n")
 
 
 def _csv_block(
@@ -380,11 +376,8 @@ def joined(tables: list[pa.Table]) -> pa.Table:
 
 
 def _is_plain(block: bytes, form: Dialect) -> bool:
-    """Whether every quoted field plainly begins after a delimiter and ends before one in its line.
-
-    Where a quote is doubled within a field it cannot be told so quickly, and is false.
-    """
-    if b"\r" in block:
+    """Whether every quoted field begins after a delimiter and ends before one, in its line."""
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
     quote = form.quote.encode()
     if quote not in block:
@@ -393,14 +386,15 @@ def _is_plain(block: bytes, form: Dialect) -> bool:
 
     signs = np.frombuffer(b"\n" + block + b"\n", np.uint8)
     at = np.flatnonzero(signs == quote[0])
-    if len(at) % 2:
+    # A quote that is doubled within a field ends one part of it and begins the next.
+    is_edge = np.zeros(256, dtype=bool)
+    is_edge[list(form.delimiter.encode() + b"\r\n" + quote)] = True
+    if len(at) % 2 or not is_edge[signs[at[0::2] - 1]].all():
         return False
-    opens, closes = at[0::2], at[1::2]
-    edges = np.frombuffer(form.delimiter.encode() + b"\n", np.uint8)
-    if not (np.isin(signs[opens - 1], edges).all() and np.isin(signs[closes + 1], edges).all()):
+    if not is_edge[signs[at[1::2] + 1]].all():
         return False
-    ends = np.flatnonzero(signs == 10)
-    return bool((np.searchsorted(ends, opens) == np.searchsorted(ends, closes)).all())
+    ends = np.flatnonzero(signs == ord("\n"))
+    return not (np.searchsorted(at, ends) % 2).any()
 
 
 def _line_by_line(
@@ -409,7 +403,7 @@ def _line_by_line(
     """The records that are in order, the torn lines, and what may go on in the next block."""
     quote, sign = form.quote.encode(), form.delimiter.encode()
     strict = _strict(form)
-    lines = block.split(b"\n")
+    lines = block.replace(b"\r\n", b"\n").split(b"\n")
     odd = [number for number, line in enumerate(lines) if line.count(quote) % 2]
     records: list[bytes] = []
     torn: list[Torn] = []
