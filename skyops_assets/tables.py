@@ -243,12 +243,14 @@ def csv_tables(parts: Iterable[bytes], form: Dialect) -> Iterator[tuple[pa.Table
     blocks = line_blocks(parts, form.ending)
     while True:
         try:
-            block = _plain_ends(next(blocks), form.ending)
+            block = next(blocks)
         except StopIteration:
             break
         except BROKEN as error:
             broken = error
             break
+        if form.ending == b"\r":
+            block = block.replace(b"\r", b"\n")
         if is_header:
             block = block.lstrip()
             if not block:
@@ -262,51 +264,41 @@ def csv_tables(parts: Iterable[bytes], form: Dialect) -> Iterator[tuple[pa.Table
         raise broken
 
 
-def _plain_ends(block: bytes, ending: bytes) -> bytes:
-    if b"\r" not in block:
-        return block
-    return block.replace(b"\r\n", b"\n") if ending == b"\n" else block.replace(b"\r", b"\n")
-
-
 def _csv_block(
     block: bytes, form: Dialect, *, is_last: bool
 ) -> tuple[tuple[pa.Table, list[Torn]], bytes]:
     """The table and torn lines of a block, and what of it waits for the next one."""
-    import pyarrow as pa
-
-    if _is_plain(block, form):
-        try:
-            table, odd = _parse(block, form)
-            lines, torn = _mended(odd, form)
-            if lines:
-                table = joined([table, _parse(b"\n".join(lines), form)[0]])
-            return (table, torn), b""
-        except pa.ArrowInvalid:
-            # A line with another number of fields that is no UTF-8 cannot be handed over.
-            pass
+    is_text = _is_utf8(block)
+    if is_text and _is_plain(block, form):
+        table, odd = _parse(block, form, is_text=True)
+        lines, torn = _mended(odd, form)
+        if lines:
+            table = joined([table, _parse(b"\n".join(lines), form, is_text=True)[0]])
+        return (table, torn), b""
+    # Arrow cannot hand over a line with another number of fields that is no UTF-8 either.
     lines, torn, left = _line_by_line(block, form, is_last=is_last)
-    return (_parse(b"\n".join(lines), form)[0], torn), left
+    return (_parse(b"\n".join(lines), form, is_text=is_text)[0], torn), left
 
 
-def _parse(block: bytes, form: Dialect) -> tuple[pa.Table, list[bytes]]:
-    """A block of records as columns, and the lines that have another number of fields."""
-    import pyarrow as pa
-
-    if not block:
-        return pa.table({name: pa.array([], pa.string()) for name in form.names}), []
+def _is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
     try:
-        return _parse_as(pa.string(), block, form)
-    except pa.ArrowInvalid:
-        table, odd = _parse_as(pa.binary(), block, form)
-        columns = map(decoded, table.columns)
-        return pa.table(dict(zip(table.column_names, columns, strict=True))), odd
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-def _parse_as(kind: pa.DataType, block: bytes, form: Dialect) -> tuple[pa.Table, list[bytes]]:
+def _parse(block: bytes, form: Dialect, *, is_text: bool) -> tuple[pa.Table, list[bytes]]:
+    """A block of records as columns, and the lines that have another number of fields."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
     names = list(form.names)
+    if not block:
+        return pa.table({name: pa.array([], pa.string()) for name in names}), []
+    kind = pa.string() if is_text else pa.binary()
     odd: list[bytes] = []
 
     def keep(row: pacsv.InvalidRow) -> str:
@@ -325,7 +317,9 @@ def _parse_as(kind: pa.DataType, block: bytes, form: Dialect) -> tuple[pa.Table,
         # No guessing of types: an address such as 1e1234 must not become a number.
         pacsv.ConvertOptions(column_types=dict.fromkeys(names, kind), strings_can_be_null=False),
     )
-    return table, odd
+    if is_text:
+        return table, odd
+    return pa.table(dict(zip(names, map(decoded, table.columns), strict=True))), odd
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -382,11 +376,8 @@ def joined(tables: list[pa.Table]) -> pa.Table:
 
 
 def _is_plain(block: bytes, form: Dialect) -> bool:
-    """Whether every quoted field plainly begins after a delimiter and ends before one in its line.
-
-    Where a quote is doubled within a field it cannot be told so quickly, and is false.
-    """
-    if b"\r" in block:
+    """Whether every quoted field begins after a delimiter and ends before one, in its line."""
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
     quote = form.quote.encode()
     if quote not in block:
@@ -395,23 +386,24 @@ def _is_plain(block: bytes, form: Dialect) -> bool:
 
     signs = np.frombuffer(b"\n" + block + b"\n", np.uint8)
     at = np.flatnonzero(signs == quote[0])
-    if len(at) % 2:
+    # A quote that is doubled within a field ends one part of it and begins the next.
+    is_edge = np.zeros(256, dtype=bool)
+    is_edge[list(form.delimiter.encode() + b"\r\n" + quote)] = True
+    if len(at) % 2 or not is_edge[signs[at[0::2] - 1]].all():
         return False
-    opens, closes = at[0::2], at[1::2]
-    edges = np.frombuffer(form.delimiter.encode() + b"\n", np.uint8)
-    if not (np.isin(signs[opens - 1], edges).all() and np.isin(signs[closes + 1], edges).all()):
+    if not is_edge[signs[at[1::2] + 1]].all():
         return False
-    ends = np.flatnonzero(signs == 10)
-    return bool((np.searchsorted(ends, opens) == np.searchsorted(ends, closes)).all())
+    ends = np.flatnonzero(signs == ord("\n"))
+    return not (np.searchsorted(at, ends) % 2).any()
 
 
 def _line_by_line(
     block: bytes, form: Dialect, *, is_last: bool
 ) -> tuple[list[bytes], list[Torn], bytes]:
     """The records that are in order, the torn lines, and what may go on in the next block."""
-    quote = form.quote.encode()
+    quote, sign = form.quote.encode(), form.delimiter.encode()
     strict = _strict(form)
-    lines = block.split(b"\n")
+    lines = block.replace(b"\r\n", b"\n").split(b"\n")
     odd = [number for number, line in enumerate(lines) if line.count(quote) % 2]
     records: list[bytes] = []
     torn: list[Torn] = []
@@ -435,6 +427,9 @@ def _line_by_line(
                 if len(rest) <= LONGEST_LINE:
                     return records, torn, rest
             torn.append(Torn.of(line, NO_PAIR))
+            continue
+        if quote not in line and b"\r" not in line and line.count(sign) == len(form.names) - 1:
+            records.append(line)
             continue
         good, bad = _mended([line], form, strict)
         records += good

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-
 from states import is_nearer
 
 from skyops_assets.opensky.accounts import accounts

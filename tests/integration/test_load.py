@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from states import traffic_row, write_recording
 
 from skyops_assets.opensky.accounts import accounts
@@ -243,6 +247,19 @@ def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
     assert "some.json" in capsys.readouterr().out
 
 
+def command(home: Path, warehouse: Warehouse, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "skyops_assets.cli", *arguments],
+        env={
+            **os.environ,
+            "SKYOPS_HOME": str(home),
+            "SKYOPS_DATABASE_URL": warehouse.libpq(),
+            "SKYOPS_DAGSTER_DATABASE": f"{warehouse.url.database}_dagster",
+        },
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.xdist_group("cli")
 @pytest.mark.usefixtures("manifest")
 def test_the_command_goes_on_after_a_bad_file_and_says_so(
@@ -251,25 +268,13 @@ def test_the_command_goes_on_after_a_bad_file_and_says_so(
     folder = some_recordings(tmp_path / "in")
     (folder / "a-note.txt").write_text("nothing, to see\n")
     (folder / "cut.json").write_text('{"time": 1633608000, "states": [["3c64')
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "skyops_assets.cli", "load", str(folder)],
-            env={
-                **os.environ,
-                "SKYOPS_HOME": str(home),
-                "SKYOPS_DATABASE_URL": warehouse.libpq(),
-                "SKYOPS_DAGSTER_DATABASE": f"{warehouse.url.database}_dagster",
-            },
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-
-    done = run()
+    done = command(home, warehouse, "load", str(folder))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+    assert "No recording: The file" in done.stderr
     assert "a-note.txt has no column" in done.stderr
     assert "cut off" in done.stderr
-    assert "2 of 5 files could not be loaded to their end" in done.stderr
+    assert "1 of 5 files could not be loaded to their end" in done.stderr
     assert "Reported to Dagster: 2 hours" in done.stdout
     assert "Loaded, but no partition of it: 1 hours" in done.stdout
     lines = {
@@ -280,6 +285,172 @@ def test_the_command_goes_on_after_a_bad_file_and_says_so(
     assert lines["history"] == ["OpenSky history", "102", "100", "0", "2"]
     assert lines["cut.json"] == ["OpenSky REST answer", "1", "0", "0", "1"]
     before = query(warehouse, CONTENT)
-    assert run().returncode == 1
+    assert command(home, warehouse, "load", str(folder)).returncode == 1
     assert query(warehouse, CONTENT) == before
     assert accounts(warehouse).is_balanced
+
+
+def weekly_folder(folder: Path) -> Path:
+    """A week of OpenSky's, as it comes: an archive's texts beside the hours."""
+    folder.mkdir()
+    (folder / "README.txt").write_text("State vectors of one hour.\nSee the terms of use.\n")
+    (folder / "LICENSE.txt").write_text("Terms of use, research only.\n")
+    rows = [",".join(map(str, row.values())) for row in history(50)]
+    text = "\n".join([",".join(history(1)[0]), *rows])
+    (folder / "states_2021-10-07-12.csv.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
+
+
+def test_files_that_are_no_recordings_do_not_keep_the_asset_from_those_beside_them(
+    pointed: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.resources import WarehouseResource
+
+    folder = weekly_folder(tmp_path / "week")
+    write_recording(folder / "cut.json", traffic_row(icao24="abcdef"), traffic_row())
+    (folder / "cut.json").write_text((folder / "cut.json").read_text()[:-30])
+    (folder / "answer.json").write_text('{"time": 1633608000, "states": [["3c64')
+    monkeypatch.setenv("SKYOPS_RECORDING", str(folder))
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize(
+            [opensky_states], instance=instance, partition_key="2021-10-07-12:00",
+            resources={"warehouse": WarehouseResource()},
+        )  # fmt: skip
+        logs = [
+            record.user_message for record in instance.all_logs(made.run_id)
+            if record.level == logging.WARNING
+        ]  # fmt: skip
+    told = {name: [text for text in logs if name in text] for name in os.listdir(folder)}
+    assert {name: len(texts) for name, texts in told.items()} == {
+        "README.txt": 1, "LICENSE.txt": 1, "states_2021-10-07-12.csv.gz": 0, "cut.json": 1,
+        "answer.json": 1,
+    }  # fmt: skip
+    assert "cut.json cannot be read" in told["cut.json"][0]
+    # The first of the fifty positions is half a second before the hour.
+    assert query(pointed, "select source, count(*)::int from raw.opensky_states group by 1") == [
+        ("opensky:history", 49), ("recording:cut", 1),
+    ]  # fmt: skip
+    assert query(pointed, "select count(*)::int from raw.rejected_states") == [(1,)]
+    assert accounts(pointed).is_balanced
+
+
+@pytest.mark.parametrize("content", ["nothing, to see", '[{"icao24": "3c65d7", "time"'])
+def test_the_asset_fails_where_there_is_nothing_else(
+    pointed: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    import dagster as dg
+
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.resources import WarehouseResource
+    from skyops_assets.errors import SkyOpsError
+
+    (tmp_path / "some.json").write_text(content)
+    for path in (tmp_path, tmp_path / "some.json"):
+        monkeypatch.setenv("SKYOPS_RECORDING", str(path))
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            pytest.raises(SkyOpsError, match=r"some\.json"),
+        ):
+            dg.materialize(
+                [opensky_states], instance=instance, partition_key="2021-10-07-12:00",
+                resources={"warehouse": WarehouseResource()},
+            )  # fmt: skip
+
+
+def test_a_recording_whose_rows_are_nearly_all_rejected_is_told_of_each_time(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    rows = [traffic_row(timestamp=f"07.10.2021 12:00:{i:02}") for i in range(19)]
+    path = write_recording(tmp_path / "some.json", *rows, traffic_row())
+    for counts_now in ((20, 1, 0, 19), (20, 0, 20, 0)):
+        made = load_file(warehouse, path)
+        assert counts(made) == counts_now
+        assert made.failure == made.nearly_all_rejected
+        said = str(made.failure)
+        assert "some.json: 19 of 20 rows are rejected, 19 of them because timestamp is no" in said
+        assert '"timestamp": "07.10.2021 12:00:00"' in said
+        assert "Write times as ISO 8601" in said
+    assert load_file(warehouse, write_recording(tmp_path / "b.json", *rows[:8], traffic_row())
+                     ).failure is None  # fmt: skip
+
+
+def test_answers_without_positions_are_no_fault(warehouse: Warehouse, tmp_path: Path) -> None:
+    row = ["39de4f", None, "France", None, START, None, None, None, False, None, None, None, None,
+           None, None, False, 0]  # fmt: skip
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({"time": START, "states": [row]}))
+    made = load_file(warehouse, path)
+    assert (counts(made), made.failure) == ((1, 0, 0, 1), None)
+
+
+def test_decimal_commas_without_quotes_are_told_as_one_reason(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    lines = [f"{START + i},3c65d7,48,8{i},2,3{',7' * (i % 3)}" for i in range(12)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["timestamp,icao24,latitude,longitude", *lines]))
+    said = str(load_file(warehouse, path).failure)
+    assert "12 of 12 rows are rejected, 12 of them because the line has too few or too" in said
+    assert f"The first of these: {lines[0]}. Quote values" in said
+
+
+@pytest.mark.xdist_group("cli")
+@pytest.mark.usefixtures("manifest")
+def test_exit_codes_say_whether_all_was_loaded(
+    warehouse: Warehouse, home: Path, tmp_path: Path
+) -> None:
+    folder = weekly_folder(tmp_path / "week")
+    (folder / "r\udce9union.csv").write_text("timestamp,icao24,latitude,longitude\n")
+    done = command(home, warehouse, "load", str(folder))
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert done.stderr.count("No recording: ") == 2
+    assert r"r\xe9union.csv" in done.stdout
+    done = command(home, warehouse, "load", str(folder / "README.txt"))
+    assert done.returncode == 1
+    assert "There is no recording among these files" in done.stderr
+    path = write_recording(tmp_path / "bad.json", traffic_row(timestamp="noon"))
+    for told in ("", "(1 rejected before)"):
+        done = command(home, warehouse, "load", str(path), str(folder))
+        assert done.returncode == 1
+        assert told in done.stdout
+        assert "bad.json: 1 of 1 rows are rejected" in done.stderr
+        assert "1 of 5 files had nearly all rows rejected" in done.stderr
+    assert command(home, warehouse, "load", "--folder", str(folder)).returncode == 2
+    shown = " ".join(command(home, warehouse, "load", "--help").stdout.split())
+    assert "Exit code 0: all recordings are loaded. 1: a file that was named" in shown
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["history.csv", "traffic.json", "lines", "history", "rest.json"])
+def test_a_damaged_file_is_accounted_for_and_loading_it_again_changes_nothing(
+    shared_warehouse: Warehouse, query: Query, tmp_path: Path, name: str, data: st.DataObject
+) -> None:
+    query(
+        shared_warehouse,
+        "truncate raw.opensky_states, raw.rejected_states, raw.ingest_batches cascade",
+    )
+    folder = tmp_path / "in"
+    if not folder.exists():
+        some_recordings(folder)
+        texts = [",".join(map(str, row.values())) for row in history(30)]
+        (folder / "history.csv").write_text("\n".join([",".join(history(1)[0]), *texts]))
+        (folder / "lines").write_text("\n".join(map(json.dumps, history(30))))
+    body = (folder / name).read_bytes()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(body)))
+        more = data.draw(st.one_of(st.binary(max_size=4), st.sampled_from([b'"', b"\0", b"\xe9"])))
+        body = body[:at] + more + body[at + data.draw(st.integers(0, 30)) :]
+    path = tmp_path / name
+    path.write_bytes(body)
+    first = load_file(shared_warehouse, path)
+    read, loaded, duplicates, rejected = counts(first)
+    assert read == loaded + duplicates + rejected
+    assert read or first.error or first.foreign
+    before = query(shared_warehouse, CONTENT)
+    assert counts(load_file(shared_warehouse, path)) == (read, 0, read, 0)
+    assert query(shared_warehouse, CONTENT) == before
+    assert accounts(shared_warehouse).is_balanced

@@ -12,8 +12,6 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +115,7 @@ def test_stray_quotes_that_would_pair_over_lines_cost_only_their_lines(
     text = lines()
     for number, second in enumerate(seconds):
         is_opening = kind == "opening" or (kind == "both ways" and number % 2 == 0)
-        text[second + 1] = text[second + 1].replace(
-            "DLH5HR", '"LH5HR' if is_opening else 'DLH5H"'
-        )
+        text[second + 1] = text[second + 1].replace("DLH5HR", '"LH5HR' if is_opening else 'DLH5H"')
     found = Read(write(tmp_path / "a.csv", text))
     assert sorted(found.good) == all_but(*seconds)
     assert len(found.reasons) == len(seconds)
@@ -334,9 +330,7 @@ def test_a_missing_value_is_missing_however_it_is_spelt(
 @pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
 @pytest.mark.parametrize("form", ["int", "text", "float", "parquet"])
 @pytest.mark.parametrize("columns", ["history", "traffic"])
-def test_a_time_is_known_by_its_size(
-    tmp_path: Path, factor: int, form: str, columns: str
-) -> None:
+def test_a_time_is_known_by_its_size(tmp_path: Path, factor: int, form: str, columns: str) -> None:
     names = dict(zip(NAMES, ["timestamp", "icao24", "latitude", "longitude"], strict=False))
     rows = []
     for i in range(3):
@@ -388,7 +382,7 @@ def test_decimal_commas_are_read_where_the_position_has_them(tmp_path: Path, sig
 
 def foreign(folder: Path) -> list[Path]:
     made = {
-        "README.md": b"[A link](x)\n", "LICENSE": b"Terms, of use\n", "settings.ini": b"[section]\n",
+        "README.md": b"[A link](x)\n", "LICENSE": b"Terms, of use\n", "some.ini": b"[section]\n",
         "page.html": b"<html>", "picture.png": b"\x89PNG\r\n\x1a\n\0\0", "empty.csv": b"",
         "notes.json": b'{"a": 1}', "template": b"{{ name }}", "list.json": b"[1, 2]",
         "aircraft.csv": b"icao24,registration\n3c65d7,D-ABCD\n", "zeros": b"\0" * 5000,
@@ -541,7 +535,7 @@ def test_damage_costs_what_it_hits_and_raises_nothing_unexpected(
         return
     # Each row by the bytes that it lies in; those beside the damage may go with it.
     separator = b"}, {" if kind == "json" else b"\n"
-    parts = body.split(separator)
+    parts = body.rstrip().split(separator)
     ends, end = [], 0
     for part in parts:
         end += len(part) + len(separator)
@@ -554,7 +548,7 @@ def test_damage_costs_what_it_hits_and_raises_nothing_unexpected(
     far = [n - header for n in range(header, len(parts)) if n + 1 not in hit and n - 1 not in hit
            and n not in hit]  # fmt: skip
     assert not set(far) - set(found.good)
-    assert set(found.good) - set(all_but()) == set() or len(found.good) <= ROWS + 1
+    assert found.rows <= ROWS + 2
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
@@ -583,10 +577,9 @@ def test_damage_in_a_json_array_costs_its_row_also_in_a_long_one(
     assert len(found.reasons) == 4
 
 
-def test_the_present_hour_of_damage_is_bounded() -> None:
-    """A file of nothing but quotes takes time in proportion to its length."""
+def test_a_file_of_nothing_but_stray_quotes_is_torn_line_by_line() -> None:
+    """Each could begin a record of any length: to look on for its end at each would take hours."""
     form = tables.dialect(b"a,b,c\n")
     block = b'x,"y,z\n' * 50_000
     found = list(tables.csv_tables([b"a,b,c\n" + block], form))
     assert sum(len(torn) for _, torn in found) == 50_000
-    assert timedelta(0) < timedelta(1)
