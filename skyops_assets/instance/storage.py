@@ -1,8 +1,7 @@
 """Dagster's Postgres storage with connections that are kept, as dagster.yaml names it.
 
-dagster-postgres opens a connection for each statement (SQLAlchemy's NullPool): 3,100 in a run of the
-main job, 10 ms of CPU each in the server, which starts a process for every one. Only its web server
-keeps some.
+dagster-postgres opens a connection for nearly each statement (SQLAlchemy's NullPool): 3,100 in a
+run of the main job, and for every one the server starts a process. Only its web server keeps some.
 
 Belongs here: how connections are kept. Does not: what is stored, which is all Dagster's own.
 """

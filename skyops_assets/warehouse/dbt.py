@@ -207,8 +207,8 @@ def _say_waiting() -> None:
 def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
     if sys.argv[1:] == ["--version"]:
-        # dagster-dbt asks before each run. dbt's own answer takes 3 s of CPU, and asks PyPI for a
-        # newer one, which a machine without a way out waits for.
+        # dagster-dbt asks before each run. dbt's own answer takes 3 s of CPU, and looks in the
+        # network for a newer one.
         print(_versions())
         return
     from dbt.cli.main import cli

@@ -1,4 +1,4 @@
-"""What became of the tables that dbt made: their rows, their columns, and where each column is from.
+"""What became of the tables that dbt made: their rows, columns, and where each column is from.
 
 Belongs here: asking Postgres, and reading dbt's SQL. Does not: how Dagster shows it
 (`defs.transform`).
@@ -81,14 +81,13 @@ def column_sources(
         schema.add_table(table, dict(columns), dialect=dialect)
     optimized = optimize(parse_one(query, dialect=dialect), schema=schema, dialect=dialect)
     # As text: lineage needs names as they are read, which the optimizer has already replaced.
-    nodes = lineage(
-        None, optimized.sql(dialect=dialect), schema, dialect=dialect, trim_selects=False
-    )
+    text = optimized.sql(dialect=dialect)
+    nodes = lineage(None, text, schema, dialect=dialect, trim_selects=False)
     found: dict[str, set[tuple[Relation, str]]] = {}
     for column, node in nodes.items():
         sources = found.setdefault(column, set())
         for leaf in node.walk():
-            table = leaf.expression.find(exp.Table)
-            if table is not None and not leaf.downstream:
-                sources.add(((table.db, table.name), exp.to_column(leaf.name).name))
+            read = leaf.expression.find(exp.Table)
+            if read is not None and not leaf.downstream:
+                sources.add(((read.db, read.name), exp.to_column(leaf.name).name))
     return found

@@ -15,12 +15,16 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy
+
 from skyops_assets.instance.storage import AT_MOST, KEPT
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
-OPEN = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+OPEN = (
+    "select pid from pg_stat_activity "
+    "where datname = current_database() and pid <> pg_backend_pid()"
+)
 
 
 @dg.asset
