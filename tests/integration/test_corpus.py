@@ -52,18 +52,21 @@ class Built:
 
 
 def blocking_checks() -> list[tuple[str, Any]]:
-    """Ours, before the transform and after it; dbt's own tests run with the build."""
+    """Ours with their stage, to the training set; dbt's own tests run with the build."""
     import dagster as dg
 
     from skyops_assets.defs.features import checks as features
+    from skyops_assets.defs.model import checks as model
     from skyops_assets.defs.raw import checks as raw
 
     return [
         (stage.__name__.split(".")[-2], check)
-        for stage in (raw, features)
+        for stage in (raw, features, model)
         for check in vars(stage).values()
         if isinstance(check, dg.AssetChecksDefinition)
         and all(spec.blocking for spec in check.check_specs)
+        # A model is of a training, not of what came in.
+        and check is not model.challenger_is_sound
     ]
 
 
@@ -93,6 +96,8 @@ def run_checks(stage: str, home: Path, warehouse: Warehouse) -> dict[str, str]:
 
 def build(family: Family, databases: Databases, folder: Path) -> Built:
     """Write a family's files, load them, and build and check everything."""
+    from skyops_assets.arrivals.steps import build_training_set
+
     warehouse = databases.new()
     reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
     if family.has_runways:
@@ -112,6 +117,8 @@ def build(family: Family, databases: Databases, folder: Path) -> Built:
     code, said = run_dbt(folder / "output", variables, *build_arguments(), ours=True)
     if code == 0:
         red |= run_checks("features", folder, warehouse)
+        build_training_set(warehouse, Settings(home=folder))
+        red |= run_checks("model", folder, warehouse)
     return Built(warehouse, addresses, truths, loads, code, said, red)
 
 
