@@ -51,7 +51,7 @@ class Moved:
     Attributes:
         runway: its end; None where no direction can be asked for.
         within_s: seconds that the time may be off.
-        needs_runway: whether its end is to be named; else its direction, or nothing.
+        is_exact: whether the runway's end is to be named where it is known; else its direction.
     """
 
     movement: str
@@ -59,7 +59,7 @@ class Moved:
     runway: str | None
     at: datetime
     within_s: float = 10
-    needs_runway: bool = True
+    is_exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,9 @@ def sparse_landing(seconds: int, last_s: int, within_s: float) -> Callable[[str,
         pen = on_final(icao24, EHAM_24, at, seconds=1500).touch(EHAM_24).taxi_in(600)
         rows = every(pen.rows, seconds, meeting=at - timedelta(seconds=last_s))
         return rows, Truth(
-            [Moved("landing", "EHAM", "24", at, within_s)], status=["landed"], unlike=["TAKEOFF"]
+            [Moved("landing", "EHAM", "24", at, within_s, seconds < 100)],
+            status=["landed"],
+            unlike=["TAKEOFF"],
         )
 
     return draw
@@ -206,14 +208,18 @@ def sparse_takeoff(seconds: int, first_s: int, within_s: float) -> Callable[[str
         pen = lined_up(icao24, EHAM_24, at, held_s=900)
         pen.fly(30, 75, 8, to_mps=85).fly(1170, 130, 7)
         rows = every(pen.rows, seconds, meeting=at + timedelta(seconds=first_s))
-        return rows, Truth([Moved("takeoff", "EHAM", "24", at, within_s)], unlike=["LANDING"])
+        moved = Moved("takeoff", "EHAM", "24", at, within_s, seconds < 100)
+        return rows, Truth([moved], unlike=["LANDING"])
 
     return draw
 
 
 def silent(seconds: int) -> Callable[[str, datetime], Drawn]:
-    """From touch-down on unheard for so long, then at the stand."""
-    return altered(lambda rows, at: unheard(rows, at - timedelta(seconds=11), seconds + 11))
+    """From 40 m above the runway on unheard for so long, then on the ground."""
+    return altered(
+        lambda rows, at: unheard(rows, at - timedelta(seconds=11), seconds),
+        arrival=["ground_contact", "signal_lost"],
+    )
 
 
 def flickers(*before_s: int) -> Callable[[str, datetime], Drawn]:
@@ -657,8 +663,11 @@ FAMILIES: tuple[Family, ...] = (
             Case("sparse_205s_takeoff", sparse_takeoff(205, 50, 240), pending=SPARSE),
             Case("sparse_300s_landing", sparse_landing(300, 60, 300), pending=SPARSE),
             Case("sparse_300s_takeoff", sparse_takeoff(300, 50, 300), pending=SPARSE),
-            Case("gap_95s", silent(95), pending=GAP),
-            Case("gap_110s", silent(110), pending=GAP),
+            Case("gap_60s", silent(60)),
+            Case("gap_90s", silent(90), pending=GAP),
+            Case("gap_100s", silent(100), pending=GAP),
+            Case("gap_115s", silent(115), pending=GAP),
+            Case("gap_130s", silent(130)),
             Case("flicker_30s", flickers(30), pending=FLICKER),
             Case("flicker_60s", flickers(60), pending=FLICKER),
             Case("flicker_20s", flickers(20)),
@@ -688,6 +697,8 @@ FAMILIES: tuple[Family, ...] = (
             Case("qnh_960_no_flag", with_qnh(960, landing), write=_without_flag, pending=PRESSURE),
             Case("qnh_985_no_flag", with_qnh(985, landing), write=_without_flag, pending=PRESSURE),
             Case("qnh_1045_no_flag", with_qnh(1045, landing), write=_without_flag),
+            Case("no_flag_takeoff", with_qnh(1013.25, takeoff), write=_without_flag),
+            Case("qnh_1045_no_flag_takeoff", with_qnh(1045, takeoff), write=_without_flag),
             Case("qnh_960_no_flag_takeoff", with_qnh(960, takeoff), write=_without_flag,
                  pending=PRESSURE),
             Case("climbing_once", climbing_once),
