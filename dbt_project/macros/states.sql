@@ -14,6 +14,18 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 (1000 + 515 * date_part('epoch', {{ span }}))
 {%- endmacro -%}
 
+{#- In so short a time no aircraft turns by a right angle and gets a kilometre away. -#}
+{%- macro turning() -%}interval '20 seconds'{%- endmacro -%}
+
+{#- Whether the way from b to c leads against that from a to b. -#}
+{%- macro is_back(a_latitude, a_longitude, b_latitude, b_longitude, c_latitude, c_longitude) -%}
+({{ c_latitude }} - {{ b_latitude }}) * ({{ b_latitude }} - {{ a_latitude }})
++ cos(radians({{ b_latitude }})) ^ 2
+* ({{ c_longitude }} - {{ b_longitude }} - 360 * round(({{ c_longitude }} - {{ b_longitude }}) / 360))
+* ({{ b_longitude }} - {{ a_longitude }} - 360 * round(({{ b_longitude }} - {{ a_longitude }}) / 360))
+< 0
+{%- endmacro -%}
+
 {#-
 The callsign as sent without blanks: letters and digits, not all of them zeros. What has other characters is garbled, and null.
 The first pattern spares most rows the rest.
@@ -79,6 +91,24 @@ compared as (
                     'longitude_deg',
                 ) }}
         end as moved_m,
+        -- Against the way from the position before the last one to that one.
+        case
+            when
+                abs(latitude_deg - lag(latitude_deg) over by_aircraft) > 0.004
+                or abs(longitude_deg - lag(longitude_deg) over by_aircraft) > 0.004
+                then
+                    positioned_at - lag(positioned_at, 2) over by_aircraft <= 2 * {{ turning() }}
+                    and {{ is_back(
+                        'lag(latitude_deg, 2) over by_aircraft',
+                        'lag(longitude_deg, 2) over by_aircraft',
+                        'lag(latitude_deg) over by_aircraft',
+                        'lag(longitude_deg) over by_aircraft',
+                        'latitude_deg',
+                        'longitude_deg',
+                    ) }}
+        end as is_back,
+        greatest(velocity_mps, lag(velocity_mps) over by_aircraft)
+        + 0 * (velocity_mps + lag(velocity_mps) over by_aircraft) as flown_mps,
         {%- endif %}
         lag(positioned_at) over by_aircraft as previous_at
     from deduplicated
@@ -151,8 +181,22 @@ select
     case
         when is_position_stale then 'stale'
         -- The kilometre first: it spares most rows the reckoning of time.
-        when {{ 'is_jump' if is_tracked else 'moved_m > 1000 and moved_m > ' ~ reach_m('positioned_at - previous_fresh_at') }}
+        {%- if is_tracked %}
+        when is_jump then 'jump'
+        {%- else %}
+        when
+            moved_m > 1000
+            and (
+                moved_m > {{ reach_m('positioned_at - previous_fresh_at') }}
+                -- What the tracker takes for a position that comes late, and some more.
+                or (is_back and positioned_at - previous_fresh_at <= {{ turning() }})
+                or (
+                    positioned_at - previous_fresh_at <= interval '60 seconds'
+                    and moved_m > 1000 + 1.2 * flown_mps * date_part('epoch', positioned_at - previous_fresh_at)
+                )
+            )
             then 'jump'
+        {%- endif %}
         else 'fresh'
     end as position_status,
     case

@@ -174,3 +174,48 @@ def test_the_first_of_two_goes_and_the_second_keeps_its_key(
     assert query(warehouse, found) == expected
     run("run", "--full-refresh")
     assert query(warehouse, found) == expected
+
+
+@pytest.mark.parametrize(
+    ("step_s", "gap_s", "late_s"), [(1, 10, 34), (1, 20, 50), (1, 20, 26), (5, 10, 34), (1, 5, 60)]
+)
+@pytest.mark.parametrize("longitude_deg", [2.5, 179.95])
+def test_a_position_that_comes_late_is_the_jump_and_no_holding(
+    warehouse: Warehouse,
+    dbt_of: Callable[[Warehouse], Dbt],
+    query: Query,
+    step_s: int,
+    gap_s: int,
+    late_s: int,
+    longitude_deg: float,
+) -> None:
+    """A flight straight to the east at 250 m/s: after a gap comes first where it was long ago."""
+    times = [*range(0, 301, step_s), *range(300 + gap_s, 600, step_s)]
+    late = times.index(300 + gap_s)
+
+    def longitude(at: float) -> float:
+        found = longitude_deg + 250 * at / 78850
+        return found - 360 if found > 180 else found
+
+    flown = [
+        state(
+            time_position=DEMO_START + timedelta(seconds=at),
+            latitude_deg=45.0,
+            longitude_deg=longitude(at - late_s if place == late else at),
+            velocity_mps=250.0,
+            true_track_deg=90.0,
+            baro_altitude_m=10000.0,
+            geo_altitude_m=None,
+            vertical_rate_mps=0.0,
+        )
+        for place, at in enumerate(times)
+    ]
+    load_states(warehouse, recording(*flown))
+    dbt_of(warehouse)("run")
+    jumps = query(
+        warehouse,
+        "select icao24, positioned_at from staging.stg_opensky__states "
+        "where position_status = 'jump' or icao24 <> '3c6444'",
+    )
+    assert jumps == [("3c6444", DEMO_START + timedelta(seconds=times[late]))]
+    assert query(warehouse, "select count(*) from metrics.fct_holdings") == [(0,)]
