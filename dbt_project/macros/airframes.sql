@@ -189,7 +189,6 @@ declare
     fresh_ats timestamptz[];
     heard_ats timestamptz[];
     counts integer[];
-    speeds double precision[];
     -- The position before that one, and the speed from there.
     former_latitudes double precision[];
     former_longitudes double precision[];
@@ -226,7 +225,6 @@ begin
             fresh_ats := array_fill(null::timestamptz, array[2]);
             heard_ats := fresh_ats;
             counts := array[0, 0];
-            speeds := latitudes;
             former_latitudes := latitudes;
             former_longitudes := latitudes;
             former_ats := fresh_ats;
@@ -267,36 +265,24 @@ begin
                     aged := distance + 100 * date_part('epoch', fix.positioned_at - fresh_ats[k]);
                     if
                         distance <= {{ reach_m('fix.positioned_at - fresh_ats[k]') }}
-                        -- Who is heard all the time gets no further than it flies, and not back: what does is an
-                        -- old position that comes late. The cleaning marks whatever this finds.
-                        and not (
+                        -- Who is heard all the time does not fly back: what does is an old position that comes late.
+                        -- The cleaning marks whatever this finds.
+                        and not coalesce(
                             distance > 1000
                             and heard_ats[k] = fresh_ats[k]
-                            and (
-                                coalesce(
-                                    fix.positioned_at - fresh_ats[k] <= interval '60 seconds'
-                                    and num_nulls(speed, speeds[k], flown_speeds[k]) = 0
-                                    and distance
-                                    > 1000 + 1.2 * greatest(speed, speeds[k], flown_speeds[k])
-                                    * date_part('epoch', fix.positioned_at - fresh_ats[k]),
-                                    false
-                                )
-                                or coalesce(
-                                    is_next[k]
-                                    and fix.positioned_at - fresh_ats[k] <= {{ turning() }}
-                                    and fresh_ats[k] - former_ats[k] <= {{ turning() }}
-                                    and flown_speeds[k] between 60 and 515
-                                    and {{ is_back(
-                                        'former_latitudes[k]',
-                                        'former_longitudes[k]',
-                                        'latitudes[k]',
-                                        'longitudes[k]',
-                                        'fix.latitude_deg',
-                                        'fix.longitude_deg',
-                                    ) }},
-                                    false
-                                )
-                            )
+                            and is_next[k]
+                            and fix.positioned_at - fresh_ats[k] <= {{ turning() }}
+                            and fresh_ats[k] - former_ats[k] <= {{ turning() }}
+                            and flown_speeds[k] between 60 and 515
+                            and {{ is_back(
+                                'former_latitudes[k]',
+                                'former_longitudes[k]',
+                                'latitudes[k]',
+                                'longitudes[k]',
+                                'fix.latitude_deg',
+                                'fix.longitude_deg',
+                            ) }},
+                            false
                         )
                         and (nearest is null or aged < nearest)
                     then
@@ -390,7 +376,6 @@ begin
                     former_latitudes[airframe] := null;
                     flown_speeds[airframe] := null;
                 end if;
-                speeds[airframe] := speed;
                 latitudes[airframe] := fix.latitude_deg;
                 longitudes[airframe] := fix.longitude_deg;
                 fresh_ats[airframe] := fix.positioned_at;
