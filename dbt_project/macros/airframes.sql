@@ -189,12 +189,13 @@ declare
     fresh_ats timestamptz[];
     heard_ats timestamptz[];
     counts integer[];
-    speeds double precision[];
     -- The position before that one, and the speed from there.
     former_latitudes double precision[];
     former_longitudes double precision[];
     former_ats timestamptz[];
     flown_speeds double precision[];
+    -- Whether that one was sent right before, and not repeated.
+    is_next boolean[];
     speed double precision;
     -- The same of what may become an airframe.
     new_latitude double precision;
@@ -224,11 +225,11 @@ begin
             fresh_ats := array_fill(null::timestamptz, array[2]);
             heard_ats := fresh_ats;
             counts := array[0, 0];
-            speeds := latitudes;
             former_latitudes := latitudes;
             former_longitudes := latitudes;
             former_ats := fresh_ats;
             flown_speeds := latitudes;
+            is_next := array[false, false];
             new_count := 0;
         end if;
         speed := case when fix.velocity_mps between 0 and 515 then fix.velocity_mps end;
@@ -264,14 +265,24 @@ begin
                     aged := distance + 100 * date_part('epoch', fix.positioned_at - fresh_ats[k]);
                     if
                         distance <= {{ reach_m('fix.positioned_at - fresh_ats[k]') }}
-                        -- Who is heard all the time gets no further than it flies: what does is an old position that
-                        -- comes late.
-                        and (
-                            fix.positioned_at - fresh_ats[k] > interval '60 seconds'
-                            or distance
-                            <= 1000 + 1.5 * greatest(speed, speeds[k], flown_speeds[k])
-                            * date_part('epoch', fix.positioned_at - fresh_ats[k])
-                            or num_nulls(speed, speeds[k], flown_speeds[k]) > 0
+                        -- Who is heard all the time does not fly back: what does is an old position that comes late.
+                        -- The cleaning marks whatever this finds.
+                        and not coalesce(
+                            distance > 1000
+                            and heard_ats[k] = fresh_ats[k]
+                            and is_next[k]
+                            and fix.positioned_at - fresh_ats[k] <= {{ turning() }}
+                            and fresh_ats[k] - former_ats[k] <= {{ turning() }}
+                            and flown_speeds[k] between 60 and 515
+                            and {{ is_back(
+                                'former_latitudes[k]',
+                                'former_longitudes[k]',
+                                'latitudes[k]',
+                                'longitudes[k]',
+                                'fix.latitude_deg',
+                                'fix.longitude_deg',
+                            ) }},
+                            false
                         )
                         and (nearest is null or aged < nearest)
                     then
@@ -281,12 +292,14 @@ begin
                 end if;
             end loop;
 
-            -- On from the position before the last one as fast as it flies: then the last one was late.
+            -- On from the position before the last one, as fast as it flies: then the last one, which it flew to
+            -- faster or slower, came late.
             if
                 airframe is null
-                and {{ distance_m('former_latitudes[host]', 'former_longitudes[host]', 'fix.latitude_deg', 'fix.longitude_deg') }}
-                <= 500 + 1.2 * least(speed, greatest(speeds[host], flown_speeds[host])) * date_part('epoch', fix.positioned_at - former_ats[host])
+                and flown_speeds[host] not between 0.7 * speed and 1.3 * speed
                 and fix.positioned_at - former_ats[host] <= interval '60 seconds'
+                and {{ distance_m('former_latitudes[host]', 'former_longitudes[host]', 'fix.latitude_deg', 'fix.longitude_deg') }}
+                <= 500 + 1.2 * speed * date_part('epoch', fix.positioned_at - former_ats[host])
             then
                 airframe := host;
                 new_count := 0;
@@ -351,6 +364,7 @@ begin
             end if;
 
             if not is_jump then
+                is_next[airframe] := heard_ats[airframe] = fresh_ats[airframe];
                 if fix.positioned_at - fresh_ats[airframe] <= {{ memory() }} then
                     former_latitudes[airframe] := latitudes[airframe];
                     former_longitudes[airframe] := longitudes[airframe];
@@ -362,7 +376,6 @@ begin
                     former_latitudes[airframe] := null;
                     flown_speeds[airframe] := null;
                 end if;
-                speeds[airframe] := speed;
                 latitudes[airframe] := fix.latitude_deg;
                 longitudes[airframe] := fix.longitude_deg;
                 fresh_ats[airframe] := fix.positioned_at;

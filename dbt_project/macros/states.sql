@@ -14,6 +14,25 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 (1000 + 515 * date_part('epoch', {{ span }}))
 {%- endmacro -%}
 
+{#- In so short a time no aircraft turns back and gets a kilometre away. -#}
+{%- macro turning() -%}interval '20 seconds'{%- endmacro -%}
+
+{#- Whether the way from b to c leads back where that from a to b came from, to within 30 degrees. -#}
+{%- macro is_back(a_latitude, a_longitude, b_latitude, b_longitude, c_latitude, c_longitude) -%}
+-- The sign of the cosine first: it spares nearly all rows the bearings.
+(({{ c_latitude }}) - ({{ b_latitude }})) * (({{ b_latitude }}) - ({{ a_latitude }}))
++ cos(radians({{ b_latitude }})) ^ 2
+* ({{ c_longitude }} - {{ b_longitude }} - 360 * round(({{ c_longitude }} - {{ b_longitude }}) / 360))
+* ({{ b_longitude }} - {{ a_longitude }} - 360 * round(({{ b_longitude }} - {{ a_longitude }}) / 360))
+< 0
+and abs(
+    180 - {{ angle_between_deg(
+        bearing_deg(a_latitude, a_longitude, b_latitude, b_longitude),
+        bearing_deg(b_latitude, b_longitude, c_latitude, c_longitude),
+    ) }}
+) <= 30
+{%- endmacro -%}
+
 {#-
 The callsign as sent without blanks: letters and digits, not all of them zeros. What has other characters is garbled, and null.
 The first pattern spares most rows the rest.
@@ -79,6 +98,22 @@ compared as (
                     'longitude_deg',
                 ) }}
         end as moved_m,
+        -- Against the way from the position before the last one to that one.
+        case
+            when
+                abs(latitude_deg - lag(latitude_deg) over by_aircraft) > 0.004
+                or abs(longitude_deg - lag(longitude_deg) over by_aircraft) > 0.004
+                then
+                    positioned_at - lag(positioned_at, 2) over by_aircraft <= 2 * {{ turning() }}
+                    and {{ is_back(
+                        'lag(latitude_deg, 2) over by_aircraft',
+                        'lag(longitude_deg, 2) over by_aircraft',
+                        'lag(latitude_deg) over by_aircraft',
+                        'lag(longitude_deg) over by_aircraft',
+                        'latitude_deg',
+                        'longitude_deg',
+                    ) }}
+        end as is_back,
         {%- endif %}
         lag(positioned_at) over by_aircraft as previous_at
     from deduplicated
@@ -151,8 +186,18 @@ select
     case
         when is_position_stale then 'stale'
         -- The kilometre first: it spares most rows the reckoning of time.
-        when {{ 'is_jump' if is_tracked else 'moved_m > 1000 and moved_m > ' ~ reach_m('positioned_at - previous_fresh_at') }}
+        {%- if is_tracked %}
+        when is_jump then 'jump'
+        {%- else %}
+        when
+            moved_m > 1000
+            and (
+                moved_m > {{ reach_m('positioned_at - previous_fresh_at') }}
+                -- What the tracker takes for a position that comes late, and some more.
+                or (is_back and positioned_at - previous_fresh_at <= {{ turning() }})
+            )
             then 'jump'
+        {%- endif %}
         else 'fresh'
     end as position_status,
     case

@@ -36,7 +36,8 @@ RED = {
     "holds": "holds_arrival_features_crossed_at_landed_at",
     "relationships": "relationships_arrival_features_crossing_id__crossing_id__ref_crossing_"
     "features_",
-    "accepted_values": "accepted_values_arrival_features_label_quality__observed__extrapolated__estimated",
+    "accepted_values": "accepted_values_arrival_features_label_quality__observed__extrapolated__"
+    "estimated",
     "unique_combination": "unique_combination_phase_counts_1m_minute_at__phase",
     "takes_turns": "takes_turns_fct_movements_",
     "every_watched_airport_is_known": "every_watched_airport_is_known",
@@ -71,8 +72,8 @@ def test_a_test_of_each_kind_goes_red(
         )
         query(
             shared_warehouse,
-            "insert into metrics.fct_movements (movement_id, flight_id, icao24, movement, last_fix_at) "
-            "values ('x', 'x', 'x', 'takeoff', now())",
+            "insert into metrics.fct_movements (movement_id, flight_id, icao24, movement, "
+            "last_fix_at) values ('x', 'x', 'x', 'takeoff', now())",
         )
     query(
         shared_warehouse,

@@ -174,3 +174,45 @@ def test_the_first_of_two_goes_and_the_second_keeps_its_key(
     assert query(warehouse, found) == expected
     run("run", "--full-refresh")
     assert query(warehouse, found) == expected
+
+
+LATE = [
+    (step_s, gap_s, late_s, longitude_deg)
+    for step_s, gap_s, late_s in ((1, 10, 34), (1, 20, 50), (1, 20, 26), (5, 10, 34), (1, 5, 60))
+    for longitude_deg in (2.5, 179.95)
+]
+"""Seconds between positions, of the gap, and by which the one after it is late; and where it is."""
+
+
+def test_a_position_that_comes_late_is_the_jump_and_no_holding(
+    warehouse: Warehouse, dbt_of: Callable[[Warehouse], Dbt], query: Query
+) -> None:
+    """Flights straight to the east at 250 m/s: after a gap comes first where it was long ago."""
+    rows, expected = [], []
+    for number, (step_s, gap_s, late_s, longitude_deg) in enumerate(LATE):
+        for at in (*range(0, 301, step_s), *range(300 + gap_s, 600, step_s)):
+            is_late = at == 300 + gap_s
+            longitude = longitude_deg + 250 * (at - late_s * is_late) / 78850
+            row = state(
+                icao24=f"ab{number:04x}",
+                time_position=DEMO_START + timedelta(seconds=at),
+                latitude_deg=45.0,
+                longitude_deg=longitude - 360 if longitude > 180 else longitude,
+                velocity_mps=250.0,
+                true_track_deg=90.0,
+                baro_altitude_m=10000.0,
+                geo_altitude_m=None,
+                vertical_rate_mps=0.0,
+            )
+            rows.append(row)
+            if is_late:
+                expected.append((row["icao24"], row["time_position"]))
+    load_states(warehouse, recording(*rows))
+    dbt_of(warehouse)("run")
+    jumps = query(
+        warehouse,
+        "select icao24, positioned_at from staging.stg_opensky__states "
+        "where position_status = 'jump' or length(icao24) > 6 order by 1",
+    )
+    assert jumps == expected
+    assert query(warehouse, "select count(*) from metrics.fct_holdings") == [(0,)]

@@ -181,9 +181,7 @@ def test_the_geometric_altitude_tells_garbage_of_any_length(
 
 
 @pytest.mark.parametrize("name", TRUE)
-def test_a_true_climb_or_descent_is_not_masked(
-    judged: Warehouse, query: Query, name: str
-) -> None:
+def test_a_true_climb_or_descent_is_not_masked(judged: Warehouse, query: Query, name: str) -> None:
     found = altitudes_of(query, judged, name)
     assert [altitude for altitude, _ in found] == [altitude for _, altitude in TRUE[name]]
     assert {reasons for _, reasons in found} == {None}

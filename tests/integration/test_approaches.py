@@ -89,7 +89,7 @@ def test_what_was_masked_in_the_noisy_tracks_is_counted(
         "select reason, sum(masked_count)::int, sum(row_count)::int "
         "from metrics.masked_values_hourly where source = 'recording:noisy_landing' "
         "and masked_count > 0 group by 1 order by 1",
-    ) == [("altitude_spike", 3, 848), ("position_stale", 167, 848)]
+    ) == [("altitude_spike", 15, 848), ("position_stale", 167, 848)]
     noisy = query(
         warehouse,
         "select distinct source from metrics.masked_values_hourly "

@@ -33,7 +33,7 @@ with spoken as (
 ),
 
 -- Altitudes that were believed until later ones showed that they were wrong; few flights have any.
-wrong as (
+wrong as materialized (
     select
         icao24,
         altitudes_wrong_from_at as from_at,
@@ -61,17 +61,31 @@ flights as (
     group by flight_id, icao24
 ),
 
-corrected as (
-    select
+-- Their flights alone are read again.
+mistaken as materialized (
+    select distinct
         flights.flight_id,
+        flights.icao24,
+        flights.first_seen_at,
+        flights.last_seen_at
+    from wrong
+    inner join flights
+        on
+            wrong.icao24 = flights.icao24
+            and wrong.through_at between flights.first_seen_at and flights.last_seen_at
+),
+
+corrected as materialized (
+    select
+        mistaken.flight_id,
         highest.max_height_m
-    from flights
+    from mistaken
     cross join lateral (
         select max(positions.height_m) as max_height_m
         from {{ ref('int_positions__phased') }} as positions
         where
-            positions.icao24 = flights.icao24
-            and positions.positioned_at between flights.first_seen_at and coalesce(flights.last_seen_at, flights.first_seen_at)
+            positions.icao24 = mistaken.icao24
+            and positions.positioned_at between mistaken.first_seen_at and mistaken.last_seen_at
             and not exists (
                 select from wrong
                 where
@@ -80,13 +94,6 @@ corrected as (
                     and positions.positioned_at < wrong.through_at
             )
     ) as highest
-    where
-        exists (
-            select from wrong
-            where
-                flights.icao24 = wrong.icao24
-                and wrong.through_at between flights.first_seen_at and flights.last_seen_at
-        )
 ),
 
 named as (

@@ -51,11 +51,11 @@ bends as (
     window by_flight as (partition by flight_id order by positioned_at)
 ),
 
--- There and back within seconds is a position that came late; 30 degrees are what a position that is 100 m off does.
+-- There and back within seconds is a position that came late, and no turn.
 turns as (
     select
         *,
-        case when abs(bend_deg) > 30 + 4 * bend_s then 0 else bend_deg end as turn_deg
+        case when abs(bend_deg) > 150 and bend_s <= 20 then 0 else bend_deg end as turn_deg
     from bends
 ),
 
