@@ -30,6 +30,7 @@ Values = Any
 NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 WITH_COMMA = r"^\s*-?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 """A number with a decimal comma; 35,000 is one as well."""
+_MISSING = pa.array(sorted(MISSING))
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -277,7 +278,7 @@ class Reader:
         if _may_hold(values, b"\0"):
             unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
         trimmed = pc.utf8_trim_whitespace(values)
-        dropped = pc.or_(unfit, pc.is_in(trimmed, pa.array(sorted(MISSING))))
+        dropped = pc.or_(unfit, pc.is_in(trimmed, _MISSING))
         return pc.if_else(dropped, None, trimmed), unfit
 
     def _epoch(self, values: Values, is_seconds: bool) -> tuple[pa.Array, pa.Array]:
