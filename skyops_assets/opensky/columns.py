@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ Values = Any
 NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 WITH_COMMA = r"^\s*-?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 """A number with a decimal comma; 35,000 is one as well."""
-_MISSING = pa.array(sorted(MISSING))
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -278,7 +278,7 @@ class Reader:
         if _may_hold(values, b"\0"):
             unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
         trimmed = pc.utf8_trim_whitespace(values)
-        dropped = pc.or_(unfit, pc.is_in(trimmed, _MISSING))
+        dropped = pc.or_(unfit, pc.is_in(trimmed, _missing()))
         return pc.if_else(dropped, None, trimmed), unfit
 
     def _epoch(self, values: Values, is_seconds: bool) -> tuple[pa.Array, pa.Array]:
@@ -299,6 +299,12 @@ def common_kind(values: Sequence[Any]) -> pa.Array | None:
         return None
     # Arrow takes a boolean among numbers for 0 or 1.
     return None if _is_number(found.type) and bool in set(map(type, values)) else found
+
+
+@cache
+def _missing() -> pa.Array:
+    # Not at import: the first array that is made of Python values imports pandas.
+    return pa.array(sorted(MISSING))
 
 
 def _may_hold(texts: pa.Array, sign: bytes) -> bool:
