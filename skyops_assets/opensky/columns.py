@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -277,7 +278,7 @@ class Reader:
         if _may_hold(values, b"\0"):
             unfit = pc.fill_null(pc.match_substring(values, "\0"), False)
         trimmed = pc.utf8_trim_whitespace(values)
-        dropped = pc.or_(unfit, pc.is_in(trimmed, pa.array(sorted(MISSING))))
+        dropped = pc.or_(unfit, pc.is_in(trimmed, _missing()))
         return pc.if_else(dropped, None, trimmed), unfit
 
     def _epoch(self, values: Values, is_seconds: bool) -> tuple[pa.Array, pa.Array]:
@@ -298,6 +299,12 @@ def common_kind(values: Sequence[Any]) -> pa.Array | None:
         return None
     # Arrow takes a boolean among numbers for 0 or 1.
     return None if _is_number(found.type) and bool in set(map(type, values)) else found
+
+
+@cache
+def _missing() -> pa.Array:
+    # Not at import: the first array that is made of Python values imports pandas.
+    return pa.array(sorted(MISSING))
 
 
 def _may_hold(texts: pa.Array, sign: bytes) -> bool:

@@ -147,7 +147,11 @@ def _parse(body: bytes, source: str) -> tuple[str, dict[str, Any]]:
 
 def _is_whole(text: str) -> bool:
     """Whether a text has whole characters only."""
-    return text.encode("utf-8", "replace").decode() == text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _row_texts(text: str, elements: list[Any]) -> pa.Array:

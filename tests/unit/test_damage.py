@@ -583,3 +583,55 @@ def test_a_file_of_nothing_but_stray_quotes_is_torn_line_by_line() -> None:
     block = b'x,"y,z\n' * 50_000
     found = list(tables.csv_tables([b"a,b,c\n" + block], form))
     assert sum(len(torn) for _, torn in found) == 50_000
+
+
+# The readers of other files
+
+
+def test_a_day_of_the_history_is_read_as_any_table(tmp_path: Path) -> None:
+    from skyops_assets.history.schema import HEADER
+    from skyops_assets.history.source import read_rows
+
+    text = [",".join(HEADER) + ",", *[",".join(f"{n}" for n in range(len(HEADER))) + ","] * 3]
+    text[2] = text[2].replace(",7,", ',"7,')
+    body = gzip.compress(b"\xef\xbb\xbf" + "\r\n".join(text).encode())
+    found = read_rows(write(tmp_path / "a.csv", body))
+    good = {name: str(n) for n, name in enumerate(HEADER)}
+    assert found == [good, good, {"line": text[2]}]
+
+
+def test_a_day_of_weather_reports_is_read_as_any_table(tmp_path: Path) -> None:
+    from datetime import date
+
+    from skyops_assets.weather.schema import judge
+    from skyops_assets.weather.source import place, read_reports
+
+    reports = [f"LFPG,2021-10-07 12:{i:02},LFPG 0712{i:02}Z 02008KT CAVOK 19/09 Q1029"
+               for i in range(5)]  # fmt: skip
+    reports[1] = reports[1].replace("CAVOK", '"CAVOK')
+    reports[3] = reports[3].replace("CAVOK", "CAVÖK")
+    body = "\n".join(["station,valid,metar,", *reports]).encode("latin-1")
+    write(tmp_path / "LFPG.csv", body)
+    day = date(2021, 10, 7)
+    rows = read_reports(place(f"{tmp_path}/LFPG.csv", "LFPG", day))
+    reasons = [one.reason for one in judge(rows, "LFPG", day)]
+    assert sorted(map(str, reasons)) == [
+        "None", "None", "None", "the report is not plain text", "the row does not have 3 values",
+    ]  # fmt: skip
+
+
+def test_airframes_are_read_as_any_table(tmp_path: Path) -> None:
+    from skyops_assets.warehouse.aircraft import _rows, rejection_reason
+
+    body = (
+        "icao24,typecode,operator,\n4b1801,BCS3,Swiss\n4b1802,NA,N/A,\n"
+        '4b1803,"A320,Swiss,\n4b1804,A320,"Zürich, AG"\n4b1805,A320,Swiss,\n'
+    ).encode("latin-1")
+    found = [values for _, values in _rows(write(tmp_path / "a.csv", body))]
+    reasons = {one["icao24"]: rejection_reason(one) for one in found}
+    assert reasons == {
+        "4b1801": None, "4b1802": None, "4b1804": "operator is not UTF-8", "4b1805": None,
+        None: "icao24 is not six hexadecimal digits",
+    }  # fmt: skip
+    [second] = [one for one in found if one["icao24"] == "4b1802"]
+    assert (second["typecode"], second["operator"]) == (None, None)
