@@ -236,8 +236,10 @@ def with_qnh(
 
     def draw(icao24: str, at: datetime) -> Drawn:
         pen = flies(icao24, EHAM_24, at, qnh_hpa=hpa)
-        movement = "landing" if flies is landing else "takeoff"
-        return pen.rows, replace(Truth([Moved(movement, "EHAM", "24", at, 20)]), **truth)  # type: ignore[arg-type]
+        # Without a flag a take-off begins when it rolls too fast for a taxiway, 25 s before.
+        movement, within_s = ("landing", 20) if flies is landing else ("takeoff", 45)
+        moved = Moved(movement, "EHAM", "24", at, within_s)
+        return pen.rows, replace(Truth([moved]), **truth)  # type: ignore[arg-type]
 
     return draw
 

@@ -87,6 +87,7 @@ def run_checks(stage: str, home: Path, warehouse: Warehouse) -> dict[str, str]:
                 instance=instance,
                 resources={"warehouse": WarehouseResource()},
                 selection=dg.AssetSelection.checks(*checks),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
     evaluated = result.get_asset_check_evaluations()
