@@ -70,16 +70,17 @@ renamed as (
         callsigns.changed_from_at,
         callsigns.changed_through_at
     from callsigns
-    cross join lateral (
-        select coalesce(max(sent.positioned_at), callsigns.positioned_at) as positioned_at
-        from {{ ref('stg_opensky__states') }} as sent
-        where
-            sent.icao24 = callsigns.icao24
-            and sent.callsign = callsigns.callsign_before
-            and sent.positioned_at > callsigns.positioned_at
-            and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
-            and coalesce(sent.position_status <> 'jump', true)
-    ) as last_before
+    cross join
+        lateral (
+            select coalesce(max(sent.positioned_at), callsigns.positioned_at) as positioned_at
+            from {{ ref('stg_opensky__states') }} as sent
+            where
+                sent.icao24 = callsigns.icao24
+                and sent.callsign = callsigns.callsign_before
+                and sent.positioned_at > callsigns.positioned_at
+                and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
+                and coalesce(sent.position_status <> 'jump', true)
+        ) as last_before
     where
         callsigns.is_on_ground
         and callsigns.callsign <> callsigns.callsign_before
