@@ -2,9 +2,6 @@
 
 Belongs here: the table of cases, each with what is true by construction. Does not: how a way is
 drawn (`tracks`), how a file is written (`writers`), or comparing (`integration/test_corpus.py`).
-
-A case that SkyOps does not master yet says what it waits for in ``pending``; take that out once it
-does.
 """
 
 from __future__ import annotations
@@ -101,8 +98,6 @@ class Case:
         write: makes a file, or a folder of files, of the rows.
         ending: of the file's name.
         rejected: rows that are to be rejected.
-        pending: what it waits for, or nothing.
-        is_held_back: whether it is not loaded until then, as it breaks the build of all.
     """
 
     name: str
@@ -110,8 +105,6 @@ class Case:
     write: Callable[[Path, Sequence[Row]], None] = writers.traffic_csv
     ending: str = ".csv"
     rejected: int = 0
-    pending: str = ""
-    is_held_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +115,6 @@ class Family:
         watched: the watch list.
         has_runways: whether the runways are known.
         has_later: whether somebody flies on afterwards, so that nothing is provisional.
-        pending: what its blocking checks wait for, by the check's name.
     """
 
     name: str
@@ -130,7 +122,6 @@ class Family:
     cases: tuple[Case, ...]
     has_runways: bool = True
     has_later: bool = True
-    pending: dict[str, str] = field(default_factory=dict)
 
     def drawn(self) -> list[tuple[Case, str, Drawn]]:
         """Each case with its address, rows and truth."""
@@ -138,7 +129,6 @@ class Family:
         return [
             (case, address := f"c{number}{place:04x}", case.draw(address, START + place * APART))
             for place, case in enumerate(self.cases, start=1)
-            if not case.is_held_back
         ]
 
 
@@ -600,16 +590,6 @@ def spelt_na(path: Path, rows: Sequence[Row]) -> None:
     path.write_text(path.read_text().replace(",,", ",NA,").replace(",,", ",NA,"))
 
 
-FLICKER = "item 6: a ground flag of a second on final is no landing and no take-off"
-SPARSE = "item 2: landings and take-offs of sparse feeds, by each fix's own track, speed and rate"
-GAP = "item 5: a landing whose roll-out is unheard for 89 to 115 s"
-GARBAGE = "item 9: garbage altitudes of three samples and more"
-GROUND_AT_CRUISE = "item 10: GROUND at cruise"
-PRESSURE = "item 17: heights above a field must bear 960 to 1045 hPa"
-CALLSIGNS = "item 18: a garbled callsign on the ground"
-DAYS = "finding F1: ids of movements without the day; no stand without a ground flag"
-
-
 def _without_flag(path: Path, rows: Sequence[Row]) -> None:
     writers.traffic_csv(path, rows, "onground")
 
@@ -640,7 +620,6 @@ FAMILIES: tuple[Family, ...] = (
         ),
         has_runways=False,
         # Most rows have neither speed nor altitude.
-        pending={"state_vectors_can_be_true": "item 1: what the sky sends is no fault of the rows"},
     ),
     Family(
         "schiphol", "EHAM",
@@ -656,35 +635,35 @@ FAMILIES: tuple[Family, ...] = (
             Case("figure_of_eight", figure_of_eight),
             Case("survey", survey),
             Case("glider", glider),
-            Case("low_helicopter", low_helicopter, pending=FLICKER),
+            Case("low_helicopter", low_helicopter),
             Case("sparse_30s_landing", sparse_landing(30, 20, 60)),
             Case("sparse_30s_takeoff", sparse_takeoff(30, 20, 60)),
             Case("sparse_60s_landing", sparse_landing(60, 40, 90)),
             Case("sparse_60s_takeoff", sparse_takeoff(60, 40, 90)),
-            Case("sparse_205s_landing", sparse_landing(205, 60, 240), pending=SPARSE),
-            Case("sparse_205s_takeoff", sparse_takeoff(205, 50, 240), pending=SPARSE),
-            Case("sparse_300s_landing", sparse_landing(300, 60, 300), pending=SPARSE),
-            Case("sparse_300s_takeoff", sparse_takeoff(300, 50, 300), pending=SPARSE),
+            Case("sparse_205s_landing", sparse_landing(205, 60, 240)),
+            Case("sparse_205s_takeoff", sparse_takeoff(205, 50, 240)),
+            Case("sparse_300s_landing", sparse_landing(300, 60, 300)),
+            Case("sparse_300s_takeoff", sparse_takeoff(300, 50, 300)),
             Case("gap_60s", silent(60)),
-            Case("gap_90s", silent(90), pending=GAP),
-            Case("gap_100s", silent(100), pending=GAP),
-            Case("gap_115s", silent(115), pending=GAP),
+            Case("gap_90s", silent(90)),
+            Case("gap_100s", silent(100)),
+            Case("gap_115s", silent(115)),
             Case("gap_130s", silent(130)),
-            Case("flicker_30s", flickers(30), pending=FLICKER),
-            Case("flicker_60s", flickers(60), pending=FLICKER),
+            Case("flicker_30s", flickers(30)),
+            Case("flicker_60s", flickers(60)),
             Case("flicker_20s", flickers(20)),
-            Case("flicker_45s", flickers(45), pending=FLICKER),
+            Case("flicker_45s", flickers(45)),
             Case("flicker_90s", flickers(90)),
             Case("flickers", flickers(110, 75, 15)),
-            Case("garbled_callsign", garbled_callsign, pending=CALLSIGNS),
+            Case("garbled_callsign", garbled_callsign),
             Case("shared_address", shared_address),
             Case("shuffled_and_doubled", altered(shuffled)),
             Case("garbage_1", garbage(1)),
             Case("garbage_2", garbage(2)),
-            Case("garbage_3", garbage(3), pending=GARBAGE),
-            Case("garbage_5", garbage(5), pending=GARBAGE),
-            Case("cruise_flagged_within", cruise_flagged(300), pending=GROUND_AT_CRUISE),
-            Case("cruise_flagged_at_end", cruise_flagged(599), pending=GROUND_AT_CRUISE),
+            Case("garbage_3", garbage(3)),
+            Case("garbage_5", garbage(5)),
+            Case("cruise_flagged_within", cruise_flagged(300)),
+            Case("cruise_flagged_at_end", cruise_flagged(599)),
             Case("no_flag", lacking(), write=_without_flag),
             Case("no_callsign", lacking("callsign", callsign=None)),
             Case("no_speed", lacking("velocity_mps")),
@@ -696,20 +675,17 @@ FAMILIES: tuple[Family, ...] = (
             Case("geometric_altitude_only", lacking("baro_altitude_m", departure=())),
             Case("qnh_960", with_qnh(960, landing)),
             Case("qnh_1045", with_qnh(1045, landing)),
-            Case("qnh_960_no_flag", with_qnh(960, landing), write=_without_flag, pending=PRESSURE),
-            Case("qnh_985_no_flag", with_qnh(985, landing), write=_without_flag, pending=PRESSURE),
+            Case("qnh_960_no_flag", with_qnh(960, landing), write=_without_flag),
+            Case("qnh_985_no_flag", with_qnh(985, landing), write=_without_flag),
             Case("qnh_1045_no_flag", with_qnh(1045, landing), write=_without_flag),
             Case("no_flag_takeoff", with_qnh(1013.25, takeoff), write=_without_flag),
             Case("qnh_1045_no_flag_takeoff", with_qnh(1045, takeoff), write=_without_flag),
-            Case("qnh_960_no_flag_takeoff", with_qnh(960, takeoff), write=_without_flag,
-                 pending=PRESSURE),
+            Case("qnh_960_no_flag_takeoff", with_qnh(960, takeoff), write=_without_flag),
             Case("climbing_once", climbing_once),
             Case("on_final_once", on_final_once),
             Case("twelve_days", daily),
-            Case("two_days_never_silent", never_silent, write=_without_flag, pending=DAYS,
-                 is_held_back=True),
+            Case("two_days_never_silent", never_silent, write=_without_flag),
         ),
-        pending={"features_hold_together": "item 3: a survey of over two hours within the rings"},
     ),
     Family(
         "far_places", "EHAM,NFNM,SLLP,LLMZ,NZSP,KDEN",
@@ -743,12 +719,11 @@ FAMILIES: tuple[Family, ...] = (
                  rejected=1),
             Case("torn_line", at_blagnac, spoilt(lambda line: line[:40]), rejected=1),
             Case("stray_quote", at_blagnac, spoilt(lambda line: line.replace(b"AFR", b'"FR')),
-                 rejected=1, pending="item 14: an unbalanced quote"),
+                 rejected=1),
             Case("latin_1_byte", at_blagnac, spoilt(lambda line: line.replace(b"AFR", b"\xc5FR")),
-                 rejected=1, pending="item 14: a byte that is not UTF-8"),
-            Case("spelt_na", at_blagnac, spelt_na, pending="item 16: NA is missing"),
-            Case("with_papers", at_blagnac, with_papers, "",
-                 pending="item 12: texts beside the data"),
+                 rejected=1),
+            Case("spelt_na", at_blagnac, spelt_na),
+            Case("with_papers", at_blagnac, with_papers, ""),
             Case("header_only", lambda icao24, at: (at_blagnac(icao24, at)[0], Truth(flights=0)),
                  header_only),
         ),

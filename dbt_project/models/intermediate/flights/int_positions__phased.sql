@@ -109,6 +109,7 @@ flown as (
                     states.track_deg,
                     states.vertical_rate_mps,
                     states.is_on_ground,
+                    states.category,
                     states.position_status,
                     states.position_age_s,
                     -- Whole numbers leave a moving sum as exactly as they came: fractions would be added up anew for
@@ -177,6 +178,8 @@ located as (
         nearest.latitude_deg as airport_latitude_deg,
         nearest.longitude_deg as airport_longitude_deg,
         flown.known_altitude_m - coalesce(nearest.elevation_m, 0) as height_m,
+        -- Rotorcraft (8) fly as slowly as others taxi.
+        case when flown.category = 8 then 5 else 25 end as slow_mps,
         case
             when flown.is_on_ground and flown.ground_speed_mps is null
                 then
@@ -228,20 +231,24 @@ select
             )
             then 'GROUND'
         when height_m is null then 'UNKNOWN'
-        -- The flag can come a minute late, after the turn off the runway.
-        when height_m < 60 and ground_speed_mps < 25 and abs(mean_vertical_rate_mps) < 1 then 'GROUND'
-        -- At 960 hPa a field seems 440 m higher than it is. On it no flag is needed to see that.
+        -- The flag can come a minute late, after the turn off the runway. At 960 hPa a field seems 440 m higher than it
+        -- is; on it no flag is needed to see that.
         when
-            height_m < 500
-            and ground_speed_mps < 25
+            ground_speed_mps < slow_mps
             and abs(mean_vertical_rate_mps) < 1
-            and {{ distance_m(
-                'latitude_deg',
-                'longitude_deg',
-                'airport_latitude_deg',
-                'airport_longitude_deg',
-            ) }}
-            < 4000
+            and (
+                height_m < 60
+                or (
+                    height_m < 500
+                    and {{ distance_m(
+                        'latitude_deg',
+                        'longitude_deg',
+                        'airport_latitude_deg',
+                        'airport_longitude_deg',
+                    ) }}
+                    < 4000
+                )
+            )
             then 'GROUND'
         when height_m < 450 and mean_vertical_rate_mps > 1.5 then 'TAKEOFF'
         when height_m < 450 and mean_vertical_rate_mps < -1 then 'LANDING'

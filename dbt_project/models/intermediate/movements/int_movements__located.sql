@@ -322,6 +322,7 @@ dated as (
             when movement = 'landing' and ground_at is not null
                 then least(anchor_at + to_go_s * interval '1 second', ground_at)
             when method = 'signal_gained' or ground_at is not null then moment_at - since_s * interval '1 second'
+            when lifted_at is not null then lifted_at
             else moment_at
         end as moved_at,
         -- Contact is contradicted within 20 s, silence broken within two minutes, or neither is.

@@ -170,6 +170,7 @@ surroundings as (
     select
         fixed.moment_id,
         fixed.movement,
+        fixed.ground_altitude_m,
         positions.latitude_deg,
         positions.longitude_deg,
         positions.altitude_m,
@@ -230,7 +231,8 @@ described as (
             regr_slope(altitude_m, after_s order by after_s) filter (where is_air_side),
             avg(vertical_rate_mps order by after_s) filter (where is_air_side)
         ) as climb_mps,
-        max(altitude_m) filter (where is_air_side) as highest_m
+        max(altitude_m) filter (where is_air_side) as highest_m,
+        min(after_s) filter (where is_air_side and altitude_m > ground_altitude_m + 10) as lift_off_s
     from ranked
     group by moment_id
 ),
@@ -243,6 +245,7 @@ directed as (
         described.altitude_m,
         described.climb_mps,
         described.highest_m - fixed.ground_altitude_m as rise_m,
+        described.lift_off_s,
         {{ distance_m(
             'described.base_latitude_deg',
             'described.base_longitude_deg',
@@ -346,7 +349,9 @@ select
     climb_mps,
     moment_track_deg as track_deg,
     moment_ground_speed_mps as ground_speed_mps,
-    coalesce(base_s <= 60, false) as is_course_seen
+    coalesce(base_s <= 60, false) as is_course_seen,
+    -- Without a flag the ground ends where the roll is faster than taxiing; lift-off is where the climb begins.
+    case when movement = 'takeoff' and not is_flagged then anchor_at + lift_off_s * interval '1 second' end as lifted_at
 from flown
 -- Rolling out, the flag may flicker again; nobody flies a circuit in three minutes.
 where
