@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -226,8 +226,7 @@ def with_qnh(
 
     def draw(icao24: str, at: datetime) -> Drawn:
         pen = flies(icao24, EHAM_24, at, qnh_hpa=hpa)
-        # Without a flag a take-off begins when it rolls too fast for a taxiway, 25 s before.
-        movement, within_s = ("landing", 20) if flies is landing else ("takeoff", 45)
+        movement, within_s = ("landing", 20) if flies is landing else ("takeoff", 10)
         moved = Moved(movement, "EHAM", "24", at, within_s)
         return pen.rows, replace(Truth([moved]), **truth)  # type: ignore[arg-type]
 
@@ -338,7 +337,7 @@ def low_helicopter(icao24: str, at: datetime) -> Drawn:
     """Passes 50 m high and 20 m/s slow 2 km beside the field, and climbs away: it never landed."""
     pen = Pen(icao24, at, offset(EHAM_24.threshold, 150, 3_500), 238, 300, category=8)
     pen.fly(80, 40, -3.125).fly(200, 20).fly(200, 40, 3)
-    return pen.rows, Truth(unlike=["GROUND"])
+    return every(pen.rows, 10, meeting=at), Truth(unlike=["GROUND"])
 
 
 def shared_address(icao24: str, at: datetime) -> Drawn:
@@ -635,7 +634,7 @@ FAMILIES: tuple[Family, ...] = (
             Case("figure_of_eight", figure_of_eight),
             Case("survey", survey),
             Case("glider", glider),
-            Case("low_helicopter", low_helicopter),
+            Case("low_helicopter", low_helicopter, writers.rest_answers, ""),
             Case("sparse_30s_landing", sparse_landing(30, 20, 60)),
             Case("sparse_30s_takeoff", sparse_takeoff(30, 20, 60)),
             Case("sparse_60s_landing", sparse_landing(60, 40, 90)),

@@ -67,13 +67,13 @@ def history(row: Row) -> Row:
 
 
 def vector(row: Row) -> list[Any]:
-    """As a `/states/all` answer has it: 17 values by position."""
+    """As a `/states/all` answer has it with ``extended=1``: 18 values by position."""
     at = int(row["time_position"].timestamp())
     return [
         row["icao24"], (row["callsign"] or "").ljust(8) or None, "Netherlands", at, at,
         row["longitude_deg"], row["latitude_deg"], row["baro_altitude_m"], row["is_on_ground"],
         row["velocity_mps"], row["true_track_deg"], row["vertical_rate_mps"], None,
-        row["geo_altitude_m"], row["squawk"], False, 0,
+        row["geo_altitude_m"], row["squawk"], False, 0, row["category"],
     ]  # fmt: skip
 
 
