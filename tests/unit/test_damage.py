@@ -406,7 +406,7 @@ def test_files_of_other_kinds_are_no_recordings(tmp_path: Path) -> None:
         b'[{"icao24": "3c65d7", "time": 1633608000, "la',
         b'{"icao24": {"0": "3c65d7"}, "time"',
         b"PAR1 and nothing",
-        gzip.compress(b"time,icao24,lat,lon\n")[:12],
+        gzip.compress(b"time,icao24,lat,lon\n", mtime=0)[:12],
         gzip.compress(b"time,icao24,lat,lon\n", mtime=0)[:-4],
     ],
 )
