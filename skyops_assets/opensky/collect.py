@@ -58,6 +58,10 @@ _KEEPALIVES = """
 """
 
 
+SPARSE_S = 60
+"""Over a minute apart, two positions no longer show the course, and times are estimated."""
+
+
 class Feed(Protocol):
     """Where answers come from: `OpenSkyClient`."""
 
@@ -175,6 +179,22 @@ def shortest_interval_s(settings: Settings) -> float:
     if settings.collect_interval_s is not None:
         return settings.collect_interval_s
     return floor_s(is_anonymous=settings.opensky_client_id is None)
+
+
+def what_is_missed(interval_s: float) -> str | None:
+    """What rounds so far apart do not show, for who chooses them; None where that is little.
+
+    Args:
+        interval_s: seconds from one round to the next.
+    """
+    if interval_s <= SPARSE_S:
+        return None
+    return (
+        f"Rounds {interval_s:.0f} s apart show most landings and take-offs, with times estimated "
+        "from single positions; go-arounds, touch-and-goes, holdings and phases by the second are "
+        "missed. What each rhythm shows is in docs/validation.md. A free OpenSky account gives ten "
+        "times the credits."
+    )
 
 
 def poll_once(
@@ -475,6 +495,8 @@ def collect(
             f"{len(boxes)} {'box' if len(boxes) == 1 else 'boxes'} for {collector.cost_per_round} "
             f"of {state.remaining:,} credits left today, every {interval_s:.1f} s."
         )
+        if note := what_is_missed(interval_s):
+            say(note)
 
         def work() -> None:
             try:

@@ -23,7 +23,14 @@ from states import recording, seconds
 from skyops_assets.opensky import collect
 from skyops_assets.opensky.accounts import accounts
 from skyops_assets.opensky.client import Answer, OpenSkyClient
-from skyops_assets.opensky.collect import Collector, Report, describe, poll_once, watched_boxes
+from skyops_assets.opensky.collect import (
+    Collector,
+    Report,
+    describe,
+    poll_once,
+    watched_boxes,
+    what_is_missed,
+)
 from skyops_assets.opensky.credits import BoundingBox, CreditBudget, account_name
 from skyops_assets.opensky.failures import PermanentFailure
 from skyops_assets.opensky.fake import FAULTS, FakeOpenSky, Replay, Running, replay_of, running
@@ -608,3 +615,11 @@ def wait_until(is_so: Callable[[], Any]) -> None:
     while not is_so():
         assert time.monotonic() < until, "it did not come about within 30 s"
         time.sleep(0.01)
+
+
+def test_rounds_far_apart_say_what_they_miss() -> None:
+    """400 credits are a round in 216 s, 4,000 one in 22 s."""
+    note = what_is_missed(216)
+    assert note is not None
+    assert "216 s apart" in note and "go-arounds" in note and "docs/validation.md" in note
+    assert what_is_missed(21.6) is None
