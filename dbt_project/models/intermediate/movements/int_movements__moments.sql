@@ -277,6 +277,7 @@ neighbours as (
     select
         *,
         coalesce(lead(is_level and climb_mps < -0.5) over by_contact, false) as is_followed_by_sinking,
+        lead(moment_at) over by_contact as next_contact_at,
         coalesce(lag(is_level and coalesce(climb_mps >= -0.5, true)) over by_contact, false) as is_after_rolling
     from judged
     window by_contact as (partition by icao24, flight_id, (method = 'ground_contact') order by moment_at)
@@ -310,7 +311,6 @@ moving as (
         or (movement = 'takeoff' and not is_level)
         or (
             movement = 'landing'
-            and not is_followed_by_sinking
             and not is_after_rolling
             -- Without a flag a helicopter that hovers is no landing.
             and (is_flagged or coalesce(climb_mps < -0.3, true))
@@ -323,7 +323,7 @@ flown as (
     select
         *,
         lag(moment_at) over (
-            partition by icao24, flight_id, movement, method
+            partition by icao24, flight_id, movement, method, is_followed_by_sinking
             order by moment_at
         ) as previous_moment_at
     from moving
@@ -338,7 +338,8 @@ select
     movement,
     method,
     other_side_at,
-    withdrawn_at,
+    -- It counted as a landing until it was seen to sink on.
+    case when is_followed_by_sinking then next_contact_at else withdrawn_at end as withdrawn_at,
     anchor_at,
     latitude_deg,
     longitude_deg,
