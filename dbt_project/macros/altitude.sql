@@ -65,7 +65,7 @@ end
         ) %}
     {%- endif -%}
     {% do run_query(_stepping(is_whole)) %}
-    {%- if run_query("select exists (select from stepping)")[0][0] -%}
+    {%- if run_query("select exists (select 1 from stepping)")[0][0] -%}
         {% do run_query(_judge_runs()) %}
         {% call statement('mask') -%}
             update {{ this }} as stored
@@ -114,7 +114,7 @@ end
             and first.altitude_step = '[]'
     ) as begun
     where exists (
-        select from {{ this }} as steps
+        select 1 from {{ this }} as steps
         where
             steps.icao24 = ranges.changed_icao24
             and steps.positioned_at >= begun.positioned_at

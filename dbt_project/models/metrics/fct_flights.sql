@@ -87,7 +87,7 @@ corrected as materialized (
             positions.icao24 = mistaken.icao24
             and positions.positioned_at between mistaken.first_seen_at and mistaken.last_seen_at
             and not exists (
-                select from wrong
+                select 1 from wrong
                 where
                     wrong.icao24 = positions.icao24
                     and positions.positioned_at >= wrong.from_at

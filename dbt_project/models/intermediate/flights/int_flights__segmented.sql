@@ -85,7 +85,7 @@ renamed as (
         callsigns.is_on_ground
         and callsigns.callsign <> callsigns.callsign_before
         and exists (
-            select from {{ ref('stg_opensky__states') }} as sent
+            select 1 from {{ ref('stg_opensky__states') }} as sent
             where
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign
@@ -94,7 +94,7 @@ renamed as (
                 and coalesce(sent.position_status <> 'jump', true)
         )
         and not exists (
-            select from {{ ref('stg_opensky__states') }} as sent
+            select 1 from {{ ref('stg_opensky__states') }} as sent
             where
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign

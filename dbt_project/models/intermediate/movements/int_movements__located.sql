@@ -85,7 +85,7 @@ candidates as (
         abs(distance_m * sind(bearing_deg - track_deg)) as aside_m
     from counted
     where
-        -- Below, what is higher or further must be in line with a runway.
+        -- Below, what is higher or further must be in line with a runway that airliners use.
         distance_m < 20000
         and (height_m < 1250 or height_m is null or ground_at is not null)
 ),
@@ -187,9 +187,15 @@ judged as (
             -- Some runways lie 6 km from the field's reference point.
             when candidates.ground_at is not null then candidates.distance_m < 7000
             when candidates.method = 'ground_contact' then candidates.distance_m < 5000 or aligned.is_on_runway
+            -- Far and high one is in line with many a strip; airliners land where airliners land.
             when
-                aligned.runway is null
+                (aligned.runway is null or not candidates.has_scheduled_service)
                 and (candidates.distance_m >= 15000 or coalesce(candidates.height_m >= 750, false))
+                then false
+            -- Who is not known to be low is near, and as slow as near a runway.
+            when
+                candidates.height_m is null
+                and (candidates.distance_m >= 15000 or coalesce(candidates.ground_speed_mps > 130, false))
                 then false
             when candidates.movement = 'landing'
                 then
