@@ -28,16 +28,20 @@ from {{ model }}
 where ({{ condition }}) is not true
 {% endtest %}
 
-{#- Who has taken off lands before the next take-off. -#}
+{#-
+Who has taken off lands before the next take-off. One that was seen on the ground before it has landed, heard or not, and
+stays: what nobody received is no fault of ours.
+-#}
 {% test takes_turns(model) %}
 select *
 from (
     select
         movement_id,
         movement,
+        method,
         lag(movement) over (partition by icao24, flight_id order by last_fix_at asc, movement desc) as previous_movement
     from {{ model }}
     where movement <> 'go_around'
 ) as ordered
-where movement = 'takeoff' and previous_movement in ('takeoff', 'touch_and_go')
+where movement = 'takeoff' and method = 'signal_gained' and previous_movement in ('takeoff', 'touch_and_go')
 {% endtest %}

@@ -13,6 +13,7 @@ _MEANS = {
     "accepted_values": "{column} has a value that is not among {values}",
     "in_range": "{column} is not a number from {low} to {high}",
     "holds": "not true: {condition}",
+    "takes_turns": "a take-off first heard in the air follows a take-off",
 }
 _KEYS = ("unique", "not_null", "unique_combination", "relationships")
 _BROKEN_KEY = (

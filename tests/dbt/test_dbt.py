@@ -72,8 +72,8 @@ def test_a_test_of_each_kind_goes_red(
         )
         query(
             shared_warehouse,
-            "insert into metrics.fct_movements (movement_id, flight_id, icao24, movement, "
-            "last_fix_at) values ('x', 'x', 'x', 'takeoff', now())",
+            "insert into metrics.fct_movements (movement_id, flight_id, icao24, movement, method, "
+            "last_fix_at) values ('x', 'x', 'x', 'takeoff', 'signal_gained', now())",
         )
     query(
         shared_warehouse,

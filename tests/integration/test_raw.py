@@ -229,10 +229,10 @@ def test_the_window_of_a_run_is_that_of_all_its_batches_else_of_the_last_run(
     query(warehouse, "update raw.ingest_batches set transformed_at = now()")
     second = timedelta(seconds=1)
     last = (DEMO_START + 5 * HOUR, DEMO_START + 5 * HOUR + second)
-    assert last_load(warehouse, "a") == (DEMO_START, DEMO_START + HOUR + second, None)
-    assert last_load(warehouse, "b") == (*last, None)
-    assert last_load(warehouse, "neither") == (*last, (3,))
-    assert last_load(warehouse, None) == (*last, (3,))
+    assert last_load(warehouse, "a") == (DEMO_START, DEMO_START + HOUR + second, None, 4)
+    assert last_load(warehouse, "b") == (*last, None, 2)
+    assert last_load(warehouse, "neither") == (*last, (3,), 2)
+    assert last_load(warehouse, None) == (*last, (3,), 2)
 
 
 def test_loads_that_no_model_holds_yet_are_looked_at_whenever_they_came(
@@ -243,10 +243,10 @@ def test_loads_that_no_model_holds_yet_are_looked_at_whenever_they_came(
         load_states(warehouse, recording(state(time_position=at)), run_id=run)
     query(warehouse, "update raw.ingest_batches set finished_at = '2021-10-08' where batch_id < 3")
     load = last_load(warehouse, "another")
-    assert load == (DEMO_START, DEMO_START + timedelta(days=2), (1, 2, 3))
+    assert load == (DEMO_START, DEMO_START + timedelta(days=2), (1, 2, 3), 3)
     query(warehouse, "update raw.ingest_batches set transformed_at = now() where batch_id <> 2")
     day = DEMO_START + timedelta(days=1)
-    assert last_load(warehouse, "another") == (day, day, (2,))
+    assert last_load(warehouse, "another") == (day, day, (2,), 1)
 
 
 def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
@@ -260,7 +260,7 @@ def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
         "finished_at = finished_at - (batch_id = 1)::int * interval '61 min'",
     )
     load = last_load(warehouse, "none of them")
-    assert load == (DEMO_START + timedelta(days=1), DEMO_START + timedelta(days=2), (2, 3))
+    assert load == (DEMO_START + timedelta(days=1), DEMO_START + timedelta(days=2), (2, 3), 2)
     # A row between them that came with neither is not theirs to answer for.
     between = DEMO_START + timedelta(days=1, hours=12)
     load_states(warehouse, recording(state(time_position=between)), run_id="another")

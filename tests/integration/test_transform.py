@@ -461,3 +461,35 @@ def test_tables_of_the_former_shape_are_brought_to_the_present_one(
         query(warehouse, statement)
     found = contents(query, warehouse)
     assert {model: found[model] for model in models} == expected
+
+
+def test_tables_from_before_sparse_feeds_take_new_positions(
+    twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
+) -> None:
+    """Where retention forbids a new start, 0017 adds the columns, and the next load goes in."""
+    warehouse, _ = twins
+    states = paris(20)
+    first = pc.less(states["time_position"], pa.scalar(DEMO_START + timedelta(hours=1)))
+    load_states(warehouse, Recording("paris", states.filter(first), states.filter(first)))
+    dbt_of(warehouse)("run")
+    for table, columns in (
+        ("staging.stg_opensky__states", "has_ground_flag altitude_step altitudes_wrong_from_at"),
+        (
+            "intermediate.int_movements__moments",
+            "anchor_at ground_at ground_latitude_deg ground_longitude_deg is_course_seen lifted_at",
+        ),
+        ("intermediate.int_movements__located", "runway_reason"),
+        ("intermediate.int_movements__renewed", "runway_reason"),
+        ("metrics.fct_movements", "runway_reason"),
+    ):
+        for column in columns.split():
+            query(warehouse, f"alter table {table} drop column {column}")
+    query(warehouse, (MIGRATIONS / "0017_sparse_movements.sql").read_text())
+    rest = states.filter(pc.invert(first))
+    load_states(warehouse, Recording("paris", rest, rest))
+    dbt_of(warehouse)("build", "--exclude-resource-type", "unit_test")
+    assert query(
+        warehouse,
+        "select count(*) > 0 from metrics.fct_movements "
+        "where runway is null and runway_reason is not null",
+    ) == [(True,)]

@@ -16,6 +16,7 @@ with spoken as (
         callsign,
         min(positioned_at) as first_seen_at,
         max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
+        max(positioned_at) as ended_at,
         max(height_m) as max_height_m,
         -- Null where no fix tells: one of a parked aircraft tells without a height, one in the air without a height
         -- only by a speed that nobody taxies at. On the ground the air pressure can make a field seem higher.
@@ -54,6 +55,7 @@ flights as (
         )[1] as callsign,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at,
+        max(ended_at) as ended_at,
         max(max_height_m) as max_height_m,
         bool_or(is_airborne) as is_airborne,
         sum(position_count)::bigint as position_count
@@ -67,12 +69,13 @@ mistaken as materialized (
         flights.flight_id,
         flights.icao24,
         flights.first_seen_at,
-        flights.last_seen_at
+        flights.ended_at
     from wrong
     inner join flights
         on
             wrong.icao24 = flights.icao24
-            and wrong.through_at between flights.first_seen_at and flights.last_seen_at
+            and wrong.from_at <= flights.ended_at
+            and wrong.through_at >= flights.first_seen_at
 ),
 
 corrected as materialized (
@@ -85,7 +88,7 @@ corrected as materialized (
         from {{ ref('int_positions__phased') }} as positions
         where
             positions.icao24 = mistaken.icao24
-            and positions.positioned_at between mistaken.first_seen_at and mistaken.last_seen_at
+            and positions.positioned_at between mistaken.first_seen_at and mistaken.ended_at
             and not exists (
                 select 1 from wrong
                 where

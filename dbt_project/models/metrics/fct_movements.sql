@@ -13,8 +13,7 @@ with located as (
     select *
     from {{ ref('int_movements__located') }}
     {{ join_changes('int_movements__located', 'last_fix_at') }}
-    -- An ambiguous one names no field.
-    where withdrawn_at is null and airport is not null
+    where withdrawn_at is null
 ),
 
 renewed as (
@@ -91,5 +90,12 @@ select
     known_at,
     last_fix_at
 from ordered
--- Who is in the air does not take off: reception that fails in the climb and comes back is none.
-where movement <> 'takeoff' or coalesce(previous_movement not in ('takeoff', 'touch_and_go'), true)
+where
+    -- An ambiguous one names no field.
+    airport is not null
+    -- Who is in the air does not take off: reception that fails in the climb and comes back is none.
+    and not (
+        movement = 'takeoff'
+        and method = 'signal_gained'
+        and coalesce(previous_movement in ('takeoff', 'touch_and_go'), false)
+    )

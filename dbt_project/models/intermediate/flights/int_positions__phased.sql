@@ -109,6 +109,7 @@ flown as (
                     states.track_deg,
                     states.vertical_rate_mps,
                     states.is_on_ground,
+                    states.has_ground_flag,
                     states.category,
                     states.position_status,
                     states.position_age_s,
@@ -232,14 +233,15 @@ select
             then 'GROUND'
         when height_m is null then 'UNKNOWN'
         -- The flag can come a minute late, after the turn off the runway. At 960 hPa a field seems 440 m higher than it
-        -- is; on it no flag is needed to see that.
+        -- is: where no flag is sent, height tells little.
         when
             ground_speed_mps < slow_mps
-            and abs(mean_vertical_rate_mps) < 1
+            and coalesce(abs(mean_vertical_rate_mps) < 1, true)
             and (
                 height_m < 60
                 or (
-                    height_m < 500
+                    not has_ground_flag
+                    and height_m < 500
                     and {{ distance_m(
                         'latitude_deg',
                         'longitude_deg',

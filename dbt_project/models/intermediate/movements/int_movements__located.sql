@@ -173,7 +173,8 @@ judged as (
             sqrt(power(2 * candidates.aside_m, 2) + power(candidates.ahead_m, 2))
             -- A path of 3 degrees (tangent 0.052) ends 1,500 m short of the reference point; metres off it in
             -- height count as the distance that it takes to lose them.
-            + coalesce(abs(candidates.height_m / 0.052 - greatest(candidates.ahead_m - 1500, 0)), 0)
+            + coalesce(abs(candidates.height_m / 0.052 - greatest(candidates.ahead_m - 1500, 0)), 0),
+            candidates.distance_m
         )
         -- Six of seven confusions that OPDI counted were a military field 7-25 NM away.
         + case when candidates.has_scheduled_service then 0 else 4000 end as cost_m
@@ -200,12 +201,22 @@ judged as (
             when candidates.movement = 'landing'
                 then
                     (candidates.climb_mps < -0.5 or candidates.height_m < 100 or candidates.climb_mps is null)
-                    and (aligned.runway is not null or (candidates.ahead_m > -3000 and candidates.aside_m < 4000))
+                    and (
+                        aligned.runway is not null
+                        -- Of one whose climb is not known the side tells whether it comes or goes.
+                        or (
+                            candidates.ahead_m > case when candidates.climb_mps is null then 0 else -3000 end
+                            and candidates.aside_m < 4000
+                        )
+                    )
             else
                 (candidates.climb_mps > 0.5 or candidates.climb_mps is null)
                 and (
                     aligned.runway is not null
-                    or (candidates.ahead_m > -5000 and candidates.aside_m < 4000)
+                    or (
+                        candidates.ahead_m > case when candidates.climb_mps is null then 0 else -5000 end
+                        and candidates.aside_m < 4000
+                    )
                     -- First heard in the turn out of a valley.
                     or (candidates.is_alone and candidates.distance_m < 8000)
                 )
@@ -215,7 +226,13 @@ judged as (
 best as (
     select distinct on (moment_id) *
     from judged
-    order by moment_id asc, is_aligned desc, cost_m asc, airport asc
+    -- Where it was seen on the ground, there it was.
+    order by
+        moment_id asc,
+        case when ground_at is not null then distance_m end asc,
+        is_aligned desc,
+        cost_m asc,
+        airport asc
 ),
 
 -- Nothing but the cost tells two fields apart whose runways both are in line, or neither is. A field without

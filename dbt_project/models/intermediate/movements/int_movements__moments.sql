@@ -26,8 +26,7 @@ fixes as (
                 positions.phase = 'GROUND' as is_grounded,
                 lag(positions.positioned_at) over by_time as previous_at,
                 lag(positions.phase = 'GROUND') over by_time as was_grounded,
-                lead(positions.positioned_at) over by_time as next_at,
-                lead(positions.phase = 'GROUND') over by_time as will_be_grounded
+                lead(positions.positioned_at) over by_time as next_at
             from {{ ref('int_positions__phased') }} as positions
             where
                 positions.icao24 = flights.icao24
@@ -213,27 +212,40 @@ ranked as (
     where is_base or is_air_side
 ),
 
+-- After a take-off only up to the ground again.
+bounded as (
+    select
+        *,
+        is_air_side
+        and coalesce(
+            movement = 'landing'
+            or after_s < min(after_s) filter (where is_grounded and after_s > 0) over (partition by moment_id),
+            true
+        ) as is_air
+    from ranked
+),
+
 described as (
     select
         moment_id,
         max(abs(after_s)) filter (where is_base and base_rank = least_base_rank) as base_s,
         max(latitude_deg) filter (where is_base and base_rank = least_base_rank) as base_latitude_deg,
         max(longitude_deg) filter (where is_base and base_rank = least_base_rank) as base_longitude_deg,
-        avg(ground_speed_mps order by after_s) filter (where is_air_side and abs(after_s) <= 30)
+        avg(ground_speed_mps order by after_s) filter (where is_air and abs(after_s) <= 30)
             as mean_ground_speed_mps,
         -- The line through the minute's altitudes, read at the moment: a missing one does not matter.
         -- Sums are in the order of time: in another order their last digit is another.
         coalesce(
-            regr_intercept(altitude_m, after_s order by after_s) filter (where is_air_side),
-            avg(altitude_m order by after_s) filter (where is_air_side)
+            regr_intercept(altitude_m, after_s order by after_s) filter (where is_air),
+            avg(altitude_m order by after_s) filter (where is_air)
         ) as altitude_m,
         coalesce(
-            regr_slope(altitude_m, after_s order by after_s) filter (where is_air_side),
-            avg(vertical_rate_mps order by after_s) filter (where is_air_side)
+            regr_slope(altitude_m, after_s order by after_s) filter (where is_air),
+            avg(vertical_rate_mps order by after_s) filter (where is_air)
         ) as climb_mps,
-        max(altitude_m) filter (where is_air_side) as highest_m,
-        min(after_s) filter (where is_air_side and altitude_m > ground_altitude_m + 10) as lift_off_s
-    from ranked
+        max(altitude_m) filter (where is_air) as highest_m,
+        min(after_s) filter (where is_air and altitude_m > ground_altitude_m + 10) as lift_off_s
+    from bounded
     group by moment_id
 ),
 
@@ -269,6 +281,8 @@ judged as (
         *,
         movement = 'takeoff'
         and method = 'ground_contact'
+        -- Minutes after a ground without a height, level flight is no roll.
+        and not (is_bridged and rise_m is null)
         and not coalesce(rise_m > 15 or climb_mps > 0.5, rise_m is null and climb_mps is null) as is_level
     from directed
 ),
@@ -276,9 +290,17 @@ judged as (
 neighbours as (
     select
         *,
-        coalesce(lead(is_level and climb_mps < -0.5) over by_contact, false) as is_followed_by_sinking,
         lead(moment_at) over by_contact as next_contact_at,
-        coalesce(lag(is_level and coalesce(climb_mps >= -0.5, true)) over by_contact, false) as is_after_rolling
+        coalesce(
+            lead(is_level and climb_mps < -0.5) over by_contact
+            and lead(moment_at) over by_contact - moment_at <= interval '180 seconds',
+            false
+        ) as is_followed_by_sinking,
+        coalesce(
+            lag(is_level and coalesce(climb_mps >= -0.5, true)) over by_contact
+            and moment_at - lag(moment_at) over by_contact <= interval '180 seconds',
+            false
+        ) as is_after_rolling
     from judged
     window by_contact as (partition by icao24, flight_id, (method = 'ground_contact') order by moment_at)
 ),
@@ -338,8 +360,8 @@ select
     movement,
     method,
     other_side_at,
-    -- It counted as a landing until it was seen to sink on.
-    case when is_followed_by_sinking then next_contact_at else withdrawn_at end as withdrawn_at,
+    -- It counted as a landing until the minute after showed that it sinks on.
+    case when is_followed_by_sinking then next_contact_at + interval '60 seconds' else withdrawn_at end as withdrawn_at,
     anchor_at,
     latitude_deg,
     longitude_deg,

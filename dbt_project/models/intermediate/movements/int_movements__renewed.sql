@@ -44,7 +44,7 @@ followed as (
     window by_flight as (partition by flight_id order by last_fix_at asc, movement desc)
 ),
 
--- A landing and the take-off that follows it too soon for a stop. A landing that was withdrawn ended in silence.
+-- A landing and the take-off that follows it too soon for a stop.
 paired as (
     select *
     from followed
