@@ -81,27 +81,36 @@ renamed as (
                 and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
                 and coalesce(sent.position_status <> 'jump', true)
         ) as last_before
-    where
-        callsigns.is_on_ground
-        and callsigns.callsign <> callsigns.callsign_before
-        and exists (
-            select 1 from {{ ref('stg_opensky__states') }} as sent
+    -- Laterals with a limit, or the planner reads all positions for a few callsigns.
+    cross join
+        lateral (
+            select sent.positioned_at
+            from {{ ref('stg_opensky__states') }} as sent
             where
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign
                 and sent.positioned_at >= last_before.positioned_at + interval '30 seconds'
                 and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
                 and coalesce(sent.position_status <> 'jump', true)
-        )
-        and not exists (
-            select 1 from {{ ref('stg_opensky__states') }} as sent
+            limit 1 -- noqa: AM09
+        ) as sent_on
+    left join
+        lateral (
+            select sent.positioned_at
+            from {{ ref('stg_opensky__states') }} as sent
             where
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign
                 and sent.positioned_at >= callsigns.positioned_at - {{ memory() }}
                 and sent.positioned_at < callsigns.positioned_at
                 and coalesce(sent.position_status <> 'jump', true)
-        )
+            limit 1 -- noqa: AM09
+        ) as sent_before
+        on true
+    where
+        callsigns.is_on_ground
+        and callsigns.callsign <> callsigns.callsign_before
+        and sent_before.positioned_at is null
 ),
 
 neighboured as (
@@ -142,13 +151,21 @@ moved as (
         can_stand,
         positioned_at - case when is_sparse then previous_at else from_at end as span,
         is_sparse,
-        {{ distance_m(
-            'case when is_sparse then previous_latitude_deg else from_latitude_deg end',
-            'case when is_sparse then previous_longitude_deg else from_longitude_deg end',
-            'latitude_deg',
-            'longitude_deg',
-        ) }}
-            as moved_m
+        case
+            when is_sparse
+                then {{ distance_m(
+                    'previous_latitude_deg',
+                    'previous_longitude_deg',
+                    'latitude_deg',
+                    'longitude_deg',
+                ) }}
+            else {{ distance_m(
+                'from_latitude_deg',
+                'from_longitude_deg',
+                'latitude_deg',
+                'longitude_deg',
+            ) }}
+        end as moved_m
     from paced
 ),
 

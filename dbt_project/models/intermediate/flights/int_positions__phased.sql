@@ -131,13 +131,9 @@ flown as (
                     count(altitude_cm) over recent as altitude_count,
                     sum(flown_ms) filter (where altitude_cm is not null) over recent as altitudes_ms,
                     sum(rate_e5) over latest as rates_e5,
-                    count(rate_e5) over latest as rate_count,
-                    lag(positioned_at) over by_time as previous_at,
-                    lag(latitude_deg) over by_time as previous_latitude_deg,
-                    lag(longitude_deg) over by_time as previous_longitude_deg
+                    count(rate_e5) over latest as rate_count
                 from positions
                 window
-                    by_time as (order by positioned_at),
                     recent as (
                         order by positioned_at
                         range between interval '20 seconds' preceding and current row
@@ -181,16 +177,29 @@ located as (
         flown.known_altitude_m - coalesce(nearest.elevation_m, 0) as height_m,
         -- Rotorcraft (8) fly as slowly as others taxi.
         case when flown.category = 8 then 5 else 25 end as slow_mps,
+        -- Where a flag and a height contradict each other and no speed is sent: from the fix before.
         case
-            when flown.is_on_ground and flown.ground_speed_mps is null
-                then
-                    {{ distance_m(
-                        'flown.previous_latitude_deg',
-                        'flown.previous_longitude_deg',
-                        'flown.latitude_deg',
-                        'flown.longitude_deg',
-                    ) }}
-                    / nullif(date_part('epoch', flown.positioned_at - flown.previous_at), 0)
+            when
+                flown.is_on_ground
+                and flown.ground_speed_mps is null
+                and flown.known_altitude_m - coalesce(nearest.elevation_m, 0) > 1000
+                then ( -- noqa: ST05
+                    select
+                        {{ distance_m(
+                            'earlier.latitude_deg',
+                            'earlier.longitude_deg',
+                            'flown.latitude_deg',
+                            'flown.longitude_deg',
+                        ) }}
+                        / date_part('epoch', flown.positioned_at - earlier.positioned_at)
+                    from {{ ref('stg_opensky__states') }} as earlier
+                    where
+                        earlier.icao24 = flown.icao24
+                        and earlier.positioned_at < flown.positioned_at
+                        and earlier.positioned_at >= flown.positioned_at - {{ memory() }}
+                    order by earlier.positioned_at desc
+                    limit 1
+                )
         end as made_good_mps
     from flown
     left join nearest
