@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-BUDGET = 1.5
+BUDGET = 1.55
+"""1.51 to 1.53 on the slowest machine that was tried; one heavy library more is 0.3 at least."""
 HEAVY = ("mlflow", "sklearn", "great_expectations", "pandas", "matplotlib", "scipy", "skops")
 
 MEASURE = """
@@ -43,9 +44,9 @@ pytestmark = pytest.mark.xdist_group("import")
 
 @pytest.fixture(scope="module")
 def imports(manifest: Path) -> list[dict[str, Any]]:
-    """Three fresh processes, one after the other."""
+    """Five fresh processes, one after the other."""
     found = []
-    for _ in range(3):
+    for _ in range(5):
         done = subprocess.run(
             [sys.executable, "-c", MEASURE],
             env=os.environ,
@@ -61,7 +62,7 @@ def imports(manifest: Path) -> list[dict[str, Any]]:
 def test_the_code_location_costs_little_more_than_dagster_and_dagster_dbt(
     imports: list[dict[str, Any]],
 ) -> None:
-    """CPU seconds, and the smallest of three, because other work on the machine only ever adds."""
+    """CPU seconds, and the smallest of five, because other work on the machine only ever adds."""
     assert min(one["whole"] / one["base"] for one in imports) <= BUDGET
 
 
