@@ -24,10 +24,11 @@ FIGURES = {
     "take-offs": "select count(*) from metrics.fct_movements where movement = 'takeoff'",
     "go-arounds": "select count(*) from metrics.fct_movements where movement = 'go_around'",
     "touch-and-goes": "select count(*) from metrics.fct_movements where movement = 'touch_and_go'",
-    "masked ‰": "select round(1000.0 * count(masked_reasons) / count(*)) "
+    "masked ‰": "select round(1000.0 * count(masked_reasons) / nullif(count(*), 0)) "
     "from staging.stg_opensky__states",
     "unnamed ‰": f"""
-        select round(1000.0 * count(*) filter (where reason in {UNNAMED}) / count(*)) from (
+        select round(1000.0 * count(*) filter (where reason in {UNNAMED}) / nullif(count(*), 0))
+        from (
             select departure_airport_reason as reason from metrics.fct_flights
             union all
             select arrival_airport_reason from metrics.fct_flights) as ends""",
