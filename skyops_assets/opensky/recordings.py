@@ -306,13 +306,6 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
     return Recording.concat(list(iter_recording(path, start, end)))
 
 
-def read_recordings(path: Path, start: datetime, end: datetime) -> list[Recording]:
-    """As `read_recording`, of a file or of all in a folder: one recording for each source."""
-    if not path.is_dir():
-        return [read_recording(path, start, end)]
-    return by_source(iter_recording(path, start, end))
-
-
 def by_source(chunks: Iterable[Recording]) -> list[Recording]:
     """One recording for each source, in the order in which they came."""
     found: dict[str, list[Recording]] = {}

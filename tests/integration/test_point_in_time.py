@@ -28,9 +28,10 @@ from skyops_assets.opensky.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
+    by_source,
     demo_recording,
+    iter_recording,
     read_recording,
-    read_recordings,
 )
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.reception import Quality
@@ -90,7 +91,9 @@ def simulated(folder: Path) -> pa.Table:
     plan = Plan(15, datetime(2021, 10, 7, tzinfo=UTC), 1, ("LSZH",))
     made = simulate(plan, flights=60, layout=Layout.traffic, quality=Quality())
     write(folder, made, plan)
-    [found] = read_recordings(folder / "recording", plan.start, plan.start + timedelta(days=2))
+    [found] = by_source(
+        iter_recording(folder / "recording", plan.start, plan.start + timedelta(days=2))
+    )
     start, length = int(DEMO_START.timestamp()), int((DEMO_END - DEMO_START).total_seconds())
     times = found.states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
     parts, rest = np.divmod(times.to_numpy() - int(plan.start.timestamp()), length)

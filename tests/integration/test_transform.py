@@ -22,9 +22,10 @@ from skyops_assets.opensky.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
+    by_source,
     demo_recording,
+    iter_recording,
     read_recording,
-    read_recordings,
 )
 from skyops_assets.simulate.reception import Quality
 from skyops_assets.simulate.truth import Plan
@@ -141,8 +142,10 @@ def simulated(folder: Path) -> pa.Table:
     """Two days over a month's end, every fourth second: turnarounds with ground reception."""
     made = simulate(SIMULATED, flights=40, layout=Layout.traffic, quality=Quality())
     write(folder / "simulated", made, SIMULATED)
-    [found] = read_recordings(
-        folder / "simulated" / "recording", SIMULATED.start, SIMULATED.start + timedelta(days=4)
+    [found] = by_source(
+        iter_recording(
+            folder / "simulated" / "recording", SIMULATED.start, SIMULATED.start + timedelta(days=4)
+        )
     )
     seconds = found.states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
     return found.states.filter(pc.equal(pc.bit_wise_and(seconds, 3), 0))

@@ -27,10 +27,10 @@ from skyops_assets.opensky.recordings import (
     JSON_ROW,
     Recording,
     _cut,
+    by_source,
     find_recordings,
     iter_recording,
     open_recording,
-    read_recordings,
 )
 
 START = int(DEMO_START.timestamp())
@@ -290,7 +290,7 @@ def test_a_folder_is_read_as_one_recording_for_each_source(tmp_path: Path) -> No
     as_csv(tmp_path / "a", [traffic_row()])
     as_json(tmp_path / "b", [HISTORY])
     as_parquet(tmp_path / "c", [{**HISTORY, "icao24": "3c6445"}])
-    found = read_recordings(tmp_path, DEMO_START, DEMO_END)
+    found = by_source(iter_recording(tmp_path, DEMO_START, DEMO_END))
     assert {one.source: one.states["icao24"].to_pylist() for one in found} == {
         "recording:a": ["3c6444"],
         "opensky:history": ["3c6444", "3c6445"],

@@ -40,29 +40,29 @@ placed as (
 
 nearby as (
     select
-        moments.*,
+        placed.*,
         airports.airport,
         airports.has_scheduled_service,
-        moments.altitude_m - airports.elevation_m as height_m,
+        placed.altitude_m - airports.elevation_m as height_m,
         {{ distance_m(
-            'moments.place_latitude_deg',
-            'moments.place_longitude_deg',
+            'placed.place_latitude_deg',
+            'placed.place_longitude_deg',
             'airports.latitude_deg',
             'airports.longitude_deg',
         ) }}
             as distance_m,
         {{ bearing_deg(
-            'moments.latitude_deg',
-            'moments.longitude_deg',
+            'placed.latitude_deg',
+            'placed.longitude_deg',
             'airports.latitude_deg',
             'airports.longitude_deg',
         ) }}
             as bearing_deg
-    from placed as moments
+    from placed
     inner join {{ ref('stg_reference__airports') }} as airports
         on
             airports.latitude_deg
-            between moments.place_latitude_deg - 0.18 and moments.place_latitude_deg + 0.18
+            between placed.place_latitude_deg - 0.18 and placed.place_latitude_deg + 0.18
 ),
 
 counted as (
