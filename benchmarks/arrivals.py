@@ -55,8 +55,8 @@ PERIODS = (
 
 def load_history(warehouse: Warehouse) -> None:
     """Every day of the history that is known."""
-    from skyops_assets.history import load, source
     from skyops_assets.settings import load_settings
+    from skyops_assets.sources.history import load, source
 
     for name in sorted(source.pins()):
         file = source.history_file(name[:4], date.fromisoformat(name[5:15]))

@@ -121,7 +121,7 @@ def _arguments() -> argparse.Namespace:
 
 def known_days() -> list[date]:
     """The days that the history has."""
-    from skyops_assets.history.source import pins
+    from skyops_assets.sources.history.source import pins
 
     return sorted(date.fromisoformat(name[5:15]) for name in pins() if name[:4] == AIRPORT)
 

@@ -37,15 +37,15 @@ FIGURES = {
 
 def samples() -> list[Path]:
     """The folders of real tracks beside the demo's recording."""
-    from skyops_assets.opensky.recordings import demo_recording
+    from skyops_assets.sources.opensky.reading.recordings import demo_recording
 
     above = demo_recording().parents[1]
     return sorted(path for path in above.iterdir() if list(path.glob("*.json.gz")))
 
 
 def main(paths: Iterable[Path]) -> None:
-    from skyops_assets.opensky.load_files import load_file
-    from skyops_assets.opensky.recordings import find_recordings
+    from skyops_assets.sources.opensky.loading.files import load_file
+    from skyops_assets.sources.opensky.reading.recordings import find_recordings
     from skyops_assets.warehouse.dbt import build_arguments
 
     print("| recording | rejected | " + " | ".join(FIGURES) + " |")

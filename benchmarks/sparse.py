@@ -90,13 +90,13 @@ def main(steps_s: tuple[int, ...] = STEPS_S) -> None:
     import pandas as pd
     from rich.console import Console
 
-    from skyops_assets.opensky.recordings import (
+    from skyops_assets.settings import load_settings
+    from skyops_assets.sources.opensky.reading.recordings import (
         DEMO_END,
         DEMO_START,
         demo_recording,
         read_recording,
     )
-    from skyops_assets.settings import load_settings
 
     mirror = load_settings().data_mirror
     if mirror is None:

@@ -84,8 +84,8 @@ def shifted(part: pa.Table, number: int) -> pa.Table:
 
 def load_all(warehouse: Warehouse, path: Path, rows: int) -> None:
     """Load so many rows, one copy of the recording after the other."""
-    from skyops_assets.opensky.load import load_states
-    from skyops_assets.opensky.recordings import Recording
+    from skyops_assets.sources.opensky.loading.states import load_states
+    from skyops_assets.sources.opensky.reading.recordings import Recording
 
     for part in copies(path, rows):
         load_states(warehouse, Recording("bench", part, part))
@@ -104,7 +104,7 @@ def scratch() -> Iterator[Warehouse]:
 
 def write_recording(path: Path) -> None:
     """The demo's recording as an Arrow file."""
-    from skyops_assets.opensky.recordings import (
+    from skyops_assets.sources.opensky.reading.recordings import (
         DEMO_END,
         DEMO_START,
         demo_recording,
@@ -129,8 +129,8 @@ def _forget(warehouse: Warehouse) -> None:
 
 def _speed(warehouse: Warehouse, path: Path, rows: int) -> Row:
     """A parsed Arrow table until it is committed and idempotent, against COPY of its rows."""
-    from skyops_assets.opensky.load import load_states
-    from skyops_assets.opensky.recordings import Recording
+    from skyops_assets.sources.opensky.loading.states import load_states
+    from skyops_assets.sources.opensky.reading.recordings import Recording
     from skyops_assets.warehouse import bulk
 
     states = pa.concat_tables(copies(path, rows))
@@ -177,7 +177,7 @@ def _memory(warehouse: Warehouse, path: Path) -> Row:
 
 def _queries(warehouse: Warehouse) -> Iterator[Row]:
     """By time and by aircraft: as loaded, and once the days are finished."""
-    from skyops_assets.opensky.partitions import index_finished_days
+    from skyops_assets.sources.opensky.loading.partitions import index_finished_days
 
     with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(

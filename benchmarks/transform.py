@@ -170,9 +170,9 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
     """
     import pandas as pd
 
-    from skyops_assets.opensky.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse import reference
+    from skyops_assets.sources import reference
+    from skyops_assets.sources.opensky.reading.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
     what = "the same by traffic 2.13"
     settings = load_settings()
@@ -242,8 +242,8 @@ def stored(warehouse: Warehouse) -> int:
 
 def load(warehouse: Warehouse, states: pa.Table) -> None:
     """Load positions as one batch."""
-    from skyops_assets.opensky.load import load_states
-    from skyops_assets.opensky.recordings import Recording
+    from skyops_assets.sources.opensky.loading.states import load_states
+    from skyops_assets.sources.opensky.reading.recordings import Recording
 
     load_states(warehouse, Recording("bench", states, states))
 
@@ -251,7 +251,7 @@ def load(warehouse: Warehouse, states: pa.Table) -> None:
 def load_reference(warehouse: Warehouse) -> None:
     """The world's airports and runways."""
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse import reference
+    from skyops_assets.sources import reference
 
     for name, rows in (
         ("airports", reference.airports()),

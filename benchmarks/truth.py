@@ -228,7 +228,7 @@ def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffi
 
 def load(warehouse: Warehouse, recording: Path, made: Simulation) -> None:
     """The recording, the reference rows, and the truth beside them."""
-    from skyops_assets.opensky.load_files import load_file
+    from skyops_assets.sources.opensky.loading.files import load_file
     from skyops_assets.warehouse import bulk
 
     for path in sorted(recording.iterdir()):

@@ -29,8 +29,8 @@ from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.champions import Moved
-    from skyops_assets.opensky.load_files import FileLoad
     from skyops_assets.settings import Settings
+    from skyops_assets.sources.opensky.loading.files import FileLoad
     from skyops_assets.warehouse.server import Warehouse
 
 app = typer.Typer(
@@ -74,7 +74,7 @@ def options(
 @app.command()
 def demo() -> None:
     """Run the whole graph on the Paris recording and show what it produced."""
-    from skyops_assets.opensky.recordings import DEMO_END, DEMO_START
+    from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
     from skyops_assets.warehouse.server import only_one
 
     settings, warehouse = _prepare()
@@ -210,9 +210,9 @@ def load(
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    from skyops_assets.opensky.load_files import FileLoad, load_file
-    from skyops_assets.opensky.recordings import find_recordings
-    from skyops_assets.tables import shown
+    from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
+    from skyops_assets.sources.opensky.reading.recordings import find_recordings
+    from skyops_assets.sources.tables import shown
     from skyops_assets.warehouse.server import ServerUnreachable
 
     files = find_recordings(paths)
@@ -268,7 +268,7 @@ def load(
 
 def _show_loads(done: list[FileLoad]) -> None:
     """Show what became of each file."""
-    from skyops_assets.tables import shown
+    from skyops_assets.sources.tables import shown
 
     table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
     for one in done:
@@ -327,9 +327,9 @@ def _tell_dagster(done: list[FileLoad]) -> None:
 @app.command()
 def collect() -> None:
     """Collect live positions around the watched airports until stopped."""
-    from skyops_assets.opensky.collect import Report, describe
-    from skyops_assets.opensky.collect import collect as run
     from skyops_assets.settings import load_settings
+    from skyops_assets.sources.opensky.live.collect import Report, describe
+    from skyops_assets.sources.opensky.live.collect import collect as run
     from skyops_assets.warehouse.server import open_warehouse
 
     as_given = load_settings()
@@ -371,7 +371,7 @@ def replay_rejected(
     ] = None,
 ) -> None:
     """Read rejected rows again and load those that are good by now."""
-    from skyops_assets.opensky import replay
+    from skyops_assets.sources.opensky.loading import replay
 
     _, warehouse = _prepare()
     found = replay.replay_rejected(warehouse, target=target, reason=reason)
@@ -413,17 +413,21 @@ def fake_opensky(  # noqa: PLR0917
     ] = False,
 ) -> None:
     """Stand in for OpenSky, so that "live" can be tried without an account."""
-    from skyops_assets.opensky import fake
-    from skyops_assets.opensky.rest import SIMULATED_SOURCES
+    from skyops_assets.simulate import fake_opensky
+    from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES
 
-    names = fake.FAULTS if faults == "all" else [n.strip() for n in faults.split(",") if n.strip()]
+    names = (
+        fake_opensky.FAULTS
+        if faults == "all"
+        else [n.strip() for n in faults.split(",") if n.strip()]
+    )
     with err.status("Reading what is to be replayed"):
-        source: fake.Source = (
-            fake.replay_of(None if recording == "demo" else Path(recording))
+        source: fake_opensky.Source = (
+            fake_opensky.replay_of(None if recording == "demo" else Path(recording))
             if answers is None
-            else fake.Snapshots.read(answers)
+            else fake_opensky.Snapshots.read(answers)
         )
-        server = fake.FakeOpenSky(
+        server = fake_opensky.FakeOpenSky(
             source,
             speed=speed,
             faults=names,
@@ -431,18 +435,18 @@ def fake_opensky(  # noqa: PLR0917
             starts_at=None if as_recorded else int(time.time()),
         )
 
-    def show(running: fake.Running) -> None:
+    def show(running: fake_opensky.Running) -> None:
         out.print(f"OpenSky's stand-in answers at {running.url}. Ctrl-C stops it. To ask it:\n")
         out.print(f"export SKYOPS_OPENSKY_URL={running.url}")
         out.print(f"export SKYOPS_OPENSKY_TOKEN_URL={running.token_url}")
         out.print("export SKYOPS_OPENSKY_CLIENT_ID=me SKYOPS_OPENSKY_CLIENT_SECRET=anything")
         out.print(
-            f"\nIts positions have the source {SIMULATED_SOURCES}{fake.NAME}. No model learns from "
-            "them, unless SKYOPS_LEARN_FROM_SIMULATED=true."
+            f"\nIts positions have the source {SIMULATED_SOURCES}{fake_opensky.NAME}. "
+            "No model learns from them, unless SKYOPS_LEARN_FROM_SIMULATED=true."
         )
         out.print(f"What it was asked: {running.base}/fake/accounts")
 
-    fake.serve(server, port, show)
+    fake_opensky.serve(server, port, show)
 
 
 @app.command()

@@ -15,10 +15,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError, storable
-from skyops_assets.opensky.client import OpenSkyClient
-from skyops_assets.opensky.credits import CreditBudget, Reservation, boxes_around
-from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
 from skyops_assets.settings import Settings
+from skyops_assets.sources.opensky.live.client import OpenSkyClient
+from skyops_assets.sources.opensky.live.credits import CreditBudget, Reservation, boxes_around
+from skyops_assets.sources.opensky.live.failures import (
+    PermanentFailure,
+    QuotaExceeded,
+    TransientFailure,
+)
 from skyops_assets.warehouse.server import Warehouse
 
 

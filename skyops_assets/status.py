@@ -31,9 +31,9 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
 
 def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """The account's credits, what a round of the watch list costs, and the last live answer."""
-    from skyops_assets.opensky import collect
-    from skyops_assets.opensky.credits import CreditBudget, cost_of
-    from skyops_assets.opensky.rest import SIMULATED_SOURCES, SOURCE
+    from skyops_assets.sources.opensky.live import collect
+    from skyops_assets.sources.opensky.live.credits import CreditBudget, cost_of
+    from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES, SOURCE
 
     state = CreditBudget.from_settings(settings, warehouse).read()
     found: dict[str, Any] = collect.credit_figures(state)

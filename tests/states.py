@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyops_assets.opensky.recordings import DEMO_START, Recording
-from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.sources.opensky.reading.recordings import DEMO_START, Recording
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
 
 NULLABLE = pa.schema([field.with_nullable(True) for field in STATE_VECTOR])
 

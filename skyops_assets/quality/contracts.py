@@ -92,10 +92,10 @@ def difference(declared: Columns, found: Columns) -> Difference:
 
 def raw_columns(table: str) -> Columns:
     """The declared columns of a table of the schema raw, such as ``raw.opensky_states``."""
-    from skyops_assets.history.schema import ARRIVAL
-    from skyops_assets.opensky.schema import STATE_VECTOR
-    from skyops_assets.warehouse.aircraft import AIRCRAFT
-    from skyops_assets.weather.schema import METAR
+    from skyops_assets.sources.aircraft import AIRCRAFT
+    from skyops_assets.sources.history.schema import ARRIVAL
+    from skyops_assets.sources.opensky.schema import STATE_VECTOR
+    from skyops_assets.sources.weather.schema import METAR
 
     schemas: dict[str, pa.Schema] = {
         "raw.opensky_states": STATE_VECTOR,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from skyops_assets.errors import first_few
-from skyops_assets.opensky.accounts import LEAST_DAYS, counts_by_hour
+from skyops_assets.quality.reconciliation import LEAST_DAYS, counts_by_hour
 from skyops_assets.warehouse.server import Warehouse
 
 KEY_COLUMNS = (

@@ -28,7 +28,6 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from skyops_assets.opensky.formats import FOOT_M
 from skyops_assets.simulate.fields import Field, RunwayEnd, fields
 from skyops_assets.simulate.geometry import (
     Floats,
@@ -39,6 +38,7 @@ from skyops_assets.simulate.geometry import (
     way,
 )
 from skyops_assets.simulate.profiles import Profile, cruise_mps, profiles
+from skyops_assets.sources.opensky.reading.formats import FOOT_M
 
 PHASES = ("GROUND", "TAKEOFF", "CLIMB", "LEVEL", "CRUISE", "DESCENT", "APPROACH", "LANDING")
 GROUND, TAKEOFF, CLIMB, LEVEL, CRUISE, DESCENT, APPROACH, LANDING = range(8)

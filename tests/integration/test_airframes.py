@@ -12,15 +12,15 @@ import pytest
 from conftest import Databases, Dbt
 from states import recording, seconds, state, turns, with_address
 
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import (
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
     demo_recording,
     read_recording,
 )
-from skyops_assets.warehouse import reference
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]

@@ -10,9 +10,9 @@ import pytest
 from conftest import Databases, Dbt
 from states import recording, state
 
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import DEMO_START
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]

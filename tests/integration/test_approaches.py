@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from conftest import Databases, Dbt
 
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import demo_recording, iter_recording
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import demo_recording, iter_recording
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skyops_assets.history import load, source
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
+from skyops_assets.sources.history import load, source
 from skyops_assets.warehouse.dbt import build_arguments
 from skyops_assets.warehouse.server import Warehouse
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.warehouse import bulk, reference
+from skyops_assets.sources import reference
+from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
 
 Query = Callable[..., list[tuple[object, ...]]]

@@ -21,7 +21,8 @@ import pytest
 import yaml
 from states import recording, seconds, state, traffic_row, write_recording
 
-from skyops_assets.opensky.accounts import (
+from skyops_assets.quality.expectations import SUITES, merged, validate, validate_parts
+from skyops_assets.quality.reconciliation import (
     HourVolume,
     hour_volumes,
     last_load,
@@ -29,10 +30,9 @@ from skyops_assets.opensky.accounts import (
     volume_problem,
     whole_hours,
 )
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import DEMO_START
-from skyops_assets.quality.expectations import SUITES, merged, validate, validate_parts
 from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
@@ -245,10 +245,10 @@ def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
     from skyops_assets.defs.raw.assets import opensky_states
     from skyops_assets.defs.raw.checks import nothing_is_lost
     from skyops_assets.defs.resources import WarehouseResource
-    from skyops_assets.opensky import accounts
+    from skyops_assets.quality import reconciliation
 
-    monkeypatch.setattr(accounts.Accounts, "is_balanced", False)
-    monkeypatch.setattr("skyops_assets.opensky.recordings.read_recording",
+    monkeypatch.setattr(reconciliation.Accounts, "is_balanced", False)
+    monkeypatch.setattr("skyops_assets.sources.opensky.reading.recordings.read_recording",
                         lambda *_: recording(*seconds(3)))  # fmt: skip
 
     @dg.asset(deps=[opensky_states])
@@ -510,8 +510,9 @@ def test_a_replay_takes_its_rows_off_and_hides_no_others(
 ) -> None:
     """Its batch has negative rejected rows: of an older load, they must not pay for the newest."""
     from skyops_assets.defs.raw.checks import few_rows_are_rejected
-    from skyops_assets.opensky import replay, schema
-    from skyops_assets.opensky.recordings import DEMO_END, read_recording
+    from skyops_assets.sources.opensky import schema
+    from skyops_assets.sources.opensky.loading import replay
+    from skyops_assets.sources.opensky.reading.recordings import DEMO_END, read_recording
 
     high = [traffic_row(altitude=124_200, timestamp=traffic_row()["timestamp"] + n)
             for n in range(50)]  # fmt: skip
@@ -914,8 +915,8 @@ DAY = date(2019, 3, 1)
 @pytest.fixture
 def arrivals(pointed: Warehouse, mirror: Path) -> Warehouse:
     """A day of the open history, loaded."""
-    from skyops_assets.history.load import load_file
-    from skyops_assets.history.source import history_file
+    from skyops_assets.sources.history.load import load_file
+    from skyops_assets.sources.history.source import history_file
 
     load_file(pointed, history_file("LSZH", DAY), Settings(data_mirror=mirror), run_id="first")
     return pointed
@@ -974,8 +975,8 @@ def test_arrivals_that_were_there_already_hold_nothing_back(
     arrivals: Warehouse, mirror: Path
 ) -> None:
     from skyops_assets.defs.raw.checks import arrivals_can_be_true
-    from skyops_assets.history.load import load_file
-    from skyops_assets.history.source import history_file
+    from skyops_assets.sources.history.load import load_file
+    from skyops_assets.sources.history.source import history_file
 
     transformed(arrivals)
     load_file(arrivals, history_file("LSZH", DAY), Settings(data_mirror=mirror), run_id="died")

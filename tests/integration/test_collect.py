@@ -20,10 +20,19 @@ import pytest
 from pydantic import SecretStr
 from states import recording, seconds
 
-from skyops_assets.opensky import collect
-from skyops_assets.opensky.accounts import accounts
-from skyops_assets.opensky.client import Answer, OpenSkyClient
-from skyops_assets.opensky.collect import (
+from skyops_assets.quality.reconciliation import accounts
+from skyops_assets.settings import Settings, load_settings
+from skyops_assets.simulate.fake_opensky import (
+    FAULTS,
+    FakeOpenSky,
+    Replay,
+    Running,
+    replay_of,
+    running,
+)
+from skyops_assets.sources.opensky.live import collect
+from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
+from skyops_assets.sources.opensky.live.collect import (
     Collector,
     Report,
     describe,
@@ -31,11 +40,9 @@ from skyops_assets.opensky.collect import (
     watched_boxes,
     what_is_missed,
 )
-from skyops_assets.opensky.credits import BoundingBox, CreditBudget, account_name
-from skyops_assets.opensky.failures import PermanentFailure
-from skyops_assets.opensky.fake import FAULTS, FakeOpenSky, Replay, Running, replay_of, running
-from skyops_assets.opensky.spool import Spool
-from skyops_assets.settings import Settings, load_settings
+from skyops_assets.sources.opensky.live.credits import BoundingBox, CreditBudget, account_name
+from skyops_assets.sources.opensky.live.failures import PermanentFailure
+from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, open_warehouse
 

@@ -19,11 +19,11 @@ from corpus import FAMILIES, Case, Family, Moved, Truth, later
 from forked import run_dbt
 from writers import traffic_csv
 
-from skyops_assets.opensky.load_files import FileLoad, load_file
-from skyops_assets.opensky.recordings import find_recordings
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
+from skyops_assets.sources.opensky.reading.recordings import find_recordings
 from skyops_assets.warehouse.dbt import build_arguments
 from skyops_assets.warehouse.server import Warehouse
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as some
 from pydantic import SecretStr
 from states import recording, seconds
 
-from skyops_assets.opensky.client import OpenSkyClient
-from skyops_assets.opensky.credits import (
+from skyops_assets.settings import Settings
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, running
+from skyops_assets.sources.opensky.live.client import OpenSkyClient
+from skyops_assets.sources.opensky.live.credits import (
     BoundingBox,
     CreditBudget,
     CreditState,
@@ -26,17 +28,15 @@ from skyops_assets.opensky.credits import (
     reserve,
     settle,
 )
-from skyops_assets.opensky.failures import QuotaExceeded, TransientFailure
-from skyops_assets.opensky.fake import FakeOpenSky, Replay, running
-from skyops_assets.settings import Settings
+from skyops_assets.sources.opensky.live.failures import QuotaExceeded, TransientFailure
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 PROCESS = """
 import sys
 from sqlalchemy.engine import make_url
-from skyops_assets.opensky.credits import reserve
-from skyops_assets.opensky.failures import QuotaExceeded
+from skyops_assets.sources.opensky.live.credits import reserve
+from skyops_assets.sources.opensky.live.failures import QuotaExceeded
 from skyops_assets.warehouse.server import Warehouse
 warehouse = Warehouse(make_url(sys.argv[1]), True)
 spent = 0

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from states import is_nearer
 
-from skyops_assets.opensky.accounts import accounts
-from skyops_assets.opensky.bad_answers import keep_bad_answer
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.load_files import load_file
-from skyops_assets.opensky.replay import replay_rejected
-from skyops_assets.opensky.rest import SOURCE, BadAnswer, read_answer
+from skyops_assets.quality.reconciliation import accounts
+from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.files import load_file
+from skyops_assets.sources.opensky.loading.replay import replay_rejected
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.rest import SOURCE, BadAnswer, read_answer
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.server import Warehouse
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from skyops_assets import cli, health
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.health import Finding, State
-from skyops_assets.opensky.credits import CreditBudget
-from skyops_assets.opensky.fake import FakeOpenSky, Replay, Running, running
 from skyops_assets.settings import Settings
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
+from skyops_assets.sources.opensky.live.credits import CreditBudget
 from skyops_assets.warehouse.server import Warehouse, parse_url
 
 Query = Callable[..., list[tuple[Any, ...]]]

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.history import load, source
-from skyops_assets.opensky.accounts import accounts
+from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.settings import Settings
+from skyops_assets.sources.aircraft import load_aircraft
+from skyops_assets.sources.history import load, source
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.aircraft import load_aircraft
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
@@ -122,7 +122,7 @@ import os, signal, sys
 from datetime import date
 from pathlib import Path
 from sqlalchemy.engine import make_url
-from skyops_assets.history import load, source
+from skyops_assets.sources.history import load, source
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse

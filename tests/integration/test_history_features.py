@@ -11,11 +11,11 @@ import pytest
 from conftest import Databases, Dbt
 from reports import reports
 
-from skyops_assets.history import load, source
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
+from skyops_assets.sources.history import load, source
+from skyops_assets.sources.weather import load as weather
 from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.weather import load as weather
 
 pytestmark = [
     pytest.mark.mirror,

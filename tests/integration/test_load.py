@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from states import traffic_row, write_recording
 
-from skyops_assets.opensky.accounts import accounts
-from skyops_assets.opensky.bad_answers import keep_bad_answer
-from skyops_assets.opensky.load_files import FileLoad, load_file
-from skyops_assets.opensky.recordings import DEMO_START, open_recording
-from skyops_assets.opensky.rest import BadAnswer, read_answer
+from skyops_assets.quality.reconciliation import accounts
+from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
+from skyops_assets.sources.opensky.reading.recordings import DEMO_START, open_recording
+from skyops_assets.sources.opensky.reading.rest import BadAnswer, read_answer
 from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, connection_lost
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -124,7 +124,7 @@ REAL_REASONS = {
 def test_a_file_that_breaks_off_keeps_what_was_read(
     warehouse: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skyops_assets.opensky.recordings.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("skyops_assets.sources.opensky.reading.recordings.BLOCK_BYTES", 4096)
     monkeypatch.setattr(open_recording, "__defaults__", (10,))
     rows = [traffic_row(timestamp=(START + i) * 1000) for i in range(200)]
     path = write_recording(tmp_path / "some.json", *rows)
@@ -239,7 +239,7 @@ def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
         raise AssertionError("its storage is on the same server")
 
     monkeypatch.setattr("skyops_assets.defs.platform.run.report_loaded", told)
-    monkeypatch.setattr("skyops_assets.opensky.load_files.load_states", lose)
+    monkeypatch.setattr("skyops_assets.sources.opensky.loading.files.load_states", lose)
     monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
     path = write_recording(tmp_path / "some.json", traffic_row())
     with pytest.raises(ServerUnreachable, match="was lost"):

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.accounts import accounts
+from skyops_assets.quality.reconciliation import accounts
+from skyops_assets.sources.weather import load, source
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.weather import load, source
 
 pytestmark = pytest.mark.xdist_group("checks")
 

@@ -22,9 +22,14 @@ import pytest
 from conftest import MIRROR, Databases, Dbt, short_dir
 from reports import reports
 
-from skyops_assets.history import load, source
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import (
+from skyops_assets.settings import Settings
+from skyops_assets.simulate.reception import Quality
+from skyops_assets.simulate.truth import Plan
+from skyops_assets.simulate.write import Layout, simulate, write
+from skyops_assets.sources import reference
+from skyops_assets.sources.history import load, source
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
@@ -33,14 +38,9 @@ from skyops_assets.opensky.recordings import (
     iter_recording,
     read_recording,
 )
-from skyops_assets.settings import Settings
-from skyops_assets.simulate.reception import Quality
-from skyops_assets.simulate.truth import Plan
-from skyops_assets.simulate.write import Layout, simulate, write
-from skyops_assets.warehouse import reference
+from skyops_assets.sources.weather import load as weather
 from skyops_assets.warehouse.dbt import TARGET
 from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.weather import load as weather
 
 pytestmark = [
     pytest.mark.mirror,

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pytest
 from states import recording, seconds, state, states, traffic_row, write_recording
 
-from skyops_assets.opensky.accounts import Load, accounts, last_load, loaded_states
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import DEMO_END, DEMO_START, Recording
+from skyops_assets.quality.reconciliation import Load, accounts, last_load, loaded_states
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START, Recording
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -139,7 +139,7 @@ def test_what_is_stored_is_what_was_read(warehouse: Warehouse, query: Query) -> 
 def test_a_rejected_row_is_kept_once_unchanged_with_its_reason(
     warehouse: Warehouse, query: Query, tmp_path: Path
 ) -> None:
-    from skyops_assets.opensky.recordings import read_recording
+    from skyops_assets.sources.opensky.reading.recordings import read_recording
 
     wrong = traffic_row(altitude=124_200, callsign="ÉTÉ '1\"  ")
     path = write_recording(tmp_path / "some.json", wrong, traffic_row())
@@ -268,7 +268,7 @@ def test_loads_outside_of_runs_are_one_while_they_are_less_than_an_hour_apart(
 
 
 def test_many_rows_are_read_in_parts(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skyops_assets.opensky.accounts.PART_ROWS", 1)
+    monkeypatch.setattr("skyops_assets.quality.reconciliation.PART_ROWS", 1)
     rows = 100_000
     aircraft = [f"{number:06x}" for number in range(rows)]
     table = states(state()).take([0] * rows).set_column(0, "icao24", pa.array(aircraft))
@@ -310,7 +310,7 @@ KILLED = """
     import os, signal, sys
     sys.path.insert(0, sys.argv[1])
     from states import recording, seconds, state
-    from skyops_assets.opensky import load
+    from skyops_assets.sources.opensky.loading import states as load
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse import bulk
     from skyops_assets.warehouse.server import open_warehouse

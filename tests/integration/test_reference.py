@@ -9,7 +9,7 @@ import pytest
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
 
 
 def test_the_mirror_stands_in_for_the_web(tmp_path: Path) -> None:

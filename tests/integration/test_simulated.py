@@ -13,16 +13,17 @@ import pytest
 from states import recording, seconds, state
 
 from skyops_assets.arrivals import steps, store
-from skyops_assets.opensky import replay, schema
-from skyops_assets.opensky.client import Answer, OpenSkyClient
-from skyops_assets.opensky.collect import write_answer
-from skyops_assets.opensky.credits import BoundingBox
-from skyops_assets.opensky.fake import FakeOpenSky, Replay, replay_of, running
-from skyops_assets.opensky.load_files import load_file
-from skyops_assets.opensky.rest import BadAnswer, read_answer
-from skyops_assets.opensky.spool import Spool
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, replay_of, running
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky import schema
+from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
+from skyops_assets.sources.opensky.live.collect import write_answer
+from skyops_assets.sources.opensky.live.credits import BoundingBox
+from skyops_assets.sources.opensky.live.spool import Spool
+from skyops_assets.sources.opensky.loading import replay
+from skyops_assets.sources.opensky.loading.files import load_file
+from skyops_assets.sources.opensky.reading.rest import BadAnswer, read_answer
 from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -74,7 +75,7 @@ def test_every_way_into_the_warehouse_keeps_the_mark(
 
 
 def test_replayed_answers_of_others_are_marked_too(tmp_path: Path) -> None:
-    from skyops_assets.opensky.fake import Snapshots
+    from skyops_assets.simulate.fake_opensky import Snapshots
 
     (tmp_path / "one.json").write_text(json.dumps({"time": 1_700_000_000, "states": None}))
     with asking(FakeOpenSky(Snapshots.read(tmp_path), speed=0)) as client:

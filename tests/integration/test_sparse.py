@@ -12,16 +12,16 @@ import pytest
 from conftest import Dbt
 
 from benchmarks.sparse import landings_of, matched, peer_landings, thinned
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import (
+from skyops_assets.settings import Settings
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
     demo_recording,
     read_recording,
 )
-from skyops_assets.settings import Settings
-from skyops_assets.warehouse import reference
 from skyops_assets.warehouse.server import Warehouse
 
 pytestmark = [

@@ -23,18 +23,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from states import is_nearer, recording, seconds, state, traffic_row, write_recording
 
-from skyops_assets.opensky import formats, replay, schema
-from skyops_assets.opensky.accounts import accounts, stored_twice
-from skyops_assets.opensky.bad_answers import keep_bad_answer
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.partitions import (
+from skyops_assets.quality.reconciliation import accounts, stored_twice
+from skyops_assets.sources.opensky import schema
+from skyops_assets.sources.opensky.loading import replay
+from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.partitions import (
     days_to_drop,
     days_to_index,
     drop_old_partitions,
     index_finished_days,
 )
-from skyops_assets.opensky.recordings import DEMO_END, DEMO_START, iter_recording, read_recording
-from skyops_assets.opensky.rest import SOURCE, read_answer
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading import formats
+from skyops_assets.sources.opensky.reading.recordings import (
+    DEMO_END,
+    DEMO_START,
+    iter_recording,
+    read_recording,
+)
+from skyops_assets.sources.opensky.reading.rest import SOURCE, read_answer
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.server import Warehouse
@@ -173,8 +180,8 @@ LOADER = """
     from datetime import timedelta
     sys.path.insert(0, sys.argv[1])
     from states import recording, seconds
-    from skyops_assets.opensky.load import load_states
-    from skyops_assets.opensky.recordings import DEMO_START
+    from skyops_assets.sources.opensky.loading.states import load_states
+    from skyops_assets.sources.opensky.reading.recordings import DEMO_START
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse.server import open_warehouse
 
@@ -300,7 +307,7 @@ def test_dropped_days_stay_in_the_accounts(warehouse: Warehouse, query: Query) -
 def test_a_day_that_a_query_reads_is_dropped_the_next_time(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skyops_assets.opensky.partitions.DROP_WAITS_MS", 50)
+    monkeypatch.setattr("skyops_assets.sources.opensky.loading.partitions.DROP_WAITS_MS", 50)
     load_states(warehouse, recording(*seconds(10)))
     now = DEMO_START + timedelta(days=3)
     with warehouse.connect() as connection, connection.cursor() as cursor:
@@ -422,7 +429,7 @@ def test_a_replay_that_fails_changes_nothing(
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("skyops_assets.opensky.replay.bulk.record_batch", fail)
+    monkeypatch.setattr("skyops_assets.sources.opensky.loading.replay.bulk.record_batch", fail)
     with pytest.raises(ZeroDivisionError):
         replay.replay_rejected(warehouse)
     assert query(warehouse, "select count(*) from raw.rejected_states") == [(4,)]

@@ -17,8 +17,13 @@ from conftest import Databases, Dbt
 from reports import reports
 from states import recording, seconds, turns, with_address
 
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import (
+from skyops_assets.simulate.reception import Quality
+from skyops_assets.simulate.truth import Plan
+from skyops_assets.simulate.write import Layout, simulate, write
+from skyops_assets.sources import reference
+from skyops_assets.sources.aircraft import load_aircraft
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
@@ -27,16 +32,11 @@ from skyops_assets.opensky.recordings import (
     iter_recording,
     read_recording,
 )
-from skyops_assets.simulate.reception import Quality
-from skyops_assets.simulate.truth import Plan
-from skyops_assets.simulate.write import Layout, simulate, write
-from skyops_assets.warehouse import reference
-from skyops_assets.warehouse.aircraft import load_aircraft
+from skyops_assets.sources.weather import load as weather
 from skyops_assets.warehouse.dbt import build_arguments, transform_fingerprint
 from skyops_assets.warehouse.migrate import MIGRATIONS
 from skyops_assets.warehouse.server import Warehouse
 from skyops_assets.warehouse.tables import column_sources, columns_of
-from skyops_assets.weather import load as weather
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 

@@ -35,13 +35,13 @@ def import_everything() -> None:
         "skyops_assets.cli",
         "skyops_assets.defs.platform.run",
         "skyops_assets.defs.raw.assets",
-        "skyops_assets.opensky.load_files",
+        "skyops_assets.sources.opensky.loading.files",
         "skyops_assets.runtime",
         "tenacity",
     ):
         import_module(name)
-    from skyops_assets.opensky import collect
-    from skyops_assets.opensky.recordings import open_recording
+    from skyops_assets.sources.opensky.live import collect
+    from skyops_assets.sources.opensky.reading.recordings import open_recording
 
     open_recording.__defaults__ = (CHUNK_ROWS,)
     collect.LOOK_EVERY_S, collect.TROUBLE_PAUSE_S = LOOK_EVERY_S, TROUBLE_PAUSE_S

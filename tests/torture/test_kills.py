@@ -19,9 +19,9 @@ from recordings import AIRCRAFT, Truth, write_all
 from states import recording, seconds
 from victims import PATIENCE_S, Arena, Command, Killer
 
-from skyops_assets.opensky.accounts import accounts, stored_twice
-from skyops_assets.opensky.fake import FakeOpenSky, Replay, Running, running
-from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.quality.reconciliation import accounts, stored_twice
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
 
 pytestmark = [pytest.mark.xdist_group("torture"), pytest.mark.timeout(3600)]
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.history import source
-from skyops_assets.history.load import UID_TAKEN, _sort
-from skyops_assets.history.schema import ARRIVAL, HEADER, judge
 from skyops_assets.settings import Settings
+from skyops_assets.sources.history import source
+from skyops_assets.sources.history.load import UID_TAKEN, _sort
+from skyops_assets.sources.history.schema import ARRIVAL, HEADER, judge
 
 DAY = date(2019, 3, 1)
 # A row as found, rings 40, 50 and 100 NM.

@@ -18,9 +18,18 @@ from pydantic import SecretStr
 from states import GOOD, recording, seconds, state
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.client import Answer, OpenSkyClient, _remaining
-from skyops_assets.opensky.credits import BoundingBox, Reservation
-from skyops_assets.opensky.failures import (
+from skyops_assets.settings import load_settings
+from skyops_assets.simulate.fake_opensky import (
+    FAULTS,
+    FakeOpenSky,
+    Replay,
+    Running,
+    Snapshots,
+    running,
+)
+from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient, _remaining
+from skyops_assets.sources.opensky.live.credits import BoundingBox, Reservation
+from skyops_assets.sources.opensky.live.failures import (
     LONGEST_WAIT_S,
     UNKNOWN_WAIT_S,
     PermanentFailure,
@@ -30,9 +39,7 @@ from skyops_assets.opensky.failures import (
     of_token_status,
     retry_after_s,
 )
-from skyops_assets.opensky.fake import FAULTS, FakeOpenSky, Replay, Running, Snapshots, running
-from skyops_assets.opensky.recordings import DEMO_START
-from skyops_assets.settings import load_settings
+from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.warehouse.server import ServerUnreachable
 
 SECRET = "zQclientsecretQz"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.credits import (
+from skyops_assets.sources.opensky.live.credits import (
     BoundingBox,
     account_name,
     boxes_around,

@@ -22,10 +22,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skyops_assets import tables
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.formats import NoRecording
-from skyops_assets.opensky.recordings import (
+from skyops_assets.sources import tables
+from skyops_assets.sources.opensky.reading.formats import NoRecording
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_START,
     Recording,
     find_recordings,
@@ -33,7 +33,7 @@ from skyops_assets.opensky.recordings import (
     open_recording,
     row_texts,
 )
-from skyops_assets.opensky.rest import BadAnswer
+from skyops_assets.sources.opensky.reading.rest import BadAnswer
 
 START = int(DEMO_START.timestamp())
 ROWS = 60
@@ -565,7 +565,7 @@ def test_a_gzip_that_is_cut_off_gives_what_it_holds(tmp_path: Path, share: float
 def test_damage_in_a_json_array_costs_its_row_also_in_a_long_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skyops_assets.opensky.recordings.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("skyops_assets.sources.opensky.reading.recordings.BLOCK_BYTES", 2000)
     rows = [json.dumps(row(i)) for i in range(1000)]
     for second in (5, 500, 501, 998):
         rows[second] = rows[second].replace('"3c65d7"', '"3c65d7', 1)
@@ -589,8 +589,8 @@ def test_a_file_of_nothing_but_stray_quotes_is_torn_line_by_line() -> None:
 
 
 def test_a_day_of_the_history_is_read_as_any_table(tmp_path: Path) -> None:
-    from skyops_assets.history.schema import HEADER
-    from skyops_assets.history.source import read_rows
+    from skyops_assets.sources.history.schema import HEADER
+    from skyops_assets.sources.history.source import read_rows
 
     text = [",".join(HEADER) + ",", *[",".join(f"{n}" for n in range(len(HEADER))) + ","] * 3]
     text[2] = text[2].replace(",7,", ',"7,')
@@ -603,8 +603,8 @@ def test_a_day_of_the_history_is_read_as_any_table(tmp_path: Path) -> None:
 def test_a_day_of_weather_reports_is_read_as_any_table(tmp_path: Path) -> None:
     from datetime import date
 
-    from skyops_assets.weather.schema import judge
-    from skyops_assets.weather.source import place, read_reports
+    from skyops_assets.sources.weather.schema import judge
+    from skyops_assets.sources.weather.source import place, read_reports
 
     reports = [f"LFPG,2021-10-07 12:{i:02},LFPG 0712{i:02}Z 02008KT CAVOK 19/09 Q1029"
                for i in range(5)]  # fmt: skip
@@ -621,7 +621,7 @@ def test_a_day_of_weather_reports_is_read_as_any_table(tmp_path: Path) -> None:
 
 
 def test_airframes_are_read_as_any_table(tmp_path: Path) -> None:
-    from skyops_assets.warehouse.aircraft import _rows, rejection_reason
+    from skyops_assets.sources.aircraft import _rows, rejection_reason
 
     body = (
         "icao24,typecode,operator,\n4b1801,BCS3,Swiss\n4b1802,NA,N/A,\n"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from skyops_assets.arrivals.features import MAX_TRANSIT_MIN, MIN_TRANSIT_MIN, arrival_columns
-from skyops_assets.history.schema import ARRIVAL, MAX_RING_OFFSET_M, RINGS_NM
-from skyops_assets.history.schema import LIMITS as ARRIVAL_LIMITS
-from skyops_assets.opensky.schema import LIMITS, STATE_VECTOR
 from skyops_assets.quality.expectations import SUITES, Expected, report
+from skyops_assets.sources.history.schema import ARRIVAL, MAX_RING_OFFSET_M, RINGS_NM
+from skyops_assets.sources.history.schema import LIMITS as ARRIVAL_LIMITS
+from skyops_assets.sources.opensky.schema import LIMITS, STATE_VECTOR
 
 MET = Expected("a column", True, 0, [], "do nothing")
 BROKEN = Expected("b column", False, 2, [124_200.0, -3], "look at the source")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from states import traffic_row
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.recordings import (
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
     JSON_ROW,
@@ -312,7 +312,7 @@ def test_a_table_without_rows_is_a_recording_without_rows(tmp_path: Path, write:
 PEAK = """
     import re, sys
     from pathlib import Path
-    from skyops_assets.opensky.recordings import iter_recording
+    from skyops_assets.sources.opensky.reading.recordings import iter_recording
     rows = sum(len(c.reasons) for c in iter_recording(Path(sys.argv[1]), chunk_rows=50_000))
     status = Path("/proc/self/status").read_text()
     print(rows, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)

@@ -13,14 +13,14 @@ import pytest
 from states import traffic_row, write_recording
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.recordings import (
+from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
     Recording,
     demo_recording,
     read_recording,
 )
-from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
 
 
 def read(folder: Path, *rows: dict[str, Any]) -> Recording:

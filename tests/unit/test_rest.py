@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyops_assets.opensky.recordings import JSON_ROW, row_json
-from skyops_assets.opensky.rest import FIELDS, BadAnswer, read_answer
-from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.sources.opensky.reading.recordings import JSON_ROW, row_json
+from skyops_assets.sources.opensky.reading.rest import FIELDS, BadAnswer, read_answer
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
 
 NOW = 1_767_117_603
 ROW: dict[str, Any] = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from states import state, states
 
-from skyops_assets.opensky.schema import LIMITS, STATE_VECTOR, rejection_reasons
+from skyops_assets.sources.opensky.schema import LIMITS, STATE_VECTOR, rejection_reasons
 
 
 def reason(**changes: Any) -> str | None:

@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 
 from skyops_assets.cli import app
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.recordings import Recording, iter_recording
 from skyops_assets.simulate import geometry, truth
 from skyops_assets.simulate.fields import AIRPORTS, Field, RunwayEnd, fields
 from skyops_assets.simulate.reception import Quality
 from skyops_assets.simulate.truth import PHASES, Flight, Plan, airframes
 from skyops_assets.simulate.write import Layout, Simulation, check_empty, simulate, write
+from skyops_assets.sources.opensky.reading.recordings import Recording, iter_recording
 
 PLAN = Plan(3, datetime(2024, 1, 31, tzinfo=UTC), 1, AIRPORTS)
 FLIGHTS = 150

@@ -13,12 +13,12 @@ from skyops_assets.defs.shared import (
     failed_once,
 )
 from skyops_assets.errors import SkyOpsError, first_few
-from skyops_assets.history.schema import ARRIVAL
-from skyops_assets.opensky.schema import STATE_VECTOR
 from skyops_assets.settings import Settings, load_settings
-from skyops_assets.warehouse.aircraft import AIRCRAFT
+from skyops_assets.sources.aircraft import AIRCRAFT
+from skyops_assets.sources.history.schema import ARRIVAL
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
+from skyops_assets.sources.weather.schema import METAR
 from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.weather.schema import METAR
 
 LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
 # With the present hour: live positions are in it before it is over.
@@ -58,14 +58,14 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     loading the same hours again changes nothing. Files of a folder that are damaged, or no
     recordings, are warned of, and the others are loaded.
     """
-    from skyops_assets.opensky.load_files import load_hour, read_hours
-    from skyops_assets.opensky.partitions import (
+    from skyops_assets.sources.opensky.loading.files import load_hour, read_hours
+    from skyops_assets.sources.opensky.loading.partitions import (
         days_to_drop,
         drop_old_partitions,
         index_finished_days,
     )
-    from skyops_assets.opensky.recordings import demo_recording
-    from skyops_assets.tables import shown
+    from skyops_assets.sources.opensky.reading.recordings import demo_recording
+    from skyops_assets.sources.tables import shown
 
     settings = warehouse.settings
     now = datetime.now(UTC)
@@ -109,7 +109,7 @@ def _poll(
     context: dg.AssetExecutionContext, settings: Settings, database: Warehouse, key: str
 ) -> None:
     """Load one live answer a box; its late positions lie in earlier hours and are told of too."""
-    from skyops_assets.opensky.collect import credit_figures, hour_rows, poll_once
+    from skyops_assets.sources.opensky.live.collect import credit_figures, hour_rows, poll_once
 
     written, credits = poll_once(settings, database, run_id=context.run.run_id)
     for answer in written:
@@ -151,7 +151,7 @@ def airports(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """One row per airport with an ICAO code (airportsdata)."""
-    from skyops_assets.warehouse import reference
+    from skyops_assets.sources import reference
 
     rows = reference.airports()
     batch = reference.replace_reference(
@@ -176,7 +176,7 @@ def runways(
     Without it the table stays as it is: runway directions come from the tracks, and only
     the letter of a parallel runway (L, C, R) is missing.
     """
-    from skyops_assets.warehouse import reference
+    from skyops_assets.sources import reference
 
     try:
         rows = reference.runways(warehouse.settings)
@@ -209,8 +209,8 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     true go to `raw.rejected_states` with a reason; loading a day again changes nothing. A day
     that the history does not have loads no rows and says so.
     """
-    from skyops_assets.history.load import load_file
-    from skyops_assets.history.source import history_file, known_days
+    from skyops_assets.sources.history.load import load_file
+    from skyops_assets.sources.history.source import history_file, known_days
 
     settings = warehouse.settings
     database = warehouse.open()
@@ -252,8 +252,8 @@ def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> N
     `raw.rejected_states` with a reason; loading a day again adds what was not there. Without the
     setting, or for days without reports, the features of the weather are null.
     """
-    from skyops_assets.weather.load import airports, load_place
-    from skyops_assets.weather.source import place
+    from skyops_assets.sources.weather.load import airports, load_place
+    from skyops_assets.sources.weather.source import place
 
     settings = warehouse.settings
     if settings.metar_url is None:
@@ -295,7 +295,7 @@ def aircraft(
 
     Without one the table stays as it is; an airframe that is not in it has an unknown type.
     """
-    from skyops_assets.warehouse.aircraft import load_aircraft
+    from skyops_assets.sources.aircraft import load_aircraft
 
     path = warehouse.settings.aircraft_csv
     if path is None:

@@ -32,8 +32,13 @@ def state_vectors_can_be_true(
     Blocks the transform. Its file says for each expectation what to do. A load that brought no
     positions of its own, only known or rejected ones, has nothing to find fault with.
     """
-    from skyops_assets.opensky.accounts import dropped_days, last_load, loaded_states, read_rows
     from skyops_assets.quality.expectations import validate_parts
+    from skyops_assets.quality.reconciliation import (
+        dropped_days,
+        last_load,
+        loaded_states,
+        read_rows,
+    )
 
     database = warehouse.open()
     load = last_load(database, context.run.run_id)
@@ -67,7 +72,7 @@ def no_position_is_stored_twice(
 
     The table has no key while rows are loaded; this proves what the loader promises.
     """
-    from skyops_assets.opensky.accounts import dropped_days, last_load, stored_twice
+    from skyops_assets.quality.reconciliation import dropped_days, last_load, stored_twice
 
     database = warehouse.open()
     load = last_load(database, context.run.run_id)
@@ -86,7 +91,7 @@ def no_position_is_stored_twice(
 @dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)
 def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
-    from skyops_assets.opensky.load import TARGET
+    from skyops_assets.sources.opensky.loading.states import TARGET
 
     return _balance(warehouse, TARGET, "hours")
 
@@ -100,17 +105,17 @@ def volume_is_as_usual(
     Usual is the median of the same UTC hour of the 28 days before, where at least three of them
     have positions. Warns below SKYOPS_RAW_LEAST_VOLUME_SHARE of it, and above its inverse.
     """
-    from skyops_assets.opensky import accounts
+    from skyops_assets.quality import reconciliation
 
     database = warehouse.open()
-    load = accounts.last_load(database, context.run.run_id)
+    load = reconciliation.last_load(database, context.run.run_id)
     window = _asked_for(context) or (load and (load.start, load.end))
     if window is None:
         return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
-    dropped = accounts.dropped_days(database, *window)
-    hours = accounts.whole_hours(*window, datetime.now(UTC))
-    volumes = accounts.hour_volumes(database, [h for h in hours if h.date() not in dropped])
-    problem = accounts.volume_problem(volumes, warehouse.settings.raw_least_volume_share)
+    dropped = reconciliation.dropped_days(database, *window)
+    hours = reconciliation.whole_hours(*window, datetime.now(UTC))
+    volumes = reconciliation.hour_volumes(database, [h for h in hours if h.date() not in dropped])
+    problem = reconciliation.volume_problem(volumes, warehouse.settings.raw_least_volume_share)
     compared = sum(volume.usual_rows is not None for volume in volumes)
     return dg.AssetCheckResult(
         passed=problem is None,
@@ -119,7 +124,7 @@ def volume_is_as_usual(
         metadata={
             "compared_hours": compared,
             "hours_with_too_few_earlier_days": len(volumes) - compared,
-            "newest_hours": "; ".join(map(str, volumes[-accounts.NAMED :])) or "none is over",
+            "newest_hours": "; ".join(map(str, volumes[-reconciliation.NAMED :])) or "none is over",
         },
     )
 
@@ -130,7 +135,7 @@ def few_rows_are_rejected(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 
     Warns: what was rejected is kept, and what was loaded is right.
     """
-    from skyops_assets.opensky.accounts import rejections
+    from skyops_assets.quality.reconciliation import rejections
 
     found = rejections(warehouse.open())
     problem = found.problem(warehouse.settings.raw_max_rejected_share)
@@ -152,14 +157,16 @@ def nulls_are_as_usual(
     Usual is the median of the same UTC hour of the 28 days before, where at least three of them
     have 100 positions. Warns SKYOPS_RAW_MAX_NULL_RISE above it.
     """
-    from skyops_assets.opensky import accounts
+    from skyops_assets.quality import reconciliation
     from skyops_assets.quality.nulls import null_problem, null_shares
 
     database = warehouse.open()
-    load = accounts.last_load(database, context.run.run_id)
+    load = reconciliation.last_load(database, context.run.run_id)
     if load is None:
         return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
-    shares = null_shares(database, accounts.whole_hours(load.start, load.end, datetime.now(UTC)))
+    shares = null_shares(
+        database, reconciliation.whole_hours(load.start, load.end, datetime.now(UTC))
+    )
     return warning(
         null_problem(shares, warehouse.settings.raw_max_null_rise),
         compared=sum(one.usual_share is not None for one in shares),
@@ -175,8 +182,8 @@ def arrivals_can_be_true(
 
     Blocks the transform. Where none are new there is nothing to find fault with.
     """
-    from skyops_assets.history.loaded import loaded_arrivals
     from skyops_assets.quality.expectations import validate_parts
+    from skyops_assets.sources.history.loaded import loaded_arrivals
 
     settings = warehouse.settings
     frame = loaded_arrivals(warehouse.open(), context.run.run_id)
@@ -188,7 +195,7 @@ def arrivals_can_be_true(
 @dg.asset_check(asset=arrivals_history, blocking=True, metadata=OWNED)
 def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
-    from skyops_assets.history.load import TARGET
+    from skyops_assets.sources.history.load import TARGET
 
     return _balance(warehouse, TARGET, "days")
 
@@ -196,7 +203,7 @@ def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 @dg.asset_check(asset=metars, blocking=True, metadata=OWNED)
 def no_report_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
-    from skyops_assets.weather.load import TARGET
+    from skyops_assets.sources.weather.load import TARGET
 
     return _balance(warehouse, TARGET, "days")
 
@@ -235,7 +242,8 @@ aircraft_columns = _columns_are_as_declared(aircraft)
 
 
 def _balance(warehouse: WarehouseResource, target: str, partitions: str) -> dg.AssetCheckResult:
-    from skyops_assets.opensky.accounts import accounts
+
+    from skyops_assets.quality.reconciliation import accounts
 
     found = accounts(warehouse.open(), target)
     return dg.AssetCheckResult(

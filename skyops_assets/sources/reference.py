@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.columns import Reader
-from skyops_assets.opensky.formats import FOOT_M
 from skyops_assets.settings import Settings
-from skyops_assets.tables import csv_table
+from skyops_assets.sources.opensky.reading.columns import Reader
+from skyops_assets.sources.opensky.reading.formats import FOOT_M
+from skyops_assets.sources.tables import csv_table
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 

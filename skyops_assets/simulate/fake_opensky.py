@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.credits import (
+from skyops_assets.sources.opensky.live.credits import (
     ANONYMOUS,
     ANONYMOUS_CREDITS,
     STANDARD_CREDITS,
@@ -35,9 +35,9 @@ from skyops_assets.opensky.credits import (
     cost_of,
     seconds_left_of_day,
 )
-from skyops_assets.opensky.failures import REMAINING, RETRY_AFTER
-from skyops_assets.opensky.recordings import Recording
-from skyops_assets.opensky.rest import SIMULATED
+from skyops_assets.sources.opensky.live.failures import REMAINING, RETRY_AFTER
+from skyops_assets.sources.opensky.reading.recordings import Recording
+from skyops_assets.sources.opensky.reading.rest import SIMULATED
 
 if TYPE_CHECKING:
     import uvicorn
@@ -581,7 +581,7 @@ def replay_of(path: Path | None) -> Replay:
     Raises:
         SkyOpsError: it cannot be read, or holds no position.
     """
-    from skyops_assets.opensky.recordings import demo_recording, read_recording
+    from skyops_assets.sources.opensky.reading.recordings import demo_recording, read_recording
 
     first, last = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
     return Replay(read_recording(path or demo_recording(), first, last))

@@ -18,9 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.bad_answers import keep_bad_answer
-from skyops_assets.opensky.client import Answer, OpenSkyClient
-from skyops_assets.opensky.credits import (
+from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
+from skyops_assets.sources.opensky.live.credits import (
     BoundingBox,
     CreditBudget,
     CreditState,
@@ -28,12 +27,21 @@ from skyops_assets.opensky.credits import (
     floor_s,
     watch_boxes,
 )
-from skyops_assets.opensky.failures import PermanentFailure, QuotaExceeded, TransientFailure
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.load_files import good_hours
-from skyops_assets.opensky.partitions import TARGET, drop_old_partitions, index_finished_days
-from skyops_assets.opensky.rest import SOURCE, BadAnswer, read_answer
-from skyops_assets.opensky.spool import Spool
+from skyops_assets.sources.opensky.live.failures import (
+    PermanentFailure,
+    QuotaExceeded,
+    TransientFailure,
+)
+from skyops_assets.sources.opensky.live.spool import Spool
+from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.files import good_hours
+from skyops_assets.sources.opensky.loading.partitions import (
+    TARGET,
+    drop_old_partitions,
+    index_finished_days,
+)
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.rest import SOURCE, BadAnswer, read_answer
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
 

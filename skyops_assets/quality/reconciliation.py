@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skyops_assets.errors import first_few
-from skyops_assets.opensky.partitions import TARGET
-from skyops_assets.opensky.schema import STATE_VECTOR
+from skyops_assets.sources.opensky.loading.partitions import TARGET
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 

@@ -14,8 +14,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.tables import BROKEN, csv_rows, plain, plain_bytes
-from skyops_assets.weather.schema import HEADER
+from skyops_assets.sources.tables import BROKEN, csv_rows, plain, plain_bytes
+from skyops_assets.sources.weather.schema import HEADER
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0

@@ -10,8 +10,8 @@ import base64
 import json
 from datetime import UTC, datetime
 
-from skyops_assets.opensky.load import TARGET
-from skyops_assets.opensky.recordings import storable
+from skyops_assets.sources.opensky.loading.states import TARGET
+from skyops_assets.sources.opensky.reading.recordings import storable
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse

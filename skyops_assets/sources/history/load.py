@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.history.schema import ARRIVAL, RINGS_NM, Judged, judge
-from skyops_assets.history.source import HistoryFile, read_history
 from skyops_assets.settings import Settings
+from skyops_assets.sources.history.schema import ARRIVAL, RINGS_NM, Judged, judge
+from skyops_assets.sources.history.source import HistoryFile, read_history
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.once import Sorted, load_once
 from skyops_assets.warehouse.server import Warehouse

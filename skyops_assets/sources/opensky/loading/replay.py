@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky import load, rest
-from skyops_assets.opensky.bad_answers import kept_body
-from skyops_assets.opensky.columns import NULLABLE
-from skyops_assets.opensky.formats import PRESENT, recognise
-from skyops_assets.opensky.partitions import TARGET
-from skyops_assets.opensky.schema import UTC_TIME, rejection_reasons
+from skyops_assets.sources.opensky.loading import states as load
+from skyops_assets.sources.opensky.loading.bad_answers import kept_body
+from skyops_assets.sources.opensky.loading.partitions import TARGET
+from skyops_assets.sources.opensky.reading import rest
+from skyops_assets.sources.opensky.reading.columns import NULLABLE
+from skyops_assets.sources.opensky.reading.formats import PRESENT, recognise
+from skyops_assets.sources.opensky.schema import UTC_TIME, rejection_reasons
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.server import Warehouse
 

@@ -18,18 +18,18 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.bad_answers import keep_bad_answer
-from skyops_assets.opensky.formats import REST, NoRecording
-from skyops_assets.opensky.load import load_states
-from skyops_assets.opensky.recordings import (
+from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.formats import REST, NoRecording
+from skyops_assets.sources.opensky.reading.recordings import (
     Recording,
     by_source,
     find_recordings,
     open_recording,
     row_texts,
 )
-from skyops_assets.opensky.rest import BadAnswer
-from skyops_assets.tables import NEARLY_ALL, shown
+from skyops_assets.sources.opensky.reading.rest import BadAnswer
+from skyops_assets.sources.tables import NEARLY_ALL, shown
 from skyops_assets.warehouse.bulk import Batch, together
 from skyops_assets.warehouse.server import Warehouse
 

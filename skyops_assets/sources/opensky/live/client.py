@@ -21,8 +21,13 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.credits import BoundingBox, Reservation, account_name, cost_of
-from skyops_assets.opensky.failures import (
+from skyops_assets.sources.opensky.live.credits import (
+    BoundingBox,
+    Reservation,
+    account_name,
+    cost_of,
+)
+from skyops_assets.sources.opensky.live.failures import (
     REMAINING,
     STATES_PATH,
     PermanentFailure,

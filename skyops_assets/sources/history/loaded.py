@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skyops_assets.history.load import TARGET
-from skyops_assets.history.schema import ARRIVAL
+from skyops_assets.sources.history.load import TARGET
+from skyops_assets.sources.history.schema import ARRIVAL
 from skyops_assets.warehouse.bulk import quote, read_arrow
 from skyops_assets.warehouse.server import Warehouse
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError, first_few
-from skyops_assets.opensky.columns import Reader, Values
-from skyops_assets.tables import shown
+from skyops_assets.sources.opensky.reading.columns import Reader, Values
+from skyops_assets.sources.tables import shown
 
 FOOT_M = 0.3048
 NAUTICAL_MILE_M = 1852.0

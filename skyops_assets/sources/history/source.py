@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.history.schema import HEADER
 from skyops_assets.settings import Settings
-from skyops_assets.tables import csv_rows, plain, shown
-from skyops_assets.warehouse import reference
+from skyops_assets.sources import reference
+from skyops_assets.sources.history.schema import HEADER
+from skyops_assets.sources.tables import csv_rows, plain, shown
 
 COMMIT = "6df5e6f61a9c163ea61a3b4472b8e22140104258"
 URL = f"https://raw.githubusercontent.com/rainer-rq-koelle/paper-2021-DASC-openperf/{COMMIT}/data"

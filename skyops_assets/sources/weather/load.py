@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.history.source import history_file
 from skyops_assets.settings import Settings
+from skyops_assets.sources.history.source import history_file
+from skyops_assets.sources.weather.schema import METAR, Judged, judge
+from skyops_assets.sources.weather.source import Place, read_reports
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.once import Sorted, load_once
 from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.weather.schema import METAR, Judged, judge
-from skyops_assets.weather.source import Place, read_reports
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.failures import QuotaExceeded
+from skyops_assets.sources.opensky.live.failures import QuotaExceeded
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

@@ -27,8 +27,8 @@ from typing import Any
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.opensky.columns import NULLABLE, Values, common_kind
-from skyops_assets.opensky.formats import (
+from skyops_assets.sources.opensky.reading.columns import NULLABLE, Values, common_kind
+from skyops_assets.sources.opensky.reading.formats import (
     ACCEPTED,
     REST,
     SYNTHETIC_MARK,
@@ -36,8 +36,8 @@ from skyops_assets.opensky.formats import (
     NoRecording,
     recognise,
 )
-from skyops_assets.opensky.schema import rejection_reasons
-from skyops_assets.tables import (
+from skyops_assets.sources.opensky.schema import rejection_reasons
+from skyops_assets.sources.tables import (
     BROKEN,
     Dialect,
     Torn,
@@ -648,7 +648,7 @@ def _cut(text: str, tries: int = 5) -> tuple[int, list[Any]]:
 
 def _open_object(path: Path) -> Opened:
     """A REST answer, or a table by columns as pandas writes it: {column: {row: value}}."""
-    from skyops_assets.opensky.rest import read_answer
+    from skyops_assets.sources.opensky.reading.rest import read_answer
 
     with plain(path) as file:
         body = b"".join(pieces(file))

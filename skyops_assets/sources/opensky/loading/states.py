@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyops_assets.opensky.partitions import (
+from skyops_assets.sources.opensky.loading.partitions import (
     TARGET,
     attach_partition,
     ensure_unique_index,
@@ -28,7 +28,7 @@ from skyops_assets.opensky.partitions import (
     partition,
     summarize,
 )
-from skyops_assets.opensky.recordings import Recording, row_texts
+from skyops_assets.sources.opensky.reading.recordings import Recording, row_texts
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.rejects import keep_payloads
 from skyops_assets.warehouse.server import Warehouse
