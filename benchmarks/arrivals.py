@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skyops_assets.arrivals.evaluate import Evaluation
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 RING_NM = 40
 TRAINED_ROWS = 50_000

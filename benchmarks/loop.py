@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import dagster as dg
     import psutil
 
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 AIRPORT = "LSZH"
 BATCH_DAYS = 7

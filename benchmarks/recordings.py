@@ -46,7 +46,7 @@ def samples() -> list[Path]:
 def main(paths: Iterable[Path]) -> None:
     from skyops_assets.sources.opensky.loading.files import load_file
     from skyops_assets.sources.opensky.reading.recordings import find_recordings
-    from skyops_assets.warehouse.dbt import build_arguments
+    from skyops_assets.transform.dbt import build_arguments
 
     print("| recording | rejected | " + " | ".join(FIGURES) + " |")
     print("|---" * (len(FIGURES) + 2) + "|")

@@ -20,7 +20,7 @@ from benchmarks.transform import dbt, load, load_reference
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 STEPS_S = (30, 60, 120, 205, 300)
 PHASES = 5

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 ROUNDS = 3
 ALL_ROWS = 5_000_000
@@ -96,7 +96,7 @@ def scratch() -> Iterator[Warehouse]:
     """An empty warehouse on the server that the settings name."""
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse import scratch
-    from skyops_assets.warehouse.server import open_warehouse
+    from skyops_assets.warehouse.connection import open_warehouse
 
     with scratch.scratch(open_warehouse(load_settings()), "skyops_bench") as warehouse:
         yield warehouse
@@ -233,7 +233,7 @@ def _main() -> None:
     """In a process of its own: load, then print the peak of its memory in kB."""
     from sqlalchemy.engine import make_url
 
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
     load_all(Warehouse(make_url(sys.stdin.read()), True), Path(sys.argv[1]), ALL_ROWS)
     print(_peak_kb())

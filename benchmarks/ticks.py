@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.storage import Row, show
-from skyops_assets.warehouse import dagster_storage
+from skyops_assets.instance import check_results
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 HOURS = 365 * 24
 MONTH = 30 * 24
@@ -115,7 +115,7 @@ def instance_with(hours: int) -> Iterator[tuple[dg.DagsterInstance, Warehouse, i
     from skyops_assets.definitions import defs
     from skyops_assets.settings import PROJECT_ROOT, load_settings
     from skyops_assets.warehouse import scratch
-    from skyops_assets.warehouse.server import open_warehouse
+    from skyops_assets.warehouse.connection import open_warehouse
 
     server = open_warehouse(load_settings())
     before = dict(os.environ)
@@ -203,7 +203,7 @@ def copy_hours(warehouse: Warehouse, run_id: str, hours: int) -> int:
         for table in ("run_tags", "event_logs", "asset_check_executions", "runs"):
             cursor.execute(f"delete from {table} where run_id = %s", (run_id,))
         # As the weekly clean-up leaves it.
-        cursor.execute(dagster_storage.INDEX)
+        cursor.execute(check_results.INDEX)
         cursor.execute("select count(*) from event_logs")
         (rows,) = cursor.fetchone() or (0,)
     with warehouse.connect(DAGSTER, autocommit=True) as connection, connection.cursor() as cursor:

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from benchmarks.storage import Row, scratch, shifted, show, write_recording
 
 if TYPE_CHECKING:
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 ROUNDS = 2
 ROWS = 1_000_000
@@ -140,7 +140,7 @@ def measure(rows: int = ROWS) -> Iterator[Row]:
 
 def small_runs(warehouse: Warehouse, folder: Path, feed: Feed) -> dict[str, float]:
     """The best of some rounds of `run` and `build`, with nothing new and with ten minutes."""
-    from skyops_assets.warehouse.dbt import build_arguments
+    from skyops_assets.transform.dbt import build_arguments
 
     best: dict[str, float] = {}
 
@@ -172,7 +172,7 @@ def by_traffic(folder: Path, recording: Path, rows: int, ours: Run) -> Row:
 
     from skyops_assets.settings import load_settings
     from skyops_assets.sources import reference
-    from skyops_assets.sources.opensky.reading.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+    from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
     what = "the same by traffic 2.13"
     settings = load_settings()
@@ -264,7 +264,7 @@ def dbt(warehouse: Warehouse, folder: Path, *arguments: str) -> Run:
     """Run `skyops-dbt` on the warehouse, as a run of the graph does."""
     from skyops_assets.runtime import environment
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse.dbt import DBT_PROJECT
+    from skyops_assets.transform.dbt import DBT_PROJECT
 
     variables = {
         **os.environ,

@@ -22,7 +22,7 @@ from benchmarks.transform import dbt, load_reference
 
 if TYPE_CHECKING:
     from skyops_assets.simulate.write import Simulation
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 # A row belongs to the true flight that was in its time; the frozen tail of one ends at the next.
 OWNED = """

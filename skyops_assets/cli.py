@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from skyops_assets.arrivals.champions import Moved
     from skyops_assets.settings import Settings
     from skyops_assets.sources.opensky.loading.files import FileLoad
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 app = typer.Typer(
     help="SkyOps: flight-operations analytics on OpenSky data as one Dagster graph.",
@@ -75,7 +75,7 @@ def options(
 def demo() -> None:
     """Run the whole graph on the Paris recording and show what it produced."""
     from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
-    from skyops_assets.warehouse.server import only_one
+    from skyops_assets.warehouse.connection import only_one
 
     settings, warehouse = _prepare()
     with (
@@ -83,7 +83,7 @@ def demo() -> None:
         only_one(warehouse, "skyops.demo", lambda: progress.line("waiting for another demo")),
     ):
         progress.line("loading the asset graph")
-        from skyops_assets.defs.platform.run import run_main
+        from skyops_assets.client import run_main
 
         run = run_main(DEMO_START, DEMO_END, progress.event)
     if not run.is_success:
@@ -100,12 +100,12 @@ def demo() -> None:
 @app.command()
 def up() -> None:
     """Keep the Dagster UI, daemon, code server and the dbt docs running, on loopback."""
-    from skyops_assets.supervise import run_services
+    from skyops_assets.operations.supervise import run_services
 
     settings, _ = _prepare()
     if not _docs_page(settings).exists():
         _build_docs(settings)
-    from skyops_assets.defs.platform.run import reap_now
+    from skyops_assets.client import reap_now
 
     for ended in reap_now():
         out.print(f"Ended the run {escape(ended)}", soft_wrap=True)
@@ -139,11 +139,11 @@ def health(
     """Ask every part whether it works; exit code 1 if one is broken. Costs one OpenSky credit."""
     from dataclasses import asdict
 
-    from skyops_assets import health as parts
+    from skyops_assets.operations import health as parts
 
     settings, warehouse = _prepare()
     with err.status("Asking every part"):
-        from skyops_assets.defs.platform.run import heartbeats_now
+        from skyops_assets.client import heartbeats_now
 
         found = parts.examine(settings, warehouse, heartbeats_now)
     if as_json:
@@ -213,7 +213,7 @@ def load(
     from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
     from skyops_assets.sources.opensky.reading.recordings import find_recordings
     from skyops_assets.sources.tables import shown
-    from skyops_assets.warehouse.server import ServerUnreachable
+    from skyops_assets.warehouse.connection import ServerUnreachable
 
     files = find_recordings(paths)
     _, warehouse = _prepare()
@@ -304,7 +304,7 @@ def _tell_dagster(done: list[FileLoad]) -> None:
         hours.update(one.hours)
     if not hours:
         return
-    from skyops_assets.defs.platform.run import report_loaded
+    from skyops_assets.client import report_loaded
 
     shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
     try:
@@ -330,14 +330,14 @@ def collect() -> None:
     from skyops_assets.settings import load_settings
     from skyops_assets.sources.opensky.live.collect import Report, describe
     from skyops_assets.sources.opensky.live.collect import collect as run
-    from skyops_assets.warehouse.server import open_warehouse
+    from skyops_assets.warehouse.connection import open_warehouse
 
     as_given = load_settings()
     settings, warehouse = _prepare()
 
     def report(found: Report) -> None:
         # Here and not at the top: Dagster takes seconds to import, and the first answer is stored.
-        from skyops_assets.defs.platform.run import report_loaded
+        from skyops_assets.client import report_loaded
 
         shown = describe(found)
         rows = found.rows.items()
@@ -703,7 +703,7 @@ def run_monitor(
 
     A red blocking check of what the model learns from holds a retraining back, as in the job.
     """
-    from skyops_assets.defs.platform.run import failed_checks_now
+    from skyops_assets.client import failed_checks_now
     from skyops_assets.monitoring import policy, report
     from skyops_assets.monitoring.monitor import monitor_champion
 
@@ -762,7 +762,7 @@ def _show_moved(what: str, moved: Moved) -> None:
         f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
         f"{escape(moved.actor)}. The next prediction uses it."
     )
-    from skyops_assets.defs.platform.run import report_champion
+    from skyops_assets.client import report_champion
 
     doubts = list(moved.warnings)
     try:
@@ -805,7 +805,7 @@ def _prepare() -> tuple[Settings, Warehouse]:
 
 
 def _gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
-    from skyops_assets.status import gather
+    from skyops_assets.operations.status import gather
 
     with err.status("Reading the status"):
         return gather(settings, warehouse)
@@ -882,7 +882,7 @@ def _docs_page(settings: Settings) -> Path:
 
 
 def _build_docs(settings: Settings) -> Path:
-    from skyops_assets.warehouse.dbt import build_docs
+    from skyops_assets.transform.dbt import build_docs
 
     with err.status("Building the dbt docs"):
         return build_docs(_docs_page(settings))

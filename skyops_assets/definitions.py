@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from skyops_assets.defs.resources import resources
+from skyops_assets.instance.private import BaseAssetGraph
 from skyops_assets.settings import PROJECT_ROOT
 
 
@@ -17,15 +18,24 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     Args:
         overrides: resources by name that take the place of the usual ones.
     """
-    return dg.Definitions.merge(
+
+    def graph() -> BaseAssetGraph:
+        return bound.resolve_asset_graph()
+
+    bound: dg.Definitions = dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=PROJECT_ROOT),
         dg.Definitions(
-            resources={**resources(), **(overrides or {})},
+            resources={
+                **resources(),
+                "graph": graph,
+                **(overrides or {}),
+            },
             # One process a run: the graph is nearly a line, and each further process would
             # import the model's libraries again (measured: 1.4 s against 14 to 80 s).
             executor=dg.in_process_executor,
         ),
     )
+    return bound
 
 
 defs = build_defs()

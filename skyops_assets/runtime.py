@@ -16,9 +16,9 @@ from tempfile import NamedTemporaryFile
 from skyops_assets import __version__
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
-from skyops_assets.warehouse.dbt import DBT_PROJECT, prepare_manifest
+from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
 PACKAGE = Path(__file__).parent
 QUIET = {

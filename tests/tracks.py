@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from skyops_assets.simulate.geometry import Floats, bearing_deg, degrees, distance_m, offset, unit
-from skyops_assets.sources.opensky.reading.formats import FOOT_M
+from skyops_assets.units import FOOT_M
 
 Row = dict[str, Any]
 """A state vector by the loader's column names, SI units."""

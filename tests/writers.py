@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skyops_assets.sources.opensky.reading.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
 Row = dict[str, Any]
 

@@ -13,7 +13,7 @@ from skyops_assets.alerts import channels, routes
 from skyops_assets.alerts.problems import Observation, of_champion_change, of_r2
 from skyops_assets.errors import SkyOpsError, storable
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 AT_ONCE = 50
 """Notices that one tick sends on a channel, so that it ends in time."""

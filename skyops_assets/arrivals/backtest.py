@@ -22,8 +22,8 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import monitor, policy
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import quote, read_arrow
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.scratch import copy_table, scratch
-from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets import page
 from skyops_assets.arrivals import evaluate, explain
 from skyops_assets.arrivals.backtest import Event, Replay, Retrain
 from skyops_assets.arrivals.features import LABEL
+from skyops_assets.reporting import html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ def _page(replay: Replay) -> str:
         "promotions. Each arrival was predicted by what was in force when it crossed, with what "
         "was known by then.</p>",
         "<h2>Errors</h2>",
-        page.table(
+        html.table(
             (
                 "month",
                 "arrivals",
@@ -171,9 +171,9 @@ def _page(replay: Replay) -> str:
         ),
         "<p>Gain and skill are 1 - MAE / MAE of the other on the same arrivals, with a 95 % "
         "interval by bootstrap over days (hours, where days are few).</p>",
-        page.image(_weeks(replay), "Error by week"),
+        html.image(_weeks(replay), "Error by week"),
         "<h2>Where retraining paid, and where not</h2>",
-        page.table(
+        html.table(
             ("month", "slice", "arrivals", f"MAE of {kept}", "MAE as it was", "difference"),
             (
                 (month, what, f"{rows:,}", f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}")
@@ -185,7 +185,7 @@ def _page(replay: Replay) -> str:
         if table and replay.retrain is not Retrain.NEVER
         else "<p>Nothing to compare: no champion was followed by another.</p>",
         "<h2>Why: every training, and what the gatekeeper said</h2>",
-        page.table(
+        html.table(
             ("known by", "trigger", "reasons", "arrivals learned", "promoted", "gain", "decision"),
             (
                 (
@@ -203,7 +203,7 @@ def _page(replay: Replay) -> str:
         "<p>The decisions of all days, those without a training too, are in decisions.csv; every "
         "arrival with its predictions is in arrivals.parquet.</p>",
     ]
-    return page.page(f"Backtest {', '.join(replay.airports)}", parts)
+    return html.page(f"Backtest {', '.join(replay.airports)}", parts)
 
 
 def _weeks(replay: Replay) -> bytes:

@@ -98,7 +98,7 @@ class DistanceSpeed:
         """The time for the radius; NaN where the speed is missing or zero."""
         import numpy as np
 
-        from skyops_assets.sources.opensky.reading.formats import NAUTICAL_MILE_M
+        from skyops_assets.units import NAUTICAL_MILE_M
 
         speed = frame["ground_speed_mps"].to_numpy(dtype="float64")
         metres = frame["ring_nm"].to_numpy(dtype="float64") * NAUTICAL_MILE_M

@@ -18,7 +18,7 @@ from skyops_assets.errors import SkyOpsError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 UNKNOWN = "not measured"
 

@@ -21,7 +21,7 @@ from skyops_assets.arrivals import card, model_store, registry, store
 from skyops_assets.arrivals.store import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,7 +16,7 @@ from skyops_assets.arrivals.logic import Logic
 from skyops_assets.arrivals.probe import Probe
 from skyops_assets.arrivals.store import ModelVersion, TrainingRun
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 
 @dataclass(frozen=True)

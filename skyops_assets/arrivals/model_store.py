@@ -24,7 +24,7 @@ from skyops_assets.arrivals.features import CATEGORICAL
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from pyarrow import fs

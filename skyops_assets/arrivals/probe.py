@@ -21,7 +21,7 @@ from skyops_assets.arrivals.store import ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings, load_settings
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 
 PREDICTIONS = 200
 TIMEOUT_S = 120

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from skyops_assets.arrivals import registry
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 
 @dataclass(frozen=True)

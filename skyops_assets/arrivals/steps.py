@@ -38,11 +38,11 @@ from skyops_assets.arrivals import (
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
 from skyops_assets.arrivals.gatekeeper import GatePolicy
 from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.audit import log
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring import log
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.dbt import manifest_fingerprint
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.transform.dbt import manifest_fingerprint
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import numpy as np

@@ -32,7 +32,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import read_arrow
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from skyops_assets.arrivals import onnx_model, recipes, registry, split, store, 
 from skyops_assets.arrivals.steps import RING_NM
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 LONGEST_TRANSIT_MIN = 120
 """EUROCONTROL's limit for a transit of 40 NM; no prediction may be beyond it."""

@@ -1,15 +1,23 @@
 """The resources that assets, checks and sensors ask for by name."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
+from skyops_assets.instance.private import BaseAssetGraph
 from skyops_assets.settings import Settings, load_settings
-from skyops_assets.warehouse.dbt import DBT_PROJECT
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
+from skyops_assets.transform.dbt import DBT_PROJECT
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+
+Graph = Callable[[], BaseAssetGraph]
+"""Gives the whole graph that an asset or a sensor is part of.
+
+Not the context's repository: a run in a process of its own, such as the demo's, has none.
+"""
 
 
 class WarehouseResource(dg.ConfigurableResource):

@@ -1,5 +1,7 @@
 """What several stages show in the same way."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,9 +12,10 @@ from skyops_assets.quality.contracts import Difference
 from skyops_assets.quality.expectations import Validation, report
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import Batch, together
-from skyops_assets.warehouse.dagster_storage import failed
 
 OWNERS = ["team:skyops"]
+
+
 OWNED = {"owner": OWNERS[0]}
 """Metadata of a check, which has no owners of its own in Dagster."""
 
@@ -91,14 +94,6 @@ def warning(problem: str | None, **shown: Any) -> dg.AssetCheckResult:
     )
 
 
-def cause(event: dg.DagsterEvent) -> str:
-    """The error at the root of a step's failure, which is the one that a person should read."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error else event.message or "failed"
-
-
 def failed_once() -> dg.AutomationCondition:
     """The target failed since it last succeeded, and was not tried again: once more, not for ever.
 
@@ -116,22 +111,6 @@ def failed_once() -> dg.AutomationCondition:
     return (failed & ~tried_again & ~this.in_progress()).with_label("failed, and not tried again")
 
 
-def steps_of(
-    instance: dg.DagsterInstance,
-    run_id: str,
-    kind: dg.DagsterEventType = dg.DagsterEventType.STEP_FAILURE,
-) -> list[dg.DagsterEvent]:
-    """The steps of a run that failed, or ended otherwise."""
-    logs = instance.all_logs(run_id, of_type=kind)
-    return [log.dagster_event for log in logs if log.dagster_event]
-
-
-def newest_event(instance: dg.DagsterInstance, kind: dg.DagsterEventType) -> int:
-    """The number of the last event of a kind, where a sensor begins; 0 where there is none."""
-    records = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(kind), limit=1)
-    return records[0].storage_id if records else 0
-
-
 def known(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as metadata; what is not known is left out instead of shown as a number."""
     return {name: _metadata(value) for name, value in values.items() if value is not None}
@@ -145,24 +124,3 @@ def _metadata(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")  # The page shows every digit; the tables keep them.
     return value
-
-
-def failed_checks(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[str, ...]:
-    """The blocking checks of all that an asset is made from whose last result is a failure.
-
-    A check that was planned and not evaluated, as its run ended before, has the result before that.
-    """
-    # Not the context's repository: a run in this process, such as the demo's, has none.
-    from skyops_assets.definitions import defs
-
-    graph = defs.resolve_asset_graph()
-    keys = [
-        check
-        for key in graph.get_ancestor_asset_keys(asset)
-        for check in graph.get(key).check_keys
-        if graph.get(check).blocking
-    ]
-    named = {(key.asset_key.to_string(), key.name): key for key in keys}
-    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
-        red = [named[one] for one in failed(connection, list(named))]
-    return tuple(sorted(f"{key.name} of {key.asset_key.to_user_string()}" for key in red))

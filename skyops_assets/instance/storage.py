@@ -14,9 +14,10 @@ from typing import Any
 from weakref import WeakSet
 
 import sqlalchemy as db
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
+
+from skyops_assets.instance.private import ConfigurableClassData
 
 KEPT = 1
 """Connections that stay open between two statements. A run needs one at a time, and few processes

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals import baselines, features, split, steps, store
 from skyops_assets.arrivals.evaluate import NOT_MEASURED
 from skyops_assets.arrivals.store import ModelVersion, TrainingRun
-from skyops_assets.monitoring import drift, log, policy, skill
+from skyops_assets.audit import log
+from skyops_assets.monitoring import drift, policy, skill
 from skyops_assets.monitoring.drift import Drift
 from skyops_assets.monitoring.policy import MonitorState, RetrainDecision, RetrainPolicy
 from skyops_assets.monitoring.skill import WindowSkill
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

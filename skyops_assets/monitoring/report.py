@@ -11,13 +11,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets import page
 from skyops_assets.arrivals import registry, store
 from skyops_assets.arrivals.explain import new_figure, to_png
 from skyops_assets.arrivals.features import LABEL
-from skyops_assets.monitoring import drift, log
+from skyops_assets.audit import log
+from skyops_assets.monitoring import drift
+from skyops_assets.reporting import html as page
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

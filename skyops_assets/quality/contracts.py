@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +117,7 @@ def contract_columns(table: str) -> Columns:
     Raises:
         SkyOpsError: dbt's manifest has no such model.
     """
-    from skyops_assets.warehouse.dbt import prepare_manifest
+    from skyops_assets.transform.dbt import prepare_manifest
 
     schema, name = table.split(".")
     for node in json.loads(prepare_manifest().read_text())["nodes"].values():

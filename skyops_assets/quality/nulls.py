@@ -9,7 +9,7 @@ from statistics import median
 
 from skyops_assets.errors import first_few
 from skyops_assets.quality.reconciliation import LEAST_DAYS, counts_by_hour
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 KEY_COLUMNS = (
     "callsign",

@@ -13,7 +13,7 @@ from skyops_assets.errors import first_few
 from skyops_assets.sources.opensky.loading.partitions import TARGET
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ crosses 40 NM in two minutes. What is too unusual to learn from, training leaves
 
 from __future__ import annotations
 
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 FEATURES = {
     "the crossing comes before the landing": "crossed_at < landed_at",

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from skyops_assets.errors import first_few
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 ORPHAN_GRACE = timedelta(minutes=10)
 """Run monitoring ends an overdue run within a poll and the time that a cancelled one may take."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.simulate.geometry import Floats, bearing_deg, distance_m, unit
-from skyops_assets.sources.opensky.reading.formats import FOOT_M
+from skyops_assets.units import FOOT_M
 
 # Each runway from one end to the other: name, latitude, longitude, elevation in feet.
 _RUNWAYS: dict[str, tuple[tuple[tuple[str, float, float, int], ...], ...]] = {

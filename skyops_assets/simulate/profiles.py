@@ -14,7 +14,7 @@ import numpy as np
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.simulate.geometry import Floats
-from skyops_assets.sources.opensky.reading.formats import FOOT_M, KNOT_MPS
+from skyops_assets.units import FOOT_M, KNOT_MPS
 
 TYPES = ("A319", "A320", "A321", "A332", "B737", "B738", "B739", "B77W", "B789", "E190")
 VARIANTS = 4

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skyops_assets.simulate.fields import Field
 from skyops_assets.simulate.geometry import Floats
 from skyops_assets.simulate.truth import DAY_S, Flight
-from skyops_assets.sources.opensky.reading.formats import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
 TAIL_S = 300
 """OpenSky repeats the last vector for so long after the last message."""

@@ -38,7 +38,7 @@ from skyops_assets.simulate.geometry import (
     way,
 )
 from skyops_assets.simulate.profiles import Profile, cruise_mps, profiles
-from skyops_assets.sources.opensky.reading.formats import FOOT_M
+from skyops_assets.units import FOOT_M
 
 PHASES = ("GROUND", "TAKEOFF", "CLIMB", "LEVEL", "CRUISE", "DESCENT", "APPROACH", "LANDING")
 GROUND, TAKEOFF, CLIMB, LEVEL, CRUISE, DESCENT, APPROACH, LANDING = range(8)

@@ -18,8 +18,8 @@ import pyarrow as pa
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.tables import BROKEN, MISSING, NEARLY_ALL, csv_rows, plain, shown
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_rejected
-from skyops_assets.warehouse.server import Warehouse
 
 TARGET = "raw.aircraft"
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.sources.opensky.reading.columns import Reader
-from skyops_assets.sources.opensky.reading.formats import FOOT_M
 from skyops_assets.sources.tables import csv_table
+from skyops_assets.units import FOOT_M
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 RUNWAYS_URL = (
     "https://raw.githubusercontent.com/davidmegginson/ourairports-data/1fb3eea0/runways.csv"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.warehouse.server import Warehouse, connection_error, connection_lost
+from skyops_assets.warehouse.connection import Warehouse, connection_error, connection_lost
 
 if TYPE_CHECKING:
     import adbc_driver_manager as adbc

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "hashtext('skyops.migrate')"

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_rejected
-from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa

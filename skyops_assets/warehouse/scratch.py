@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse
 
 
 @contextmanager

@@ -26,10 +26,10 @@ from pydantic import SecretStr
 from skyops_assets.alerts import channels, store
 from skyops_assets.alerts.problems import Observation, of_check, of_r2, of_run
 from skyops_assets.alerts.routes import targets
+from skyops_assets.audit.log import MONITOR
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring.log import MONITOR
 from skyops_assets.settings import AlertRoute, Settings, load_settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
@@ -181,12 +181,6 @@ def told(
 
 
 # The sensor
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as fresh:
-        yield fresh
 
 
 @pytest.fixture(scope="module")

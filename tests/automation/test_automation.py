@@ -14,27 +14,21 @@ import dagster as dg
 import pytest
 import yaml
 
-from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring.log import (
+from skyops_assets.audit.log import (
     record_failure,
     record_outcome,
     record_run_failure,
     record_verdict,
 )
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, load_settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 RAW = dg.AssetKey(["raw", "opensky_states"])
 HISTORY = dg.AssetKey(["raw", "arrivals_history"])
 METARS = dg.AssetKey(["raw", "metars"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as fresh:
-        yield fresh
 
 
 @pytest.fixture
@@ -475,7 +469,7 @@ def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
     graph: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from skyops_assets.arrivals.champions import Moved
-    from skyops_assets.defs.platform.run import report_champion
+    from skyops_assets.client import report_champion
 
     cursor = built(graph, instance)
     rebuilt(graph, instance)
@@ -712,7 +706,7 @@ def test_the_instance_config_is_one_that_dagster_takes(
 def test_results_of_checks_go_with_their_runs_but_for_the_latest(
     home: Any, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, query: Query
 ) -> None:
-    from skyops_assets.defs.platform.repair import remove_old_runs
+    from skyops_assets.instance.repair import remove_old_runs
 
     (home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
     monkeypatch.setenv("SKYOPS_DAGSTER_URL", warehouse.sqlalchemy())
@@ -772,7 +766,7 @@ def ask(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> An
         cursor=cursor,
         repository_def=repository,
         sensor_name="retrain_when_asked",
-        resources={"warehouse": WarehouseResource()},
+        resources={"warehouse": WarehouseResource(), "graph": lambda: repository.asset_graph},
     )
     return repository.get_sensor_def("retrain_when_asked").evaluate_tick(context)
 
@@ -858,7 +852,7 @@ def tell(instance: dg.DagsterInstance, check: dg.AssetCheckKey, *, passed: bool)
 def test_every_blocking_check_of_what_the_model_learns_from_counts_and_no_other(
     repository: Any, instance: dg.DagsterInstance
 ) -> None:
-    from skyops_assets.defs.shared import failed_checks
+    from skyops_assets.instance.check_results import failed_checks
 
     graph = repository.asset_graph
     above = graph.get_ancestor_asset_keys(TRAINING_SETS)
@@ -874,13 +868,13 @@ def test_every_blocking_check_of_what_the_model_learns_from_counts_and_no_other(
     } <= names  # fmt: skip
     for key in graph.asset_check_keys - counting:
         tell(instance, key, passed=False)
-    assert failed_checks(instance, TRAINING_SETS) == ()
+    assert failed_checks(instance, graph, TRAINING_SETS) == ()
     for key in counting:
         tell(instance, key, passed=False)
-    assert len(failed_checks(instance, TRAINING_SETS)) == len(counting)
+    assert len(failed_checks(instance, graph, TRAINING_SETS)) == len(counting)
     for key in counting:
         tell(instance, key, passed=True)
-    assert failed_checks(instance, TRAINING_SETS) == ()
+    assert failed_checks(instance, graph, TRAINING_SETS) == ()
 
 
 def test_a_check_that_was_planned_and_not_evaluated_keeps_its_last_result(
@@ -891,10 +885,10 @@ def test_a_check_that_was_planned_and_not_evaluated_keeps_its_last_result(
         AssetCheckEvaluationPlanned,
     )
 
-    from skyops_assets.defs.shared import failed_checks
+    from skyops_assets.instance.check_results import failed_checks
 
     def found() -> tuple[str, ...]:
-        return failed_checks(instance, TRAINING_SETS)
+        return failed_checks(instance, repository.asset_graph, TRAINING_SETS)
 
     check = dg.AssetCheckKey(RAW, "nothing_is_lost")
 

@@ -17,9 +17,9 @@ import pytest
 from dagster._core.events import EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from skyops_assets.defs.platform.repair import HOST_TAG, host_tag, reap, remove_old_runs
-from skyops_assets.defs.platform.run import reap_now
-from skyops_assets.processes import is_alive, is_here, listens
+from skyops_assets.client import reap_now
+from skyops_assets.instance.processes import is_alive, is_here, listens
+from skyops_assets.instance.repair import HOST_TAG, host_tag, reap, remove_old_runs
 
 FAILED = dg.DagsterRunStatus.FAILURE
 STARTED = dg.DagsterRunStatus.STARTED

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Run = Callable[..., tuple[int, str]]
 

@@ -209,8 +209,10 @@ def test_another_resource_takes_the_place_of_the_usual_one(graph: Any) -> None:
     defs = graph.build_defs({"warehouse": other})
     assert defs.resources["warehouse"] is other
     usual = graph.build_defs()
+    # Each names its own graph.
+    assert defs.resources["graph"]() is defs.resolve_asset_graph()
     assert type(usual.resources["warehouse"]) is WarehouseResource
-    assert set(defs.resources) == set(usual.resources) == {"warehouse", "dbt"}
+    assert set(defs.resources) == set(usual.resources) == {"warehouse", "dbt", "graph"}
     assert defs.resolve_asset_graph().get_all_asset_keys() == (
         usual.resolve_asset_graph().get_all_asset_keys()
     )

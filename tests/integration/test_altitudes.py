@@ -13,7 +13,7 @@ from states import recording, state
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 

@@ -14,7 +14,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import demo_recording, iter_recording
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 

@@ -39,13 +39,14 @@ from skyops_assets.arrivals import (
 )
 from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gatekeeper import GatePolicy
+from skyops_assets.audit import log
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring import log, monitor, policy, report
+from skyops_assets.monitoring import monitor, policy, report
 from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.dbt import manifest_fingerprint
+from skyops_assets.transform.dbt import manifest_fingerprint
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
 EASY = GatePolicy(
     min_train_rows=50, min_test_rows=30, min_test_days=1,

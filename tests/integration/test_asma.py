@@ -19,8 +19,8 @@ import pytest
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.history import load, source
-from skyops_assets.warehouse.dbt import build_arguments
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.transform.dbt import build_arguments
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.mirror, pytest.mark.xdist_group("dbt")]
 

@@ -21,7 +21,7 @@ from skyops_assets.arrivals import backtest, backtest_report, probe
 from skyops_assets.arrivals.backtest import Replay, Retrain
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.xdist_group("backtest")
 

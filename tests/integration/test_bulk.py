@@ -13,7 +13,7 @@ import pytest
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources import reference
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
+from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse
 
 Query = Callable[..., list[tuple[object, ...]]]
 AT = datetime(2021, 10, 7, 12, tzinfo=UTC)

@@ -33,7 +33,7 @@ from skyops_assets.quality.reconciliation import (
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
 
@@ -1594,8 +1594,8 @@ def verdict(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> None:
+    from skyops_assets.audit.log import record_verdict
     from skyops_assets.defs.monitoring.checks import champion_skill
-    from skyops_assets.monitoring.log import record_verdict
 
     assert run_check(champion_skill).passed
     record_verdict(pointed, verdict(verdict="skill alarm", skill=0.1))
@@ -1618,8 +1618,8 @@ def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> No
 def test_drift_warns_and_names_the_columns(
     pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from skyops_assets.audit.log import record_verdict
     from skyops_assets.defs.monitoring.checks import drift
-    from skyops_assets.monitoring.log import record_verdict
 
     record_verdict(pointed, verdict(drift_score=1 / 6))
     found = run_check(drift)

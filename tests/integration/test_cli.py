@@ -20,8 +20,8 @@ import pytest
 from conftest import short_dir, stop_server
 
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.connection import open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import open_warehouse
 
 pytestmark = pytest.mark.xdist_group("cli")
 

@@ -43,8 +43,8 @@ from skyops_assets.sources.opensky.live.collect import (
 from skyops_assets.sources.opensky.live.credits import BoundingBox, CreditBudget, account_name
 from skyops_assets.sources.opensky.live.failures import PermanentFailure
 from skyops_assets.sources.opensky.live.spool import Spool
+from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, open_warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 SECRET = "zQclientsecretQz"
@@ -124,7 +124,7 @@ def test_an_hour_with_every_fault_loses_no_position_and_no_credit(
 ) -> None:
     import dagster as dg
 
-    from skyops_assets.defs.platform.run import report_loaded
+    from skyops_assets.client import report_loaded
 
     instance = dg.DagsterInstance.ephemeral()
     monkeypatch.setattr("dagster.DagsterInstance.get", lambda: instance)

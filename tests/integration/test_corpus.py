@@ -24,8 +24,8 @@ from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
 from skyops_assets.sources.opensky.reading.recordings import find_recordings
-from skyops_assets.warehouse.dbt import build_arguments
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.transform.dbt import build_arguments
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.usefixtures("manifest")
 

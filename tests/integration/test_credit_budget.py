@@ -29,7 +29,7 @@ from skyops_assets.sources.opensky.live.credits import (
     settle,
 )
 from skyops_assets.sources.opensky.live.failures import QuotaExceeded, TransientFailure
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 PROCESS = """
@@ -37,7 +37,7 @@ import sys
 from sqlalchemy.engine import make_url
 from skyops_assets.sources.opensky.live.credits import reserve
 from skyops_assets.sources.opensky.live.failures import QuotaExceeded
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 warehouse = Warehouse(make_url(sys.argv[1]), True)
 spent = 0
 while True:

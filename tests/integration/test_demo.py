@@ -22,7 +22,7 @@ import pytest
 
 from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from tests.conftest import short_dir, stop_server
 
 pytestmark = pytest.mark.xdist_group("demo")

@@ -28,7 +28,7 @@ from skyops_assets.sources.opensky.loading.replay import replay_rejected
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.rest import SOURCE, BadAnswer, read_answer
 from skyops_assets.warehouse.bulk import Batch
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 Meant = list[tuple[Any, Any]]

@@ -14,13 +14,14 @@ from pydantic import SecretStr
 from states import recording, seconds
 from typer.testing import CliRunner
 
-from skyops_assets import cli, health
+from skyops_assets import cli
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.health import Finding, State
+from skyops_assets.operations import health
+from skyops_assets.operations.health import Finding, State
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
 from skyops_assets.sources.opensky.live.credits import CreditBudget
-from skyops_assets.warehouse.server import Warehouse, parse_url
+from skyops_assets.warehouse.connection import Warehouse, parse_url
 
 Query = Callable[..., list[tuple[Any, ...]]]
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -83,7 +84,7 @@ def test_each_daemon_must_have_told_lately(age_s: float | None, state: State, sa
 def test_the_heartbeats_are_those_of_dagster(tmp_path: Path) -> None:
     from dagster._daemon.types import DaemonHeartbeat
 
-    from skyops_assets.defs.platform.run import heartbeats
+    from skyops_assets.instance.processes import heartbeats
 
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         needed = heartbeats(instance)

@@ -19,7 +19,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.sources.aircraft import load_aircraft
 from skyops_assets.sources.history import load, source
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
 
@@ -125,7 +125,7 @@ from sqlalchemy.engine import make_url
 from skyops_assets.sources.history import load, source
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 def killed(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -234,7 +234,7 @@ def test_a_day_whose_file_cannot_be_had_fails_the_run_and_says_what_to_do(
     pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from skyops_assets.defs.raw.assets import arrivals_history
-    from skyops_assets.defs.shared import cause
+    from skyops_assets.instance.events import cause
 
     monkeypatch.setenv("SKYOPS_DATA_MIRROR", str(tmp_path))
     result, _ = materialize(arrivals_history, partition_key="2019-03-01")

@@ -15,7 +15,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.history import load, source
 from skyops_assets.sources.weather import load as weather
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [
     pytest.mark.mirror,

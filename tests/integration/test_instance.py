@@ -18,7 +18,7 @@ import sqlalchemy
 
 from skyops_assets.instance.storage import AT_MOST, KEPT
 from skyops_assets.settings import PROJECT_ROOT
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 OPEN = (

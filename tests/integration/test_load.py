@@ -25,7 +25,7 @@ from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
 from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START, open_recording
 from skyops_assets.sources.opensky.reading.rest import BadAnswer, read_answer
-from skyops_assets.warehouse.server import ServerUnreachable, Warehouse, connection_lost
+from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, connection_lost
 
 Query = Callable[..., list[tuple[Any, ...]]]
 START = int(DEMO_START.timestamp())
@@ -187,7 +187,7 @@ def test_a_bad_answer_is_kept_whole_and_once(
 def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
-    from skyops_assets.defs.platform.run import report_loaded
+    from skyops_assets.client import report_loaded
 
     early = DEMO_START - timedelta(hours=1)
     present = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -216,7 +216,7 @@ def test_rows_are_loaded_though_dagster_cannot_be_told(
     def fail(*_: Any) -> None:
         raise OSError("no storage")
 
-    monkeypatch.setattr("skyops_assets.defs.platform.run.report_loaded", fail)
+    monkeypatch.setattr("skyops_assets.client.report_loaded", fail)
     monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
     path = write_recording(tmp_path / "some.json", traffic_row())
     with pytest.raises(SkyOpsError, match=r"told of 1 loaded hours .* \(no storage\)\. Load the"):
@@ -238,7 +238,7 @@ def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
     def told(*_: Any) -> None:
         raise AssertionError("its storage is on the same server")
 
-    monkeypatch.setattr("skyops_assets.defs.platform.run.report_loaded", told)
+    monkeypatch.setattr("skyops_assets.client.report_loaded", told)
     monkeypatch.setattr("skyops_assets.sources.opensky.loading.files.load_states", lose)
     monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
     path = write_recording(tmp_path / "some.json", traffic_row())

@@ -21,7 +21,7 @@ from dagster._core.storage.tags import (
 
 from skyops_assets.arrivals import steps
 from skyops_assets.settings import load_settings
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.mirror, pytest.mark.xdist_group("loop")]
 

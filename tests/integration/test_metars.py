@@ -16,7 +16,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.sources.weather import load, source
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.xdist_group("checks")
 

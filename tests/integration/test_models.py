@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 from arrival_frames import raw_synthetic
 from test_arrivals import EASY, Here, fill
 
-from skyops_assets import health
 from skyops_assets.arrivals import (
     card,
     champions,
@@ -43,10 +42,11 @@ from skyops_assets.arrivals import (
 )
 from skyops_assets.arrivals.model_store import Files
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations import health
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
-from skyops_assets.warehouse.server import Warehouse, open_warehouse
 
 pytestmark = pytest.mark.xdist_group("models")
 
@@ -419,7 +419,7 @@ def test_a_running_consumer_predicts_with_the_champion_rolled_back_to(
         "import sys\n"
         "from skyops_assets.arrivals import steps\n"
         "from skyops_assets.settings import load_settings\n"
-        "from skyops_assets.warehouse.server import open_warehouse\n"
+        "from skyops_assets.warehouse.connection import open_warehouse\n"
         "settings = load_settings()\n"
         "warehouse = open_warehouse(settings)\n"
         "while True:\n"

@@ -39,8 +39,8 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.sources.weather import load as weather
-from skyops_assets.warehouse.dbt import TARGET
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.transform.dbt import TARGET
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [
     pytest.mark.mirror,

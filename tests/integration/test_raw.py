@@ -24,7 +24,7 @@ from states import recording, seconds, state, states, traffic_row, write_recordi
 from skyops_assets.quality.reconciliation import Load, accounts, last_load, loaded_states
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START, Recording
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 HOUR = timedelta(hours=1)
@@ -313,7 +313,7 @@ KILLED = """
     from skyops_assets.sources.opensky.loading import states as load
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse import bulk
-    from skyops_assets.warehouse.server import open_warehouse
+    from skyops_assets.warehouse.connection import open_warehouse
 
     def die(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.warehouse.tables import columns_of, row_count
+from skyops_assets.transform.tables import columns_of, row_count
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 MODEL = "model.skyops.fct_fixes"

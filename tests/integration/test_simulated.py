@@ -24,7 +24,7 @@ from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.sources.opensky.loading import replay
 from skyops_assets.sources.opensky.loading.files import load_file
 from skyops_assets.sources.opensky.reading.rest import BadAnswer, read_answer
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 MARKED = "simulated:fake-opensky"

@@ -22,7 +22,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
     demo_recording,
     read_recording,
 )
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [
     pytest.mark.xdist_group("transform"),

@@ -34,7 +34,6 @@ from skyops_assets.sources.opensky.loading.partitions import (
     index_finished_days,
 )
 from skyops_assets.sources.opensky.loading.states import load_states
-from skyops_assets.sources.opensky.reading import formats
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
@@ -43,8 +42,8 @@ from skyops_assets.sources.opensky.reading.recordings import (
 )
 from skyops_assets.sources.opensky.reading.rest import SOURCE, read_answer
 from skyops_assets.warehouse.bulk import Batch
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
-from skyops_assets.warehouse.server import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
 MIDNIGHT = datetime(2021, 10, 8, tzinfo=UTC)
@@ -183,7 +182,7 @@ LOADER = """
     from skyops_assets.sources.opensky.loading.states import load_states
     from skyops_assets.sources.opensky.reading.recordings import DEMO_START
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse.server import open_warehouse
+    from skyops_assets.warehouse.connection import open_warehouse
 
     number = int(sys.argv[2])
     warehouse = open_warehouse(load_settings())
@@ -566,7 +565,9 @@ def test_a_row_of_a_table_whose_payload_hides_its_fault_stays(
     [chunk] = iter_recording(path)
     assert load_states(warehouse, chunk).rejected_rows == 1
     # As if a day had passed.
-    monkeypatch.setattr(formats, "FUTURE_TOLERANCE", timedelta(days=2))
+    monkeypatch.setattr(
+        "skyops_assets.sources.opensky.reading.formats.FUTURE_TOLERANCE", timedelta(days=2)
+    )
     assert replay.replay_rejected(warehouse) == replay.Replayed(1, 0, 0)
 
 

@@ -33,10 +33,10 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.sources.weather import load as weather
-from skyops_assets.warehouse.dbt import build_arguments, transform_fingerprint
+from skyops_assets.transform.dbt import build_arguments, transform_fingerprint
+from skyops_assets.transform.tables import column_sources, columns_of
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS
-from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.warehouse.tables import column_sources, columns_of
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 

@@ -12,7 +12,7 @@ from skyops_assets.simulate.fields import AIRPORTS
 from skyops_assets.simulate.reception import Quality
 from skyops_assets.simulate.truth import Plan
 from skyops_assets.simulate.write import Layout, simulate, write
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.xdist_group("transform")
 

@@ -27,10 +27,10 @@ from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import server as server_module
+from skyops_assets.warehouse import embedded
 from skyops_assets.warehouse.bulk import read_arrow
+from skyops_assets.warehouse.connection import open_warehouse, server_version
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
-from skyops_assets.warehouse.server import open_warehouse, server_version
 
 Query = Callable[..., list[tuple[Any, ...]]]
 SECONDS = 10
@@ -41,7 +41,7 @@ def child(code: str, home: Path, **variables: str) -> subprocess.Popen[str]:
     """A Python process with `settings` and a warehouse of its own in `home`."""
     start = (
         "from skyops_assets.settings import load_settings\n"
-        "from skyops_assets.warehouse.server import open_warehouse\n"
+        "from skyops_assets.warehouse.connection import open_warehouse\n"
         "from skyops_assets.warehouse.migrate import migrate\n"
         "settings = load_settings()\n"
     )
@@ -162,7 +162,7 @@ def test_two_processes_that_make_the_databases_at_once_both_succeed(
 def test_a_server_that_is_too_old_is_refused_with_its_version(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "OLDEST_SERVER", 990000)
+    monkeypatch.setattr("skyops_assets.warehouse.connection.OLDEST_SERVER", 990000)
     url = databases.server.libpq()
     major = server_version(databases.server).split(".")[0]
     assert f"runs Postgres {major}; SkyOps needs 99 or newer." in refusal(url)
@@ -490,9 +490,9 @@ def test_a_dead_servers_files_stay_while_its_processes_live(home: Path) -> None:
     with somebody() as other:
         files = leave_locks(home, other.pid)
         with somebody(str(named), "120", cwd=data):
-            server_module._forget_dead_server(data)
+            embedded._forget_dead_server(data)
             assert [path.exists() for path in files] == [True, True]
-        server_module._forget_dead_server(data)
+        embedded._forget_dead_server(data)
         assert [path.exists() for path in files] == [False, False]
 
 

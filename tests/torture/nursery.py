@@ -33,7 +33,7 @@ def import_everything() -> None:
         "pyarrow.parquet",
         "rich.progress",
         "skyops_assets.cli",
-        "skyops_assets.defs.platform.run",
+        "skyops_assets.client",
         "skyops_assets.defs.raw.assets",
         "skyops_assets.sources.opensky.loading.files",
         "skyops_assets.runtime",

@@ -21,8 +21,8 @@ import psutil
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import QUIET
 from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.warehouse.connection import open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from skyops_assets.warehouse.server import open_warehouse
 
 PATIENCE_S = 120.0
 """For what must happen; a busy machine is no failure."""

@@ -40,7 +40,7 @@ from skyops_assets.sources.opensky.live.failures import (
     retry_after_s,
 )
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
-from skyops_assets.warehouse.server import ServerUnreachable
+from skyops_assets.warehouse.connection import ServerUnreachable
 
 SECRET = "zQclientsecretQz"
 PARIS = BoundingBox(48, 1, 50, 4)

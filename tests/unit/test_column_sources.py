@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skyops_assets.warehouse.tables import column_sources
+from skyops_assets.transform.tables import column_sources
 
 FIXES = ("staging", "fixes")
 FIELDS = ("staging", "fields")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.warehouse import dbt
+from skyops_assets.transform import dbt
 
 
 def test_a_production_run_builds_and_tests_but_runs_no_unit_test() -> None:

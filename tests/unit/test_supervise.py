@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from skyops_assets import supervise
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations import supervise
 from skyops_assets.settings import Settings
 
 PARENT = "import subprocess, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"

@@ -12,7 +12,12 @@ from pydantic import SecretStr
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.bulk import transaction
-from skyops_assets.warehouse.server import Warehouse, connection_error, open_warehouse, parse_url
+from skyops_assets.warehouse.connection import (
+    Warehouse,
+    connection_error,
+    open_warehouse,
+    parse_url,
+)
 
 
 @pytest.mark.parametrize(

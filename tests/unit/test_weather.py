@@ -10,10 +10,10 @@ import pytest
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.sources.opensky.reading.formats import FOOT_M, KNOT_MPS
 from skyops_assets.sources.weather.load import TIME_TAKEN, _sort, airports
 from skyops_assets.sources.weather.schema import METAR, judge
 from skyops_assets.sources.weather.source import place, read_reports
+from skyops_assets.units import FOOT_M, KNOT_MPS
 
 DAY = date(2021, 10, 7)
 MILE_M = 1609.344

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
 
 from skyops_assets.alerts.problems import Observation, of_check, of_run
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, cause, newest_event, steps_of
+from skyops_assets.defs.shared import OWNERS
+from skyops_assets.instance.events import cause, newest_event, steps_of
+from skyops_assets.instance.private import is_reserved_asset_job_name
 
 AT_ONCE = 500
 """Events of each kind that one tick looks at: more wait for the next, so that it takes below 1 s

@@ -5,8 +5,9 @@ import dagster as dg
 from skyops_assets.defs.freshness import DAILY
 from skyops_assets.defs.model.assets import training_sets
 from skyops_assets.defs.predictions.assets import prediction_outcomes
-from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, failed_checks, known
+from skyops_assets.defs.resources import Graph, WarehouseResource
+from skyops_assets.defs.shared import OWNERS, known
+from skyops_assets.instance.check_results import failed_checks
 
 
 class MonitorConfig(dg.Config):
@@ -24,7 +25,10 @@ class MonitorConfig(dg.Config):
     freshness_policy=DAILY,
 )
 def monitoring_log(
-    context: dg.AssetExecutionContext, config: MonitorConfig, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext,
+    config: MonitorConfig,
+    warehouse: WarehouseResource,
+    graph: dg.ResourceParam[Graph],
 ) -> dg.MaterializeResult:
     """One row per verdict: skill and drift of the latest window, and whether to retrain, with why.
 
@@ -38,7 +42,7 @@ def monitoring_log(
         database,
         settings,
         request=config.request,
-        quality_failures=failed_checks(context.instance, training_sets.key),
+        quality_failures=failed_checks(context.instance, graph(), training_sets.key),
         run_id=context.run.run_id,
     )
     page = report.publish(database, settings, found)

@@ -1,13 +1,14 @@
 """What looks at the champion by itself, what starts a retraining, and what watches runs."""
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from skyops_assets.defs.model.assets import training_sets
 from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
 from skyops_assets.defs.platform.automation import FEATURES, TAGS, retrain_job
-from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import cause, failed_checks, newest_event, steps_of
+from skyops_assets.defs.resources import Graph, WarehouseResource
+from skyops_assets.instance.check_results import failed_checks
+from skyops_assets.instance.events import cause, newest_event, steps_of
+from skyops_assets.instance.private import WILL_RETRY_TAG
 
 LOG_ID = "skyops/monitoring_log_id"
 FAILURE = dg.DagsterEventType.RUN_FAILURE
@@ -63,7 +64,9 @@ def weekly_retrain(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.
     description="Starts the retraining that the monitoring log asks for, once for each row.",
 )
 def retrain_when_asked(
-    context: dg.SensorEvaluationContext, warehouse: WarehouseResource
+    context: dg.SensorEvaluationContext,
+    warehouse: WarehouseResource,
+    graph: dg.ResourceParam[Graph],
 ) -> dg.SensorResult | dg.SkipReason:
     """A run of `retrain` for the newest decision that asks for one and has no outcome."""
     from skyops_assets.monitoring.monitor import open_request
@@ -71,7 +74,7 @@ def retrain_when_asked(
     log_id = open_request(warehouse.open())
     if log_id is None or log_id <= int(context.cursor or 0):
         return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
-    if red := failed_checks(context.instance, training_sets.key):
+    if red := failed_checks(context.instance, graph(), training_sets.key):
         # Sound at the decision is not sound now. The cursor stays: it starts when they pass.
         return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
     request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
@@ -115,7 +118,7 @@ def _written(
     instance: dg.DagsterInstance, entry: dg.EventLogEntry, warehouse: WarehouseResource
 ) -> bool:
     """Write one failed run; False where it is not known yet whether it is tried again."""
-    from skyops_assets.monitoring.log import record_failure, record_run_failure
+    from skyops_assets.audit.log import record_failure, record_run_failure
 
     event = entry.dagster_event
     assert event is not None

@@ -6,10 +6,10 @@ import dagster as dg
 
 from skyops_assets.defs.features import checks as features
 from skyops_assets.defs.platform import checks as standing
-from skyops_assets.defs.platform.repair import reap, remove_old_runs
-from skyops_assets.defs.platform.run import heartbeats
 from skyops_assets.defs.raw.assets import HOURS, METAR_DAYS
 from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.instance.processes import heartbeats
+from skyops_assets.instance.repair import reap, remove_old_runs
 from skyops_assets.settings import load_settings
 
 # A retry does all steps again: resumed at the failure, the checks are in another run than the load
@@ -182,7 +182,7 @@ def poll_opensky() -> dg.RunRequest:
 @dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
 def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> dg.Output[None]:
     """One row of `audit.monitoring_log`, and the same as a table in the run's output."""
-    from skyops_assets import health
+    from skyops_assets.operations import health
 
     database = warehouse.open()
     found = health.examine(warehouse.settings, database, lambda: heartbeats(context.instance))
@@ -200,7 +200,7 @@ def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) 
     "Waits for no other run, as it writes one row of the audit log only."
 )
 def health_check() -> None:
-    """See `skyops_assets.health`."""
+    """See `skyops_assets.operations.health`."""
     examine_parts()
 
 

@@ -16,12 +16,9 @@ from skyops_assets.defs.raw.assets import (
 )
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, warning
+from skyops_assets.instance.private import failed_partitions
+from skyops_assets.instance.repair import UNFINISHED
 
-UNFINISHED = [
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 # Where the instance sets none, as in a test or a notebook: dagster.yaml's.
 MAX_RUNTIME_S = 7200
 
@@ -141,16 +138,8 @@ def _failed_partitions(
     key: dg.AssetKey,
     partitions: dg.TimeWindowPartitionsDefinition,
 ) -> dg.AssetCheckResult:
-    # Here, as it imports SQLAlchemy, which loading the graph has no need of.
-    from dagster._core.storage.partition_status_cache import (
-        get_and_update_asset_status_cache_value,
-    )
-
     from skyops_assets.quality.standing import failed_partitions_problem
 
-    # Not get_status_by_partition, which looks each key up: 2.4 s for five years of hours, not 5 ms.
-    known = get_and_update_asset_status_cache_value(context.instance, key, partitions)
-    subset = known.deserialize_failed_partition_subsets(partitions) if known else None
-    failed = sorted(subset.get_partition_keys()) if subset else []
+    failed = failed_partitions(context.instance, key, partitions)
     problem = failed_partitions_problem({key.to_user_string(): failed})
     return warning(problem, failed_partitions=len(failed))

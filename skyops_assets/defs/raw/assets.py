@@ -6,19 +6,14 @@ import dagster as dg
 
 from skyops_assets.defs.freshness import REFERENCE, WEATHER
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import (
-    OWNERS,
-    batch_metadata,
-    batches_metadata,
-    failed_once,
-)
+from skyops_assets.defs.shared import OWNERS, batch_metadata, batches_metadata, failed_once
 from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.sources.aircraft import AIRCRAFT
 from skyops_assets.sources.history.schema import ARRIVAL
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
 from skyops_assets.sources.weather.schema import METAR
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
 # With the present hour: live positions are in it before it is over.

@@ -4,11 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from skyops_assets.defs.raw.assets import (
     HOURS,
@@ -21,6 +16,11 @@ from skyops_assets.defs.raw.assets import (
 )
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, columns_result, suite_result, warning
+from skyops_assets.instance.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 
 @dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)

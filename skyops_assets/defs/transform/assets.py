@@ -17,9 +17,9 @@ from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, OWNERS
 from skyops_assets.quality.dbt_tests import describe
-from skyops_assets.warehouse.dbt import build_arguments, prepare_manifest, run_target
-from skyops_assets.warehouse.server import Warehouse
-from skyops_assets.warehouse.tables import column_sources, columns_of, row_count
+from skyops_assets.transform.dbt import build_arguments, prepare_manifest, run_target
+from skyops_assets.transform.tables import column_sources, columns_of, row_count
+from skyops_assets.warehouse.connection import Warehouse
 
 
 class SkyOpsTranslator(DagsterDbtTranslator):

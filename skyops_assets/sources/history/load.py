@@ -14,8 +14,8 @@ from skyops_assets.settings import Settings
 from skyops_assets.sources.history.schema import ARRIVAL, RINGS_NM, Judged, judge
 from skyops_assets.sources.history.source import HistoryFile, read_history
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.once import Sorted, load_once
-from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

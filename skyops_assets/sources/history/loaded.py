@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from skyops_assets.sources.history.load import TARGET
 from skyops_assets.sources.history.schema import ARRIVAL
 from skyops_assets.warehouse.bulk import quote, read_arrow
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,13 +23,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from skyops_assets.sources.opensky.reading.formats import (
-    FOOT_M,
-    FOOT_PER_MINUTE_MPS,
-    KNOT_MPS,
-    NAUTICAL_MILE_M,
-)
 from skyops_assets.sources.tables import MISSING
+from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS, NAUTICAL_MILE_M
 
 RINGS_NM = (40, 50, 100)
 _UTC_TIME = pa.timestamp("us", tz="UTC")

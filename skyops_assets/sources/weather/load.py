@@ -15,8 +15,8 @@ from skyops_assets.sources.history.source import history_file
 from skyops_assets.sources.weather.schema import METAR, Judged, judge
 from skyops_assets.sources.weather.source import Place, read_reports
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.once import Sorted, load_once
-from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

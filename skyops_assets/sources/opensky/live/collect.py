@@ -43,7 +43,7 @@ from skyops_assets.sources.opensky.loading.partitions import (
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.rest import SOURCE, BadAnswer, read_answer
 from skyops_assets.warehouse.bulk import Batch
-from skyops_assets.warehouse.server import ServerUnreachable, Warehouse
+from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings

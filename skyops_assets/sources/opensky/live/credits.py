@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from skyops_assets.settings import Settings
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 ANONYMOUS = "anonymous"
 ANONYMOUS_CREDITS = 400

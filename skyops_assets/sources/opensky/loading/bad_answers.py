@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from skyops_assets.sources.opensky.loading.states import TARGET
 from skyops_assets.sources.opensky.reading.recordings import storable
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_payloads
-from skyops_assets.warehouse.server import Warehouse
 
 
 def keep_bad_answer(

@@ -31,7 +31,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
 from skyops_assets.sources.opensky.reading.rest import BadAnswer
 from skyops_assets.sources.tables import NEARLY_ALL, shown
 from skyops_assets.warehouse.bulk import Batch, together
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 EXAMPLE = 300
 """Characters of a rejected row in a message."""

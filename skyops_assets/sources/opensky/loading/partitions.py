@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

@@ -27,7 +27,7 @@ from skyops_assets.sources.opensky.reading.columns import NULLABLE
 from skyops_assets.sources.opensky.reading.formats import PRESENT, recognise
 from skyops_assets.sources.opensky.schema import UTC_TIME, rejection_reasons
 from skyops_assets.warehouse import bulk
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

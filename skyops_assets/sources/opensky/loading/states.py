@@ -30,8 +30,8 @@ from skyops_assets.sources.opensky.loading.partitions import (
 )
 from skyops_assets.sources.opensky.reading.recordings import Recording, row_texts
 from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_payloads
-from skyops_assets.warehouse.server import Warehouse
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

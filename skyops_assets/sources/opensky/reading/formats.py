@@ -17,22 +17,29 @@ import pyarrow.compute as pc
 from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.sources.opensky.reading.columns import Reader, Values
 from skyops_assets.sources.tables import shown
-
-FOOT_M = 0.3048
-NAUTICAL_MILE_M = 1852.0
-KNOT_MPS = NAUTICAL_MILE_M / 3600
-FOOT_PER_MINUTE_MPS = FOOT_M / 60
+from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
 HISTORY_SOURCE = "opensky:history"
+
+
 SYNTHETIC_MARK = b"skyops.synthetic"
 """Key in a parquet file's metadata: its rows are no observations, and their source says so."""
+
+
 FRESH_S = 15
 """OpenSky's history repeats a vector for up to 300 s after the aircraft's last message; it is
 usable while time - lastcontact is at most this (https://openskynetwork.github.io/opensky-api)."""
+
+
 CLOCK_TOLERANCE = timedelta(seconds=5)
+
+
 PRESENT = "the present"
+
+
 FUTURE_TOLERANCE = timedelta(days=1)
 """Against the reader's own clock, which may be wrong."""
+
 
 States = tuple[pa.Table, pa.ChunkedArray | None]
 
@@ -131,15 +138,23 @@ def _traffic(columns: Mapping[str, Values], rows: int) -> States:
 
 
 HISTORY = Format("OpenSky history", ("time", "icao24", "lat", "lon"), _history, HISTORY_SOURCE)
+
+
 TRAFFIC = Format(
     "traffic-style table", ("timestamp", "icao24", "latitude", "longitude"), _traffic, None
 )
+
+
 REST = "OpenSky REST answer"
+
+
 ACCEPTED = (
     f"SkyOps reads {REST}s (JSON with time and states), {HISTORY.name} exports (parquet or CSV "
     f"with {', '.join(HISTORY.needed)}) and {TRAFFIC.name}s (parquet, CSV or JSON records with "
     f"{', '.join(TRAFFIC.needed)}); JSON and CSV may be gzipped"
 )
+
+
 _NEAR = 1
 """Columns that a recording may lack and still be taken for one whose header is damaged. A database
 of aircraft, which has icao24 too, lacks three."""

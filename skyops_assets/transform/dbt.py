@@ -22,7 +22,7 @@ from skyops_assets.files import replacing
 from skyops_assets.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 TARGET = DBT_PROJECT / "target"
@@ -214,7 +214,7 @@ def main() -> None:
     from dbt.cli.main import cli
 
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse.server import only_one, open_warehouse
+    from skyops_assets.warehouse.connection import only_one, open_warehouse
 
     if _WRITING.intersection(sys.argv[1:]):
         os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()

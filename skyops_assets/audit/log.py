@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from skyops_assets.errors import storable
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 MONITOR = "monitor"
 PROMOTED, NOT_PROMOTED, FAILED = "promoted", "not promoted", "failed"

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from skyops_assets.processes import is_alive, is_here, listens
-from skyops_assets.warehouse.dagster_storage import tidy
+from skyops_assets.instance.check_results import tidy
+from skyops_assets.instance.private import FINISHED_STATUSES, GRPC_INFO_TAG, index_connection
+from skyops_assets.instance.processes import is_alive, is_here, listens
 
 HOST_TAG = "skyops/host"
 """The machine of a run that no code server launched."""
@@ -120,7 +119,7 @@ def remove_old_runs(instance: dg.DagsterInstance, keep_days: int) -> Removed:
             else:
                 instance.delete_run(run.run_id)
                 removed += 1
-    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+    with index_connection(instance) as connection:
         return Removed(removed, kept, tidy(connection))
 
 

@@ -1,9 +1,14 @@
-"""Whether a process that was noted down still lives, on this machine."""
+"""Whether a process still lives: one that was noted down on this machine, a daemon of the instance.
+
+Belongs here: looking. Does not: ending a dead process's run (`repair`).
+"""
 
 from __future__ import annotations
 
 import socket
-from datetime import datetime
+from datetime import UTC, datetime
+
+import dagster as dg
 
 CLOCK_S = 2.0
 """How far a process's start, as the system tells it, may lie after what it noted itself."""
@@ -50,3 +55,12 @@ def listens(host: str, port: int) -> bool:
         return False
     except OSError:
         return True
+
+
+def heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
+    """When each daemon that this instance needs last told that it lives (UTC); None if never."""
+    told = instance.get_daemon_heartbeats()
+    return {
+        name: datetime.fromtimestamp(told[name].timestamp, UTC) if name in told else None
+        for name in instance.get_required_daemon_types()
+    }

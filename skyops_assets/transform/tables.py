@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skyops_assets.warehouse.server import Warehouse
+    from skyops_assets.warehouse.connection import Warehouse
 
 Relation = tuple[str, str]
 """Schema and table."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.server import Warehouse, server_version
+from skyops_assets.warehouse.connection import Warehouse, server_version
 
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
 
@@ -14,7 +14,7 @@ SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """Everything as plain values, by the keys of the answer."""
     from skyops_assets.arrivals.store import champion_summary
-    from skyops_assets.defs.platform.run import last_runs
+    from skyops_assets.client import last_runs
 
     return {
         "warehouse": {

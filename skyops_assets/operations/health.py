@@ -1,7 +1,7 @@
 """Whether the parts that SkyOps stands on work: one probe each, and what to do where one does not.
 
 Belongs here: probes and their verdicts. Does not: how good data and models are
-(checks). Dagster's part comes from `defs.platform.run`.
+(checks). Dagster's part comes from `client`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skyops_assets.sources.opensky.live.failures import (
     QuotaExceeded,
     TransientFailure,
 )
-from skyops_assets.warehouse.server import Warehouse
+from skyops_assets.warehouse.connection import Warehouse
 
 
 class State(StrEnum):

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.storage.tags import (
+
+from skyops_assets.defs.shared import known
+from skyops_assets.instance.check_results import failed_checks
+from skyops_assets.instance.events import cause
+from skyops_assets.instance.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
-
-from skyops_assets.defs.platform.repair import host_tag, reap
-from skyops_assets.defs.shared import cause, failed_checks, known
+from skyops_assets.instance.processes import heartbeats
+from skyops_assets.instance.repair import host_tag, reap
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.champions import Moved
@@ -138,8 +141,11 @@ def report_champion(moved: "Moved") -> None:
 
 def failed_checks_now() -> tuple[str, ...]:
     """The blocking checks of what the model learns from whose last result is a failure."""
+    from skyops_assets.definitions import defs
+
+    training_sets = dg.AssetKey(["ml", "training_sets"])
     with dg.DagsterInstance.get() as instance:
-        return failed_checks(instance, dg.AssetKey(["ml", "training_sets"]))
+        return failed_checks(instance, defs.resolve_asset_graph(), training_sets)
 
 
 def last_runs(limit: int = 5) -> list[dict[str, Any]]:
@@ -155,15 +161,6 @@ def last_runs(limit: int = 5) -> list[dict[str, Any]]:
             }
             for record in instance.get_run_records(limit=limit)
         ]
-
-
-def heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime | None]:
-    """When each daemon that this instance needs last told that it lives (UTC); None if never."""
-    told = instance.get_daemon_heartbeats()
-    return {
-        name: datetime.fromtimestamp(told[name].timestamp, UTC) if name in told else None
-        for name in instance.get_required_daemon_types()
-    }
 
 
 def reap_now() -> list[str]:

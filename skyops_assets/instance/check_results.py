@@ -1,17 +1,23 @@
 """Dagster's own table of check results, where its interface is too slow for years of hourly runs.
 
 Belongs here: the last results, an index for them, and results whose run is gone. Does not: runs and
-events, which are removed through Dagster (`defs.platform.repair`).
+events, which are removed through Dagster (`repair`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import dagster as dg
+
+from skyops_assets.instance.private import index_connection
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
+
+    from skyops_assets.instance.private import BaseAssetGraph
 
 INDEX = """
 create index if not exists skyops_check_results on asset_check_executions
@@ -54,7 +60,7 @@ where
 """
 
 
-def failed(connection: Connection, checks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _failed(connection: Connection, checks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those of the checks (asset key as Dagster stores it, name) whose last result is a failure.
 
     All in one question: Dagster's storage opens a connection for each.
@@ -84,3 +90,22 @@ def tidy(connection: Connection) -> int:
         return 0
     connection.execute(text(INDEX))
     return int(connection.execute(text(ORPHANS)).rowcount)
+
+
+def failed_checks(
+    instance: dg.DagsterInstance, graph: BaseAssetGraph, asset: dg.AssetKey
+) -> tuple[str, ...]:
+    """The blocking checks of all that an asset is made from whose last result is a failure.
+
+    A check that was planned and not evaluated, as its run ended before, has the result before that.
+    """
+    keys = [
+        check
+        for key in graph.get_ancestor_asset_keys(asset)
+        for check in graph.get(key).check_keys
+        if graph.get(check).blocking
+    ]
+    named = {(key.asset_key.to_string(), key.name): key for key in keys}
+    with index_connection(instance) as connection:
+        red = [named[one] for one in _failed(connection, list(named))]
+    return tuple(sorted(f"{key.name} of {key.asset_key.to_user_string()}" for key in red))
