@@ -103,9 +103,10 @@ def evaluate_period(
 
 def rows_of(warehouse: Warehouse) -> pd.DataFrame:
     """The arrivals of the history to learn from and to be scored on."""
-    from skyops_assets.arrivals import features, store
+    from skyops_assets.arrivals import features
+    from skyops_assets.arrivals.store import inputs
 
-    rows, _ = features.usable_arrivals(store.read_arrivals(warehouse, RING_NM))
+    rows, _ = features.usable_arrivals(inputs.read_arrivals(warehouse, RING_NM))
     return rows
 
 

@@ -568,7 +568,7 @@ def list_models(
 ) -> None:
     """List the versions: trained on what, how good, what was decided, which is in force."""
     from skyops_assets.arrivals.steps import RING_NM
-    from skyops_assets.arrivals.store import list_versions, model_name
+    from skyops_assets.arrivals.store.versions import list_versions, model_name
 
     _, warehouse = _prepare()
     name = model_name(RING_NM)
@@ -671,12 +671,13 @@ def calibrate_gate(
     On the arrivals in the warehouse, with the main recipe. Ends with 1 where a share is beyond its
     limit. Nothing is written.
     """
-    from skyops_assets.arrivals import calibrate, features, store
+    from skyops_assets.arrivals import calibrate, features
     from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.store import inputs
 
     settings, warehouse = _prepare()
     rows, _ = features.usable_arrivals(
-        store.read_arrivals(warehouse, RING_NM, with_simulated=settings.learn_from_simulated)
+        inputs.read_arrivals(warehouse, RING_NM, with_simulated=settings.learn_from_simulated)
     )
     with err.status("Fitting") as shown:
         lines = calibrate.calibrate(rows, draws=draws, only=month, seed=seed, progress=shown.update)
@@ -727,12 +728,13 @@ def calibrate_monitor(
     power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
 ) -> None:
     """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
-    from skyops_assets.arrivals import features, steps, store
+    from skyops_assets.arrivals import features, steps
+    from skyops_assets.arrivals.store import inputs
     from skyops_assets.monitoring.calibrate import calibrate
 
     settings, warehouse = _prepare()
     rows, _ = features.usable_arrivals(
-        store.read_arrivals(warehouse, steps.RING_NM, with_simulated=settings.learn_from_simulated)
+        inputs.read_arrivals(warehouse, steps.RING_NM, with_simulated=settings.learn_from_simulated)
     )
     names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
     table = Table(*names, "columns beyond, the most frequent")

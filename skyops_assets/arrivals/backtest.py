@@ -17,7 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import features, registry, steps, store, train
+from skyops_assets.arrivals import features, registry, steps, train
+from skyops_assets.arrivals.store import inputs, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import monitor, policy
 from skyops_assets.settings import Settings
@@ -153,8 +154,8 @@ _DAY = timedelta(days=1)
 def _live_day(
     stage: Warehouse, settings: Settings, moment: datetime, retrain: Retrain, ring_nm: int
 ) -> Event:
-    name = store.model_name(ring_nm)
-    champion = store.champion(stage, name)
+    name = versions.model_name(ring_nm)
+    champion = versions.champion(stage, name)
     steps.predict_crossings(stage, settings, ring_nm=ring_nm, as_of=moment)
     steps.record_outcomes(stage, settings, ring_nm=ring_nm, as_of=moment)
     is_monday = moment.weekday() == 0
@@ -255,7 +256,7 @@ def _days(stage: Warehouse, start: date, end: date, ring_nm: int) -> list[date]:
 def _as_it_happened(stage: Warehouse, start: date, end: date, ring_nm: int) -> pd.DataFrame:
     """The arrivals with the first prediction that each got, features included."""
     # The stage has no others.
-    rows, _ = features.usable_arrivals(store.read_arrivals(stage, ring_nm, with_simulated=True))
+    rows, _ = features.usable_arrivals(inputs.read_arrivals(stage, ring_nm, with_simulated=True))
     first = read_arrow(
         stage,
         f"""
@@ -285,8 +286,8 @@ def _kept(
     kept = pd.Series(float("nan"), index=rows.index)
     if promoted_at is None:
         return kept
-    change = store.champion_changes(stage, store.model_name(ring_nm))[0]
-    first = store.version_of_mlflow_run(stage, change.to_mlflow_run_id)
+    change = versions.champion_changes(stage, versions.model_name(ring_nm))[0]
+    first = versions.version_of_mlflow_run(stage, change.to_mlflow_run_id)
     assert first is not None
     client = registry.configure(stage, settings)
     model = registry.load(client, first.model_name, first.version, first.mlflow_run_id)

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import features, registry, store, train
-from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals import features, registry, train
+from skyops_assets.arrivals.store import decisions, evaluations, training, versions
+from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
+from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -66,28 +68,28 @@ def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
         SkyOpsError: its training run is gone.
     """
     name = version.model_name
-    run = store.training_run(warehouse, version.training_run_id)
-    rows = store.list_versions(warehouse, name)
+    run = training.training_run(warehouse, version.training_run_id)
+    rows = versions.list_versions(warehouse, name)
     row = next((row for row in rows if row["version"] == version.version), None)
     if run is None or row is None:
         raise SkyOpsError(
             f"{version.label} has no training run {version.training_run_id} in ml.training_runs; "
             "restore the warehouse, or train again."
         )
-    decision = store.read_decision(warehouse, run.training_run_id)
+    decision = decisions.read_decision(warehouse, run.training_run_id)
     return Facts(
         version=version,
         row=row,
         run=run,
-        training_set=store.training_set(warehouse, run.fingerprint),
-        candidates=tuple(store.read_evaluation(warehouse, run.training_run_id)),
+        training_set=training.training_set(warehouse, run.fingerprint),
+        candidates=tuple(evaluations.read_evaluation(warehouse, run.training_run_id)),
         decision=decision if row["decision_id"] is not None else None,
         changes=tuple(
             change
-            for change in store.champion_changes(warehouse, name)
+            for change in versions.champion_changes(warehouse, name)
             if version.mlflow_run_id in (change.from_mlflow_run_id, change.to_mlflow_run_id)
         ),
-        slices=tuple(store.read_slices(warehouse, run.training_run_id)),
+        slices=tuple(evaluations.read_slices(warehouse, run.training_run_id)),
     )
 
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import card, model_store, registry, store
-from skyops_assets.arrivals.store import ChampionChange, ModelVersion
+from skyops_assets.arrivals import card, model_store, registry
+from skyops_assets.arrivals.store import training, versions
+from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -52,12 +53,12 @@ def promote(
         SkyOpsError: there is no such version, it is champion already or cannot be loaded, or the
             reason is empty.
     """
-    name = store.model_name(ring_nm)
+    name = versions.model_name(ring_nm)
     _check_reason(reason)
     after = find(warehouse, name, number)
     client = registry.configure(warehouse, settings)
     follow(warehouse, client, name)
-    before = store.champion(warehouse, name)
+    before = versions.champion(warehouse, name)
     if before and before.mlflow_run_id == after.mlflow_run_id:
         raise SkyOpsError(
             f"Version {after.version} of {name} is champion already; nothing was changed."
@@ -82,11 +83,11 @@ def rollback(
         SkyOpsError: there is no champion or none before it, that one cannot be loaded, the
             champion is not `only_from`, or the reason is empty.
     """
-    name = store.model_name(ring_nm)
+    name = versions.model_name(ring_nm)
     _check_reason(reason)
     client = registry.configure(warehouse, settings)
     follow(warehouse, client, name)
-    before = store.champion(warehouse, name)
+    before = versions.champion(warehouse, name)
     if before is None:
         raise SkyOpsError(
             f"{name} has no champion to roll back from; the best baseline predicts. "
@@ -97,14 +98,14 @@ def rollback(
             f"The champion of {name} is version {before.version}, not {_number(name, only_from)}; "
             "nothing was changed. Look at `skyops model list`."
         )
-    earlier = champion_before(store.champion_changes(warehouse, name), before.mlflow_run_id)
+    earlier = champion_before(versions.champion_changes(warehouse, name), before.mlflow_run_id)
     if earlier is None:
         raise SkyOpsError(
             f"Version {before.version} of {name} has no champion before it to roll back to. "
             "Promote another version by hand: `skyops model list` shows them."
         )
     run_id, number = earlier
-    after = store.version_of_mlflow_run(warehouse, run_id)
+    after = versions.version_of_mlflow_run(warehouse, run_id)
     if after is None:
         raise SkyOpsError(
             f"The champion before was version {number} of {name} (MLflow run {run_id}), but "
@@ -120,10 +121,10 @@ def find(warehouse: Warehouse, name: str, number: str) -> ModelVersion:
     Raises:
         SkyOpsError: there is no such version.
     """
-    found = store.version(warehouse, name, _number(name, number))
+    found = versions.version(warehouse, name, _number(name, number))
     if found:
         return found
-    known = [row["version"] for row in store.list_versions(warehouse, name)]
+    known = [row["version"] for row in versions.list_versions(warehouse, name)]
     there = f"there are {', '.join(known)}" if known else "no version was trained yet"
     raise SkyOpsError(f"{name} has no version {number!r}; {there} (`skyops model list`).")
 
@@ -134,13 +135,13 @@ def chosen(warehouse: Warehouse, number: str | None, *, ring_nm: int) -> ModelVe
     Raises:
         SkyOpsError: there is no such version, or none at all.
     """
-    name = store.model_name(ring_nm)
+    name = versions.model_name(ring_nm)
     if number is not None:
         return find(warehouse, name, number)
-    run = store.latest_training_run(warehouse, name)
-    found = store.champion(warehouse, name)
+    run = training.latest_training_run(warehouse, name)
+    found = versions.champion(warehouse, name)
     if found is None and run is not None:
-        found = store.version_of(warehouse, run.training_run_id)
+        found = versions.version_of(warehouse, run.training_run_id)
     if found is None:
         raise SkyOpsError(f"{name} has no version yet; materialise ml/training_runs to train one.")
     return found
@@ -195,8 +196,8 @@ def follow(warehouse: Warehouse, client: MlflowClient, name: str) -> bool:
 
     Under the lock: else one who read the old champion could set it after the new one was set.
     """
-    with store.champion_lock(warehouse, name):
-        champion = store.champion(warehouse, name)
+    with versions.champion_lock(warehouse, name):
+        champion = versions.champion(warehouse, name)
         return registry.follow_champion(client, name, champion.version if champion else None)
 
 
@@ -212,7 +213,9 @@ def _move(
 ) -> Moved:
     registry.load(client, after.model_name, after.version, after.mlflow_run_id)
     who = actor(settings)
-    store.change_champion(warehouse, before, after, action=action, actor=who, reason=reason.strip())
+    versions.change_champion(
+        warehouse, before, after, action=action, actor=who, reason=reason.strip()
+    )
     follow(warehouse, client, after.model_name)
     warnings = []
     for version in filter(None, (after, before)):

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from skyops_assets.arrivals import champions, gatekeeper, store
+from skyops_assets.arrivals import champions, gatekeeper
 from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy, SliceGain
 from skyops_assets.arrivals.logic import Logic
 from skyops_assets.arrivals.probe import Probe
-from skyops_assets.arrivals.store import ModelVersion, TrainingRun
+from skyops_assets.arrivals.store import decisions, evaluations, training, versions
+from skyops_assets.arrivals.store.training import TrainingRun
+from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -45,9 +47,9 @@ def judge(warehouse: Warehouse, ring_nm: int, policy: GatePolicy | None = None) 
         SkyOpsError: nothing was trained.
     """
     run = latest_run(warehouse, ring_nm)
-    challenger = store.version_of(warehouse, run.training_run_id)
-    champion = store.champion(warehouse, run.model_name)
-    earlier = store.read_decision(warehouse, run.training_run_id)
+    challenger = versions.version_of(warehouse, run.training_run_id)
+    champion = versions.champion(warehouse, run.model_name)
+    earlier = decisions.read_decision(warehouse, run.training_run_id)
     gain = None
     in_force = bool(champion and challenger and champion.version == challenger.version)
     if earlier and in_force:
@@ -72,7 +74,7 @@ def latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
     Raises:
         SkyOpsError: nothing was trained.
     """
-    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
+    run = training.latest_training_run(warehouse, versions.model_name(ring_nm))
     if run is None:
         raise SkyOpsError(
             f"Nothing was trained for the {ring_nm} NM ring; materialise ml/training_runs first."
@@ -87,7 +89,7 @@ def gather(
     champion: ModelVersion | None,
 ) -> Evidence:
     """All that was stored of a training run's challenger, against the champion or without one."""
-    rows = store.read_evaluation(warehouse, run.training_run_id)
+    rows = evaluations.read_evaluation(warehouse, run.training_run_id)
     own = next((row for row in rows if challenger and row["candidate"] == challenger.label), {})
     best = next((row for row in rows if row["is_reference"]), {})
     theirs = next((row for row in rows if champion and row["candidate"] == champion.label), {})
@@ -98,8 +100,8 @@ def gather(
     if champion and own:
         # It is met on those of them that it has not learned from.
         scored, days = own["champion_rows"], own["champion_days"]
-    taken_back = store.taken_back(warehouse, run.training_run_id)
-    measured = store.read_evidence(warehouse, run.training_run_id)
+    taken_back = versions.taken_back(warehouse, run.training_run_id)
+    measured = evaluations.read_evidence(warehouse, run.training_run_id)
     if measured and challenger and measured["mlflow_run_id"] != challenger.mlflow_run_id:
         measured = None  # It was of a version registered before.
     age = newer = None
@@ -110,7 +112,7 @@ def gather(
     if own:
         slices = tuple(
             SliceGain(row["slice"], row["rows"], row["gain"], row["gain_high"])
-            for row in store.read_slices(warehouse, run.training_run_id)
+            for row in evaluations.read_slices(warehouse, run.training_run_id)
             if row["is_gated"]
         )
     return Evidence(

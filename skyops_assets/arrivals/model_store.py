@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from skyops_assets.arrivals import card, onnx_model, registry, store
+from skyops_assets.arrivals import card, onnx_model, registry
 from skyops_assets.arrivals.card import Facts
 from skyops_assets.arrivals.features import CATEGORICAL
+from skyops_assets.arrivals.store import versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
@@ -48,8 +49,8 @@ def follow(warehouse: Warehouse, settings: Settings, name: str) -> str | None:
     import pyarrow
 
     try:
-        with store.champion_lock(warehouse, name, "skyops.model_store"):
-            champion = store.champion(warehouse, name)
+        with versions.champion_lock(warehouse, name, "skyops.model_store"):
+            champion = versions.champion(warehouse, name)
             if champion:
                 onnx = registry.read_onnx(
                     registry.configure(warehouse, settings), champion.mlflow_run_id
@@ -208,7 +209,7 @@ def _write(warehouse: Warehouse, files: Files, facts: Facts, onnx: bytes) -> Non
     for path, content in paths.items():
         files.write(path, content)
     before = _version_in(there)
-    if before != number and (gone := before and store.version(warehouse, name, before)):
+    if before != number and (gone := before and versions.version(warehouse, name, before)):
         # Its card says that it is champion.
         text = card.markdown(card.gather(warehouse, gone))
         files.write(f"{name}/{before}/{CARD}", text.encode())

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from skyops_assets.arrivals import registry, store, train
-from skyops_assets.arrivals.store import ModelVersion
+from skyops_assets.arrivals import registry, train
+from skyops_assets.arrivals.store import training
+from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings, load_settings
@@ -118,7 +119,7 @@ def measure(  # noqa: PLR0917
         client = registry.configure(warehouse, settings)
         model = registry.load(client, name, version, mlflow_run_id)
         is_equal = registry.read_signature(name, version) == registry.signature()
-        rows = store.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
+        rows = training.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
         train.answers(model, rows[:1])
     except SkyOpsError as error:
         return Probe(str(error))

@@ -32,12 +32,20 @@ from skyops_assets.arrivals import (
     registry,
     slices,
     split,
-    store,
     train,
 )
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
 from skyops_assets.arrivals.gatekeeper import GatePolicy
-from skyops_assets.arrivals.store import ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.store import (
+    decisions,
+    evaluations,
+    inputs,
+    predictions,
+    training,
+    versions,
+)
+from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
+from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.audit import log
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -208,12 +216,14 @@ def build_training_set(
         SkyOpsError: the features table is missing or not what it is to be.
     """
     is_all = settings.learn_from_simulated
-    rows = store.read_arrivals(warehouse, ring_nm, as_of=as_of, with_simulated=is_all)
+    rows = inputs.read_arrivals(warehouse, ring_nm, as_of=as_of, with_simulated=is_all)
     frame, excluded = features.usable_arrivals(rows)
     if not is_all:
-        excluded["simulated flight"] = len(store.simulated_flights(warehouse, ring_nm, as_of=as_of))
+        excluded["simulated flight"] = len(
+            inputs.simulated_flights(warehouse, ring_nm, as_of=as_of)
+        )
     mark = features.fingerprint(frame, ring_nm)
-    path = store.write_snapshot(settings, mark, frame)
+    path = training.write_snapshot(settings, mark, frame)
     times = frame["crossed_at"]
     training_set = TrainingSet(
         fingerprint=mark,
@@ -226,7 +236,7 @@ def build_training_set(
         dbt_fingerprint=manifest_fingerprint(),
         features=features.FEATURES,
     )
-    store.save_training_set(warehouse, training_set, dagster_run_id)
+    training.save_training_set(warehouse, training_set, dagster_run_id)
     return TrainingSetSummary(
         **vars(training_set), snapshot=str(path), markdown=_airports_markdown(frame)
     )
@@ -257,10 +267,10 @@ def train_challenger(
     """
     recipe = recipe or recipes.named(settings.recipe)
     trials = settings.search_trials
-    training_set = store.latest_training_set(warehouse, ring_nm)
-    rows = store.read_snapshot(settings, training_set.fingerprint)
+    training_set = training.latest_training_set(warehouse, ring_nm)
+    rows = training.read_snapshot(settings, training_set.fingerprint)
     parts = split.temporal_split(rows, train_share)
-    name = store.model_name(ring_nm)
+    name = versions.model_name(ring_nm)
     reason = None
     if len(parts.train) < recipe.min_fit_rows:
         reason = (
@@ -304,7 +314,7 @@ def train_challenger(
         mae = evaluate.measure(
             parts.train[features.LABEL].to_numpy(), answers[train.OUTPUTS[0]]
         ).mae_min
-        version = store.version_of(warehouse, run.training_run_id)
+        version = versions.version_of(warehouse, run.training_run_id)
         if version:
             try:
                 kept = registry.load(client, name, version.version, version.mlflow_run_id)
@@ -326,7 +336,7 @@ def train_challenger(
             )
         registry.keep_onnx(client, version.mlflow_run_id, onnx_model.export(model))
         registry.set_challenger(client, name, version.version)
-    store.save_training_run(warehouse, run, version, dagster_run_id)
+    training.save_training_run(warehouse, run, version, dagster_run_id)
     text = card.publish(warehouse, client, version) if client and version else None
     return TrainingSummary(
         model_version=version.version if version else None,
@@ -353,7 +363,7 @@ def evaluate_challenger(
         SkyOpsError: nothing was trained, or a model or its rows are gone.
     """
     run = judge.latest_run(warehouse, ring_nm)
-    challenger = store.version_of(warehouse, run.training_run_id)
+    challenger = versions.version_of(warehouse, run.training_run_id)
     if challenger is None:
         return _evaluate(warehouse, settings, run, None, None)
     running = probe.start(warehouse, settings, challenger, run.fingerprint)
@@ -370,9 +380,9 @@ def _evaluate(
     challenger: ModelVersion | None,
     running: probe.Running | None,
 ) -> EvaluationSummary:
-    parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
+    parts = split.temporal_split(training.read_snapshot(settings, run.fingerprint), run.train_share)
     test = parts.test
-    champion = store.champion(warehouse, run.model_name)
+    champion = versions.champion(warehouse, run.model_name)
     if champion and challenger and champion.version == challenger.version:
         champion = None  # No model is measured against itself.
     client = registry.configure(warehouse, settings) if challenger or champion else None
@@ -411,8 +421,8 @@ def _evaluate(
             test_rows=test,
             recipe=recipe,
         )
-        store.save_evidence(warehouse, challenger, running.result(), found)
-    store.save_evaluation(warehouse, run.training_run_id, result, importance)
+        evaluations.save_evidence(warehouse, challenger, running.result(), found)
+    evaluations.save_evaluation(warehouse, run.training_run_id, result, importance)
     images = explain.evaluation_images(result, test, minutes | answers, importance)
     text, by_slice = explain.evaluation_markdown(result), explain.slices_markdown(result)
     own = result.score("challenger")
@@ -474,7 +484,7 @@ def decide_promotion(
     """
     try:
         return _decide(warehouse, settings, ring_nm, policy, dagster_run_id)
-    except store.ChampionChanged:
+    except versions.ChampionChanged:
         # A person was quicker; what was measured against the one before no longer counts.
         return _decide(warehouse, settings, ring_nm, policy, dagster_run_id)
 
@@ -490,7 +500,7 @@ def _decide(
     run, challenger, champion = judged.run, judged.challenger, judged.champion
     decision, in_force = judged.decision, judged.in_force
     if not judged.is_earlier:
-        store.save_decision(
+        decisions.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
         )
     log.record_outcome(
@@ -540,7 +550,7 @@ def predict_crossings(
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
     predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
-    crossings = store.read_unpredicted_crossings(
+    crossings = inputs.read_unpredicted_crossings(
         warehouse,
         ring_nm,
         predictor.name,
@@ -551,14 +561,14 @@ def predict_crossings(
     )
     rows = predict.score(crossings, predictor)
     rows["source"] = crossings["source"]
-    run = store.training_run(warehouse, predictor.training_run_id or "")
+    run = training.training_run(warehouse, predictor.training_run_id or "")
     baseline = None
     if run:
-        with suppress(store.SnapshotLost):  # A champion predicts without it.
+        with suppress(training.SnapshotLost):  # A champion predicts without it.
             baseline = _reference_baseline(warehouse, settings, run)
     rows["baseline"] = baseline and baseline[0]
     rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
-    added = store.save_predictions(warehouse, rows)
+    added = predictions.save_predictions(warehouse, rows)
     return PredictionSummary(
         model_name=predictor.name,
         model_version=predictor.version,
@@ -569,7 +579,7 @@ def predict_crossings(
         new_predictions=added,
         unanswered=int(rows["predicted_transit_min"].isna().sum()),
         in_sample=int(rows["is_in_sample"].sum()),
-        store_problem=model_store.follow(warehouse, settings, store.model_name(ring_nm)),
+        store_problem=model_store.follow(warehouse, settings, versions.model_name(ring_nm)),
     )
 
 
@@ -584,8 +594,8 @@ def predictor_in_force(
     Raises:
         SkyOpsError: the champion cannot be loaded, or the training rows are gone.
     """
-    name = store.model_name(ring_nm)
-    champion = store.champion(warehouse, name)
+    name = versions.model_name(ring_nm)
+    champion = versions.champion(warehouse, name)
     if champion:
         client = registry.configure(warehouse, settings)
         model = registry.load(client, name, champion.version, champion.mlflow_run_id)
@@ -597,7 +607,7 @@ def predictor_in_force(
             champion.training_run_id,
             lambda frame: train.predict_interval(model, frame),
         )
-    run = store.latest_training_run(warehouse, name)
+    run = training.latest_training_run(warehouse, name)
     if run is None:
         untrained = baselines.PREFIX + baselines.UNTRAINED
         return predict.Predictor(untrained, "untrained", None, baselines.DistanceSpeed().predict)
@@ -617,11 +627,11 @@ def _reference_baseline(
     Raises:
         store.SnapshotLost: its rows are gone.
     """
-    parts = split.temporal_split(store.read_snapshot(settings, run.fingerprint), run.train_share)
+    parts = split.temporal_split(training.read_snapshot(settings, run.fingerprint), run.train_share)
     best = next(
         (
             row["candidate"]
-            for row in store.read_evaluation(warehouse, run.training_run_id)
+            for row in evaluations.read_evaluation(warehouse, run.training_run_id)
             if row["is_reference"]
         ),
         baselines.PREFIX + baselines.UNTRAINED,
@@ -645,31 +655,31 @@ def record_outcomes(
     """
     import pandas as pd
 
-    predictions = store.read_predictions(warehouse, ring_nm)
-    parts, due = [], pd.Series(False, index=predictions.index)
-    for source in (store.POSITIONS, store.HISTORY):
-        landings = store.read_landings(warehouse, source, ring_nm, as_of=as_of)
+    given = predictions.read_predictions(warehouse, ring_nm)
+    parts, due = [], pd.Series(False, index=given.index)
+    for source in (inputs.POSITIONS, inputs.HISTORY):
+        landings = inputs.read_landings(warehouse, source, ring_nm, as_of=as_of)
         flights = (
-            store.read_flights(warehouse, as_of=as_of)
-            if source == store.POSITIONS
+            inputs.read_flights(warehouse, as_of=as_of)
+            if source == inputs.POSITIONS
             # All that is known of the history's flights is that they landed.
             else landings.rename(columns={"landed_at": "last_seen_at"})
         )
-        asked = predictions[predictions["source"] == source]
+        asked = given[given["source"] == source]
         parts.append(predict.outcomes(asked, landings, flights).set_index(asked.index))
         through = pd.Timestamp(as_of or flights["last_seen_at"].max())
         longest = pd.Timedelta(minutes=predict.LONGEST_TRANSIT_MIN)
         due[asked.index] = through - asked["crossed_at"] > longest
     rows = pd.concat(parts).sort_index()
-    changed = store.save_outcomes(warehouse, rows)
+    changed = predictions.save_outcomes(warehouse, rows)
     counts = {
         name: int((rows["outcome"] == name).sum())
         for name in (predict.LANDED, predict.LANDED_ELSEWHERE, predict.NOT_LANDED, predict.PENDING)
     }
-    is_fair = ~predictions["is_in_sample"].astype(bool) & rows["error_min"].notna()
+    is_fair = ~given["is_in_sample"].astype(bool) & rows["error_min"].notna()
     if not settings.learn_from_simulated and is_fair.any():
-        simulated = store.simulated_flights(warehouse, ring_nm, as_of=as_of)
-        is_fair &= (predictions["source"] != store.POSITIONS) | ~rows["flight_id"].isin(simulated)
+        simulated = inputs.simulated_flights(warehouse, ring_nm, as_of=as_of)
+        is_fair &= (given["source"] != inputs.POSITIONS) | ~rows["flight_id"].isin(simulated)
     fair = rows[is_fair]
     by_model = {
         f"{name}:{version}": _errors(group)
@@ -689,9 +699,6 @@ def record_outcomes(
         bias_min=overall["bias_min"],
         by_model=by_model,
     )
-
-
-champion_summary = store.champion_summary
 
 
 def _register(
@@ -729,7 +736,7 @@ def _register(
         tags=tags,
         files={"search.json": run.search, "interval.json": run.interval},
         train=parts.train,
-        snapshot=store.snapshot_path(settings, run.fingerprint),
+        snapshot=training.snapshot_path(settings, run.fingerprint),
         # A tag of a dataset holds 500 characters: the features by group.
         dataset_tags={
             "fingerprint": run.fingerprint,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skyops_assets.arrivals import onnx_model, recipes, registry, split, store, train
+from skyops_assets.arrivals import onnx_model, recipes, registry, split, train
 from skyops_assets.arrivals.steps import RING_NM
+from skyops_assets.arrivals.store import training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -37,10 +38,10 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     """
     import numpy as np
 
-    run = store.latest_training_run(warehouse, store.model_name(ring_nm))
+    run = training.latest_training_run(warehouse, versions.model_name(ring_nm))
     if run is None:
         raise SkyOpsError("Nothing was trained yet; materialise ml/training_runs first.")
-    challenger = store.version_of(warehouse, run.training_run_id)
+    challenger = versions.version_of(warehouse, run.training_run_id)
     if challenger is None:
         return Verdict(None, run.train_rows, None)
     client = registry.configure(warehouse, settings)
@@ -53,7 +54,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     except SkyOpsError as error:
         return Verdict(challenger.version, run.train_rows, str(error))
     rows = split.temporal_split(
-        store.read_snapshot(settings, run.fingerprint), run.train_share
+        training.read_snapshot(settings, run.fingerprint), run.train_share
     ).train
     answers = train.answers(model, rows)
     again = train.fit(rows, recipes.Recipe(run.recipe, run.params))

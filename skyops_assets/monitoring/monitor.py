@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import baselines, features, split, steps, store
+from skyops_assets.arrivals import baselines, features, split, steps
 from skyops_assets.arrivals.evaluate import NOT_MEASURED
-from skyops_assets.arrivals.store import ModelVersion, TrainingRun
+from skyops_assets.arrivals.store import evaluations, inputs, predictions, training, versions
+from skyops_assets.arrivals.store.training import TrainingRun
+from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.audit import log
 from skyops_assets.monitoring import drift, policy, skill
 from skyops_assets.monitoring.drift import Drift
@@ -96,11 +98,11 @@ def monitor_champion(
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
     rules = settings.retrain_policy
-    name = store.model_name(ring_nm)
-    champion = store.champion(warehouse, name)
-    last_run = store.latest_training_run(warehouse, name)
-    last_set = store.training_set(warehouse, last_run.fingerprint) if last_run else None
-    fresh, reach = store.arrivals_since(
+    name = versions.model_name(ring_nm)
+    champion = versions.champion(warehouse, name)
+    last_run = training.latest_training_run(warehouse, name)
+    last_set = training.training_set(warehouse, last_run.fingerprint) if last_run else None
+    fresh, reach = inputs.arrivals_since(
         warehouse,
         ring_nm,
         last_set.crossed_through_at if last_set else None,
@@ -111,7 +113,7 @@ def monitor_champion(
     promoted_skill = _promoted_skill(warehouse, champion) if champion else None
     window = earlier = current = reference = found = None
     if champion and at:
-        run = store.training_run(warehouse, champion.training_run_id)
+        run = training.training_run(warehouse, champion.training_run_id)
         rows = _scored_rows(warehouse, settings, ring_nm, champion, at=at, as_of=as_of)
         days = window_days or skill.window_days(rows["crossed_at"], at)
         past = _past(settings, run)
@@ -141,7 +143,7 @@ def monitor_champion(
     decision = policy.decide(state, rules)
     verdict = _verdict(state, window, found, decision, rules) if at else NO_ARRIVALS
     start_at = window.start_at if window else at and at - timedelta(days=skill.WINDOW_DAYS[0])
-    changes = tuple(store.runway_changes(warehouse, start_at, as_of)) if start_at else ()
+    changes = tuple(inputs.runway_changes(warehouse, start_at, as_of)) if start_at else ()
     floor = rules.skill_floor(promoted_skill)
     metrics = window.metrics if window and window.is_enough else NOT_MEASURED
     log_id = log.record_verdict(
@@ -188,7 +190,7 @@ def latest(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]
 
     Empty where nothing was monitored yet.
     """
-    return _in_words(log.newest_verdict(warehouse, store.model_name(ring_nm)))
+    return _in_words(log.newest_verdict(warehouse, versions.model_name(ring_nm)))
 
 
 def latest_skill(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]:
@@ -221,7 +223,7 @@ def has_drift(score: float | None, rules: RetrainPolicy) -> bool:
 
 def open_request(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> int | None:
     """The log_id of the newest decision that asks for a retraining and has no outcome."""
-    return log.open_request(warehouse, store.model_name(ring_nm))
+    return log.open_request(warehouse, versions.model_name(ring_nm))
 
 
 def _scored_rows(
@@ -236,7 +238,7 @@ def _scored_rows(
     """Arrivals of the last two longest windows that the champion predicted and had not learned."""
     since = at - timedelta(days=2 * skill.WINDOW_DAYS[-1])
     rows, _ = features.usable_arrivals(
-        store.read_arrivals(
+        inputs.read_arrivals(
             warehouse,
             ring_nm,
             since=since,
@@ -244,15 +246,15 @@ def _scored_rows(
             with_simulated=settings.learn_from_simulated,
         )
     )
-    predicted = store.read_fair_predictions(warehouse, ring_nm, champion, since)
+    predicted = predictions.read_fair_predictions(warehouse, ring_nm, champion, since)
     return rows.merge(predicted, on=list(features.KEY))
 
 
 def _past(settings: Settings, run: TrainingRun | None) -> pd.DataFrame | None:
     """The rows of the champion's training set; None where they are gone."""
-    if run is None or not store.snapshot_path(settings, run.fingerprint).exists():
+    if run is None or not training.snapshot_path(settings, run.fingerprint).exists():
         return None
-    return store.read_snapshot(settings, run.fingerprint)
+    return training.read_snapshot(settings, run.fingerprint)
 
 
 def _skills(
@@ -276,7 +278,7 @@ def _promoted_skill(warehouse: Warehouse, champion: ModelVersion) -> float | Non
     return next(
         (
             row["skill"]
-            for row in store.read_evaluation(warehouse, champion.training_run_id)
+            for row in evaluations.read_evaluation(warehouse, champion.training_run_id)
             if row["candidate"] == champion.label
         ),
         None,

@@ -11,9 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import registry, store
+from skyops_assets.arrivals import registry
 from skyops_assets.arrivals.explain import new_figure, to_png
 from skyops_assets.arrivals.features import LABEL
+from skyops_assets.arrivals.store import versions
 from skyops_assets.audit import log
 from skyops_assets.monitoring import drift
 from skyops_assets.reporting import html as page
@@ -56,7 +57,7 @@ def publish(warehouse: Warehouse, settings: Settings, summary: MonitorSummary) -
     path = settings.home / "reports" / f"monitoring-{summary.log_id:06d}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html(summary), encoding="utf-8")
-    champion = store.champion(warehouse, summary.model_name)
+    champion = versions.champion(warehouse, summary.model_name)
     if champion and champion.version == summary.model_version:
         client = registry.configure(warehouse, settings)
         client.log_artifact(champion.mlflow_run_id, str(path), "monitoring")

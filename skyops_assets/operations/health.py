@@ -186,13 +186,14 @@ def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
 
     import pandas as pd
 
-    from skyops_assets.arrivals import registry, store, train
+    from skyops_assets.arrivals import registry, train
     from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
     from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.store import versions
     from skyops_assets.arrivals.verify import LONGEST_TRANSIT_MIN
 
     client = registry.configure(warehouse, settings)
-    champion = store.champion(warehouse, store.model_name(RING_NM))
+    champion = versions.champion(warehouse, versions.model_name(RING_NM))
     if champion is None:
         return State.OK, "MLflow answers. There is no champion yet; the best baseline predicts."
     model = registry.load(client, champion.model_name, champion.version, champion.mlflow_run_id)
@@ -214,8 +215,9 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
     state, says = _probe_artifacts(settings)
     if settings.model_store is None or state is not State.OK:
         return state, says
-    from skyops_assets.arrivals import model_store, store
+    from skyops_assets.arrivals import model_store
     from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.store import versions
 
     place = settings.model_store
     try:
@@ -227,8 +229,8 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
         )
     if not is_whole:
         return State.BROKEN, f"{place} gives back something else than was written there."
-    name = store.model_name(RING_NM)
-    champion = store.champion(warehouse, name)
+    name = versions.model_name(RING_NM)
+    champion = versions.champion(warehouse, name)
     exported = model_store.exported(settings, name)
     if champion and champion.version != exported:
         return State.WARNING, (

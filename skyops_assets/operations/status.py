@@ -13,7 +13,7 @@ SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit
 
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """Everything as plain values, by the keys of the answer."""
-    from skyops_assets.arrivals.store import champion_summary
+    from skyops_assets.arrivals.store.versions import champion_summary
     from skyops_assets.client import last_runs
 
     return {

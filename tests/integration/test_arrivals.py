@@ -33,12 +33,12 @@ from skyops_assets.arrivals import (
     registry,
     search,
     steps,
-    store,
     train,
     verify,
 )
 from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gatekeeper import GatePolicy
+from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.audit import log
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import monitor, policy, report
@@ -72,7 +72,7 @@ class Here:
     """What a fresh process does, done in this one: seconds less for each evaluation."""
 
     def __init__(
-        self, warehouse: Warehouse, settings: Settings, version: store.ModelVersion, mark: str
+        self, warehouse: Warehouse, settings: Settings, version: versions.ModelVersion, mark: str
     ) -> None:
         self.given = (
             warehouse, settings, version.model_name, version.version, version.mlflow_run_id, mark,
@@ -226,7 +226,7 @@ def test_with_hardly_any_arrivals_every_step_ends_well_and_makes_nothing_up(
     assert predicted.crossings == predicted.new_predictions == rows
     assert predicted.model_name.startswith("baseline:")
     assert recorded.predictions == rows
-    assert steps.champion_summary(warehouse, settings) is None
+    assert versions.champion_summary(warehouse, settings) is None
     before = counts(warehouse)
     run_all(warehouse, settings)
     assert counts(warehouse) == before
@@ -281,7 +281,7 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
     assert low == 600 - predicted.in_sample
     assert float(least) > 0  # type: ignore[arg-type]
     assert 0.8 < float(covered) < 0.97  # type: ignore[arg-type]
-    summary = steps.champion_summary(warehouse, settings)
+    summary = versions.champion_summary(warehouse, settings)
     assert summary is not None
     assert summary["version"] == "1"
     assert summary["mae_min"] == evaluated.metrics.mae_min
@@ -298,7 +298,7 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
     tags = client.get_model_version("arrival-transit-40nm", "1").tags
     assert tags["dagster_run_id"] == "run-1"
     assert tags["fingerprint"] == trained.fingerprint
-    made = store.training_set(warehouse, trained.fingerprint)
+    made = training.training_set(warehouse, trained.fingerprint)
     assert made and made.features == FEATURES
     assert made.dbt_fingerprint == manifest_fingerprint()
     [used] = client.get_run(str(trained.mlflow_run_id)).inputs.dataset_inputs
@@ -328,7 +328,7 @@ def test_the_registered_model_predicts_to_the_bit_what_was_fitted(
     fill(warehouse, raw_synthetic(300, hours=24))
     steps.build_training_set(warehouse, settings)
     trained = steps.train_challenger(warehouse, settings)
-    frame = store.read_snapshot(settings, trained.fingerprint)
+    frame = training.read_snapshot(settings, trained.fingerprint)
     client = registry.configure(warehouse, settings)
     kept = registry.load(
         client, trained.model_name, str(trained.model_version), str(trained.mlflow_run_id)
@@ -358,7 +358,7 @@ def test_an_identical_recipe_on_new_data_is_measured_against_the_champion(
     assert {"baseline", "gain"} <= {reason.rule for reason in decided.reasons}
     in_force = "2" if decided.is_promoted else "1"
     assert predicted.model_version == in_force
-    champion = store.champion(warehouse, "arrival-transit-40nm")
+    champion = versions.champion(warehouse, "arrival-transit-40nm")
     assert champion is not None
     assert champion.version == in_force
 
@@ -405,7 +405,7 @@ def test_a_version_registered_but_not_recorded_is_passed_over(
     fill(warehouse, raw_synthetic(300, hours=24))
     steps.build_training_set(warehouse, settings)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "save_training_run", _killed)
+        patch.setattr(training, "save_training_run", _killed)
         with pytest.raises(KeyboardInterrupt):
             steps.train_challenger(warehouse, settings)
     assert counts(warehouse)["training_runs"] == 0
@@ -586,7 +586,7 @@ def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
         )
     built, trained, evaluated, _, predicted, recorded = run_all(warehouse, settings)
     assert (built.row_count, built.excluded["simulated flight"]) == (400, 200)
-    assert not set(store.read_snapshot(settings, built.fingerprint)["flight_id"]) & set(played)
+    assert not set(training.read_snapshot(settings, built.fingerprint)["flight_id"]) & set(played)
     assert trained.train_rows + trained.test_rows <= 400
     assert evaluated.test_rows == trained.test_rows
     # Whoever tries SkyOps with the stand-in sees predictions and what came of them.
@@ -657,7 +657,7 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
     monkeypatch.setattr(probe, "start", MEASURE_IN_A_PROCESS)
     fill(warehouse, raw_synthetic(600, hours=24))
     _, trained, evaluated, decided, _, _ = run_all(warehouse, settings)
-    found = store.read_evidence(warehouse, trained.training_run_id)
+    found = evaluations.read_evidence(warehouse, trained.training_run_id)
     assert found and found["load_error"] is None
     assert found["mlflow_run_id"] == trained.mlflow_run_id
     assert found["predictions"] == 200  # What this process is told does not reach the other.
@@ -667,12 +667,12 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
     assert found["leading_group"] == next(iter(evaluated.importance_min))
     importance = table(warehouse, "select feature_group, mae_rise_min from ml.feature_importance")
     assert dict(importance) == evaluated.importance_min
-    parts = store.read_slices(warehouse, trained.training_run_id)
+    parts = evaluations.read_slices(warehouse, trained.training_run_id)
     assert {"airport", "sector", "time of day"} <= {part["kind"] for part in parts}
     assert {part["against"] for part in parts} == {evaluated.reference}
     before = steps.judge_challenger(warehouse)
     assert before.reasons == decided.reasons
-    made = store.read_decision(warehouse, trained.training_run_id)
+    made = decisions.read_decision(warehouse, trained.training_run_id)
     assert made and made["lights"] == before.lights
     assert made["lights"] == {
         "technical": True, "operational": True, "logical": True, "statistical": False,
@@ -686,7 +686,7 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
 def test_a_challenger_that_does_not_load_in_a_fresh_process_says_why(
     trained: Warehouse, settings: Settings
 ) -> None:
-    version = store.version(trained, "arrival-transit-40nm", "1")
+    version = versions.version(trained, "arrival-transit-40nm", "1")
     assert version
     found = MEASURE_IN_A_PROCESS(
         trained, settings, dataclasses.replace(version, mlflow_run_id="another"), "f" * 64
@@ -722,7 +722,7 @@ def test_every_recipe_makes_a_sound_challenger(
     with_search = settings.model_copy(update={"recipe": name, "search_trials": 1})
     made = steps.train_challenger(warehouse, with_search)
     assert made.recipe == name
-    run = store.training_run(warehouse, made.training_run_id)
+    run = training.training_run(warehouse, made.training_run_id)
     assert run is not None
     assert run.search == made.search
     assert run.interval == made.interval
@@ -755,7 +755,7 @@ def test_a_challenger_whose_onnx_predicts_otherwise_is_unsound(
 def test_a_challenger_without_onnx_is_unsound_until_it_is_trained_again(
     trained: Warehouse, settings: Settings
 ) -> None:
-    version = store.version(trained, "arrival-transit-40nm", "1")
+    version = versions.version(trained, "arrival-transit-40nm", "1")
     assert version
     client = registry.configure(trained, settings)
     folder = urlsplit(client.get_run(version.mlflow_run_id).info.artifact_uri).path
@@ -948,7 +948,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert "http" not in text.replace("http-equiv", "")
     assert text.count("data:image/png;base64,") == 3  # Errors by day, prediction, label.
     assert "no column is beyond its threshold" in text
-    champion = store.champion(warehouse, calm.model_name)
+    champion = versions.champion(warehouse, calm.model_name)
     assert champion is not None
     client = registry.configure(warehouse, watching)
     kept = client.list_artifacts(champion.mlflow_run_id, "monitoring")

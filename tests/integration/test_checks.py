@@ -1031,7 +1031,7 @@ def learnable(rows: int) -> Any:
 def freeze(warehouse: Warehouse, home: Path, frame: Any) -> None:
     """Keep a frame as the training set built last."""
     from skyops_assets.arrivals.features import fingerprint
-    from skyops_assets.arrivals.store import TrainingSet, save_training_set, write_snapshot
+    from skyops_assets.arrivals.store.training import TrainingSet, save_training_set, write_snapshot
 
     mark = fingerprint(frame, 40)
     write_snapshot(Settings(home=home), mark, frame)

@@ -37,16 +37,17 @@ from skyops_assets.arrivals import (
     probe,
     registry,
     steps,
-    store,
     train,
 )
 from skyops_assets.arrivals.model_store import Files
+from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import health
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
+from skyops_assets.warehouse.query import insert_statement
 
 pytestmark = pytest.mark.xdist_group("models")
 
@@ -108,7 +109,7 @@ def rollback(warehouse: Warehouse, settings: Settings, **options: Any) -> champi
 
 
 def champion(warehouse: Warehouse) -> str | None:
-    found = store.champion(warehouse, NAME)
+    found = versions.champion(warehouse, NAME)
     return found.version if found else None
 
 
@@ -120,7 +121,7 @@ def alias(warehouse: Warehouse, settings: Settings) -> str | None:
 def audit(warehouse: Warehouse) -> list[tuple[str, str | None, str]]:
     return [
         (change.action, change.from_version, change.to_version)
-        for change in store.champion_changes(warehouse, NAME)
+        for change in versions.champion_changes(warehouse, NAME)
     ]
 
 
@@ -142,7 +143,7 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
         ("promote", None, "1"), ("promote", "1", "2"), ("promote", "2", "3"),
         ("rollback", "3", "2"), ("rollback", "2", "1"),
     ]  # fmt: skip
-    last = store.champion_changes(warehouse, NAME)[-1]
+    last = versions.champion_changes(warehouse, NAME)[-1]
     assert (last.actor, last.reason, last.is_by_hand) == ("tester", REASON, True)
 
 
@@ -164,12 +165,12 @@ def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
     decided = steps.decide_promotion(warehouse, settings, policy=EASY)
     assert decided.model_card == kept("3")
     assert "Champion.\n" in kept("3") and "decision 1" not in kept("2")
-    made = store.read_decision(warehouse, decided.training_run_id)
+    made = decisions.read_decision(warehouse, decided.training_run_id)
     tags = client.get_model_version(NAME, "3").tags
     assert made and tags["decision_id"] == str(made["decision_id"])
     assert tags["decision"] == "promoted"
     assert tags["code_version"] == "abc" and tags["dagster_run_id"] == "run-1"
-    run = store.training_run(warehouse, decided.training_run_id)
+    run = training.training_run(warehouse, decided.training_run_id)
     assert run and tags["fingerprint"] == run.fingerprint
     promote(warehouse, settings, "2")
     assert "gave way to version 2; promoted by tester, by hand" in kept("3")
@@ -217,9 +218,9 @@ def test_the_gatekeepers_promotion_is_audited_as_its_own(
     steps.evaluate_challenger(warehouse, settings)
     assert steps.decide_promotion(warehouse, settings, policy=EASY).is_promoted
     steps.decide_promotion(warehouse, settings, policy=EASY)
-    (change,) = store.champion_changes(warehouse, NAME)
-    decision = store.read_decision(
-        warehouse, store.latest_training_run(warehouse, NAME).training_run_id
+    (change,) = versions.champion_changes(warehouse, NAME)
+    decision = decisions.read_decision(
+        warehouse, training.latest_training_run(warehouse, NAME).training_run_id
     )
     assert (change.action, change.actor, change.is_by_hand) == ("gatekeeper", "gatekeeper", False)
     assert decision is not None and change.decision_id == decision["decision_id"]
@@ -289,11 +290,10 @@ def test_killed_within_the_transaction_nothing_happened(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(warehouse, settings, "1")
-    insert = store._insert
+    insert = insert_statement
     with monkeypatch.context() as patch:
         patch.setattr(
-            store,
-            "_insert",
+            "skyops_assets.arrivals.store.versions.insert_statement",
             lambda table, row: killed() if "audit" in table else insert(table, row),
         )
         with pytest.raises(KeyboardInterrupt):
@@ -336,24 +336,26 @@ def test_a_version_promoted_by_hand_before_the_gatekeeper_is_judged_and_stays(
 def test_a_champion_changed_while_the_gatekeeper_decides_is_not_overwritten(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = store.read_evaluation
+    read = evaluations.read_evaluation
 
     def meanwhile(*given: Any) -> Any:
-        monkeypatch.setattr(store, "read_evaluation", read)
+        monkeypatch.setattr(evaluations, "read_evaluation", read)
         promote(warehouse, settings, "1")
         return read(*given)
 
     steps.evaluate_challenger(warehouse, settings)
-    monkeypatch.setattr(store, "read_evaluation", meanwhile)
+    monkeypatch.setattr(evaluations, "read_evaluation", meanwhile)
     decided = steps.decide_promotion(warehouse, settings, policy=EASY)
     assert not decided.is_promoted
     assert "reference" in {reason.rule for reason in decided.reasons if not reason.is_passed}
     assert champion(warehouse) == alias(warehouse, settings) == "1"
-    before = store.version(warehouse, NAME, "2")
-    after = store.version(warehouse, NAME, "3")
+    before = versions.version(warehouse, NAME, "2")
+    after = versions.version(warehouse, NAME, "3")
     assert before and after
-    with pytest.raises(store.ChampionChanged, match="it is version 1 now, not version 2"):
-        store.change_champion(warehouse, before, after, action="promote", actor="me", reason=REASON)
+    with pytest.raises(versions.ChampionChanged, match="it is version 1 now, not version 2"):
+        versions.change_champion(
+            warehouse, before, after, action="promote", actor="me", reason=REASON
+        )
 
 
 def test_the_audit_cannot_be_rewritten(warehouse: Warehouse, settings: Settings) -> None:
@@ -401,10 +403,10 @@ def test_promotions_from_before_the_audit_are_taken_over(
             )
     migrate(old)
     assert audit(old) == [("gatekeeper", None, "1"), ("gatekeeper", "1", "2")]
-    assert champions.champion_before(store.champion_changes(old, NAME), "m2") == ("m1", "1")
-    run = store.training_run(old, "t1")
+    assert champions.champion_before(versions.champion_changes(old, NAME), "m2") == ("m1", "1")
+    run = training.training_run(old, "t1")
     assert run is not None and run.absent_features is None
-    found = store.version(old, NAME, "2")
+    found = versions.version(old, NAME, "2")
     assert found and "not noted at the time" in card.markdown(card.gather(old, found))
     databases.drop(old)
 
@@ -465,9 +467,9 @@ def test_the_commands_as_a_person_runs_them(
     assert done.stderr.strip() == ""
     for name, value in environment(settings, warehouse).items():
         monkeypatch.setenv(name, value)
-    decisions = dg.AssetKey(["ml", "promotion_decisions"])
+    asset = dg.AssetKey(["ml", "promotion_decisions"])
     with dg.DagsterInstance.get() as instance:
-        told = instance.get_latest_materialization_event(decisions)
+        told = instance.get_latest_materialization_event(asset)
     assert told and told.asset_materialization
     shown = {key: value.value for key, value in told.asset_materialization.metadata.items()}
     assert shown == {
@@ -563,7 +565,7 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
         # The versions' own are older still.
         cursor.execute("update ml.training_sets set last_built_at = now() - interval '1 year'")
         cursor.execute("select mlflow_run_id from ml.model_versions")
-        versions = [run_id for (run_id,) in cursor.fetchall()]
+        run_ids = [run_id for (run_id,) in cursor.fetchall()]
     for path in snapshots:
         os.utime(path, (0, 0))
     done = graph.defs.resolve_job_def("clean_up").execute_in_process()
@@ -579,9 +581,9 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
         assert (folder.exists(), snapshot.exists()) == (is_left, is_left)
         assert (client.get_run(run_id).info.lifecycle_stage == "active") is is_left
     assert all(path.exists() for path in snapshots)
-    assert len(versions) == 3
+    assert len(run_ids) == 3
     for number in ("1", "2", "3"):
-        registry.load(client, NAME, number, store.version(warehouse, NAME, number).mlflow_run_id)
+        registry.load(client, NAME, number, versions.version(warehouse, NAME, number).mlflow_run_id)
 
 
 # The model store
@@ -650,12 +652,12 @@ def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts
         assert moved.warnings == ()
         version, model = as_a_service_reads_it(exporting)
         assert version == number
-        run = store.version(warehouse, NAME, number)
+        run = versions.version(warehouse, NAME, number)
         assert run and model == registry.read_onnx(client, run.mlflow_run_id)
     assert "Champion.\n" in read(exporting, "2/model_card.md").decode()
     assert "gave way to version 2" in read(exporting, "3/model_card.md").decode()
     described = json.loads(read(exporting, "2/metadata.json"))
-    run_of = store.training_run(warehouse, run.training_run_id)
+    run_of = training.training_run(warehouse, run.training_run_id)
     assert run_of and described["fingerprint"] == run_of.fingerprint
     assert described["params"] == run_of.params and described["code_version"] == "abc"
     assert described["decision"] is None
@@ -697,10 +699,13 @@ def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next
     warehouse: Warehouse, exporting: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def change(version: str) -> None:
-        before, after = store.champion(warehouse, NAME), store.version(warehouse, NAME, version)
+        before, after = (
+            versions.champion(warehouse, NAME),
+            versions.version(warehouse, NAME, version),
+        )
         assert after
         given = {"action": "promote", "actor": "me", "reason": REASON}
-        store.change_champion(warehouse, before, after, **given)
+        versions.change_champion(warehouse, before, after, **given)
 
     write = Files.write
     for done in range(5):  # Three files of version 2, the card of 1, the pointer.
@@ -738,7 +743,7 @@ def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secre
 ) -> None:  # fmt: skip
     away = on_s3(settings, "http://127.0.0.1:1", "s3://models/x")
     moved = promote(warehouse, away, "1")
-    assert moved.after == "1" and store.champion(warehouse, NAME).version == "1"  # type: ignore[union-attr]
+    assert moved.after == "1" and versions.champion(warehouse, NAME).version == "1"  # type: ignore[union-attr]
     (said,) = moved.warnings
     assert "could not be written to s3://models/x" in said and "in force all the same" in said
     assert "could not be written" in (steps.predict_crossings(warehouse, away).store_problem or "")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from states import recording, seconds, state
 
-from skyops_assets.arrivals import steps, store
+from skyops_assets.arrivals import steps
+from skyops_assets.arrivals.store import inputs
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, replay_of, running
 from skyops_assets.sources import reference
@@ -149,10 +150,10 @@ def test_no_model_learns_from_the_stand_in_unless_the_setting_says_so(
     left_out = steps.build_training_set(warehouse, settings)
     assert left_out.row_count == 0
     assert left_out.excluded["simulated flight"] == flights
-    assert store.arrivals_since(warehouse, 40, None, None) == (0, None)
+    assert inputs.arrivals_since(warehouse, 40, None, None) == (0, None)
     learned = steps.build_training_set(
         warehouse, settings.model_copy(update={"learn_from_simulated": True})
     )
     assert 0 < learned.row_count <= count
     assert "simulated flight" not in learned.excluded
-    assert store.arrivals_since(warehouse, 40, None, None, with_simulated=True)[0] > 0
+    assert inputs.arrivals_since(warehouse, 40, None, None, with_simulated=True)[0] > 0

@@ -160,7 +160,7 @@ def test_with_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
 def test_a_calibration_beyond_its_limits_is_shown_and_fails(
     printed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skyops_assets.arrivals import calibrate, features, store
+    from skyops_assets.arrivals import calibrate, features
 
     lines = [
         calibrate.Line("2019-05", "bootstrap", "as good, weeks", 960, 25, most=0.01),
@@ -168,7 +168,9 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
         calibrate.Line("2019-05", "bootstrap", "old champion", 960, 333),
     ]
     monkeypatch.setattr(cli, "_prepare", lambda: (Settings(), None))
-    monkeypatch.setattr(store, "read_arrivals", lambda *_, with_simulated: None)
+    monkeypatch.setattr(
+        "skyops_assets.arrivals.store.inputs.read_arrivals", lambda *_, with_simulated: None
+    )
     monkeypatch.setattr(features, "usable_arrivals", lambda _: (None, {}))
     monkeypatch.setattr(calibrate, "calibrate", lambda *_, **__: lines)
     with pytest.raises(SkyOpsError, match="does not hold"):

@@ -18,7 +18,7 @@ def training_set_can_be_learned_from(warehouse: WarehouseResource) -> dg.AssetCh
     no rows training itself says that there is nothing to learn from.
     """
     from skyops_assets.arrivals.steps import RING_NM
-    from skyops_assets.arrivals.store import latest_training_set, read_snapshot
+    from skyops_assets.arrivals.store.training import latest_training_set, read_snapshot
     from skyops_assets.quality.expectations import validate_parts
 
     settings = warehouse.settings

@@ -12,7 +12,8 @@ from skyops_assets.arrivals import features
 from skyops_assets.arrivals.card import Facts, markdown
 from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.arrivals.registry import MAX_DESCRIPTION
-from skyops_assets.arrivals.store import ChampionChange, ModelVersion, TrainingRun, TrainingSet
+from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
+from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 
 AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
 VERSION = ModelVersion("arrival-transit-40nm", "2", "t2", "f" * 64, "m2", False, AT)

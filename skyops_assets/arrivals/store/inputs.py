@@ -1,0 +1,242 @@
+"""Reads what the model loop starts from: arrivals, crossings, landings and flights.
+
+Belongs here: rows of `features` and `metrics` in their canonical form. Does not: what was learned
+from them (`training`, `versions`) or said about them (`predictions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals.features import (
+    ARRIVALS_TABLE,
+    CROSSINGS_TABLE,
+    HISTORY_CROSSINGS_TABLE,
+    KEY,
+    PROVISIONAL,
+    arrival_columns,
+    canonical_arrivals,
+    canonical_crossings,
+    crossing_columns,
+    text_columns,
+)
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.warehouse.bulk import read_arrow
+from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.query import fetch_all, fetch_one, literal, moment_condition
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FLIGHTS_TABLE = "metrics.fct_flights"
+MOVEMENTS_TABLE = "metrics.fct_movements"
+HISTORY_ARRIVALS_TABLE = "metrics.fct_arrivals"
+POSITIONS, HISTORY = "positions", "history"
+HISTORY_DAYS = 31
+"""So much of the open history a predictor that was never trained predicts: nothing of it is in
+sample, and years of it would tell no more."""
+
+
+def read_arrivals(
+    warehouse: Warehouse,
+    ring_nm: int,
+    *,
+    since: datetime | None = None,
+    as_of: datetime | None = None,
+    with_simulated: bool = False,
+) -> pd.DataFrame:
+    """Canonical rows of ``features.arrival_features`` for one ring.
+
+    Args:
+        since: only those that crossed at or after it.
+        as_of: only those that landed before it.
+        with_simulated: also flights with any simulated position (SKYOPS_LEARN_FROM_SIMULATED).
+    """
+    condition = f"ring_nm = {ring_nm:d}" + moment_condition("landed_at", as_of)
+    condition += moment_condition("crossed_at", since, ">=") + _observed(with_simulated)
+    return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
+
+
+def simulated_flights(
+    warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None
+) -> frozenset[str]:
+    """Flights with any simulated position that arrived through a ring; with `as_of` by then."""
+    rows = fetch_all(
+        warehouse,
+        f"select distinct flight_id::text as flight_id from {ARRIVALS_TABLE}"
+        f" where is_simulated and ring_nm = {ring_nm:d}" + moment_condition("landed_at", as_of),
+        {},
+    )
+    return frozenset(row["flight_id"] for row in rows)
+
+
+def read_unpredicted_crossings(
+    warehouse: Warehouse,
+    ring_nm: int,
+    model_name: str,
+    model_version: str,
+    *,
+    airports: Sequence[str],
+    history_after: datetime | None,
+    as_of: datetime | None = None,
+) -> pd.DataFrame:
+    """Canonical crossings that this version has not predicted, each with its `source`.
+
+    Args:
+        airports: whose crossings of the open history count; of our own all do.
+        history_after: how far back the open history is read, exclusive; None reads the last
+            `HISTORY_DAYS` of it.
+        as_of: only crossings known by then.
+    """
+    import pandas as pd
+
+    condition = f"""ring_nm = {ring_nm:d} and not exists (
+        select from ml.predictions p
+        where p.flight_id = t.flight_id::text and p.airport = t.airport::text
+            and p.ring_nm = {ring_nm:d}
+            and p.model_name = {literal(model_name)} and p.model_version = {literal(model_version)}
+    ){moment_condition("known_at", as_of, "<=")}"""
+    watched = f"airport::text in ({', '.join(map(literal, airports))})"
+    since = (
+        f"{literal(history_after.isoformat())}::timestamptz"
+        if history_after
+        else f"""(
+        select max(crossed_at) - interval '{HISTORY_DAYS} days' from {HISTORY_CROSSINGS_TABLE}
+        where ring_nm = {ring_nm:d} and {watched}{moment_condition("known_at", as_of, "<=")}
+    )"""
+    )
+    parts = [
+        _read(warehouse, table, crossing_columns(), f"{condition}{more}").assign(source=source)
+        for source, table, more in (
+            (POSITIONS, CROSSINGS_TABLE, ""),
+            (HISTORY, HISTORY_CROSSINGS_TABLE, f" and {watched} and crossed_at > {since}"),
+        )
+    ]
+    frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return canonical_crossings(frame).merge(frame[[*KEY, "source"]], on=list(KEY), how="left")
+
+
+def arrivals_since(
+    warehouse: Warehouse,
+    ring_nm: int,
+    since: datetime | None,
+    as_of: datetime | None,
+    *,
+    with_simulated: bool = False,
+) -> tuple[int, datetime | None]:
+    """How many arrivals crossed after `since` (None: at all), and the last landing of all."""
+    later = "true" if since is None else f"crossed_at > {literal(since.isoformat())}::timestamptz"
+    row = fetch_one(
+        warehouse,
+        f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"
+        f" from {ARRIVALS_TABLE} where ring_nm = {ring_nm:d} and label_quality <> '{PROVISIONAL}'"
+        + moment_condition("landed_at", as_of)
+        + _observed(with_simulated),
+        {},
+    )
+    return (row["arrivals"], row["landed_at"]) if row else (0, None)
+
+
+def runway_changes(
+    warehouse: Warehouse, since: datetime, as_of: datetime | None
+) -> list[dict[str, Any]]:
+    """airport, changed_at, from_direction and to_direction since a moment, the oldest first."""
+    return fetch_all(
+        warehouse,
+        "select airport, changed_at, from_direction, to_direction"
+        " from metrics.runway_configuration_changes where true"
+        + moment_condition("changed_at", since, ">=")
+        + moment_condition("known_at", as_of, "<=")
+        + " order by changed_at, airport",
+        {},
+    )
+
+
+def read_landings(
+    warehouse: Warehouse, source: str, ring_nm: int, *, as_of: datetime | None = None
+) -> pd.DataFrame:
+    """flight_id, airport and landed_at of every settled landing of a source.
+
+    Our own are those of ``metrics.fct_movements``; a provisional landing, one that more data may
+    still withdraw, leaves its outcome pending. The history's are those of its arrivals. With
+    `as_of` only those known by then.
+    """
+    if source == HISTORY:
+        table, landed_at = HISTORY_ARRIVALS_TABLE, "landed_at"
+        condition = f"source = 'history' and ring_nm = {ring_nm:d}" + moment_condition(
+            "landed_at", as_of
+        )
+        needed: tuple[str, ...] = ("flight_id", "airport", "ring_nm", "source", "landed_at")
+    else:
+        table, landed_at = MOVEMENTS_TABLE, "moved_at"
+        condition = f"movement = 'landing' and label_quality <> '{PROVISIONAL}'"
+        condition += moment_condition("known_at", as_of, "<=")
+        needed = ("flight_id", "airport", "movement", "moved_at", "known_at", "label_quality")
+    _require(table, _columns(warehouse, table), needed)
+    return read_arrow(
+        warehouse,
+        "select flight_id::text as flight_id, airport::text as airport, "
+        f"{landed_at}::timestamptz as landed_at from {table} where {condition}",
+    ).to_pandas()
+
+
+def read_flights(warehouse: Warehouse, *, as_of: datetime | None = None) -> pd.DataFrame:
+    """flight_id and last_seen_at of every flight in ``metrics.fct_flights``, as seen by `as_of`."""
+    columns = _columns(warehouse, FLIGHTS_TABLE)
+    _require(FLIGHTS_TABLE, columns, ("flight_id", "last_seen_at"))
+    last_seen_at, condition = "last_seen_at", "true"
+    if as_of:
+        _require(FLIGHTS_TABLE, columns, ("first_seen_at",))
+        last_seen_at = f"least(last_seen_at, {literal(as_of.isoformat())}::timestamptz)"
+        condition += moment_condition("first_seen_at", as_of, "<=")
+    return read_arrow(
+        warehouse,
+        f"select flight_id::text as flight_id, {last_seen_at} as last_seen_at "
+        f"from {FLIGHTS_TABLE} where {condition}",
+    ).to_pandas()
+
+
+def _read(warehouse: Warehouse, table: str, columns: Sequence[str], condition: str) -> pd.DataFrame:
+    _require(table, _columns(warehouse, table), columns)
+    query = f"select {', '.join(_cast(name) for name in columns)} from {table} t where {condition}"
+    return read_arrow(warehouse, query).to_pandas()
+
+
+def _columns(warehouse: Warehouse, table: str) -> set[str]:
+    schema, name = table.split(".")
+    rows = fetch_all(
+        warehouse,
+        "select column_name from information_schema.columns"
+        " where table_schema = %(schema)s and table_name = %(name)s",
+        {"schema": schema, "name": name},
+    )
+    if not rows:
+        raise SkyOpsError(
+            f"The table {table} does not exist yet; materialise the dbt models first."
+        )
+    return {row["column_name"] for row in rows}
+
+
+def _require(table: str, present: Iterable[str], wanted: Sequence[str]) -> None:
+    missing = sorted(set(wanted) - set(present))
+    if missing:
+        raise SkyOpsError(f"{table} lacks {', '.join(missing)}; rebuild it with dbt.")
+
+
+def _cast(name: str) -> str:
+    """The column in the type that the canonical frame wants; numeric would come as text."""
+    if name in text_columns():
+        return f"t.{name}::text as {name}"
+    if name.endswith("_at"):
+        return f"t.{name}::timestamptz as {name}"
+    if name == "is_inbound":
+        return f"t.{name}::boolean as {name}"
+    return f"t.{name}::double precision as {name}"
+
+
+def _observed(with_simulated: bool) -> str:
+    """The condition that leaves out what nobody observed."""
+    return "" if with_simulated else " and is_simulated is not true"

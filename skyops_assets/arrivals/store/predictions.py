@@ -1,0 +1,64 @@
+"""Stores predictions and their outcomes: `ml.predictions`, `ml.prediction_outcomes`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from skyops_assets.arrivals.store.versions import ModelVersion
+from skyops_assets.warehouse.bulk import read_arrow
+from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.query import insert_many, literal, moment_condition, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_PREDICTION_KEY = ("flight_id", "airport", "ring_nm", "model_name", "model_version")
+
+
+def save_predictions(warehouse: Warehouse, rows: pd.DataFrame) -> int:
+    """Add predictions and return how many were new; one that was given is never rewritten."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        return insert_many(
+            cursor, "ml.predictions", records(rows), " on conflict do nothing returning 1"
+        )
+
+
+def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
+    """Key, source, crossed_at, predicted_transit_min and is_in_sample of all of a ring."""
+    columns = (*_PREDICTION_KEY, "source", "crossed_at", "predicted_transit_min", "is_in_sample")
+    query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"
+    frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
+    return frame.sort_values(list(_PREDICTION_KEY)).reset_index(drop=True)
+
+
+def read_fair_predictions(
+    warehouse: Warehouse, ring_nm: int, version: ModelVersion, since: datetime
+) -> pd.DataFrame:
+    """The key and the minutes of what a version predicted of crossings it has not learned from."""
+    query = (
+        "select flight_id, airport, ring_nm, predicted_transit_min from ml.predictions"
+        f" where ring_nm = {ring_nm:d} and model_name = {literal(version.model_name)}"
+        f" and model_version = {literal(version.version)} and not is_in_sample"
+        " and predicted_transit_min is not null" + moment_condition("crossed_at", since, ">=")
+    )
+    frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
+    return frame.astype({"ring_nm": "int64"})
+
+
+def save_outcomes(warehouse: Warehouse, rows: pd.DataFrame) -> int:
+    """Write outcomes and return how many are new or changed."""
+    values = ("outcome", "landed_at", "error_min")
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        return insert_many(
+            cursor,
+            "ml.prediction_outcomes",
+            records(rows),
+            f" on conflict ({', '.join(_PREDICTION_KEY)}) do update set "
+            + ", ".join(f"{name} = excluded.{name}" for name in (*values, "resolved_at"))
+            + " where ({}) is distinct from ({}) returning 1".format(
+                ", ".join(f"prediction_outcomes.{name}" for name in values),
+                ", ".join(f"excluded.{name}" for name in values),
+            ),
+        )

@@ -1,0 +1,238 @@
+"""Stores training sets, with their snapshots, and training runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals.features import (
+    FEATURES,
+    canonical_arrivals,
+)
+from skyops_assets.arrivals.store.versions import ModelVersion
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.files import replacing
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.query import execute, fetch_one, field_names, insert_statement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A row of ``ml.training_sets``."""
+
+    fingerprint: str
+    ring_nm: int
+    row_count: int
+    excluded: dict[str, int]
+    airports: tuple[str, ...]
+    crossed_from_at: datetime | None
+    crossed_through_at: datetime | None
+    dbt_fingerprint: str | None = None
+    features: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A row of ``ml.training_runs``."""
+
+    training_run_id: str
+    model_name: str
+    ring_nm: int
+    recipe: str
+    fingerprint: str
+    features: tuple[str, ...]
+    params: dict[str, Any]
+    train_share: float
+    cut_at: datetime | None
+    train_rows: int
+    test_rows: int
+    embargoed_rows: int
+    shared_flight_rows: int
+    trained_from_at: datetime | None
+    trained_through_at: datetime | None
+    test_from_at: datetime | None
+    test_through_at: datetime | None
+    untrained_reason: str | None
+    code_version: str | None
+    absent_features: tuple[str, ...] | None = None
+    search: dict[str, Any] | None = None
+    interval: dict[str, Any] | None = None
+
+
+class SnapshotLost(SkyOpsError):
+    """The rows of a training set are gone or broken."""
+
+
+def snapshot_path(settings: Settings, fingerprint: str) -> Path:
+    """Where the rows of a training set lie."""
+    return settings.home / "training" / f"{fingerprint}.parquet"
+
+
+def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) -> Path:
+    """Keep the rows of a training set; content-addressed, so writing twice is the same.
+
+    Written also where there is a file, which may be a broken one.
+    """
+    path = snapshot_path(settings, fingerprint)
+    with replacing(path) as part:
+        frame.to_parquet(part, index=False)
+    return path
+
+
+def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
+    """The rows of a training set, canonical; a feature that came after it was frozen is missing.
+
+    Raises:
+        SnapshotLost: the file is gone or broken.
+    """
+    import pandas as pd
+    import pyarrow
+
+    path = snapshot_path(settings, fingerprint)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise SnapshotLost(
+            f"The rows of the training set {fingerprint[:12]} cannot be read from {path} "
+            f"({type(error).__name__}: {error}). Build the training set again (materialise "
+            "ml/training_sets; the same rows give the same file), or point SKYOPS_HOME at the "
+            "folder that holds it."
+        ) from error
+    later = [name for name in FEATURES if name not in frame.columns]
+    return canonical_arrivals(frame.reindex(columns=[*frame.columns, *later]))
+
+
+def save_training_set(
+    warehouse: Warehouse, training_set: TrainingSet, dagster_run_id: str | None
+) -> None:
+    """Record a training set; building it again only says when and by which dbt project."""
+    row = dict(vars(training_set), excluded=json.dumps(training_set.excluded))
+    row |= {"airports": list(training_set.airports), "dagster_run_id": dagster_run_id}
+    row["features"] = None if training_set.features is None else list(training_set.features)
+    execute(
+        warehouse,
+        insert_statement("ml.training_sets", row)
+        + " on conflict (fingerprint) do update set last_built_at = clock_timestamp(),"
+        " dagster_run_id = excluded.dagster_run_id, features = excluded.features,"
+        " dbt_fingerprint = excluded.dbt_fingerprint",
+        row,
+    )
+
+
+def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
+    """The training set built last for this ring.
+
+    Raises:
+        SkyOpsError: none was built.
+    """
+    row = fetch_one(
+        warehouse,
+        f"select {field_names(TrainingSet)} from ml.training_sets where ring_nm = %(ring_nm)s"
+        " order by last_built_at desc limit 1",
+        {"ring_nm": ring_nm},
+    )
+    if row is None:
+        raise SkyOpsError(
+            f"There is no training set for the {ring_nm} NM ring; materialise "
+            "ml/training_sets first."
+        )
+    return _training_set(row)
+
+
+def save_training_run(
+    warehouse: Warehouse,
+    run: TrainingRun,
+    version: ModelVersion | None,
+    dagster_run_id: str | None,
+) -> None:
+    """Record a training run and the version it registered, in one transaction.
+
+    Raises:
+        SkyOpsError: MLflow gave a version number that the warehouse knows from another run.
+    """
+    row = dict(vars(run), params=json.dumps(run.params), features=list(run.features))
+    row["absent_features"] = None if run.absent_features is None else list(run.absent_features)
+    for name in ("search", "interval"):
+        row[name] = None if row[name] is None else json.dumps(row[name])
+    row["dagster_run_id"] = dagster_run_id
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            insert_statement("ml.training_runs", row)
+            + " on conflict (training_run_id) do update set last_trained_at = clock_timestamp(),"
+            " dagster_run_id = excluded.dagster_run_id, code_version = excluded.code_version,"
+            " absent_features = excluded.absent_features",
+            row,
+        )
+        if version is None:
+            return
+        entry = {
+            k: v for k, v in vars(version).items() if k not in ("is_champion", "trained_through_at")
+        }
+        cursor.execute(
+            insert_statement("ml.model_versions", entry)
+            + " on conflict (model_name, version) do nothing",
+            entry,
+        )
+        cursor.execute(
+            "select mlflow_run_id from ml.model_versions"
+            " where model_name = %(model_name)s and version = %(version)s",
+            entry,
+        )
+        known = cursor.fetchone()
+        if known != (version.mlflow_run_id,):
+            raise SkyOpsError(
+                f"MLflow registered {version.label}, but ml.model_versions has that version from "
+                f"another MLflow run ({known}). The MLflow database was replaced: restore it, or "
+                "empty ml.model_versions."
+            )
+
+
+def latest_training_run(warehouse: Warehouse, model_name: str) -> TrainingRun | None:
+    """The training run that ran last."""
+    row = fetch_one(
+        warehouse,
+        f"select {field_names(TrainingRun)} from ml.training_runs where model_name = %(name)s"
+        " order by last_trained_at desc limit 1",
+        {"name": model_name},
+    )
+    return None if row is None else _training_run(row)
+
+
+def training_run(warehouse: Warehouse, training_run_id: str) -> TrainingRun | None:
+    """A training run by its id."""
+    row = fetch_one(
+        warehouse,
+        f"select {field_names(TrainingRun)} from ml.training_runs where training_run_id = %(id)s",
+        {"id": training_run_id},
+    )
+    return None if row is None else _training_run(row)
+
+
+def training_set(warehouse: Warehouse, fingerprint: str) -> TrainingSet | None:
+    """A training set by its fingerprint."""
+    row = fetch_one(
+        warehouse,
+        f"select {field_names(TrainingSet)} from ml.training_sets"
+        " where fingerprint = %(fingerprint)s",
+        {"fingerprint": fingerprint},
+    )
+    return None if row is None else _training_set(row)
+
+
+def _training_set(row: dict[str, Any]) -> TrainingSet:
+    names = row["features"]
+    row |= {"airports": tuple(row["airports"])}
+    return TrainingSet(**{**row, "features": None if names is None else tuple(names)})
+
+
+def _training_run(row: dict[str, Any]) -> TrainingRun:
+    absent = row["absent_features"]
+    row |= {"features": tuple(row["features"])}
+    return TrainingRun(**{**row, "absent_features": None if absent is None else tuple(absent)})
