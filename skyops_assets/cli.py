@@ -567,7 +567,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the versions: trained on what, how good, what was decided, which is in force."""
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store.versions import list_versions, model_name
 
     _, warehouse = _prepare()
@@ -609,7 +609,7 @@ def show_model(
     from rich.markdown import Markdown
 
     from skyops_assets.arrivals import card, champions
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
 
     _, warehouse = _prepare()
     found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
@@ -628,7 +628,7 @@ def promote_model(
 ) -> None:
     """Make a version champion by hand, whatever the gatekeeper said of it."""
     from skyops_assets.arrivals import champions
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
 
     settings, warehouse = _prepare()
     with err.status("Loading the version"):
@@ -646,7 +646,7 @@ def rollback_model(
 ) -> None:
     """Make the champion before the one in force champion again."""
     from skyops_assets.arrivals import champions
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
 
     settings, warehouse = _prepare()
     with err.status("Loading the champion before"):
@@ -672,7 +672,7 @@ def calibrate_gate(
     limit. Nothing is written.
     """
     from skyops_assets.arrivals import calibrate, features
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store import inputs
 
     settings, warehouse = _prepare()
@@ -728,13 +728,15 @@ def calibrate_monitor(
     power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
 ) -> None:
     """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
-    from skyops_assets.arrivals import features, steps
+    from skyops_assets.arrivals import features
     from skyops_assets.arrivals.store import inputs
     from skyops_assets.monitoring.calibrate import calibrate
 
     settings, warehouse = _prepare()
     rows, _ = features.usable_arrivals(
-        inputs.read_arrivals(warehouse, steps.RING_NM, with_simulated=settings.learn_from_simulated)
+        inputs.read_arrivals(
+            warehouse, features.RING_NM, with_simulated=settings.learn_from_simulated
+        )
     )
     names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
     table = Table(*names, "columns beyond, the most frequent")

@@ -106,7 +106,7 @@ def replay(
     start: date,
     end: date,
     retrain: Retrain,
-    ring_nm: int = steps.RING_NM,
+    ring_nm: int = features.RING_NM,
     on_day: Callable[[Event, int, int], None] = lambda event, done, days: None,
 ) -> Replay:
     """Replay the arrivals from `start` through `end`, a day at a time.

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import evaluate, features, gatekeeper, slices, split, train
-from skyops_assets.arrivals.gatekeeper import Evidence, GatePolicy, SliceGain
+from skyops_assets.arrivals import evaluate, features, slices, split, train
+from skyops_assets.arrivals.gatekeeper import PHYSICS, Evidence, GatePolicy, SliceGain, decide
 from skyops_assets.arrivals.logic import Logic
 from skyops_assets.arrivals.probe import Probe
 from skyops_assets.errors import SkyOpsError
@@ -39,7 +39,7 @@ MAX_RENEWED_WORSE = 0.05
 KINDS = ("95 % of the rows", "bootstrap")
 _GREEN = {
     "probe": Probe(None, 1.0, 1.0, 200, 1.0, 1.0, True),
-    "logic": Logic((), gatekeeper.PHYSICS[0], {"any": 0.0}, 0.0, 0.0),
+    "logic": Logic((), PHYSICS[0], {"any": 0.0}, 0.0, 0.0),
 }
 
 
@@ -238,7 +238,7 @@ def _is_promoted(  # noqa: PLR0917
         newer_days=policy.min_newer_days,
         **_GREEN,  # type: ignore[arg-type]
     )
-    if not gatekeeper.decide(evidence, policy).is_promoted:
+    if not decide(evidence, policy).is_promoted:
         return False  # No slice would make it better.
     distance = [np.abs(minutes - month.actual) for minutes in (challenger, champion)]
     parts = []
@@ -249,4 +249,4 @@ def _is_promoted(  # noqa: PLR0917
         if part.is_gated and 1 - own / max(theirs, 1e-9) < -policy.max_slice_loss:
             inside = compare(rows)
             parts.append(SliceGain(part.name, inside.rows, inside.skill, inside.high))
-    return gatekeeper.decide(replace(evidence, slices=tuple(parts)), policy).is_promoted
+    return decide(replace(evidence, slices=tuple(parts)), policy).is_promoted

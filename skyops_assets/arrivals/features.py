@@ -18,6 +18,9 @@ ARRIVALS_TABLE = "features.arrival_features"
 CROSSINGS_TABLE = "features.crossing_features"
 HISTORY_CROSSINGS_TABLE = "features.history_crossing_features"
 
+RING_NM = 40
+"""The ring that the model predicts from; the tables hold others too."""
+
 KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"
 PROVISIONAL = "provisional"

@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from skyops_assets.arrivals import champions, gatekeeper
-from skyops_assets.arrivals.gatekeeper import Decision, Evidence, GatePolicy, SliceGain
+from skyops_assets.arrivals import champions
+from skyops_assets.arrivals.gatekeeper import (
+    Decision,
+    Evidence,
+    GatePolicy,
+    Reason,
+    SliceGain,
+    decide,
+)
 from skyops_assets.arrivals.logic import Logic
 from skyops_assets.arrivals.probe import Probe
 from skyops_assets.arrivals.store import decisions, evaluations, training, versions
@@ -55,14 +62,14 @@ def judge(warehouse: Warehouse, ring_nm: int, policy: GatePolicy | None = None) 
     if earlier and in_force:
         decision = Decision(
             bool(earlier["is_promoted"]),
-            tuple(gatekeeper.Reason(**reason) for reason in earlier["reasons"]),
+            tuple(Reason(**reason) for reason in earlier["reasons"]),
         )
         before = earlier["champion_version"]
     else:
         # A person was quicker than the gatekeeper: no model is measured against itself.
         against = None if in_force else champion
         evidence = gather(warehouse, run, challenger, against)
-        decision, gain = gatekeeper.decide(evidence, policy), evidence.gain
+        decision, gain = decide(evidence, policy), evidence.gain
         before = champion.version if champion else None
     is_earlier = bool(earlier and in_force)
     return Judgement(run, challenger, champion, decision, in_force, is_earlier, before, gain)

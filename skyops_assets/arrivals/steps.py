@@ -20,7 +20,6 @@ from skyops_assets.arrivals import (
     evaluate,
     explain,
     features,
-    gatekeeper,
     interval,
     judge,
     logic,
@@ -35,7 +34,8 @@ from skyops_assets.arrivals import (
     train,
 )
 from skyops_assets.arrivals.evaluate import Comparison, Metrics
-from skyops_assets.arrivals.gatekeeper import GatePolicy
+from skyops_assets.arrivals.features import RING_NM
+from skyops_assets.arrivals.gatekeeper import Decision, GatePolicy, Reason
 from skyops_assets.arrivals.store import (
     decisions,
     evaluations,
@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from mlflow import MlflowClient
-
-RING_NM = 40
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ class PromotionSummary:
     champion_version: str | None
     is_promoted: bool
     sentence: str
-    reasons: tuple[gatekeeper.Reason, ...]
+    reasons: tuple[Reason, ...]
     markdown: str
     model_card: str | None
     store_problem: str | None
@@ -457,7 +455,7 @@ def _evaluate(
     return summary
 
 
-def judge_challenger(warehouse: Warehouse, *, ring_nm: int = RING_NM) -> gatekeeper.Decision:
+def judge_challenger(warehouse: Warehouse, *, ring_nm: int = RING_NM) -> Decision:
     """What the gatekeeper says of the latest training run; nothing is written.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skyops_assets.arrivals import onnx_model, recipes, registry, split, train
-from skyops_assets.arrivals.steps import RING_NM
+from skyops_assets.arrivals.features import RING_NM
 from skyops_assets.arrivals.store import training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings

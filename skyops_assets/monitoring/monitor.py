@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import baselines, features, split, steps
+from skyops_assets.arrivals import baselines, features, split
 from skyops_assets.arrivals.evaluate import NOT_MEASURED
+from skyops_assets.arrivals.steps import predictor_in_force
 from skyops_assets.arrivals.store import evaluations, inputs, predictions, training, versions
 from skyops_assets.arrivals.store.training import TrainingRun
 from skyops_assets.arrivals.store.versions import ModelVersion
@@ -76,7 +77,7 @@ def monitor_champion(
     settings: Settings,
     *,
     as_of: datetime | None = None,
-    ring_nm: int = steps.RING_NM,
+    ring_nm: int = features.RING_NM,
     window_days: int | None = None,
     request: str | None = None,
     quality_failures: tuple[str, ...] = (),
@@ -122,7 +123,7 @@ def monitor_champion(
         if past is not None:
             reference = past[past["crossed_at"] < window.start_at].reset_index(drop=True)
             if window.is_enough and len(reference):
-                predictor = steps.predictor_in_force(warehouse, settings, ring_nm=ring_nm)
+                predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
                 reference[drift.PREDICTION] = predictor.predict(reference)
             found = drift.compare_windows(reference, current, window_days=days, classify=classify)
     state = MonitorState(
@@ -185,7 +186,7 @@ def monitor_champion(
     )
 
 
-def latest(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]:
+def latest(warehouse: Warehouse, ring_nm: int = features.RING_NM) -> dict[str, Any]:
     """The newest row of the log on a ring's model, with `sentence` and `drifted` in words.
 
     Empty where nothing was monitored yet.
@@ -193,7 +194,7 @@ def latest(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]
     return _in_words(log.newest_verdict(warehouse, versions.model_name(ring_nm)))
 
 
-def latest_skill(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> dict[str, Any]:
+def latest_skill(warehouse: Warehouse, ring_nm: int = features.RING_NM) -> dict[str, Any]:
     """As `latest`, of the newest window in which this champion's skill was measured, if any was.
 
     Too few rows are no recovery: nothing is known of the window. A new champion begins anew.
@@ -221,7 +222,7 @@ def has_drift(score: float | None, rules: RetrainPolicy) -> bool:
     return score is not None and score > rules.max_drift_score
 
 
-def open_request(warehouse: Warehouse, ring_nm: int = steps.RING_NM) -> int | None:
+def open_request(warehouse: Warehouse, ring_nm: int = features.RING_NM) -> int | None:
     """The log_id of the newest decision that asks for a retraining and has no outcome."""
     return log.open_request(warehouse, versions.model_name(ring_nm))
 

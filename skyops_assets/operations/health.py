@@ -187,8 +187,7 @@ def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
     import pandas as pd
 
     from skyops_assets.arrivals import registry, train
-    from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, RING_NM
     from skyops_assets.arrivals.store import versions
     from skyops_assets.arrivals.verify import LONGEST_TRANSIT_MIN
 
@@ -216,7 +215,7 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
     if settings.model_store is None or state is not State.OK:
         return state, says
     from skyops_assets.arrivals import model_store
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store import versions
 
     place = settings.model_store

@@ -32,6 +32,7 @@ from skyops_assets.arrivals import (
     recipes,
     registry,
     search,
+    split,
     steps,
     train,
     verify,
@@ -333,7 +334,7 @@ def test_the_registered_model_predicts_to_the_bit_what_was_fitted(
     kept = registry.load(
         client, trained.model_name, str(trained.model_version), str(trained.mlflow_run_id)
     )
-    parts = steps.split.temporal_split(frame)
+    parts = split.temporal_split(frame)
     fresh = train.fit(parts.train)
     assert np.array_equal(train.predict(kept, frame), train.predict(fresh, frame))
     # Without anything of SkyOps it is a pipeline that gives minutes.

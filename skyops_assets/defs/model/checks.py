@@ -17,7 +17,7 @@ def training_set_can_be_learned_from(warehouse: WarehouseResource) -> dg.AssetCh
     Blocks training. A small set is no fault: what needs many rows is judged from 200 on, and with
     no rows training itself says that there is nothing to learn from.
     """
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store.training import latest_training_set, read_snapshot
     from skyops_assets.quality.expectations import validate_parts
 

@@ -107,7 +107,7 @@ def champion_has_seen_recent_arrivals(warehouse: WarehouseResource) -> dg.AssetC
 
     Without a champion a baseline predicts, and there is nothing to age.
     """
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store.versions import model_name
     from skyops_assets.quality.standing import champion_age, champion_age_problem
 

@@ -10,7 +10,7 @@ from skyops_assets.defs.shared import OWNED, rules_result
 @dg.asset_check(asset=predictions, metadata=OWNED)
 def predictions_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Every crossing has a prediction, its times fit each other, and its model is named."""
-    from skyops_assets.arrivals.steps import RING_NM
+    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.quality.rules import PREDICTIONS, broken, crossings_without_prediction
 
     database = warehouse.open()
