@@ -21,7 +21,7 @@ from benchmarks.transform import dbt, load_reference
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skyops_assets.arrivals.evaluate import Evaluation
+    from skyops_assets.arrivals.evaluation.metrics import Evaluation
     from skyops_assets.warehouse.connection import Warehouse
 
 RING_NM = 40
@@ -79,22 +79,23 @@ def evaluate_period(
     import numpy as np
     import pandas as pd
 
-    from skyops_assets.arrivals import baselines, evaluate, split, train
+    from skyops_assets.arrivals.evaluation import metrics
+    from skyops_assets.arrivals.learning import baselines, fit, split
 
     known = rows[rows["crossed_at"] < pd.Timestamp(period.end)].reset_index(drop=True)
     parts = split.split_at(known, period.start)
-    model = train.fit(parts.train)
-    minutes = train.predict(model, parts.test)
+    model = fit.fit(parts.train)
+    minutes = fit.predict(model, parts.test)
     answers = baselines.answers(parts.train, parts.test)
-    result = evaluate.evaluate(parts.test, answers, challenger=("model", minutes))
-    actual = parts.test[evaluate.LABEL].to_numpy()
+    result = metrics.evaluate(parts.test, answers, challenger=("model", minutes))
+    actual = parts.test[metrics.LABEL].to_numpy()
     # Against a reference that is one minute off everywhere, skill is 1 - MAE: the same draws.
-    off = evaluate.compare(
+    off = metrics.compare(
         actual, minutes, actual + np.ones_like(actual), parts.test["crossed_at"], "one minute off"
     )
     assert off.low is not None and off.high is not None
-    importance = evaluate.group_importance(lambda frame: train.predict(model, frame), parts.test)
-    bounds = train.predict_interval(model, parts.test)
+    importance = metrics.group_importance(lambda frame: fit.predict(model, frame), parts.test)
+    bounds = fit.predict_interval(model, parts.test)
     assert bounds is not None
     covered = float(np.mean((bounds[0] <= actual) & (actual <= bounds[1])))
     held = covered, float(np.mean(bounds[1] - bounds[0]))
@@ -138,12 +139,12 @@ def speed(rows: pd.DataFrame) -> Iterator[Row]:
     """
     import numpy as np
 
-    from skyops_assets.arrivals import train
+    from skyops_assets.arrivals.learning import fit
 
     many = rows.sample(TRAINED_ROWS, replace=True, random_state=0).sort_values("crossed_at")
     many = many.assign(flight_id=[str(number) for number in range(len(many))])
     began = time.process_time()
-    model = train.fit(many.reset_index(drop=True))
+    model = fit.fit(many.reset_index(drop=True))
     took_s = time.process_time() - began
     yield (
         f"training on {TRAINED_ROWS:,} arrivals, with the interval",
@@ -154,7 +155,7 @@ def speed(rows: pd.DataFrame) -> Iterator[Row]:
     waits_ms = []
     for place in range(ASKED):
         began = time.process_time()
-        train.predict(model, many.iloc[[place]])
+        fit.predict(model, many.iloc[[place]])
         waits_ms.append(1000 * (time.process_time() - began))
     p95_ms = float(np.percentile(waits_ms, 95))
     yield (

@@ -28,7 +28,7 @@ from rich.table import Table
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
-    from skyops_assets.arrivals.champions import Moved
+    from skyops_assets.arrivals.models.champions import Moved
     from skyops_assets.settings import Settings
     from skyops_assets.sources.opensky.loading.files import FileLoad
     from skyops_assets.warehouse.connection import Warehouse
@@ -516,8 +516,8 @@ def backtest(
     """Replay history forward in time with the code that runs live, and write a report."""
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from skyops_assets.arrivals import backtest as replays
-    from skyops_assets.arrivals import backtest_report
+    from skyops_assets.backtest import replay as replays
+    from skyops_assets.backtest import report as backtest_report
 
     if retrain not in list(replays.Retrain):
         raise SkyOpsError(f"There is no --retrain {retrain!r}; choose policy, weekly or never.")
@@ -608,8 +608,8 @@ def show_model(
     """Show everything known of a version: its card, its origin, and what became of it."""
     from rich.markdown import Markdown
 
-    from skyops_assets.arrivals import card, champions
     from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import card, champions
 
     _, warehouse = _prepare()
     found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
@@ -627,8 +627,8 @@ def promote_model(
     reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
 ) -> None:
     """Make a version champion by hand, whatever the gatekeeper said of it."""
-    from skyops_assets.arrivals import champions
     from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import champions
 
     settings, warehouse = _prepare()
     with err.status("Loading the version"):
@@ -645,8 +645,8 @@ def rollback_model(
     ] = None,
 ) -> None:
     """Make the champion before the one in force champion again."""
-    from skyops_assets.arrivals import champions
     from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import champions
 
     settings, warehouse = _prepare()
     with err.status("Loading the champion before"):
@@ -671,16 +671,19 @@ def calibrate_gate(
     On the arrivals in the warehouse, with the main recipe. Ends with 1 where a share is beyond its
     limit. Nothing is written.
     """
-    from skyops_assets.arrivals import calibrate, features
+    from skyops_assets.arrivals import features
     from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store import inputs
+    from skyops_assets.backtest import gate_calibration
 
     settings, warehouse = _prepare()
     rows, _ = features.usable_arrivals(
         inputs.read_arrivals(warehouse, RING_NM, with_simulated=settings.learn_from_simulated)
     )
     with err.status("Fitting") as shown:
-        lines = calibrate.calibrate(rows, draws=draws, only=month, seed=seed, progress=shown.update)
+        lines = gate_calibration.calibrate(
+            rows, draws=draws, only=month, seed=seed, progress=shown.update
+        )
     table = Table("month", "draws", "challengers", "trials", "promoted", "held to", "")
     for line in lines:
         limit = "" if line.most is None else f"at most {line.most:.0%}"
@@ -730,7 +733,7 @@ def calibrate_monitor(
     """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
     from skyops_assets.arrivals import features
     from skyops_assets.arrivals.store import inputs
-    from skyops_assets.monitoring.calibrate import calibrate
+    from skyops_assets.backtest.alarm_calibration import calibrate
 
     settings, warehouse = _prepare()
     rows, _ = features.usable_arrivals(

@@ -20,7 +20,7 @@ from skyops_assets.instance.processes import heartbeats
 from skyops_assets.instance.repair import host_tag, reap
 
 if TYPE_CHECKING:
-    from skyops_assets.arrivals.champions import Moved
+    from skyops_assets.arrivals.models.champions import Moved
 
 DEMO = {"skyops/by": "demo"}
 

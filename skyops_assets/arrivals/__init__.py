@@ -1,7 +1,7 @@
 """The arrival-time model: minutes from the first crossing of a ring to landing.
 
-One verb per module: `features` (what a row is), `split`, `baselines`, `train` (with `recipes`,
-`search` and `interval`), `evaluate`, `gatekeeper`, `explain`, `registry` (MLflow), `store`
-(Postgres), `predict`, and `steps`, which chains them, one function per asset. No Dagster here,
-and no feature is computed here: features are SQL. Importing this package loads no heavy library.
+`features` says what a row is; features themselves are SQL. From low to high: `store` (Postgres),
+`learning` (what fits), `evaluation` (what measures), `gate` (what decides), `models` (a registered
+version's life), `scoring` (predictions and outcomes), and `steps`, which chains them, one module an
+asset. No Dagster here. Importing this package loads no heavy library.
 """

@@ -375,7 +375,7 @@ def domain_auc(
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedGroupKFold
 
-    from skyops_assets.arrivals.train import one_thread
+    from skyops_assets.arrivals.learning.fit import one_thread
 
     both = pd.concat([reference, current], ignore_index=True)
     columns = [name for name in columns if both[name].notna().any()]

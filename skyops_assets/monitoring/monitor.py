@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import baselines, features, split
-from skyops_assets.arrivals.evaluate import NOT_MEASURED
-from skyops_assets.arrivals.steps import predictor_in_force
+from skyops_assets.arrivals import features
+from skyops_assets.arrivals.evaluation.metrics import NOT_MEASURED
+from skyops_assets.arrivals.learning import baselines, split
+from skyops_assets.arrivals.steps.predict import predictor_in_force
 from skyops_assets.arrivals.store import evaluations, inputs, predictions, training, versions
 from skyops_assets.arrivals.store.training import TrainingRun
 from skyops_assets.arrivals.store.versions import ModelVersion

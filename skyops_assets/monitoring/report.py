@@ -11,13 +11,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import registry
-from skyops_assets.arrivals.explain import new_figure, to_png
 from skyops_assets.arrivals.features import LABEL
+from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.store import versions
 from skyops_assets.audit import log
 from skyops_assets.monitoring import drift
 from skyops_assets.reporting import html as page
+from skyops_assets.reporting.plots import new_figure, to_png
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import evaluate
-from skyops_assets.arrivals.evaluate import Comparison, Metrics
+from skyops_assets.arrivals.evaluation import metrics as evaluate
+from skyops_assets.arrivals.evaluation.metrics import Comparison, Metrics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -186,10 +186,11 @@ def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
 
     import pandas as pd
 
-    from skyops_assets.arrivals import registry, train
     from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, RING_NM
+    from skyops_assets.arrivals.learning import fit
+    from skyops_assets.arrivals.models import registry
+    from skyops_assets.arrivals.steps.verify import LONGEST_TRANSIT_MIN
     from skyops_assets.arrivals.store import versions
-    from skyops_assets.arrivals.verify import LONGEST_TRANSIT_MIN
 
     client = registry.configure(warehouse, settings)
     champion = versions.champion(warehouse, versions.model_name(RING_NM))
@@ -197,7 +198,7 @@ def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
         return State.OK, "MLflow answers. There is no champion yet; the best baseline predicts."
     model = registry.load(client, champion.model_name, champion.version, champion.mlflow_run_id)
     unknown = {name: [None if name in CATEGORICAL else math.nan] for name in FEATURES}
-    minutes = float(train.predict(model, pd.DataFrame(unknown))[0])
+    minutes = float(fit.predict(model, pd.DataFrame(unknown))[0])
     if not 0 < minutes <= LONGEST_TRANSIT_MIN:
         return State.BROKEN, (
             f"{champion.label} predicts {minutes:g} min, which is not within 0 to "
@@ -214,13 +215,13 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
     state, says = _probe_artifacts(settings)
     if settings.model_store is None or state is not State.OK:
         return state, says
-    from skyops_assets.arrivals import model_store
     from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import export
     from skyops_assets.arrivals.store import versions
 
     place = settings.model_store
     try:
-        is_whole = model_store.is_usable(settings)
+        is_whole = export.is_usable(settings)
     except Exception as error:
         return State.BROKEN, (
             f"{place} cannot be written and read ({type(error).__name__}: {error}). See "
@@ -230,7 +231,7 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
         return State.BROKEN, f"{place} gives back something else than was written there."
     name = versions.model_name(RING_NM)
     champion = versions.champion(warehouse, name)
-    exported = model_store.exported(settings, name)
+    exported = export.exported(settings, name)
     if champion and champion.version != exported:
         return State.WARNING, (
             f"{place} has {f'version {exported}' if exported else 'no champion'}, and "
@@ -244,7 +245,7 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
 def _probe_artifacts(settings: Settings) -> tuple[State, str]:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    from skyops_assets.arrivals import registry
+    from skyops_assets.arrivals.models import registry
 
     root = registry.location(settings)
     try:

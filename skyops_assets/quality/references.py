@@ -6,7 +6,7 @@ own tests look at the rows that a run has made anew.
 
 from __future__ import annotations
 
-from skyops_assets.arrivals.baselines import PREFIX
+from skyops_assets.arrivals.learning.baselines import PREFIX
 from skyops_assets.warehouse.connection import Warehouse
 
 Broken = dict[str, int]

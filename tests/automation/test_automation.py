@@ -468,7 +468,7 @@ def test_the_first_tick_on_a_full_platform_asks_for_nothing(
 def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
     graph: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skyops_assets.arrivals.champions import Moved
+    from skyops_assets.arrivals.models.champions import Moved
     from skyops_assets.client import report_champion
 
     cursor = built(graph, instance)

@@ -22,23 +22,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 
 from arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
-from skyops_assets.arrivals import (
-    champions,
-    features,
-    interval,
-    onnx_model,
-    predict,
-    probe,
-    recipes,
-    registry,
-    search,
-    split,
-    steps,
-    train,
-    verify,
-)
+from skyops_assets.arrivals import features, scoring
 from skyops_assets.arrivals.features import FEATURES
-from skyops_assets.arrivals.gatekeeper import GatePolicy
+from skyops_assets.arrivals.gate import evidence
+from skyops_assets.arrivals.gate.policy import GatePolicy
+from skyops_assets.arrivals.learning import fit, interval, onnx_model, recipes, search, split
+from skyops_assets.arrivals.models import champions, probe, registry
+from skyops_assets.arrivals.steps import evaluate, predict, promote, train, verify
 from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.audit import log
 from skyops_assets.errors import SkyOpsError
@@ -79,7 +69,7 @@ class Here:
             warehouse, settings, version.model_name, version.version, version.mlflow_run_id, mark,
         )  # fmt: skip
 
-    def result(self) -> probe.Probe:
+    def result(self) -> evidence.Probe:
         found = probe.measure(*self.given, began=time.time())
         # This process holds much else.
         return dataclasses.replace(found, peak_memory_mb=found.peak_memory_mb and 400.0)
@@ -184,20 +174,20 @@ def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None
 def run_all(
     warehouse: Warehouse, settings: Settings, policy: GatePolicy | None = None
 ) -> tuple[
-    steps.TrainingSetSummary,
-    steps.TrainingSummary,
-    steps.EvaluationSummary,
-    steps.PromotionSummary,
-    steps.PredictionSummary,
-    steps.OutcomeSummary,
+    train.TrainingSetSummary,
+    train.TrainingSummary,
+    evaluate.EvaluationSummary,
+    promote.PromotionSummary,
+    predict.PredictionSummary,
+    predict.OutcomeSummary,
 ]:
     return (
-        steps.build_training_set(warehouse, settings),
-        steps.train_challenger(warehouse, settings, dagster_run_id="run-1", code_version="abc"),
-        steps.evaluate_challenger(warehouse, settings),
-        steps.decide_promotion(warehouse, settings, policy=policy),
-        steps.predict_crossings(warehouse, settings),
-        steps.record_outcomes(warehouse, settings),
+        train.build_training_set(warehouse, settings),
+        train.train_challenger(warehouse, settings, dagster_run_id="run-1", code_version="abc"),
+        evaluate.evaluate_challenger(warehouse, settings),
+        promote.decide_promotion(warehouse, settings, policy=policy),
+        predict.predict_crossings(warehouse, settings),
+        predict.record_outcomes(warehouse, settings),
     )
 
 
@@ -253,7 +243,7 @@ def test_three_hours_are_not_enough_and_the_best_baseline_predicts(
         "distributions.png",
     }
     assert all(image.startswith(b"\x89PNG") for image in evaluated.images.values())
-    assert recorded.counts[predict.LANDED] == 90
+    assert recorded.counts[scoring.LANDED] == 90
     assert 0 < predicted.in_sample < 90
     # A baseline promises no interval; the challenger has one, and its own parameters.
     bounds = "count(predicted_low_min) + count(predicted_high_min)"
@@ -327,22 +317,22 @@ def test_the_registered_model_predicts_to_the_bit_what_was_fitted(
     warehouse: Warehouse, settings: Settings
 ) -> None:
     fill(warehouse, raw_synthetic(300, hours=24))
-    steps.build_training_set(warehouse, settings)
-    trained = steps.train_challenger(warehouse, settings)
+    train.build_training_set(warehouse, settings)
+    trained = train.train_challenger(warehouse, settings)
     frame = training.read_snapshot(settings, trained.fingerprint)
     client = registry.configure(warehouse, settings)
     kept = registry.load(
         client, trained.model_name, str(trained.model_version), str(trained.mlflow_run_id)
     )
     parts = split.temporal_split(frame)
-    fresh = train.fit(parts.train)
-    assert np.array_equal(train.predict(kept, frame), train.predict(fresh, frame))
+    fresh = fit.fit(parts.train)
+    assert np.array_equal(fit.predict(kept, frame), fit.predict(fresh, frame))
     # Without anything of SkyOps it is a pipeline that gives minutes.
     plain = kept.predict(frame[list(features.FEATURES)])
-    assert np.array_equal(plain, train.predict(fresh, frame))
-    bounds = train.predict_interval(kept, frame)
+    assert np.array_equal(plain, fit.predict(fresh, frame))
+    bounds = fit.predict_interval(kept, frame)
     assert bounds is not None
-    assert np.array_equal(bounds, train.predict_interval(fresh, frame))
+    assert np.array_equal(bounds, fit.predict_interval(fresh, frame))
 
 
 def test_an_identical_recipe_on_new_data_is_measured_against_the_champion(
@@ -371,12 +361,12 @@ def test_a_champion_changed_since_the_evaluation_blocks_the_decision(
     fill(warehouse, frame.iloc[:700])
     run_all(warehouse, settings, EASY)
     fill(warehouse, frame)
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
-    steps.evaluate_challenger(warehouse, settings)
+    train.build_training_set(warehouse, settings)
+    train.train_challenger(warehouse, settings)
+    evaluate.evaluate_challenger(warehouse, settings)
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("update ml.model_versions set is_champion = false")
-    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    decided = promote.decide_promotion(warehouse, settings, policy=EASY)
     assert not decided.is_promoted
     assert "reference" in {reason.rule for reason in decided.reasons if not reason.is_passed}
 
@@ -385,17 +375,17 @@ def test_the_alias_follows_the_table_after_a_kill_between_the_two_writes(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(warehouse, raw_synthetic(600, hours=24))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
-    steps.evaluate_challenger(warehouse, settings)
+    train.build_training_set(warehouse, settings)
+    train.train_challenger(warehouse, settings)
+    evaluate.evaluate_challenger(warehouse, settings)
     with monkeypatch.context() as patch:
         patch.setattr(registry, "follow_champion", _killed)
         with pytest.raises(KeyboardInterrupt):
-            steps.decide_promotion(warehouse, settings, policy=EASY)
+            promote.decide_promotion(warehouse, settings, policy=EASY)
     client = registry.configure(warehouse, settings)
     assert "champion" not in client.get_registered_model("arrival-transit-40nm").aliases
-    assert steps.predict_crossings(warehouse, settings).is_champion
-    assert steps.decide_promotion(warehouse, settings, policy=EASY).is_promoted
+    assert predict.predict_crossings(warehouse, settings).is_champion
+    assert promote.decide_promotion(warehouse, settings, policy=EASY).is_promoted
     aliases = client.get_registered_model("arrival-transit-40nm").aliases
     assert str(aliases["champion"]) == "1"
 
@@ -404,15 +394,15 @@ def test_a_version_registered_but_not_recorded_is_passed_over(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(warehouse, raw_synthetic(300, hours=24))
-    steps.build_training_set(warehouse, settings)
+    train.build_training_set(warehouse, settings)
     with monkeypatch.context() as patch:
         patch.setattr(training, "save_training_run", _killed)
         with pytest.raises(KeyboardInterrupt):
-            steps.train_challenger(warehouse, settings)
+            train.train_challenger(warehouse, settings)
     assert counts(warehouse)["training_runs"] == 0
-    trained = steps.train_challenger(warehouse, settings)
+    trained = train.train_challenger(warehouse, settings)
     assert trained.model_version == "2"
-    assert steps.evaluate_challenger(warehouse, settings).candidate == "arrival-transit-40nm:2"
+    assert evaluate.evaluate_challenger(warehouse, settings).candidate == "arrival-transit-40nm:2"
 
 
 def test_a_half_written_model_is_named_and_training_again_replaces_it(
@@ -420,8 +410,8 @@ def test_a_half_written_model_is_named_and_training_again_replaces_it(
 ) -> None:
     settings = settings.model_copy(update={"recipe": "ridge"})
     fill(warehouse, raw_synthetic(90))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
+    train.build_training_set(warehouse, settings)
+    train.train_challenger(warehouse, settings)
     client = registry.configure(warehouse, settings)
     folder = client.get_model_version_download_uri("arrival-transit-40nm", "1")
     path = Path(unquote(urlsplit(folder).path), "model.skops")
@@ -429,15 +419,15 @@ def test_a_half_written_model_is_named_and_training_again_replaces_it(
     found = verify.verify_challenger(warehouse, settings)
     assert found.problem is not None
     assert "arrival-transit-40nm:1 cannot be loaded from MLflow (BadZipFile" in found.problem
-    assert steps.train_challenger(warehouse, settings).model_version == "2"
+    assert train.train_challenger(warehouse, settings).model_version == "2"
     assert verify.verify_challenger(warehouse, settings).problem is None
 
 
-def trained_champion(warehouse: Warehouse, settings: Settings) -> steps.TrainingSetSummary:
+def trained_champion(warehouse: Warehouse, settings: Settings) -> train.TrainingSetSummary:
     """Version 1, quickly fitted, promoted by hand."""
     fill(warehouse, raw_synthetic(300, hours=24))
-    built = steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
+    built = train.build_training_set(warehouse, settings)
+    train.train_challenger(warehouse, settings)
     champions.promote(warehouse, settings, "1", "by way of trial", ring_nm=40)
     return built
 
@@ -455,10 +445,10 @@ def test_code_that_fits_otherwise_makes_a_new_version_which_is_met_by_the_one_be
     monkeypatch.setattr(recipes, "fit", changed)
     problem = verify.verify_challenger(warehouse, settings).problem
     assert problem is not None and "train again" in problem
-    again = steps.train_challenger(warehouse, settings)
+    again = train.train_challenger(warehouse, settings)
     assert (again.model_version, again.is_new_version) == ("2", True)
     assert verify.verify_challenger(warehouse, settings).problem is None
-    versus = steps.evaluate_challenger(warehouse, settings).against_champion
+    versus = evaluate.evaluate_challenger(warehouse, settings).against_champion
     assert versus is not None
     assert versus.reference == "arrival-transit-40nm:1"
     assert versus.skill is not None and versus.skill < 0
@@ -472,19 +462,19 @@ def test_a_replaced_mlflow_database_is_named_not_guessed_around(
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("update ml.model_versions set mlflow_run_id = 'another'")
     with pytest.raises(SkyOpsError, match="MLflow database was replaced"):
-        steps.predict_crossings(warehouse, settings)
+        predict.predict_crossings(warehouse, settings)
 
 
 def test_each_step_alone_says_what_is_missing(warehouse: Warehouse, settings: Settings) -> None:
     with pytest.raises(SkyOpsError, match=r"features\.arrival_features does not exist"):
-        steps.build_training_set(warehouse, settings)
+        train.build_training_set(warehouse, settings)
     with pytest.raises(SkyOpsError, match="no training set"):
-        steps.train_challenger(warehouse, settings)
-    for step in (steps.evaluate_challenger, steps.decide_promotion):
+        train.train_challenger(warehouse, settings)
+    for step in (evaluate.evaluate_challenger, promote.decide_promotion):
         with pytest.raises(SkyOpsError, match="Nothing was trained"):
             step(warehouse, settings)
     fill(warehouse, raw_synthetic(3))
-    assert steps.predict_crossings(warehouse, settings).model_name == "baseline:distance_speed"
+    assert predict.predict_crossings(warehouse, settings).model_name == "baseline:distance_speed"
 
 
 def test_a_lost_column_and_a_lost_snapshot_are_named(
@@ -492,20 +482,20 @@ def test_a_lost_column_and_a_lost_snapshot_are_named(
 ) -> None:
     fill(warehouse, raw_synthetic(30).drop(columns="altitude_m"))
     with pytest.raises(SkyOpsError, match="altitude_m"):
-        steps.build_training_set(warehouse, settings)
+        train.build_training_set(warehouse, settings)
     fill(warehouse, raw_synthetic(30))
-    built = steps.build_training_set(warehouse, settings)
+    built = train.build_training_set(warehouse, settings)
     path = Path(built.snapshot)
     whole = path.read_bytes()
     path.unlink()
     for what in ("FileNotFoundError", "not a parquet file"):
         with pytest.raises(SkyOpsError, match=f"{what}.*Build the training set again"):
-            steps.train_challenger(warehouse, settings)
+            train.train_challenger(warehouse, settings)
         path.write_bytes(whole[:-100])
-    steps.build_training_set(warehouse, settings)
+    train.build_training_set(warehouse, settings)
     assert path.read_bytes() == whole
     assert list(path.parent.glob("*.part")) == []
-    assert steps.train_challenger(warehouse, settings).untrained_reason is None
+    assert train.train_challenger(warehouse, settings).untrained_reason is None
 
 
 def test_a_champion_predicts_on_whatever_became_of_its_training_rows(
@@ -516,7 +506,7 @@ def test_a_champion_predicts_on_whatever_became_of_its_training_rows(
     older = pd.read_parquet(path).drop(columns=["near_leg_climb_mps", "wake"])
     older.to_parquet(path)  # Frozen before there were these features.
     for baseline in ("baseline:distance_speed", None):
-        found = steps.predict_crossings(warehouse, settings)
+        found = predict.predict_crossings(warehouse, settings)
         assert (found.is_champion, found.new_predictions) == (True, 300)
         assert found.baseline == baseline
         with warehouse.connect() as connection, connection.cursor() as cursor:
@@ -528,9 +518,9 @@ def test_decision_before_evaluation_is_no_promotion(
     warehouse: Warehouse, settings: Settings
 ) -> None:
     fill(warehouse, raw_synthetic(300, hours=24))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
-    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    train.build_training_set(warehouse, settings)
+    train.train_challenger(warehouse, settings)
+    decided = promote.decide_promotion(warehouse, settings, policy=EASY)
     assert not decided.is_promoted
     assert "could not be computed" in decided.sentence
 
@@ -551,10 +541,10 @@ def test_a_late_landing_resolves_a_pending_prediction(
     first = table(warehouse, "select count(*) from ml.prediction_outcomes where outcome='pending'")
     assert first == [(late,)]
     fill(warehouse, frame)
-    recorded = steps.record_outcomes(warehouse, settings)
+    recorded = predict.record_outcomes(warehouse, settings)
     assert recorded.changed == late
-    assert recorded.counts[predict.PENDING] == 0
-    assert steps.record_outcomes(warehouse, settings).changed == 0
+    assert recorded.counts[scoring.PENDING] == 0
+    assert predict.record_outcomes(warehouse, settings).changed == 0
 
 
 def test_a_provisional_landing_is_neither_learned_from_nor_an_outcome(
@@ -571,7 +561,7 @@ def test_a_provisional_landing_is_neither_learned_from_nor_an_outcome(
     built, *_, recorded = run_all(warehouse, settings)
     assert built.row_count == 39
     assert built.excluded["provisional landing"] == 1
-    assert recorded.counts[predict.PENDING] == 1
+    assert recorded.counts[scoring.PENDING] == 1
 
 
 def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
@@ -591,7 +581,7 @@ def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
     assert trained.train_rows + trained.test_rows <= 400
     assert evaluated.test_rows == trained.test_rows
     # Whoever tries SkyOps with the stand-in sees predictions and what came of them.
-    assert (predicted.new_predictions, recorded.counts[predict.LANDED]) == (600, 600)
+    assert (predicted.new_predictions, recorded.counts[scoring.LANDED]) == (600, 600)
     fair = (
         "select count(*) from ml.predictions where not is_in_sample and flight_id "
         "{} (select flight_id from features.arrival_features where is_simulated)"
@@ -599,8 +589,8 @@ def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
     assert recorded.out_of_sample_landed == table(warehouse, fair.format("not in"))[0][0]
     assert table(warehouse, fair.format("in"))[0][0] > 0
     learning = settings.model_copy(update={"learn_from_simulated": True})
-    assert steps.build_training_set(warehouse, learning).row_count == 600
-    every = steps.record_outcomes(warehouse, learning)
+    assert train.build_training_set(warehouse, learning).row_count == 600
+    every = predict.record_outcomes(warehouse, learning)
     assert every.out_of_sample_landed > recorded.out_of_sample_landed
 
 
@@ -612,7 +602,7 @@ def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Pa
         "frame = synthetic(2000, hours=48)\n"
         "print(features.fingerprint(frame, 40))\n"
         "for recipe in (recipes.GRADIENT_BOOSTING_L1, recipes.RIDGE):\n"
-        "    print(train.predict(train.fit(frame, recipe), frame).tobytes().hex())"
+        "    print(fit.predict(fit.fit(frame, recipe), frame).tobytes().hex())"
     )
     folder = Path(__file__).parents[1] / "unit" / "arrivals"
     said = [
@@ -644,7 +634,7 @@ def test_real_arrivals_promote_a_model_that_is_better_than_any_baseline(
     assert predicted.is_champion
     assert evaluated.metrics.mae_min is not None
     assert evaluated.metrics.mae_min < 2.1  # 1.83 when written; sector median 3.13.
-    assert recorded.counts[predict.LANDED] == len(frame)
+    assert recorded.counts[scoring.LANDED] == len(frame)
 
 
 def _killed(*_: object, **__: object) -> None:
@@ -671,7 +661,7 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
     parts = evaluations.read_slices(warehouse, trained.training_run_id)
     assert {"airport", "sector", "time of day"} <= {part["kind"] for part in parts}
     assert {part["against"] for part in parts} == {evaluated.reference}
-    before = steps.judge_challenger(warehouse)
+    before = promote.judge_challenger(warehouse)
     assert before.reasons == decided.reasons
     made = decisions.read_decision(warehouse, trained.training_run_id)
     assert made and made["lights"] == before.lights
@@ -681,7 +671,7 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
     assert {reason["light"] for reason in made["reasons"]} == set(made["lights"])
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("update ml.challenger_evidence set mlflow_run_id = 'another'")
-    assert steps.judge_challenger(warehouse).lights == dict.fromkeys(made["lights"], False)
+    assert promote.judge_challenger(warehouse).lights == dict.fromkeys(made["lights"], False)
 
 
 def test_a_challenger_that_does_not_load_in_a_fresh_process_says_why(
@@ -700,8 +690,8 @@ def test_a_challenger_that_does_not_load_in_a_fresh_process_says_why(
 def trained(warehouse: Warehouse, settings: Settings) -> Warehouse:
     """The warehouse with a challenger that nothing is wrong with."""
     fill(warehouse, raw_synthetic(90))
-    steps.build_training_set(warehouse, settings)
-    steps.train_challenger(warehouse, settings)
+    train.build_training_set(warehouse, settings)
+    train.train_challenger(warehouse, settings)
     return warehouse
 
 
@@ -719,9 +709,9 @@ def test_every_recipe_makes_a_sound_challenger(
     """With parameters that a search found: they are those of the run, and fitted again equal."""
     monkeypatch.setattr(search, "MIN_ROWS", 100)
     fill(warehouse, raw_synthetic(300, hours=24))
-    steps.build_training_set(warehouse, settings)
+    train.build_training_set(warehouse, settings)
     with_search = settings.model_copy(update={"recipe": name, "search_trials": 1})
-    made = steps.train_challenger(warehouse, with_search)
+    made = train.train_challenger(warehouse, with_search)
     assert made.recipe == name
     run = training.training_run(warehouse, made.training_run_id)
     assert run is not None
@@ -747,7 +737,7 @@ def test_a_challenger_whose_interval_is_not_fitted_again_equal_is_unsound(
 def test_a_challenger_whose_onnx_predicts_otherwise_is_unsound(
     trained: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = onnx_model.export(train.fit(synthetic(200)))
+    other = onnx_model.export(fit.fit(synthetic(200)))
     monkeypatch.setattr(registry, "read_onnx", lambda *_: other)
     found = verify.verify_challenger(trained, settings)
     assert found.problem is not None and "model.onnx predicts otherwise" in found.problem
@@ -766,7 +756,7 @@ def test_a_challenger_without_onnx_is_unsound_until_it_is_trained_again(
         path.unlink() if said == "has no model.onnx" else path.write_bytes(whole[:-1000])
         found = verify.verify_challenger(trained, settings)
         assert found.problem is not None and said in found.problem
-        steps.train_challenger(trained, settings)
+        train.train_challenger(trained, settings)
         assert path.read_bytes() == whole
 
 
@@ -831,7 +821,7 @@ def test_the_history_alone_is_predicted_out_of_sample_and_gets_its_outcomes(
     assert predicted.by_source == {"history": len(later)}
     assert predicted.in_sample == 0
     assert predicted.baseline == "baseline:sector_median"
-    assert recorded.counts[predict.LANDED] == len(later)
+    assert recorded.counts[scoring.LANDED] == len(later)
     assert recorded.label_coverage == 1
     rows = table(
         warehouse,
@@ -852,17 +842,17 @@ def test_replayed_at_a_moment_nothing_is_used_that_was_known_only_later(
 ) -> None:
     watched = of_history[of_history["airport"] != "LSZH"]
     as_of = watched["crossed_at"].iloc[400].to_pydatetime()
-    built = steps.build_training_set(warehouse, watching, as_of=as_of)
+    built = train.build_training_set(warehouse, watching, as_of=as_of)
     landed = watched["landed_at"] < as_of
     assert built.row_count == landed.sum()
-    predicted = steps.predict_crossings(warehouse, watching, as_of=as_of)
+    predicted = predict.predict_crossings(warehouse, watching, as_of=as_of)
     crossed = watched["crossed_at"] <= as_of
     assert predicted.new_predictions == crossed.sum()
-    recorded = steps.record_outcomes(warehouse, watching, as_of=as_of)
-    assert recorded.counts[predict.LANDED] == (crossed & landed).sum() < crossed.sum()
-    assert recorded.counts[predict.PENDING] == (crossed & ~landed).sum()
+    recorded = predict.record_outcomes(warehouse, watching, as_of=as_of)
+    assert recorded.counts[scoring.LANDED] == (crossed & landed).sum() < crossed.sum()
+    assert recorded.counts[scoring.PENDING] == (crossed & ~landed).sum()
     with pytest.raises(SkyOpsError, match="no time zone"):
-        steps.build_training_set(warehouse, watching, as_of=as_of.replace(tzinfo=None))
+        train.build_training_set(warehouse, watching, as_of=as_of.replace(tzinfo=None))
 
 
 def test_our_own_crossings_replayed_at_a_moment_see_neither_later_crossings_nor_landings(
@@ -871,11 +861,11 @@ def test_our_own_crossings_replayed_at_a_moment_see_neither_later_crossings_nor_
     frame = raw_synthetic(90)
     fill(warehouse, frame)
     as_of = frame["crossed_at"].iloc[60].to_pydatetime()
-    assert steps.predict_crossings(warehouse, watching, as_of=as_of).new_predictions == 61
-    recorded = steps.record_outcomes(warehouse, watching, as_of=as_of)
+    assert predict.predict_crossings(warehouse, watching, as_of=as_of).new_predictions == 61
+    recorded = predict.record_outcomes(warehouse, watching, as_of=as_of)
     known = (frame["landed_at"] <= as_of).sum()
-    assert recorded.counts[predict.LANDED] == known
-    assert recorded.counts[predict.PENDING] == 61 - known
+    assert recorded.counts[scoring.LANDED] == known
+    assert recorded.counts[scoring.PENDING] == 61 - known
     # Nothing is as old as the longest transit yet; 30 minutes later the first ones are.
     assert recorded.label_coverage is None
 
@@ -889,10 +879,10 @@ def test_a_label_that_does_not_come_is_missed_in_the_coverage(
     with warehouse.connect() as connection, connection.cursor() as cursor:
         for name in ("fct_movements", "fct_flights"):
             cursor.execute(f"delete from metrics.{name} where flight_id in %s", (lost,))
-    steps.predict_crossings(warehouse, settings)
-    recorded = steps.record_outcomes(warehouse, settings)
-    assert recorded.counts[predict.PENDING] == 30
-    through = frame["landed_at"].max() - pd.Timedelta(minutes=predict.LONGEST_TRANSIT_MIN)
+    predict.predict_crossings(warehouse, settings)
+    recorded = predict.record_outcomes(warehouse, settings)
+    assert recorded.counts[scoring.PENDING] == 30
+    through = frame["landed_at"].max() - pd.Timedelta(minutes=scoring.LONGEST_TRANSIT_MIN)
     assert recorded.label_coverage == 1 - 30 / (frame["crossed_at"] < through).sum()
 
 
@@ -910,14 +900,14 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
         )
 
     def follow(at: int) -> None:
-        steps.predict_crossings(warehouse, watching, as_of=day[at])
-        steps.record_outcomes(warehouse, watching, as_of=day[at])
+        predict.predict_crossings(warehouse, watching, as_of=day[at])
+        predict.record_outcomes(warehouse, watching, as_of=day[at])
 
-    def retrain(at: int) -> steps.PromotionSummary:
-        steps.build_training_set(warehouse, watching, as_of=day[at])
-        steps.train_challenger(warehouse, watching)
-        steps.evaluate_challenger(warehouse, watching)
-        return steps.decide_promotion(warehouse, watching, policy=EASY)
+    def retrain(at: int) -> promote.PromotionSummary:
+        train.build_training_set(warehouse, watching, as_of=day[at])
+        train.train_challenger(warehouse, watching)
+        evaluate.evaluate_challenger(warehouse, watching)
+        return promote.decide_promotion(warehouse, watching, policy=EASY)
 
     first = look(5)
     assert first.verdict == monitor.NO_CHAMPION

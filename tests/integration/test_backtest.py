@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 from arrival_frames import raw_synthetic
 from test_arrivals import fill, home, measured_here, server, settings  # noqa: F401
 
-from skyops_assets.arrivals import backtest, backtest_report, probe
-from skyops_assets.arrivals.backtest import Replay, Retrain
+from skyops_assets.backtest import replay, report
+from skyops_assets.backtest.replay import Replay, Retrain
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -50,9 +50,9 @@ def replayed(
     with pytest.MonkeyPatch.context() as patch:
         from test_arrivals import Here
 
-        patch.setattr(probe, "PREDICTIONS", 5)
-        patch.setattr(probe, "start", Here)
-        return backtest.replay(
+        patch.setattr("skyops_assets.arrivals.models.probe.PREDICTIONS", 5)
+        patch.setattr("skyops_assets.arrivals.models.probe.start", Here)
+        return replay.replay(
             filled, settings, airports=("LFPG",), start=START, end=date(2021, 10, 12),
             retrain=Retrain.WEEKLY,
         )  # fmt: skip
@@ -83,7 +83,7 @@ def test_arrivals_are_predicted_by_what_was_in_force_when_they_crossed(replayed:
 def test_the_report_says_what_was_decided_and_what_it_was_worth(
     replayed: Replay, tmp_path: Path
 ) -> None:
-    page = backtest_report.write(replayed, tmp_path).read_text()
+    page = report.write(replayed, tmp_path).read_text()
     assert "2021-10-09 through 2021-10-12, retraining: <b>weekly</b>" in page
     assert "1 trainings, 1 promotions" in page
     assert page.count('src="data:image/png;base64,') == 1
@@ -91,7 +91,7 @@ def test_the_report_says_what_was_decided_and_what_it_was_worth(
         rows = list(csv.DictReader(file))
     assert len(rows) == len(replayed.events)
     assert [row["is_retrained"] for row in rows].count("True") == 1
-    month, every = backtest_report.lines(replayed)
+    month, every = report.lines(replayed)
     assert (month.month, every.month) == ("2021-10", "all")
     error = (replayed.arrivals["predicted"] - replayed.arrivals["transit_min"]).abs().mean()
     assert every.mae_min == pytest.approx(error)
@@ -130,7 +130,7 @@ def test_a_replay_of_nothing_is_refused(  # noqa: PLR0917
     said: str,
 ) -> None:
     with pytest.raises(SkyOpsError, match=said):
-        backtest.replay(
+        replay.replay(
             filled, settings, airports=airports, start=start, end=end,
             retrain=Retrain.POLICY,
         )  # fmt: skip

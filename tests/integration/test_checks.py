@@ -766,7 +766,7 @@ def test_the_challenger_goes_red_when_it_has_a_problem(
     problem: str | None,
     said: str | None,
 ) -> None:
-    from skyops_assets.arrivals import verify
+    from skyops_assets.arrivals.steps import verify
     from skyops_assets.defs.model.checks import challenger_is_sound
 
     verdict = verify.Verdict(version, 60, problem)
@@ -1551,8 +1551,7 @@ def test_a_red_light_is_a_warning_with_its_reasons(
 ) -> None:
     import dagster as dg
 
-    from skyops_assets.arrivals import steps
-    from skyops_assets.arrivals.gatekeeper import LIGHTS, Decision, Reason
+    from skyops_assets.arrivals.gate.policy import LIGHTS, Decision, Reason
     from skyops_assets.defs.model.checks import gatekeeper_lights
     from skyops_assets.defs.resources import WarehouseResource
 
@@ -1563,7 +1562,9 @@ def test_a_red_light_is_a_warning_with_its_reasons(
             for light in LIGHTS
         ),
     )
-    monkeypatch.setattr(steps, "judge_challenger", lambda *_: decision)
+    monkeypatch.setattr(
+        "skyops_assets.arrivals.steps.promote.judge_challenger", lambda *_: decision
+    )
     found = {
         result.check_name: result for result in gatekeeper_lights(warehouse=WarehouseResource())
     }

@@ -97,7 +97,7 @@ def run_checks(stage: str, home: Path, warehouse: Warehouse) -> dict[str, str]:
 
 def build(family: Family, databases: Databases, folder: Path) -> Built:
     """Write a family's files, load them, and build and check everything."""
-    from skyops_assets.arrivals.steps import build_training_set
+    from skyops_assets.arrivals.steps.train import build_training_set
 
     warehouse = databases.new()
     reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())

@@ -19,7 +19,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from skyops_assets.arrivals import steps
+from skyops_assets.arrivals.steps import evaluate, promote, train
 from skyops_assets.settings import load_settings
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -138,10 +138,10 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
     dbt_of(zurich)("run")
     instance.report_runless_asset_event(dg.AssetMaterialization(FEATURES))
     # The champion is of 10 March, made of what was known then.
-    steps.build_training_set(zurich, settings, as_of=datetime(2019, 3, 10, 4, tzinfo=UTC))
-    steps.train_challenger(zurich, settings)
-    steps.evaluate_challenger(zurich, settings)
-    assert steps.decide_promotion(zurich, settings).is_promoted
+    train.build_training_set(zurich, settings, as_of=datetime(2019, 3, 10, 4, tzinfo=UTC))
+    train.train_challenger(zurich, settings)
+    evaluate.evaluate_challenger(zurich, settings)
+    assert promote.decide_promotion(zurich, settings).is_promoted
     platform.run("refresh", dg.RunRequest(asset_selection=[PREDICTIONS, OUTCOMES]))
     may = (datetime(2019, 5, 1, tzinfo=UTC), datetime(2019, 6, 1, tzinfo=UTC))
     [rows] = [known for version, _, known in query(zurich, PREDICTED, *may) if version == "1"]

@@ -29,17 +29,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
 from arrival_frames import raw_synthetic
 from test_arrivals import EASY, Here, fill
 
-from skyops_assets.arrivals import (
-    card,
-    champions,
-    features,
-    model_store,
-    probe,
-    registry,
-    steps,
-    train,
-)
-from skyops_assets.arrivals.model_store import Files
+from skyops_assets.arrivals import features
+from skyops_assets.arrivals.learning import fit
+from skyops_assets.arrivals.models import card, champions, export, registry
+from skyops_assets.arrivals.models.export import Files
+from skyops_assets.arrivals.steps import evaluate, predict, promote, train
 from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import health
@@ -69,8 +63,8 @@ def settings() -> Iterator[Settings]:
 @pytest.fixture(scope="module", autouse=True)
 def measured_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "PREDICTIONS", 5)
-        patch.setattr(probe, "start", Here)
+        patch.setattr("skyops_assets.arrivals.models.probe.PREDICTIONS", 5)
+        patch.setattr("skyops_assets.arrivals.models.probe.start", Here)
         yield
 
 
@@ -82,9 +76,9 @@ def trained(settings: Settings, measured_here: None) -> Warehouse:
     frame = raw_synthetic(1200, hours=48)
     for rows in (600, 900, 1200):
         fill(warehouse, frame.iloc[:rows])
-        steps.build_training_set(warehouse, settings)
-        steps.train_challenger(warehouse, settings, dagster_run_id="run-1", code_version="abc")
-        steps.evaluate_challenger(warehouse, settings)
+        train.build_training_set(warehouse, settings)
+        train.train_challenger(warehouse, settings, dagster_run_id="run-1", code_version="abc")
+        evaluate.evaluate_challenger(warehouse, settings)
     return warehouse
 
 
@@ -100,7 +94,7 @@ def warehouse(trained: Warehouse, settings: Settings) -> Warehouse:
     return trained
 
 
-def promote(warehouse: Warehouse, settings: Settings, version: str) -> champions.Moved:
+def promote_by_hand(warehouse: Warehouse, settings: Settings, version: str) -> champions.Moved:
     return champions.promote(warehouse, settings, version, REASON, ring_nm=40)
 
 
@@ -133,7 +127,7 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
     warehouse: Warehouse, settings: Settings
 ) -> None:
     for version in ("1", "2", "3"):
-        promote(warehouse, settings, version)
+        promote_by_hand(warehouse, settings, version)
     moved = rollback(warehouse, settings)
     assert moved == champions.Moved(NAME, "3", "2", "tester", "rollback", REASON)
     assert champion(warehouse) == alias(warehouse, settings) == "2"
@@ -161,8 +155,8 @@ def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
         assert text.startswith(shown) and len(shown) > registry.MAX_DESCRIPTION * 0.8
         return text
 
-    steps.evaluate_challenger(warehouse, settings)
-    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    evaluate.evaluate_challenger(warehouse, settings)
+    decided = promote.decide_promotion(warehouse, settings, policy=EASY)
     assert decided.model_card == kept("3")
     assert "Champion.\n" in kept("3") and "decision 1" not in kept("2")
     made = decisions.read_decision(warehouse, decided.training_run_id)
@@ -172,18 +166,18 @@ def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
     assert tags["code_version"] == "abc" and tags["dagster_run_id"] == "run-1"
     run = training.training_run(warehouse, decided.training_run_id)
     assert run and tags["fingerprint"] == run.fingerprint
-    promote(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "2")
     assert "gave way to version 2; promoted by tester, by hand" in kept("3")
     assert "became champion; promoted by tester, by hand" in kept("2")
-    again = steps.train_challenger(warehouse, settings, code_version="abc")
+    again = train.train_challenger(warehouse, settings, code_version="abc")
     assert again.model_version == "3" and again.model_card == kept("3")
 
 
 def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promote(warehouse, settings, "1")
-    promote(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "1")
+    promote_by_hand(warehouse, settings, "2")
     log_card = registry.log_card
 
     def lost(client: Any, name: str, version: str, run: str, **given: Any) -> None:
@@ -194,7 +188,7 @@ def test_a_broken_champion_can_be_rolled_back_and_its_card_is_what_is_missing(
     assert moved.after == champion(warehouse) == "1"
     assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
     # Nor is its own card a reason to say that nothing was done.
-    moved = promote(warehouse, settings, "2")
+    moved = promote_by_hand(warehouse, settings, "2")
     assert moved.after == champion(warehouse) == "2"
     assert "card of arrival-transit-40nm:2 cannot be kept" in moved.warnings[0]
 
@@ -203,11 +197,11 @@ def test_what_the_champion_has_learned_from_is_not_taken_for_unanswered(
     warehouse: Warehouse, settings: Settings
 ) -> None:
     """As where older arrivals are loaded later, so that the test rows begin earlier."""
-    promote(warehouse, settings, "2")
-    steps.evaluate_challenger(warehouse, settings)
+    promote_by_hand(warehouse, settings, "2")
+    evaluate.evaluate_challenger(warehouse, settings)
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("update ml.evaluations set champion_rows = champion_rows / 2")
-    found = {reason.rule: reason for reason in steps.judge_challenger(warehouse).reasons}
+    found = {reason.rule: reason for reason in promote.judge_challenger(warehouse).reasons}
     assert (found["scored_share"].is_passed, found["scored_share"].value) == (True, 1.0)
     assert found["test_rows"].value == 180
 
@@ -215,9 +209,9 @@ def test_what_the_champion_has_learned_from_is_not_taken_for_unanswered(
 def test_the_gatekeepers_promotion_is_audited_as_its_own(
     warehouse: Warehouse, settings: Settings
 ) -> None:
-    steps.evaluate_challenger(warehouse, settings)
-    assert steps.decide_promotion(warehouse, settings, policy=EASY).is_promoted
-    steps.decide_promotion(warehouse, settings, policy=EASY)
+    evaluate.evaluate_challenger(warehouse, settings)
+    assert promote.decide_promotion(warehouse, settings, policy=EASY).is_promoted
+    promote.decide_promotion(warehouse, settings, policy=EASY)
     (change,) = versions.champion_changes(warehouse, NAME)
     decision = decisions.read_decision(
         warehouse, training.latest_training_run(warehouse, NAME).training_run_id
@@ -231,11 +225,11 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
 ) -> None:
     with pytest.raises(SkyOpsError, match="no champion to roll back from"):
         rollback(warehouse, settings)
-    promote(warehouse, settings, f"{NAME}:1")
+    promote_by_hand(warehouse, settings, f"{NAME}:1")
     with pytest.raises(SkyOpsError, match=r"no version '7'; there are 1, 2, 3"):
-        promote(warehouse, settings, "7")
+        promote_by_hand(warehouse, settings, "7")
     with pytest.raises(SkyOpsError, match=r"Version 1 of .* is champion already"):
-        promote(warehouse, settings, "1")
+        promote_by_hand(warehouse, settings, "1")
     with pytest.raises(SkyOpsError, match=r"Version 1 of .* has no champion before it"):
         rollback(warehouse, settings)
     with pytest.raises(SkyOpsError, match="is version 1, not 3"):
@@ -249,14 +243,14 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
 def test_a_version_whose_files_are_gone_does_not_become_champion(
     warehouse: Warehouse, settings: Settings, tmp_path: Path
 ) -> None:
-    promote(warehouse, settings, "2")
-    promote(warehouse, settings, "3")
+    promote_by_hand(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "3")
     client = registry.configure(warehouse, settings)
     files = Path(client.get_model_version_download_uri(NAME, "2").removeprefix("file://"))
     moved = files.rename(tmp_path / "gone")
     try:
         for act in (
-            lambda: promote(warehouse, settings, "2"),
+            lambda: promote_by_hand(warehouse, settings, "2"),
             lambda: rollback(warehouse, settings),
         ):
             with pytest.raises(SkyOpsError, match=f"{NAME}:2 cannot be loaded"):
@@ -270,8 +264,8 @@ def test_a_version_whose_files_are_gone_does_not_become_champion(
 def test_killed_before_the_alias_the_champion_stands_and_the_next_act_puts_the_alias_right(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promote(warehouse, settings, "1")
-    promote(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "1")
+    promote_by_hand(warehouse, settings, "2")
     first = registry.follow_champion
     calls = iter([first, killed])  # The first call is the one that puts right what was before.
     with monkeypatch.context() as patch:
@@ -279,7 +273,7 @@ def test_killed_before_the_alias_the_champion_stands_and_the_next_act_puts_the_a
         with pytest.raises(KeyboardInterrupt):
             rollback(warehouse, settings)
     assert (champion(warehouse), alias(warehouse, settings)) == ("1", "2")
-    assert steps.predict_crossings(warehouse, settings).model_version == "1"
+    assert predict.predict_crossings(warehouse, settings).model_version == "1"
     with pytest.raises(SkyOpsError, match="is version 1, not 2"):
         rollback(warehouse, settings, only_from="2")  # Repeated by one who saw it killed.
     assert champion(warehouse) == alias(warehouse, settings) == "1"
@@ -289,7 +283,7 @@ def test_killed_before_the_alias_the_champion_stands_and_the_next_act_puts_the_a
 def test_killed_within_the_transaction_nothing_happened(
     warehouse: Warehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promote(warehouse, settings, "1")
+    promote_by_hand(warehouse, settings, "1")
     insert = insert_statement
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -297,7 +291,7 @@ def test_killed_within_the_transaction_nothing_happened(
             lambda table, row: killed() if "audit" in table else insert(table, row),
         )
         with pytest.raises(KeyboardInterrupt):
-            promote(warehouse, settings, "2")
+            promote_by_hand(warehouse, settings, "2")
     assert champion(warehouse) == alias(warehouse, settings) == "1"
     assert audit(warehouse) == [("promote", None, "1")]
 
@@ -305,19 +299,19 @@ def test_killed_within_the_transaction_nothing_happened(
 def test_the_gatekeeper_does_not_undo_a_rollback_but_a_person_may(
     warehouse: Warehouse, settings: Settings
 ) -> None:
-    promote(warehouse, settings, "1")
-    steps.evaluate_challenger(warehouse, settings)
+    promote_by_hand(warehouse, settings, "1")
+    evaluate.evaluate_challenger(warehouse, settings)
     generous = dataclasses.replace(EASY, min_gain=-1, min_skill_low=-1)
-    assert steps.decide_promotion(warehouse, settings, policy=generous).is_promoted
+    assert promote.decide_promotion(warehouse, settings, policy=generous).is_promoted
     assert champion(warehouse) == "3"
     rollback(warehouse, settings)
     for _ in range(2):
-        decided = steps.decide_promotion(warehouse, settings, policy=generous)
+        decided = promote.decide_promotion(warehouse, settings, policy=generous)
         assert not decided.is_promoted
         assert "taken back by hand, so only a person promotes it again: tester" in decided.sentence
     assert champion(warehouse) == alias(warehouse, settings) == "1"
-    promote(warehouse, settings, "3")
-    decided = steps.decide_promotion(warehouse, settings, policy=generous)
+    promote_by_hand(warehouse, settings, "3")
+    decided = promote.decide_promotion(warehouse, settings, policy=generous)
     assert champion(warehouse) == "3"
     assert [row[0] for row in audit(warehouse)] == ["promote", "gatekeeper", "rollback", "promote"]
 
@@ -325,9 +319,9 @@ def test_the_gatekeeper_does_not_undo_a_rollback_but_a_person_may(
 def test_a_version_promoted_by_hand_before_the_gatekeeper_is_judged_and_stays(
     warehouse: Warehouse, settings: Settings
 ) -> None:
-    promote(warehouse, settings, "3")
-    steps.evaluate_challenger(warehouse, settings)
-    decided = steps.decide_promotion(warehouse, settings)
+    promote_by_hand(warehouse, settings, "3")
+    evaluate.evaluate_challenger(warehouse, settings)
+    decided = promote.decide_promotion(warehouse, settings)
     assert "reference" not in {reason.rule for reason in decided.reasons if not reason.is_passed}
     assert champion(warehouse) == "3"
     assert audit(warehouse) == [("promote", None, "3")]
@@ -340,12 +334,12 @@ def test_a_champion_changed_while_the_gatekeeper_decides_is_not_overwritten(
 
     def meanwhile(*given: Any) -> Any:
         monkeypatch.setattr(evaluations, "read_evaluation", read)
-        promote(warehouse, settings, "1")
+        promote_by_hand(warehouse, settings, "1")
         return read(*given)
 
-    steps.evaluate_challenger(warehouse, settings)
+    evaluate.evaluate_challenger(warehouse, settings)
     monkeypatch.setattr(evaluations, "read_evaluation", meanwhile)
-    decided = steps.decide_promotion(warehouse, settings, policy=EASY)
+    decided = promote.decide_promotion(warehouse, settings, policy=EASY)
     assert not decided.is_promoted
     assert "reference" in {reason.rule for reason in decided.reasons if not reason.is_passed}
     assert champion(warehouse) == alias(warehouse, settings) == "1"
@@ -359,7 +353,7 @@ def test_a_champion_changed_while_the_gatekeeper_decides_is_not_overwritten(
 
 
 def test_the_audit_cannot_be_rewritten(warehouse: Warehouse, settings: Settings) -> None:
-    promote(warehouse, settings, "1")
+    promote_by_hand(warehouse, settings, "1")
     for statement in ("update audit.champion_changes set actor = 'x'",
                       "delete from audit.champion_changes"):  # fmt: skip
         with (
@@ -415,8 +409,8 @@ def test_a_running_consumer_predicts_with_the_champion_rolled_back_to(
     warehouse: Warehouse, settings: Settings
 ) -> None:
     """A process that goes on predicting, and a rollback in another: 0.1 s later, when written."""
-    promote(warehouse, settings, "1")
-    promote(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "1")
+    promote_by_hand(warehouse, settings, "2")
     script = (
         "import sys\n"
         "from skyops_assets.arrivals import steps\n"
@@ -461,7 +455,7 @@ def test_the_commands_as_a_person_runs_them(
     done = skyops("promote", "2", "--reason", "first [one]")
     assert done.returncode == 0, done.stderr
     assert "promoted version 2 (before: no champion), by clerk" in done.stdout
-    promote(warehouse, settings, "3")
+    promote_by_hand(warehouse, settings, "3")
     done = skyops("rollback", "--reason", "too late by minutes", "--from", "3")
     assert "rolled back to version 2 (before: version 3), by clerk" in done.stdout
     assert done.stderr.strip() == ""
@@ -495,8 +489,8 @@ def test_the_commands_as_a_person_runs_them(
 def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
     warehouse: Warehouse, settings: Settings, skyops: Any
 ) -> None:
-    promote(warehouse, settings, "1")
-    promote(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "1")
+    promote_by_hand(warehouse, settings, "2")
     # A database that takes no connections.
     done = skyops("rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE="template0")
     assert done.returncode == 0 and champion(warehouse) == "1"
@@ -527,7 +521,7 @@ def test_the_health_check_sees_that_the_champion_cannot_be_loaded_any_more(
     warehouse: Warehouse, settings: Settings
 ) -> None:
     assert health.probe_model(settings, warehouse)[0] is health.State.OK
-    promote(warehouse, settings, "2")
+    promote_by_hand(warehouse, settings, "2")
     state, says = health.probe_model(settings, warehouse)
     assert (state, says) == (health.State.OK, f"{NAME}:2 loads and predicts.")
     root = Path(settings.artifact_root)
@@ -628,7 +622,7 @@ def on_s3(settings: Settings, url: str, place: str) -> Settings:
 
 
 def read(settings: Settings, path: str) -> bytes:
-    content = model_store.open_store(settings).read(f"{NAME}/{path}")
+    content = export.open_store(settings).read(f"{NAME}/{path}")
     assert content is not None, path
     return content
 
@@ -670,14 +664,14 @@ def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts
     minutes, low, high = (float(found[0, 0]) for found in session.run(names, given))
     assert 0 < low <= minutes <= high < 120
     assert {one.type for one in session.get_inputs()} == {"tensor(string)", "tensor(double)"}
-    assert names == [one.name for one in session.get_outputs()] == list(train.OUTPUTS)
+    assert names == [one.name for one in session.get_outputs()] == list(fit.OUTPUTS)
 
 
 def test_the_gatekeepers_promotion_is_exported_with_its_decision(
     warehouse: Warehouse, exporting: Settings
 ) -> None:
-    steps.evaluate_challenger(warehouse, exporting)
-    decided = steps.decide_promotion(warehouse, exporting, policy=EASY)
+    evaluate.evaluate_challenger(warehouse, exporting)
+    decided = promote.decide_promotion(warehouse, exporting, policy=EASY)
     assert (decided.is_promoted, decided.store_problem) == (True, None)
     assert as_a_service_reads_it(exporting)[0] == "3"
     described = json.loads(read(exporting, "3/metadata.json"))
@@ -688,11 +682,11 @@ def test_the_gatekeepers_promotion_is_exported_with_its_decision(
 def test_without_a_champion_nothing_is_written_and_a_second_time_nothing_either(
     warehouse: Warehouse, exporting: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert model_store.follow(warehouse, exporting, NAME) is None
-    assert model_store.exported(exporting, NAME) is None
-    promote(warehouse, exporting, "1")
+    assert export.follow(warehouse, exporting, NAME) is None
+    assert export.exported(exporting, NAME) is None
+    promote_by_hand(warehouse, exporting, "1")
     monkeypatch.setattr(Files, "write", killed)
-    assert model_store.follow(warehouse, exporting, NAME) is None
+    assert export.follow(warehouse, exporting, NAME) is None
 
 
 def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next_step_heals(
@@ -710,30 +704,30 @@ def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next
     write = Files.write
     for done in range(5):  # Three files of version 2, the card of 1, the pointer.
         change("1")
-        assert model_store.follow(warehouse, exporting, NAME) is None
+        assert export.follow(warehouse, exporting, NAME) is None
         change("2")
         left = iter([write] * done + [killed])
         with monkeypatch.context() as patch:
             patch.setattr(Files, "write", lambda *given, left=left: next(left)(*given))
             with pytest.raises(KeyboardInterrupt):
-                model_store.follow(warehouse, exporting, NAME)
+                export.follow(warehouse, exporting, NAME)
         assert as_a_service_reads_it(exporting)[0] == "1"
-    assert steps.predict_crossings(warehouse, exporting).store_problem is None
+    assert predict.predict_crossings(warehouse, exporting).store_problem is None
     assert as_a_service_reads_it(exporting)[0] == "2"
 
 
 def test_what_was_lost_or_spoilt_in_the_store_is_written_again(
     warehouse: Warehouse, exporting: Settings
 ) -> None:
-    promote(warehouse, exporting, "1")
-    files = model_store.open_store(exporting)
+    promote_by_hand(warehouse, exporting, "1")
+    files = export.open_store(exporting)
     files.delete(f"{NAME}/1/model.onnx")
     files.write(f"{NAME}/1/metadata.json", b"{}")
-    assert model_store.follow(warehouse, exporting, NAME) is None
+    assert export.follow(warehouse, exporting, NAME) is None
     assert as_a_service_reads_it(exporting)[0] == "1"
     for spoilt in (b"", b"[]", b"\xff{", b'{"version": "77"}'):
         files.write(f"{NAME}/champion.json", spoilt)
-        assert model_store.follow(warehouse, exporting, NAME) is None
+        assert export.follow(warehouse, exporting, NAME) is None
         assert as_a_service_reads_it(exporting)[0] == "1"
 
 
@@ -742,20 +736,22 @@ def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secre
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     away = on_s3(settings, "http://127.0.0.1:1", "s3://models/x")
-    moved = promote(warehouse, away, "1")
+    moved = promote_by_hand(warehouse, away, "1")
     assert moved.after == "1" and versions.champion(warehouse, NAME).version == "1"  # type: ignore[union-attr]
     (said,) = moved.warnings
     assert "could not be written to s3://models/x" in said and "in force all the same" in said
-    assert "could not be written" in (steps.predict_crossings(warehouse, away).store_problem or "")
+    assert "could not be written" in (
+        predict.predict_crossings(warehouse, away).store_problem or ""
+    )
     state, says = health.probe_model_store(away, warehouse)
     assert state is health.State.BROKEN and "SKYOPS_MODEL_STORE" in says
     no_bucket = on_s3(settings, s3, "s3://other/x")
-    assert "NO_SUCH_BUCKET" in (model_store.follow(warehouse, no_bucket, NAME) or "")
+    assert "NO_SUCH_BUCKET" in (export.follow(warehouse, no_bucket, NAME) or "")
     half = away.model_copy(update={"model_store_access_key_id": None})
-    assert "belong together" in (model_store.follow(warehouse, half, NAME) or "")
+    assert "belong together" in (export.follow(warehouse, half, NAME) or "")
     (tmp_path / "file").write_text("")
     blocked = settings.model_copy(update={"model_store": str(tmp_path / "file")})
-    assert "could not be written" in (model_store.follow(warehouse, blocked, NAME) or "")
+    assert "could not be written" in (export.follow(warehouse, blocked, NAME) or "")
     shown = capfd.readouterr()
     assert SECRET not in said + says + shown.out + shown.err + repr(away)
 
@@ -764,10 +760,10 @@ def test_half_a_graph_is_not_exported(
     warehouse: Warehouse, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = settings.model_copy(update={"model_store": str(tmp_path)})
-    promote(warehouse, folder, "1")
+    promote_by_hand(warehouse, folder, "1")
     read_onnx = registry.read_onnx
     monkeypatch.setattr(registry, "read_onnx", lambda *given: read_onnx(*given)[:-1000])
-    (said,) = promote(warehouse, folder, "2").warnings
+    (said,) = promote_by_hand(warehouse, folder, "2").warnings
     assert "ONNX graph of" in said and "cannot be loaded" in said
     assert as_a_service_reads_it(folder)[0] == "1"
 
@@ -777,9 +773,9 @@ def test_the_health_check_sees_what_the_store_lacks(
 ) -> None:
     state, says = health.probe_model_store(exporting, warehouse)
     assert state is health.State.OK and "no champion yet" in says
-    promote(warehouse, exporting, "1")
+    promote_by_hand(warehouse, exporting, "1")
     assert health.probe_model_store(exporting, warehouse)[0] is health.State.OK
-    model_store.open_store(exporting).delete(f"{NAME}/champion.json")
+    export.open_store(exporting).delete(f"{NAME}/champion.json")
     state, says = health.probe_model_store(exporting, warehouse)
     assert state is health.State.WARNING and f"{NAME}:1 is in force" in says
     # Nothing of the probe stays.
@@ -790,7 +786,7 @@ def test_the_health_check_sees_what_the_store_lacks(
 def test_a_file_that_cannot_be_finished_leaves_the_one_before_and_no_rest(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = model_store.open_store(settings.model_copy(update={"model_store": str(tmp_path)}))
+    files = export.open_store(settings.model_copy(update={"model_store": str(tmp_path)}))
     files.write("a/x", b"before")
     monkeypatch.setattr("skyops_assets.files.os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from states import recording, seconds, state
 
-from skyops_assets.arrivals import steps
+from skyops_assets.arrivals.steps import train
 from skyops_assets.arrivals.store import inputs
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, replay_of, running
@@ -147,11 +147,11 @@ def test_no_model_learns_from_the_stand_in_unless_the_setting_says_so(
     assert count >= 10
 
     settings = Settings(home=home)
-    left_out = steps.build_training_set(warehouse, settings)
+    left_out = train.build_training_set(warehouse, settings)
     assert left_out.row_count == 0
     assert left_out.excluded["simulated flight"] == flights
     assert inputs.arrivals_since(warehouse, 40, None, None) == (0, None)
-    learned = steps.build_training_set(
+    learned = train.build_training_set(
         warehouse, settings.model_copy(update={"learn_from_simulated": True})
     )
     assert 0 < learned.row_count <= count

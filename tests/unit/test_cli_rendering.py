@@ -160,19 +160,20 @@ def test_with_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
 def test_a_calibration_beyond_its_limits_is_shown_and_fails(
     printed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skyops_assets.arrivals import calibrate, features
+    from skyops_assets.arrivals import features
+    from skyops_assets.backtest import gate_calibration
 
     lines = [
-        calibrate.Line("2019-05", "bootstrap", "as good, weeks", 960, 25, most=0.01),
-        calibrate.Line("2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8),
-        calibrate.Line("2019-05", "bootstrap", "old champion", 960, 333),
+        gate_calibration.Line("2019-05", "bootstrap", "as good, weeks", 960, 25, most=0.01),
+        gate_calibration.Line("2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8),
+        gate_calibration.Line("2019-05", "bootstrap", "old champion", 960, 333),
     ]
     monkeypatch.setattr(cli, "_prepare", lambda: (Settings(), None))
     monkeypatch.setattr(
         "skyops_assets.arrivals.store.inputs.read_arrivals", lambda *_, with_simulated: None
     )
     monkeypatch.setattr(features, "usable_arrivals", lambda _: (None, {}))
-    monkeypatch.setattr(calibrate, "calibrate", lambda *_, **__: lines)
+    monkeypatch.setattr(gate_calibration, "calibrate", lambda *_, **__: lines)
     with pytest.raises(SkyOpsError, match="does not hold"):
         cli.calibrate_gate()
     rows = [line.split("│")[4:8] for line in printed().splitlines() if "2019-05" in line]

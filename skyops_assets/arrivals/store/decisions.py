@@ -15,7 +15,7 @@ from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import fetch_one, insert_statement
 
 if TYPE_CHECKING:
-    from skyops_assets.arrivals.gatekeeper import Decision
+    from skyops_assets.arrivals.gate.policy import Decision
 
 
 def read_decision(warehouse: Warehouse, training_run_id: str) -> dict[str, Any] | None:

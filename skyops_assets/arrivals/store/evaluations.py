@@ -16,9 +16,9 @@ from skyops_assets.warehouse.query import (
 )
 
 if TYPE_CHECKING:
-    from skyops_assets.arrivals.evaluate import Evaluation
-    from skyops_assets.arrivals.logic import Logic
-    from skyops_assets.arrivals.probe import Probe
+    from skyops_assets.arrivals.evaluation.metrics import Evaluation
+    from skyops_assets.arrivals.evaluation.sanity import Logic
+    from skyops_assets.arrivals.gate.evidence import Probe
 
 
 def save_evaluation(

@@ -22,7 +22,7 @@ def training_sets(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
     """One row per frozen training set: the arrivals of one ring, under their content's hash."""
-    from skyops_assets.arrivals.steps import build_training_set
+    from skyops_assets.arrivals.steps.train import build_training_set
 
     made = build_training_set(
         warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id
@@ -60,7 +60,7 @@ def training_runs(
 
     The model itself is registered in MLflow with the alias `challenger`.
     """
-    from skyops_assets.arrivals.steps import train_challenger
+    from skyops_assets.arrivals.steps.train import train_challenger
     from skyops_assets.runtime import code_version
 
     made = train_challenger(
@@ -84,7 +84,7 @@ def training_runs(
 )
 def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
     """One row per candidate and training run: challenger, champion, baselines on the same rows."""
-    from skyops_assets.arrivals.steps import evaluate_challenger
+    from skyops_assets.arrivals.steps.evaluate import evaluate_challenger
 
     found = evaluate_challenger(warehouse.open(), warehouse.settings)
     shown: dict[str, Any] = {
@@ -119,7 +119,7 @@ def promotion_decisions(
 
     Where it promotes, the version becomes champion. Not promoting is a normal outcome.
     """
-    from skyops_assets.arrivals.steps import decide_promotion
+    from skyops_assets.arrivals.steps.promote import decide_promotion
 
     made = decide_promotion(warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id)
     context.log.info(made.sentence)

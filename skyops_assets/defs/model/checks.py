@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from skyops_assets.arrivals.gatekeeper import LIGHTS
+from skyops_assets.arrivals.gate.policy import LIGHTS
 from skyops_assets.defs.model.assets import evaluations, training_runs, training_sets
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, known, suite_result
@@ -39,7 +39,7 @@ def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     Blocks evaluation and promotion. Without enough arrivals there is no challenger, and nothing
     to find fault with.
     """
-    from skyops_assets.arrivals.verify import verify_challenger
+    from skyops_assets.arrivals.steps.verify import verify_challenger
 
     found = verify_challenger(warehouse.open(), warehouse.settings)
     no_model = "No model was trained: too few arrivals." if found.version is None else None
@@ -67,7 +67,7 @@ def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 )
 def gatekeeper_lights(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
     """The gatekeeper's four lights on the challenger. Red is no failure: it is not promoted."""
-    from skyops_assets.arrivals.steps import judge_challenger
+    from skyops_assets.arrivals.steps.promote import judge_challenger
 
     decision = judge_challenger(warehouse.open())
     for light, is_green in decision.lights.items():

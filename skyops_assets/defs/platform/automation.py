@@ -230,7 +230,7 @@ def remove_what_is_old(
     context: dg.OpExecutionContext, warehouse: WarehouseResource
 ) -> dg.Output[None]:
     """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
-    from skyops_assets.arrivals import retention
+    from skyops_assets.arrivals.models import retention
     from skyops_assets.monitoring import report
 
     days = warehouse.settings.run_retention_days

@@ -40,7 +40,7 @@ def predictions(
     Of the open history those at watched airports that the predictor has not learned from. The
     champion predicts; without one the best baseline does, under its own name.
     """
-    from skyops_assets.arrivals.steps import predict_crossings
+    from skyops_assets.arrivals.steps.predict import predict_crossings
 
     made = predict_crossings(warehouse.open(), warehouse.settings)
     if not made.is_champion:
@@ -66,7 +66,7 @@ def predictions(
 )
 def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:
     """One row per prediction: whether and when the flight landed, and by how much it was off."""
-    from skyops_assets.arrivals.steps import record_outcomes
+    from skyops_assets.arrivals.steps.predict import record_outcomes
 
     return dg.MaterializeResult(
         metadata=known(vars(record_outcomes(warehouse.open(), warehouse.settings)))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals.baselines import PREFIX, UNTRAINED, answers, fit_baselines
+from skyops_assets.arrivals.learning.baselines import PREFIX, UNTRAINED, answers, fit_baselines
 
 TRAIN = pd.DataFrame(
     {

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from skyops_assets.arrivals import features
-from skyops_assets.arrivals.card import Facts, markdown
-from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
-from skyops_assets.arrivals.registry import MAX_DESCRIPTION
+from skyops_assets.arrivals.learning.recipes import GRADIENT_BOOSTING_L1
+from skyops_assets.arrivals.models.card import Facts, markdown
+from skyops_assets.arrivals.models.registry import MAX_DESCRIPTION
 from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from skyops_assets.arrivals import champions
+from skyops_assets.arrivals.models import champions
 from skyops_assets.arrivals.store.versions import ChampionChange
 from skyops_assets.settings import load_settings
 

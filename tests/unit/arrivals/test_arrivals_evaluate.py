@@ -9,8 +9,14 @@ from arrival_frames import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyops_assets.arrivals import evaluate, train
-from skyops_assets.arrivals.evaluate import NOT_MEASURED, compare, group_importance, measure
+from skyops_assets.arrivals.evaluation import metrics
+from skyops_assets.arrivals.evaluation.metrics import (
+    NOT_MEASURED,
+    compare,
+    group_importance,
+    measure,
+)
+from skyops_assets.arrivals.learning import fit
 from skyops_assets.errors import SkyOpsError
 
 ACTUAL = np.array([10.0, 12.0, 14.0, 20.0])
@@ -112,7 +118,7 @@ def test_the_reference_is_the_best_baseline_on_the_rows_all_can_answer() -> None
     truth = test["transit_min"].to_numpy()
     half = np.where(np.arange(50) < 25, truth, np.nan)
     holes = np.where(np.arange(50) < 48, truth + 3, np.nan)
-    found = evaluate.evaluate(
+    found = metrics.evaluate(
         test, {"half": half, "holes": holes, "worse": truth + 4}, ("new", truth + 1)
     )
     assert found.reference == "holes"
@@ -130,29 +136,29 @@ def test_the_champion_is_met_only_on_rows_it_has_not_learned_from() -> None:
     test = synthetic(50, hours=5)
     truth = test["transit_min"].to_numpy()
     through = test["crossed_at"].iloc[19].to_pydatetime()
-    found = evaluate.evaluate(
+    found = metrics.evaluate(
         test, {"b": truth + 4}, ("new", truth + 1), ("old", truth + 2), through
     )
     assert found.against_champion is not None
     assert found.against_champion.rows == 30
     assert found.against_champion.skill == pytest.approx(0.5)
     late = test["crossed_at"].max().to_pydatetime()
-    found = evaluate.evaluate(test, {"b": truth + 4}, ("new", truth), ("old", truth + 2), late)
+    found = metrics.evaluate(test, {"b": truth + 4}, ("new", truth), ("old", truth + 2), late)
     assert found.against_champion is not None
     assert (found.against_champion.rows, found.against_champion.skill) == (0, None)
 
 
 def test_without_test_rows_or_answers_there_is_no_reference() -> None:
-    none = evaluate.evaluate(synthetic(0), {"b": np.empty(0)}, ("new", np.empty(0)))
+    none = metrics.evaluate(synthetic(0), {"b": np.empty(0)}, ("new", np.empty(0)))
     assert (none.reference, none.scored_rows) == (None, 0)
-    silent = evaluate.evaluate(synthetic(3), {"b": np.full(3, np.nan)})
+    silent = metrics.evaluate(synthetic(3), {"b": np.full(3, np.nan)})
     assert silent.reference is None
 
 
 def test_importance_finds_what_carries_the_label_and_nothing_else() -> None:
     frame = synthetic(1500, hours=48, noise_min=0.3)
-    model = train.fit(frame[:1000])
-    found = group_importance(lambda f: train.predict(model, f), frame[1000:])
+    model = fit.fit(frame[:1000])
+    found = group_importance(lambda f: fit.predict(model, f), frame[1000:])
     assert next(iter(found)) == "entry bearing"
     assert found["altitude"] > 0.5
     assert found["congestion"] > 0.5

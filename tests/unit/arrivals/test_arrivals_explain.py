@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals import evaluate, explain, gatekeeper
+from skyops_assets.arrivals.evaluation import metrics, report
+from skyops_assets.arrivals.gate import evidence, policy
+from skyops_assets.arrivals.gate.report import decision_markdown
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 300])
@@ -15,37 +17,37 @@ def test_plots_for_any_number_of_arrivals(rows: int) -> None:
     actual = rng.normal(15, 3, rows)
     predicted = actual + rng.normal(0, 1, rows)
     images = [
-        explain.residual_plot(actual, predicted, "Residuals"),
-        explain.fit_plot(actual, predicted, "Predicted against actual"),
-        explain.importance_plot({"a": 0.5, "b": -0.1} if rows else {}, rows, "Importance"),
-        explain.candidate_plot(["m", "b"][:rows], [1.0, 2.0][:rows], rows, "Candidates"),
+        report.residual_plot(actual, predicted, "Residuals"),
+        report.fit_plot(actual, predicted, "Predicted against actual"),
+        report.importance_plot({"a": 0.5, "b": -0.1} if rows else {}, rows, "Importance"),
+        report.candidate_plot(["m", "b"][:rows], [1.0, 2.0][:rows], rows, "Candidates"),
     ]
     assert all(image.startswith(b"\x89PNG") and len(image) > 3000 for image in images)
 
 
 def test_the_same_numbers_give_the_same_picture() -> None:
     values = np.arange(5.0)
-    assert explain.fit_plot(values, values, "x") == explain.fit_plot(values, values, "x")
+    assert report.fit_plot(values, values, "x") == report.fit_plot(values, values, "x")
 
 
 def test_the_evaluation_table_shows_a_dash_for_what_is_unknown() -> None:
     test = synthetic(3, hours=0.01)
     truth = test["transit_min"].to_numpy()
-    found = evaluate.evaluate(test, {"baseline:b": truth + 2}, ("m:1", truth + 1))
-    text = explain.evaluation_markdown(found)
+    found = metrics.evaluate(test, {"baseline:b": truth + 2}, ("m:1", truth + 1))
+    text = report.evaluation_markdown(found)
     assert "| m:1 | 3 | 1.00 | 1.00 |" in text
     assert "| +50.0% | - |" in text
     assert "None" not in text
-    empty = evaluate.evaluate(synthetic(0), {"baseline:b": np.empty(0)})
-    assert "| baseline:b | 0 | - | - | - | - | - | - | - | - | - |" in explain.evaluation_markdown(
+    empty = metrics.evaluate(synthetic(0), {"baseline:b": np.empty(0)})
+    assert "| baseline:b | 0 | - | - | - | - | - | - | - | - | - |" in report.evaluation_markdown(
         empty
     )
 
 
 def test_the_decision_table_shows_each_rule() -> None:
-    nothing = gatekeeper.Evidence(
+    nothing = evidence.Evidence(
         None, "0 arrivals", 0, 0, None, None, None, None, None, None, None, None, False, False
     )
-    text = explain.decision_markdown(gatekeeper.decide(nothing))
+    text = decision_markdown(policy.decide(nothing))
     assert text.startswith("**Not promoted**")
     assert "| **fail** | technical | trained | no challenger: 0 arrivals |" in text

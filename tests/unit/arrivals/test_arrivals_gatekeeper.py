@@ -11,18 +11,13 @@ from arrival_frames import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyops_assets.arrivals import calibrate, evaluate, train
-from skyops_assets.arrivals.gatekeeper import (
-    LIGHTS,
-    Evidence,
-    GatePolicy,
-    SliceGain,
-    decide,
-    worse_slices,
-)
-from skyops_assets.arrivals.logic import Logic
-from skyops_assets.arrivals.probe import Probe
-from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1
+from skyops_assets.arrivals.evaluation import metrics
+from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
+from skyops_assets.arrivals.gate.policy import LIGHTS, GatePolicy, decide, worse_slices
+from skyops_assets.arrivals.learning import fit
+from skyops_assets.arrivals.learning.recipes import GRADIENT_BOOSTING_L1
+from skyops_assets.backtest import gate_calibration
 from skyops_assets.errors import SkyOpsError
 
 PROBE = Probe(None, 5.0, 400.0, 200, 4.0, 8.0, True)
@@ -198,21 +193,21 @@ def test_an_old_champion_stays_where_the_challenger_hardly_knows_more() -> None:
 def test_equal_challengers_stay_out_and_better_ones_get_in() -> None:
     """`skyops gate calibrate`, small: two synthetic months, four fits of a kind."""
     frame = synthetic(3600, hours=24 * 45, noise_min=2.0)
-    lines = calibrate.calibrate(
+    lines = gate_calibration.calibrate(
         frame, policy=GatePolicy(min_test_rows=400), recipe=QUICK, draws=4, only="2021-11"
     )
-    share = {line.what: line for line in lines if line.kind == calibrate.KINDS[0]}
+    share = {line.what: line for line in lines if line.kind == gate_calibration.KINDS[0]}
     assert share["as good, weeks"].promoted == 0
     assert share["5 % better, 2,000 arrivals"].share == 1
     # The same questions with a policy that takes what is better by anything: half get in.
     naive = GatePolicy(min_test_rows=400, min_gain=-1, min_skill_low=-1)
-    lines = calibrate.calibrate(frame, policy=naive, recipe=QUICK, draws=4, only="2021-11")
+    lines = gate_calibration.calibrate(frame, policy=naive, recipe=QUICK, draws=4, only="2021-11")
     assert not all(line.is_held for line in lines)
 
 
 def test_without_a_month_there_is_nothing_to_calibrate_on() -> None:
     with pytest.raises(SkyOpsError, match="no calendar month with 14 days"):
-        calibrate.calibrate(synthetic(500))
+        gate_calibration.calibrate(synthetic(500))
 
 
 def test_identical_recipes_are_not_promoted() -> None:
@@ -221,13 +216,13 @@ def test_identical_recipes_are_not_promoted() -> None:
     past, test = frame[:600], frame[600:]
     rng = np.random.default_rng(0)
     minutes = [
-        train.predict(train.fit(past.iloc[np.sort(rng.choice(600, 570, replace=False))]), test)
+        fit.predict(fit.fit(past.iloc[np.sort(rng.choice(600, 570, replace=False))]), test)
         for _ in range(6)
     ]
     truth = test["transit_min"].to_numpy()
     better = promoted = 0
     for one, other in itertools.permutations(minutes, 2):
-        found = evaluate.compare(truth, one, other, test["crossed_at"], "champion")
+        found = metrics.compare(truth, one, other, test["crossed_at"], "champion")
         evidence = replace(
             AGAINST_CHAMPION, gain=found.skill, gain_low=found.low, test_days=found.days
         )

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals import logic, train
-from skyops_assets.arrivals.logic import DIRECTIONS, Direction, examine, wrong_way_min
+from skyops_assets.arrivals.evaluation import sanity
+from skyops_assets.arrivals.evaluation.sanity import DIRECTIONS, Direction, examine, wrong_way_min
+from skyops_assets.arrivals.learning import fit
 
 UP = Direction("more", ("inbound_inside_count", "unlanded_count"), 2, 1)
 
@@ -30,17 +31,17 @@ def test_a_feature_that_no_row_knows_cannot_be_asked() -> None:
 
 def test_faster_than_320_kt_straight_in_is_impossible() -> None:
     frame = synthetic(4)
-    assert logic.impossible_share(np.array([7.4, 7.5, 7.6, 30.0]), frame) == 0.25
-    assert logic.impossible_share(np.empty(0), frame[:0]) is None
+    assert sanity.impossible_share(np.array([7.4, 7.5, 7.6, 30.0]), frame) == 0.25
+    assert sanity.impossible_share(np.empty(0), frame[:0]) is None
 
 
 def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
     frame = synthetic(900, hours=72)
     past, test = frame[:600], frame[600:]
-    model = train.fit(past)
-    rows = {"train_rows": past, "test_rows": test, "recipe": train.GRADIENT_BOOSTING_L1}
+    model = fit.fit(past)
+    rows = {"train_rows": past, "test_rows": test, "recipe": fit.GRADIENT_BOOSTING_L1}
     found = examine(
-        lambda f: train.predict(model, f),
+        lambda f: fit.predict(model, f),
         ("altitude_m", "callsign"),
         importance={"altitude": 1.0, "speed": 0.1},
         **rows,  # type: ignore[arg-type]
@@ -58,7 +59,7 @@ def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
         importance={},
         train_rows=past[:5],
         test_rows=test[:0],
-        recipe=train.GRADIENT_BOOSTING_L1,
+        recipe=fit.GRADIENT_BOOSTING_L1,
     )
     assert (few.leading_group, few.impossible_share, few.shuffled_skill) == (None, None, None)
     assert set(few.wrong_way_min.values()) == {None}
@@ -67,14 +68,14 @@ def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
 def test_labels_are_shuffled_within_their_airport(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = synthetic(200, hours=24)
     seen: list[pd.DataFrame] = []
-    fit = train.fit
+    original = fit.fit
 
-    def watching(rows: pd.DataFrame, recipe: train.Recipe) -> object:
+    def watching(rows: pd.DataFrame, recipe: fit.Recipe) -> object:
         seen.append(rows)
-        return fit(rows, recipe)
+        return original(rows, recipe)
 
-    monkeypatch.setattr(train, "fit", watching)
-    logic.shuffled_skill(frame[:150], frame[150:], train.GRADIENT_BOOSTING_L1)
+    monkeypatch.setattr(fit, "fit", watching)
+    sanity.shuffled_skill(frame[:150], frame[150:], fit.GRADIENT_BOOSTING_L1)
     (given,) = seen
     assert (given["transit_min"] != frame["transit_min"][:150]).mean() > 0.9
     past = frame[:150]

@@ -11,27 +11,27 @@ from arrival_frames import lszh, mirror, synthetic, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyops_assets.arrivals import interval, onnx_model, train
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, NUMERIC
+from skyops_assets.arrivals.learning import fit, interval, onnx_model
 from skyops_assets.errors import SkyOpsError
 
 
 @cache
 def fitted(airports: int = 2) -> tuple[object, bytes]:
     """A pipeline that has met missing values in every feature it has, and its graph."""
-    pipeline = train.fit(with_gaps(synthetic(2000, hours=48, airports=airports), 0.1))
+    pipeline = fit.fit(with_gaps(synthetic(2000, hours=48, airports=airports), 0.1))
     return pipeline, onnx_model.export(pipeline)
 
 
 def apart(pipeline: object, graph: bytes, frame: pd.DataFrame) -> float:
-    there, here = onnx_model.predict(graph, frame), train.answers(pipeline, frame)
-    assert list(there) == list(here) == list(train.OUTPUTS)
+    there, here = onnx_model.predict(graph, frame), fit.answers(pipeline, frame)
+    assert list(there) == list(here) == list(fit.OUTPUTS)
     for name in there:
         assert there[name].shape == here[name].shape == (len(frame),)
         assert np.isfinite(there[name]).all()
     minutes, low, high = there.values()
     assert (low <= minutes).all() and (minutes <= high).all()
-    return train.apart(there, here)
+    return fit.apart(there, here)
 
 
 def test_ten_thousand_rows_agree() -> None:
@@ -73,7 +73,7 @@ def test_rare_airports_that_share_a_column_agree() -> None:
     rng = np.random.default_rng(2)
     frame["airport"] = [f"X{number:03d}" for number in rng.integers(0, 300, len(frame))]
     frame["transit_min"] += (frame["airport"] > "X150") * 10
-    pipeline = train.fit(frame)
+    pipeline = fit.fit(frame)
     encoder = pipeline.named_steps["columns"].named_transformers_["category"]
     assert encoder.infrequent_categories_[0] is not None
     graph = onnx_model.export(pipeline)
@@ -110,7 +110,7 @@ def test_the_graph_is_the_same_each_time_and_takes_every_feature() -> None:
 
 @pytest.mark.parametrize("correction", [-50.0, 50.0])
 def test_quantiles_that_cross_or_lie_beside_the_answer_are_put_right(correction: float) -> None:
-    pipeline = train.fit(synthetic(300, hours=12))
+    pipeline = fit.fit(synthetic(300, hours=12))
     pipeline.interval_["correction_min"] = correction
     graph = onnx_model.export(pipeline)
     assert apart(pipeline, graph, synthetic(200, seed=4)) < onnx_model.TOLERANCE_MIN
@@ -118,7 +118,7 @@ def test_quantiles_that_cross_or_lie_beside_the_answer_are_put_right(correction:
 
 def test_without_an_interval_there_is_one_output_and_the_difference_to_three_is_endless() -> None:
     frame = synthetic(300, hours=12)
-    pipeline = train.fit(frame)
+    pipeline = fit.fit(frame)
     three = onnx_model.export(pipeline)
     pipeline.interval_ = None
     assert onnx_model.outputs(onnx_model.export(pipeline)) == ("transit_min",)
@@ -140,6 +140,6 @@ def test_a_pipeline_it_cannot_write_is_refused() -> None:
 @pytest.mark.mirror
 def test_real_arrivals_agree() -> None:
     frame = lszh(mirror(), "2019-03").drop_duplicates("flight_id")
-    pipeline = train.fit(frame)
+    pipeline = fit.fit(frame)
     found = onnx_model.difference(onnx_model.export(pipeline), pipeline, frame)
     assert found < 1e-5  # 1.9e-6 when written.

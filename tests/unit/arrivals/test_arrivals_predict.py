@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals import predict
-from skyops_assets.arrivals.predict import Predictor
+from skyops_assets.arrivals import scoring
+from skyops_assets.arrivals.scoring import Predictor
 
 AT = pd.Timestamp("2021-10-07T12:00:00Z")
 
@@ -22,7 +22,7 @@ def _minutes(value: float) -> pd.Timestamp:
 def test_a_prediction_is_a_landing_time_with_its_predictor() -> None:
     crossings = synthetic(3)
     through = crossings["crossed_at"].iloc[1].to_pydatetime()
-    rows = predict.score(
+    rows = scoring.score(
         crossings, Predictor("m", "7", through, lambda f: np.array([10.0, np.nan, 12.5]))
     )
     assert rows["model_version"].tolist() == ["7"] * 3
@@ -42,24 +42,24 @@ def test_an_interval_goes_with_the_prediction_where_there_is_one() -> None:
         "old": lambda f: None,
     }
     found = {
-        name: predict.score(
+        name: scoring.score(
             crossings, Predictor("m", "7", None, lambda f: minutes, predict_interval=way)
         )
         for name, way in ways.items()
     }
     assert found["sure"]["predicted_low_min"].tolist() == [9.0, 11.0]
     assert found["sure"]["predicted_high_min"].tolist() == [12.0, 14.0]
-    baseline = predict.score(crossings, Predictor("baseline:x", "1", None, lambda f: minutes))
+    baseline = scoring.score(crossings, Predictor("baseline:x", "1", None, lambda f: minutes))
     for rows in (found["old"], baseline):
         assert rows[["predicted_low_min", "predicted_high_min"]].isna().all(axis=None)
 
 
 def test_nothing_fitted_is_never_in_sample_and_no_rows_are_fine() -> None:
     untrained = Predictor("baseline:x", "untrained", None, lambda f: np.full(len(f), np.inf))
-    rows = predict.score(synthetic(3), untrained)
+    rows = scoring.score(synthetic(3), untrained)
     assert not rows["is_in_sample"].any()
     assert rows["predicted_transit_min"].isna().all()
-    assert len(predict.score(synthetic(0), untrained)) == 0
+    assert len(scoring.score(synthetic(0), untrained)) == 0
 
 
 def _outcome(
@@ -82,7 +82,7 @@ def _outcome(
     ).astype({"landed_at": "datetime64[us, UTC]"})
     seen = [("z", _minutes(through))] + ([("a", _minutes(last_seen))] if last_seen else [])
     flights = pd.DataFrame(seen, columns=["flight_id", "last_seen_at"])
-    return predict.outcomes(predictions, landed, flights).iloc[0]
+    return scoring.outcomes(predictions, landed, flights).iloc[0]
 
 
 @pytest.mark.parametrize(
@@ -127,5 +127,5 @@ def test_no_predictions_no_outcomes() -> None:
     ).astype({"crossed_at": "datetime64[us, UTC]", "predicted_transit_min": "float64"})
     landings = pd.DataFrame({"flight_id": ["a"], "airport": ["LFPG"], "landed_at": [AT]})
     flights = pd.DataFrame({"flight_id": ["a"], "last_seen_at": [AT]})
-    assert len(predict.outcomes(empty, landings, flights)) == 0
-    assert len(predict.outcomes(empty, landings[:0], flights[:0])) == 0
+    assert len(scoring.outcomes(empty, landings, flights)) == 0
+    assert len(scoring.outcomes(empty, landings[:0], flights[:0])) == 0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from arrival_frames import synthetic, with_gaps
 
-from skyops_assets.arrivals import onnx_model, recipes, train
 from skyops_assets.arrivals.features import LABEL, NUMERIC
+from skyops_assets.arrivals.learning import fit, onnx_model, recipes
 from skyops_assets.errors import SkyOpsError
 
 EACH = pytest.mark.parametrize("name", list(recipes.RECIPES))
@@ -24,14 +24,14 @@ def small(name: str) -> recipes.Recipe:
 
 @cache
 def fitted(name: str) -> object:
-    return train.fit(with_gaps(synthetic(600, hours=24), 0.1), small(name))
+    return fit.fit(with_gaps(synthetic(600, hours=24), 0.1), small(name))
 
 
 @EACH
 def test_the_same_rows_give_the_same_bits(name: str) -> None:
-    again = train.fit(with_gaps(synthetic(600, hours=24), 0.1), small(name))
+    again = fit.fit(with_gaps(synthetic(600, hours=24), 0.1), small(name))
     asked = synthetic(50, seed=8)
-    for ask in (train.predict, train.predict_interval):
+    for ask in (fit.predict, fit.predict_interval):
         assert np.array_equal(ask(fitted(name), asked), ask(again, asked))
     assert onnx_model.export(fitted(name)) == onnx_model.export(again)
 
@@ -40,19 +40,19 @@ def test_the_same_rows_give_the_same_bits(name: str) -> None:
 def test_it_learns_what_is_there(name: str) -> None:
     frame = synthetic(1500, hours=48, noise_min=0.5)
     rows, then = frame[:1000], frame[1000:]
-    error = np.abs(train.predict(train.fit(rows, small(name)), then) - then[LABEL])
+    error = np.abs(fit.predict(fit.fit(rows, small(name)), then) - then[LABEL])
     assert error.mean() < 0.6 * np.abs(rows[LABEL].median() - then[LABEL]).mean()
 
 
 @EACH
 def test_odd_rows_get_an_answer(name: str) -> None:
     frame = synthetic(60).assign(altitude_m=np.nan, sector=None)
-    model = train.fit(frame, small(name))
+    model = fit.fit(frame, small(name))
     asked = synthetic(20, seed=9).assign(airport="EGLL")
     nothing = asked.assign(**dict.fromkeys(NUMERIC, np.nan), sector=None, wake=None)
     wild = asked.assign(**dict.fromkeys(NUMERIC, 1e12))
     for rows in (asked, nothing, wild):
-        minutes = train.predict(model, rows)
+        minutes = fit.predict(model, rows)
         assert ((minutes > 0) & (minutes < 120)).all()
 
 
@@ -60,7 +60,7 @@ def test_odd_rows_get_an_answer(name: str) -> None:
 def test_onnx_agrees(name: str) -> None:
     """Also where training met no missing value and prediction does."""
     asked = synthetic(1000, hours=48, seed=11)
-    complete = train.fit(synthetic(300), small(name))
+    complete = fit.fit(synthetic(300), small(name))
     for model in (fitted(name), complete):
         graph = onnx_model.export(model)
         assert onnx_model.difference(graph, model, asked) < onnx_model.TOLERANCE_MIN
@@ -72,9 +72,9 @@ def test_onnx_agrees(name: str) -> None:
 def test_with_fewer_rows_than_it_needs_it_is_refused(name: str) -> None:
     recipe = recipes.named(name)
     least = recipe.min_fit_rows
-    assert np.isfinite(train.predict(train.fit(synthetic(least), small(name)), synthetic(5))).all()
+    assert np.isfinite(fit.predict(fit.fit(synthetic(least), small(name)), synthetic(5))).all()
     with pytest.raises(SkyOpsError, match=f"{name} cannot be fitted on {least - 1} rows"):
-        train.fit(synthetic(least - 1), recipe)
+        fit.fit(synthetic(least - 1), recipe)
 
 
 @pytest.mark.parametrize("speed", ["ground_speed_mps", "near_leg_mps"])
@@ -89,9 +89,9 @@ def test_faster_is_never_later(speed: str) -> None:
         ("bound", small("hgb-l1")),
         ("free", small("hgb-l1").using({"monotone": {}})),
     ):
-        model = train.fit(frame, recipe)
+        model = fit.fit(frame, recipe)
         steps = [
-            train.predict(model, frame[:50].assign(**{speed: v})) for v in np.linspace(110, 190, 17)
+            fit.predict(model, frame[:50].assign(**{speed: v})) for v in np.linspace(110, 190, 17)
         ]
         answers[name] = np.diff(steps, axis=0)
     assert (answers["bound"] <= 0).all()
@@ -109,4 +109,4 @@ def test_candidates_are_parameters_that_it_has(name: str) -> None:
     rows = synthetic(60)
     for params in recipe.candidates:
         assert recipe.using(params).params != recipe.params
-        train.fit(rows, small(name).using(params))
+        fit.fit(rows, small(name).using(params))

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals import recipes, search, train
 from skyops_assets.arrivals.features import LABEL
+from skyops_assets.arrivals.learning import fit, recipes, search
 
 QUICK = recipes.RIDGE.using({"alpha": 1e6})
 RIDGE = replace(QUICK, candidates=({"alpha": 1e5}, {"alpha": 1.0}, {"alpha": 2.0}))
@@ -27,18 +27,18 @@ def rows() -> pd.DataFrame:
 
 
 def test_the_best_candidate_is_chosen_and_told(rows: pd.DataFrame) -> None:
-    chosen, found = train.choose(rows, RIDGE, 2)
+    chosen, found = fit.choose(rows, RIDGE, 2)
     assert chosen.params["alpha"] == 1.0
     assert found["chosen"] == 2
     assert [tried["params"] for tried in found["candidates"]] == [{}, *RIDGE.candidates[:2]]
     assert [len(tried["fold_mae_min"]) for tried in found["candidates"]] == [3, 3, 3]
     assert found["candidates"][2]["mae_min"] < 0.9 * found["candidates"][0]["mae_min"]
-    assert train.choose(rows, RIDGE, 2) == (chosen, found)
+    assert fit.choose(rows, RIDGE, 2) == (chosen, found)
 
 
 def test_a_trifle_changes_nothing(rows: pd.DataFrame) -> None:
     good = replace(RIDGE.using({"alpha": 1.0}), candidates=({"alpha": 0.999}, {"alpha": 1.001}))
-    chosen, found = train.choose(rows, good, 2)
+    chosen, found = fit.choose(rows, good, 2)
     assert chosen == good
     assert found["chosen"] == 0
     least = min(tried["mae_min"] for tried in found["candidates"])
@@ -58,10 +58,10 @@ def test_folds_expand_and_look_forward(rows: pd.DataFrame) -> None:
 
 
 def test_the_future_of_the_training_window_changes_no_earlier_fold(rows: pd.DataFrame) -> None:
-    _, before = train.choose(rows, RIDGE, 1)
+    _, before = fit.choose(rows, RIDGE, 1)
     later = rows["crossed_at"] >= search._folds(rows)[2].cut_at
     spoiled = rows.assign(**{LABEL: rows[LABEL].mask(later, 80.0)})
-    _, after = train.choose(spoiled, RIDGE, 1)
+    _, after = fit.choose(spoiled, RIDGE, 1)
     for one, other in zip(before["candidates"], after["candidates"], strict=True):
         assert one["fold_mae_min"][:2] == other["fold_mae_min"][:2]
         assert one["fold_mae_min"][2] != other["fold_mae_min"][2]
@@ -77,7 +77,7 @@ def test_the_future_of_the_training_window_changes_no_earlier_fold(rows: pd.Data
 def test_without_rows_or_trials_the_recipe_stays(
     rows: pd.DataFrame, count: int, trials: int, why: str
 ) -> None:
-    chosen, found = train.choose(rows[:count], RIDGE, trials)
+    chosen, found = fit.choose(rows[:count], RIDGE, trials)
     assert chosen == RIDGE
     assert found == {"skipped": why, "folds": [], "candidates": [], "chosen": None}
-    assert np.isfinite(train.predict(train.fit(rows[:count], chosen), rows[:5])).all()
+    assert np.isfinite(fit.predict(fit.fit(rows[:count], chosen), rows[:5])).all()

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from arrival_frames import synthetic
 
-from skyops_assets.arrivals import evaluate, explain
-from skyops_assets.arrivals.slices import Slice, slices
+from skyops_assets.arrivals.evaluation import metrics, report
+from skyops_assets.arrivals.evaluation.slices import Slice, slices
 from skyops_assets.errors import SkyOpsError
 
 
@@ -79,34 +79,34 @@ def test_a_slice_is_measured_on_its_own_rows_that_the_champion_has_not_seen() ->
     early = Slice("x", "seen before", np.arange(50) < 10)
     given = (test, {"b": truth + 4}, ("new", truth + np.where(half.rows, 3, 0)))
     through = test["crossed_at"].iloc[29].to_pydatetime()
-    found = evaluate.evaluate(*given, ("old", truth + 2), through, slices=[half, early])
+    found = metrics.evaluate(*given, ("old", truth + 2), through, slices=[half, early])
     (part,) = found.slices
     assert (part.comparison.rows, part.comparison.reference) == (20, "old")
     assert part.comparison.skill == pytest.approx(-0.5)
     assert part.champion_mae_min == pytest.approx(2)
     assert part.baseline_mae_min == pytest.approx(4)
-    alone = evaluate.evaluate(*given, slices=[half])
+    alone = metrics.evaluate(*given, slices=[half])
     assert alone.slices[0].comparison.skill == pytest.approx(0.25)
     assert alone.slices[0].champion_mae_min is None
-    text = explain.slices_markdown(alone)
+    text = report.slices_markdown(alone)
     assert text and "| x | second half | 25 | 3.00 | - | 4.00 | +25.0% |" in text
-    assert explain.slices_markdown(evaluate.evaluate(*given)) is None
+    assert report.slices_markdown(metrics.evaluate(*given)) is None
 
 
 def test_coverage_and_width_of_intervals() -> None:
     test = synthetic(4)
     truth = test["transit_min"].to_numpy()
     bounds = (truth - np.array([1, 1, 1, -1]), truth + 3)
-    found = evaluate.evaluate(test, {"b": truth + 1}, ("new", truth), intervals=bounds)
+    found = metrics.evaluate(test, {"b": truth + 1}, ("new", truth), intervals=bounds)
     own = found.score("challenger")
     assert own is not None
     assert (own.interval_coverage, own.interval_width_min) == (0.75, pytest.approx(3.5))
-    assert "75.0% lie within" in explain.evaluation_markdown(found)
+    assert "75.0% lie within" in report.evaluation_markdown(found)
     with pytest.raises(SkyOpsError, match="4 of 4 prediction intervals are upside down"):
-        evaluate.evaluate(test, {}, ("new", truth), intervals=(truth + 1, truth))
-    assert evaluate.measure_interval(np.empty(0), np.empty(0), np.empty(0)) == (None, None)
+        metrics.evaluate(test, {}, ("new", truth), intervals=(truth + 1, truth))
+    assert metrics.measure_interval(np.empty(0), np.empty(0), np.empty(0)) == (None, None)
 
 
 def test_shares_within_a_minute_and_two() -> None:
-    found = evaluate.measure(np.zeros(4), np.array([1.0, -1.5, 2.0, 2.1]))
+    found = metrics.measure(np.zeros(4), np.array([1.0, -1.5, 2.0, 2.1]))
     assert (found.within_1min_share, found.within_2min_share) == (0.25, 0.75)

@@ -10,7 +10,7 @@ from arrival_frames import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyops_assets.arrivals import split
+from skyops_assets.arrivals.learning import split
 from skyops_assets.errors import SkyOpsError
 
 

@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "arrivals"))
 
 from arrival_frames import synthetic
 
+from skyops_assets.backtest import alarm_calibration
+from skyops_assets.backtest.alarm_calibration import ALTITUDE_BIAS_M, LONGER_WAY_MIN
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring import calibrate
-from skyops_assets.monitoring.calibrate import ALTITUDE_BIAS_M, LONGER_WAY_MIN
 
 START = datetime(2021, 10, 10, 12, tzinfo=UTC)
 
@@ -33,28 +33,28 @@ def rows() -> pd.DataFrame:
 
 def test_each_disturbance_changes_what_it_says_and_nothing_else(rows: pd.DataFrame) -> None:
     rng = np.random.default_rng(1)
-    assert calibrate.undisturbed(rows, rng) is rows
-    closed = calibrate.removed_runway(rows, rng)
+    assert alarm_calibration.undisturbed(rows, rng) is rows
+    closed = alarm_calibration.removed_runway(rows, rng)
     assert set(closed["runway_in_use_sin"]) == {1.0}
     is_west = rows["runway_in_use_sin"] == -1
     longer = closed["transit_min"] - rows["transit_min"]
     assert longer[is_west].to_numpy() == pytest.approx(LONGER_WAY_MIN)
     assert (longer[~is_west] == 0).all()
-    high = calibrate.altitude_bias(rows, rng)
+    high = alarm_calibration.altitude_bias(rows, rng)
     assert (high["altitude_m"] - rows["altitude_m"]).to_numpy() == pytest.approx(ALTITUDE_BIAS_M)
     assert high.drop(columns="altitude_m").equals(rows.drop(columns="altitude_m"))
-    more = calibrate.more_traffic(rows, rng)["inbound_inside_count"].sum()
+    more = alarm_calibration.more_traffic(rows, rng)["inbound_inside_count"].sum()
     assert more / rows["inbound_inside_count"].sum() == pytest.approx(1.3, abs=0.02)
 
 
 def test_trials_count_what_was_found(rows: pd.DataFrame) -> None:
     found = {
         one.disturbance: one
-        for one in calibrate.calibrate(
+        for one in alarm_calibration.calibrate(
             rows, START, START + timedelta(days=21), false_alarm_trials=1, power_trials=1
         )
     }
-    assert set(found) == set(calibrate.DISTURBANCES)
+    assert set(found) == set(alarm_calibration.DISTURBANCES)
     assert (found["undisturbed"].drift_windows, found["undisturbed"].found) == (0, 0)
     for name in set(found) - {"undisturbed", "altitude 300 ft too high"}:
         assert found[name].found == found[name].trials == 1, name
@@ -63,6 +63,8 @@ def test_trials_count_what_was_found(rows: pd.DataFrame) -> None:
 
 def test_a_short_period_and_a_single_runway_are_refused(rows: pd.DataFrame) -> None:
     with pytest.raises(SkyOpsError, match="has 6 days with arrivals, and 21 are needed"):
-        list(calibrate.calibrate(rows, START, START + timedelta(days=5)))
+        list(alarm_calibration.calibrate(rows, START, START + timedelta(days=5)))
     with pytest.raises(SkyOpsError, match="one runway direction only"):
-        calibrate.removed_runway(rows.assign(runway_in_use_sin=1.0), np.random.default_rng(1))
+        alarm_calibration.removed_runway(
+            rows.assign(runway_in_use_sin=1.0), np.random.default_rng(1)
+        )

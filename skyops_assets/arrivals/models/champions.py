@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import card, model_store, registry
+from skyops_assets.arrivals.models import card, export, registry
 from skyops_assets.arrivals.store import training, versions
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
@@ -223,7 +223,7 @@ def _move(
             card.publish(warehouse, client, version)
         except SkyOpsError as error:
             warnings.append(str(error))  # That it is broken may be why it is rolled back.
-    if problem := model_store.follow(warehouse, settings, after.model_name):
+    if problem := export.follow(warehouse, settings, after.model_name):
         warnings.append(problem)
     return Moved(
         after.model_name,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skyops_assets.arrivals import onnx_model, recipes, registry, split, train
 from skyops_assets.arrivals.features import RING_NM
+from skyops_assets.arrivals.learning import fit, onnx_model, recipes, split
+from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.store import training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
@@ -56,10 +57,10 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     rows = split.temporal_split(
         training.read_snapshot(settings, run.fingerprint), run.train_share
     ).train
-    answers = train.answers(model, rows)
-    again = train.fit(rows, recipes.Recipe(run.recipe, run.params))
-    difference = train.apart(answers, train.answers(again, rows))
-    minutes = answers[train.OUTPUTS[0]]
+    answers = fit.answers(model, rows)
+    again = fit.fit(rows, recipes.Recipe(run.recipe, run.params))
+    difference = fit.apart(answers, fit.answers(again, rows))
+    minutes = answers[fit.OUTPUTS[0]]
     sane = np.isfinite(minutes) & (minutes > 0) & (minutes <= LONGEST_TRANSIT_MIN)
     apart = onnx_model.difference(portable, model, rows)
     problem = None

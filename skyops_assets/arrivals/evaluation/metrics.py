@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from skyops_assets.arrivals.slices import Slice
+    from skyops_assets.arrivals.evaluation.slices import Slice
 
 MIN_DAYS_FOR_DAY_BLOCKS = 10
 RESAMPLES = 2000

@@ -1,32 +1,24 @@
-"""Show a model to a person: plots as PNG, evaluation and decision as Markdown.
+"""Shows an evaluation: plots, and tables in Markdown.
 
-Belongs here: pictures and words made of numbers computed elsewhere. Does not: computing them
-(`evaluate`, `gatekeeper`), or putting them anywhere. Works with one row, or none.
+Belongs here: the form in which figures are shown. Does not: computing them (`metrics`, `slices`).
 """
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals.evaluate import MAX_IMPORTANCE_ROWS
+from skyops_assets.arrivals.evaluation.metrics import MAX_IMPORTANCE_ROWS
 from skyops_assets.arrivals.features import LABEL
-from skyops_assets.arrivals.gatekeeper import LIGHTS
+from skyops_assets.reporting.plots import BLUE, GREY, RED, new_figure, to_png
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from skyops_assets.arrivals.evaluate import Evaluation
-    from skyops_assets.arrivals.gatekeeper import Decision
-
-BLUE = "#2b6cb0"
-GREY = "#718096"
-RED = "#c53030"
+    from skyops_assets.arrivals.evaluation.metrics import Evaluation
 
 
 def residual_plot(actual: np.ndarray, predicted: np.ndarray, title: str) -> bytes:
@@ -260,21 +252,6 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def decision_markdown(decision: Decision) -> str:
-    """The verdict in bold, the lights, and every rule with what it found."""
-    verdict = "Promoted" if decision.is_promoted else "Not promoted"
-    lights = ", ".join(
-        f"{light} {'green' if decision.lights[light] else '**red**'}" for light in LIGHTS
-    )
-    rules = [
-        f"| {'pass' if reason.is_passed else '**fail**'} | {reason.light} | {reason.rule} "
-        f"| {reason.text} |"
-        for reason in decision.reasons
-    ]
-    head = [f"**{verdict}**: {lights}", "", "| | light | rule | found |", "|---|---|---|---|"]
-    return "\n".join([*head, *rules])
-
-
 def baseline_labels(frame: pd.DataFrame) -> str:
     """One sentence on the labels of a training set."""
     if not len(frame):
@@ -285,34 +262,12 @@ def baseline_labels(frame: pd.DataFrame) -> str:
     )
 
 
-def new_figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
-    """A figure with so many panels side by side."""
-    # Figure without pyplot: no global state, no display, safe in threads.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * panels if panels > 1 else 6.5, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for one in axes:
-        one.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def _title(figure: Figure, title: str, rows: int) -> None:
     figure.suptitle(f"{title} (n = {rows})", fontsize=11)
 
 
 def _dot(rows: int) -> float:
     return 24 if rows < 500 else 8
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG: the same numbers give the same bytes."""
-    buffer = io.BytesIO()
-    # Without its own time of making, the same numbers give the same bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def _number(value: float | None, form: str = ".2f") -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import recipes, split
 from skyops_assets.arrivals.features import FEATURES, LABEL
-from skyops_assets.arrivals.recipes import Recipe
+from skyops_assets.arrivals.learning import recipes, split
+from skyops_assets.arrivals.learning.recipes import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,9 +1,7 @@
-"""Whether a challenger becomes champion: a policy, the evidence, and a decision with reasons.
+"""Decides whether a challenger becomes champion: limits, lights, reasons.
 
-Belongs here: rules and thresholds, pure. Does not: measuring (`evaluate`, `probe`, `logic`),
-gathering the evidence (`judge`) or acting on the decision (`steps`). Every rule is always judged,
-so that a reader sees all that is missing; a number that was not measured fails its rule and is
-never filled in.
+Belongs here: the policy and its decision, pure functions of the evidence. Does not: gathering it
+(`steps.judge`), writing it down (`store.decisions`), showing it (`report`).
 """
 
 from __future__ import annotations
@@ -12,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from skyops_assets.arrivals.logic import Logic
-from skyops_assets.arrivals.probe import Probe
+from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 
 TECHNICAL, OPERATIONAL, LOGICAL, STATISTICAL = LIGHTS = (
     "technical",
@@ -77,50 +75,6 @@ class GatePolicy:
     max_wrong_way_min: float = 0.25
     max_impossible_share: float = 0.0
     max_shuffled_skill: float = 0.1
-
-
-@dataclass(frozen=True)
-class SliceGain:
-    """What the gatekeeper looks at of a slice: the gain in MAE with its 95 % interval's top."""
-
-    name: str
-    rows: int
-    gain: float | None
-    gain_high: float | None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of a challenger; None is "not measured".
-
-    `scored_share` is the part of the test rows that every candidate answered. `gain` and
-    `gain_low`, of `scored_rows`, are against `reference`: the champion where there is one, on the
-    rows neither has learned from, else the best baseline; so are the `slices`. `skill` is against
-    the best baseline in either case. `taken_back` says how a person took it out of force.
-    `champion_age_days` is how long before the last test crossing the champion's knowledge ends,
-    `newer_days` how long after that the challenger's does.
-    """
-
-    challenger_version: str | None
-    untrained_reason: str | None
-    train_rows: int
-    scored_share: float | None
-    scored_rows: int | None
-    test_days: int | None
-    reference: str | None
-    reference_mae_min: float | None
-    challenger_mae_min: float | None
-    gain: float | None
-    gain_low: float | None
-    skill: float | None
-    has_champion: bool
-    is_reference_current: bool
-    taken_back: str | None = None
-    slices: tuple[SliceGain, ...] | None = None
-    champion_age_days: float | None = None
-    newer_days: float | None = None
-    probe: Probe | None = None
-    logic: Logic | None = None
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import evaluate, explain
-from skyops_assets.arrivals.backtest import Event, Replay, Retrain
+from skyops_assets.arrivals.evaluation import metrics
 from skyops_assets.arrivals.features import LABEL
-from skyops_assets.reporting import html
+from skyops_assets.backtest.replay import Event, Replay, Retrain
+from skyops_assets.reporting import html, plots
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skyops_assets.arrivals.evaluate import Comparison
+    from skyops_assets.arrivals.evaluation.metrics import Comparison
 
 MIN_SLICE_ROWS = 100
 """Below it a slice's mean error says little: at Zurich its standard error is 0.2 minutes."""
@@ -109,7 +109,7 @@ def _line(month: str, rows: pd.DataFrame) -> Line:
     return Line(
         month=str(month),
         rows=len(answered),
-        mae_min=evaluate.measure(actual, predicted).mae_min,
+        mae_min=metrics.measure(actual, predicted).mae_min,
         kept_mae_min=_mae(answered, "kept"),
         baseline_mae_min=_mae(answered, "baseline_transit_min"),
         against_kept=_against(answered, "kept"),
@@ -120,7 +120,7 @@ def _line(month: str, rows: pd.DataFrame) -> Line:
 
 def _mae(rows: pd.DataFrame, column: str) -> float | None:
     known = rows[rows[column].notna()]
-    return evaluate.measure(known[LABEL].to_numpy(), known[column].to_numpy()).mae_min
+    return metrics.measure(known[LABEL].to_numpy(), known[column].to_numpy()).mae_min
 
 
 def _against(rows: pd.DataFrame, column: str) -> Comparison | None:
@@ -128,7 +128,7 @@ def _against(rows: pd.DataFrame, column: str) -> Comparison | None:
     if not len(known):
         return None
     actual, predicted, other = (known[name].to_numpy() for name in (LABEL, "predicted", column))
-    return evaluate.compare(actual, predicted, other, known["crossed_at"], column)
+    return metrics.compare(actual, predicted, other, known["crossed_at"], column)
 
 
 def _page(replay: Replay) -> str:
@@ -211,22 +211,22 @@ def _weeks(replay: Replay) -> bytes:
     from matplotlib import dates as mdates
 
     rows = replay.arrivals.set_index("crossed_at").sort_index()
-    figure, (axes,) = explain.new_figure(1)
+    figure, (axes,) = plots.new_figure(1)
     figure.set_size_inches(10, 4)
     for column, label, colour in (
-        ("baseline_transit_min", "best baseline", explain.GREY),
-        ("kept", "first champion, had it stayed", explain.RED),
-        ("predicted", "as it was", explain.BLUE),
+        ("baseline_transit_min", "best baseline", plots.GREY),
+        ("kept", "first champion, had it stayed", plots.RED),
+        ("predicted", "as it was", plots.BLUE),
     ):
         error = (rows[column] - rows[LABEL]).abs().resample("W-MON", label="left").mean()
         axes.plot(error.index, error, marker=".", color=colour, label=label)
     for event in replay.events:
         if event.is_promoted:
-            axes.axvline(mdates.date2num(event.at), color=explain.BLUE, linestyle=":", linewidth=1)
+            axes.axvline(mdates.date2num(event.at), color=plots.BLUE, linestyle=":", linewidth=1)
     axes.set(ylabel="mean absolute error by week (min)", ylim=(0, None))
     axes.set_title("Dotted lines are promotions", fontsize=9, loc="left")
     axes.legend(frameon=False)
-    return explain.to_png(figure)
+    return plots.to_png(figure)
 
 
 def _number(value: float | None) -> str:

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import interval, recipes, search, split
 from skyops_assets.arrivals.features import FEATURES
-from skyops_assets.arrivals.recipes import GRADIENT_BOOSTING_L1, Recipe
+from skyops_assets.arrivals.learning import interval, recipes, search, split
+from skyops_assets.arrivals.learning.recipes import GRADIENT_BOOSTING_L1, Recipe
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:

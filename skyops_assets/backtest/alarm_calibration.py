@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import baselines, train
 from skyops_assets.arrivals.features import LABEL, NUMERIC
+from skyops_assets.arrivals.learning import baselines, fit
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import drift, skill
 from skyops_assets.monitoring.policy import RetrainPolicy
@@ -135,13 +135,13 @@ def calibrate(
             f"The period has {len(by_day)} days with arrivals, and {3 * WINDOW_DAYS} are needed. "
             "Load more of the history, or choose another period."
         )
-    model = train.fit(past)
+    model = fit.fit(past)
     fitted = baselines.fit_baselines(past)
 
     def measured(window: pd.DataFrame) -> float | None:
         found = skill.measure(
             window,
-            train.predict(model, window),
+            fit.predict(model, window),
             {name: baseline.predict(window) for name, baseline in fitted.items()},
             "champion",
             start_at=start_at,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from skyops_assets.arrivals import registry
+from skyops_assets.arrivals.models import registry
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from skyops_assets.arrivals import card, onnx_model, registry
-from skyops_assets.arrivals.card import Facts
 from skyops_assets.arrivals.features import CATEGORICAL
+from skyops_assets.arrivals.learning import onnx_model
+from skyops_assets.arrivals.models import card, registry
+from skyops_assets.arrivals.models.card import Facts
 from skyops_assets.arrivals.store import versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import features, registry, train
+from skyops_assets.arrivals import features
+from skyops_assets.arrivals.learning import fit
+from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
@@ -106,7 +108,7 @@ def markdown(facts: Facts) -> str:
             f"Minutes from an aircraft's first crossing of the {run.ring_nm} NM ring around an "
             "airport to its landing there.",
             f"Airports: {_listed(facts.training_set.airports if facts.training_set else ())}.",
-            f"As ONNX it gives {_listed(train.OUTPUTS if run.interval else train.OUTPUTS[:1])}.",
+            f"As ONNX it gives {_listed(fit.OUTPUTS if run.interval else fit.OUTPUTS[:1])}.",
         ],
         "Data": _data(facts),
         "Recipe": _recipe(facts),

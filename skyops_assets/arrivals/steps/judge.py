@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from skyops_assets.arrivals import champions
-from skyops_assets.arrivals.gatekeeper import (
-    Decision,
-    Evidence,
-    GatePolicy,
-    Reason,
-    SliceGain,
-    decide,
-)
-from skyops_assets.arrivals.logic import Logic
-from skyops_assets.arrivals.probe import Probe
+from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
+from skyops_assets.arrivals.gate.policy import Decision, GatePolicy, Reason, decide
+from skyops_assets.arrivals.models import champions
 from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.arrivals.store.training import TrainingRun
 from skyops_assets.arrivals.store.versions import ModelVersion

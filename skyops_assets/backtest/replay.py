@@ -17,7 +17,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import features, registry, steps, train
+from skyops_assets.arrivals import features
+from skyops_assets.arrivals.learning import fit
+from skyops_assets.arrivals.models import registry
+from skyops_assets.arrivals.steps import evaluate, predict, promote, train
 from skyops_assets.arrivals.store import inputs, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import monitor, policy
@@ -156,8 +159,8 @@ def _live_day(
 ) -> Event:
     name = versions.model_name(ring_nm)
     champion = versions.champion(stage, name)
-    steps.predict_crossings(stage, settings, ring_nm=ring_nm, as_of=moment)
-    steps.record_outcomes(stage, settings, ring_nm=ring_nm, as_of=moment)
+    predict.predict_crossings(stage, settings, ring_nm=ring_nm, as_of=moment)
+    predict.record_outcomes(stage, settings, ring_nm=ring_nm, as_of=moment)
     is_monday = moment.weekday() == 0
     seen = monitor.monitor_champion(
         stage,
@@ -189,10 +192,10 @@ def _live_day(
     )
     if not asked:
         return event
-    steps.build_training_set(stage, settings, ring_nm=ring_nm, as_of=moment)
-    trained = steps.train_challenger(stage, settings, ring_nm=ring_nm)
-    measured = steps.evaluate_challenger(stage, settings, ring_nm=ring_nm)
-    decided = steps.decide_promotion(stage, settings, ring_nm=ring_nm)
+    train.build_training_set(stage, settings, ring_nm=ring_nm, as_of=moment)
+    trained = train.train_challenger(stage, settings, ring_nm=ring_nm)
+    measured = evaluate.evaluate_challenger(stage, settings, ring_nm=ring_nm)
+    decided = promote.decide_promotion(stage, settings, ring_nm=ring_nm)
     gain = measured.against_champion or measured.against_baseline
     return replace(
         event,
@@ -292,5 +295,5 @@ def _kept(
     client = registry.configure(stage, settings)
     model = registry.load(client, first.model_name, first.version, first.mlflow_run_id)
     since = rows["crossed_at"] >= pd.Timestamp(promoted_at)
-    kept[since] = train.predict(model, rows[since])
+    kept[since] = fit.predict(model, rows[since])
     return kept

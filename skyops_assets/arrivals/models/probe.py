@@ -1,7 +1,7 @@
 """A registered model in a process of its own: whether it loads as in serving, how heavy, how fast.
 
 Belongs here: starting that process, and what it measures. Does not: what is heavy or slow
-(`gatekeeper`). ``python -m skyops_assets.arrivals.probe`` is that process.
+(`gate.policy`). ``python -m skyops_assets.arrivals.models.probe`` is that process.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 
-from skyops_assets.arrivals import registry, train
+from skyops_assets.arrivals.gate.evidence import Probe
+from skyops_assets.arrivals.learning import fit
+from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.store import training
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
@@ -28,28 +30,6 @@ PREDICTIONS = 200
 TIMEOUT_S = 120
 """Twice what the gatekeeper allows for the start; then the process is ended."""
 _MB = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What was measured; `error` says why it could not be, and then the rest is None.
-
-    Attributes:
-        start_s: from the start of the process, imports included, to the first prediction.
-        peak_memory_mb: the most that the process ever held (MiB), libraries included.
-        predictions: of one row each, with its interval, as often as that.
-        p50_ms, p95_ms: time of one such prediction, as time of the processor: on a machine that
-            has other work too, the clock tells of that work (213 ms where it took 11).
-        is_signature_equal: the model takes and gives what `registry.signature` says.
-    """
-
-    error: str | None = None
-    start_s: float | None = None
-    peak_memory_mb: float | None = None
-    predictions: int | None = None
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    is_signature_equal: bool | None = None
 
 
 class Running:
@@ -85,7 +65,7 @@ def start(
     arguments = (version.model_name, version.version, version.mlflow_run_id, fingerprint)
     return Running(
         subprocess.Popen(
-            [sys.executable, "-m", "skyops_assets.arrivals.probe", *arguments, str(time.time())],
+            [sys.executable, "-m", __spec__.name, *arguments, str(time.time())],
             env={
                 **os.environ,
                 **environment(settings, warehouse),
@@ -120,7 +100,7 @@ def measure(  # noqa: PLR0917
         model = registry.load(client, name, version, mlflow_run_id)
         is_equal = registry.read_signature(name, version) == registry.signature()
         rows = training.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
-        train.answers(model, rows[:1])
+        fit.answers(model, rows[:1])
     except SkyOpsError as error:
         return Probe(str(error))
     start_s = time.time() - began
@@ -128,7 +108,7 @@ def measure(  # noqa: PLR0917
     for number in islice(cycle(range(len(rows))), PREDICTIONS):
         row = rows.iloc[number : number + 1]
         before = time.process_time()
-        train.answers(model, row)
+        fit.answers(model, row)
         taken.append(1000 * (time.process_time() - before))
     p50, p95 = (float(q) for q in np.quantile(taken, (0.5, 0.95)))
     return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import baselines, train
 from skyops_assets.arrivals.features import IDENTIFIERS, LABEL
-from skyops_assets.arrivals.recipes import Recipe
+from skyops_assets.arrivals.learning import baselines, fit
+from skyops_assets.arrivals.learning.recipes import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,5 +146,5 @@ def shuffled_skill(
         rows = rows.sample(MAX_SHUFFLED_ROWS, random_state=SEED)
     rng = np.random.default_rng(SEED)
     mixed = rows.groupby("airport")[LABEL].transform(rng.permutation)
-    minutes = train.predict(train.fit(rows.assign(**{LABEL: mixed}), recipe), test_rows)
+    minutes = fit.predict(fit.fit(rows.assign(**{LABEL: mixed}), recipe), test_rows)
     return 1 - float(np.abs(minutes - actual)[known].mean()) / below

@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals import evaluate, features, slices, split, train
-from skyops_assets.arrivals.gatekeeper import PHYSICS, Evidence, GatePolicy, SliceGain, decide
-from skyops_assets.arrivals.logic import Logic
-from skyops_assets.arrivals.probe import Probe
+from skyops_assets.arrivals import features
+from skyops_assets.arrivals.evaluation import metrics, slices
+from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
+from skyops_assets.arrivals.gate.policy import PHYSICS, GatePolicy, decide
+from skyops_assets.arrivals.learning import fit, split
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def calibrate(
     rows: pd.DataFrame,
     *,
     policy: GatePolicy | None = None,
-    recipe: train.Recipe = train.GRADIENT_BOOSTING_L1,
+    recipe: fit.Recipe = fit.GRADIENT_BOOSTING_L1,
     draws: int = DRAWS,
     seed: int = SEED,
     only: str | None = None,
@@ -132,7 +134,7 @@ def calibrate(
             for draw in range(draws):
                 progress(f"{name}, {kind}: fit {draw + 1} of {draws}")
                 some = _draw(month.parts.train, kind, (seed, number, draw))
-                fits.append(train.predict(train.fit(some, recipe), month.parts.test))
+                fits.append(fit.predict(fit.fit(some, recipe), month.parts.test))
             progress(f"{name}, {kind}: {draws * (draws - 1)} challengers")
             lines += list(_ask(month, kind, fits, policy))
     return lines
@@ -213,9 +215,9 @@ def _is_promoted(  # noqa: PLR0917
 
     test = month.parts.test
 
-    def compare(rows: np.ndarray) -> evaluate.Comparison:
+    def compare(rows: np.ndarray) -> metrics.Comparison:
         given = (month.actual[rows], challenger[rows], champion[rows], test["crossed_at"][rows])
-        return evaluate.compare(*given, "the champion")
+        return metrics.compare(*given, "the champion")
 
     found = compare(window)
     evidence = Evidence(

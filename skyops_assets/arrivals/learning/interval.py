@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import split
 from skyops_assets.arrivals.features import FEATURES, LABEL, MIN_TRANSIT_MIN
+from skyops_assets.arrivals.learning import split
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals import interval, train
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, MIN_TRANSIT_MIN
+from skyops_assets.arrivals.learning import fit, interval
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def export(pipeline: Any) -> bytes:
     graph.node("Concat", numbers, "numbers", axis=1)
     categories = [f"{name}_columns" for name in names]
     graph.node("Concat", [*categories, _numbers(graph, step)], "columns", axis=1)
-    outputs = [_minutes(graph, model, train.OUTPUTS[0])]
+    outputs = [_minutes(graph, model, fit.OUTPUTS[0])]
     if fitted := interval.of(pipeline):
         outputs += _bounds(graph, fitted)
     made = helper.make_model(
@@ -145,7 +145,7 @@ def difference(content: bytes, model: Any, frame: pd.DataFrame) -> float:
     for name in CATEGORICAL:
         strange[name] = "never seen"
     asked = pd.concat([frame, gaps, strange], ignore_index=True)
-    return train.apart(predict(content, asked), train.answers(model, asked))
+    return fit.apart(predict(content, asked), fit.answers(model, asked))
 
 
 def inputs(frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -276,7 +276,7 @@ def _bounds(graph: _Graph, fitted: dict[str, Any]) -> list[str]:
     """As `interval.predict`; in 32 bits, as the minutes are, so that these always lie within."""
     import numpy as np
 
-    minutes, low, high = train.OUTPUTS
+    minutes, low, high = fit.OUTPUTS
     graph.constant("correction", np.array(fitted["correction_min"], dtype="float32"))
     graph.constant("shortest", np.array(MIN_TRANSIT_MIN, dtype="float32"))
     for name, kind in ((low, "Sub"), (high, "Add")):

@@ -1,0 +1,239 @@
+"""Predicts crossings and records what came of them: `ml.predictions`, `ml.prediction_outcomes`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from skyops_assets.arrivals import scoring
+from skyops_assets.arrivals.features import RING_NM
+from skyops_assets.arrivals.learning import baselines, fit, split
+from skyops_assets.arrivals.models import export, registry
+from skyops_assets.arrivals.store import (
+    evaluations,
+    inputs,
+    predictions,
+    training,
+    versions,
+)
+from skyops_assets.arrivals.store.training import TrainingRun
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.connection import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What `predict_crossings` predicted with; `store_problem` as of `model_store.follow`."""
+
+    model_name: str
+    model_version: str
+    is_champion: bool
+    baseline: str | None
+    crossings: int
+    by_source: dict[str, int]
+    new_predictions: int
+    unanswered: int
+    in_sample: int
+    store_problem: str | None
+
+
+@dataclass(frozen=True)
+class OutcomeSummary:
+    """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample, observed ones.
+
+    `label_coverage` is the share of those predictions whose outcome is known that are older than
+    the longest transit (`predict.LONGEST_TRANSIT_MIN`) at the end of their source's data.
+    """
+
+    predictions: int
+    changed: int
+    counts: dict[str, int]
+    resolved_share: float | None
+    label_coverage: float | None
+    out_of_sample_landed: int
+    mae_min: float | None
+    bias_min: float | None
+    by_model: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+
+
+def predict_crossings(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    as_of: datetime | None = None,
+) -> PredictionSummary:
+    """Predict every crossing that the predictor in force has not predicted yet.
+
+    Our own crossings all; those of the open history at watched airports, as far as the predictor
+    has not learned from their time. With `as_of` only crossings known by then.
+
+    Raises:
+        SkyOpsError: the features table is missing, or the champion cannot be loaded.
+    """
+    predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
+    crossings = inputs.read_unpredicted_crossings(
+        warehouse,
+        ring_nm,
+        predictor.name,
+        predictor.version,
+        airports=settings.watch_airports,
+        history_after=predictor.trained_through_at,
+        as_of=as_of,
+    )
+    rows = scoring.score(crossings, predictor)
+    rows["source"] = crossings["source"]
+    run = training.training_run(warehouse, predictor.training_run_id or "")
+    baseline = None
+    if run:
+        with suppress(training.SnapshotLost):  # A champion predicts without it.
+            baseline = _reference_baseline(warehouse, settings, run)
+    rows["baseline"] = baseline and baseline[0]
+    rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
+    added = predictions.save_predictions(warehouse, rows)
+    return PredictionSummary(
+        model_name=predictor.name,
+        model_version=predictor.version,
+        is_champion=not predictor.name.startswith(baselines.PREFIX),
+        baseline=baseline and baseline[0],
+        crossings=len(rows),
+        by_source=dict(Counter(rows["source"])),
+        new_predictions=added,
+        unanswered=int(rows["predicted_transit_min"].isna().sum()),
+        in_sample=int(rows["is_in_sample"].sum()),
+        store_problem=export.follow(warehouse, settings, versions.model_name(ring_nm)),
+    )
+
+
+def predictor_in_force(
+    warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM
+) -> scoring.Predictor:
+    """The champion; without one the best baseline of the latest training run.
+
+    Without a measured baseline it is the one that needs no training. MLflow is imported only
+    where there is a champion.
+
+    Raises:
+        SkyOpsError: the champion cannot be loaded, or the training rows are gone.
+    """
+    name = versions.model_name(ring_nm)
+    champion = versions.champion(warehouse, name)
+    if champion:
+        client = registry.configure(warehouse, settings)
+        model = registry.load(client, name, champion.version, champion.mlflow_run_id)
+        return scoring.Predictor(
+            name,
+            champion.version,
+            champion.trained_through_at,
+            lambda frame: fit.predict(model, frame),
+            champion.training_run_id,
+            lambda frame: fit.predict_interval(model, frame),
+        )
+    run = training.latest_training_run(warehouse, name)
+    if run is None:
+        untrained = baselines.PREFIX + baselines.UNTRAINED
+        return scoring.Predictor(untrained, "untrained", None, baselines.DistanceSpeed().predict)
+    best, fitted = _reference_baseline(warehouse, settings, run)
+    return scoring.Predictor(
+        best, run.training_run_id, run.trained_through_at, fitted.predict, run.training_run_id
+    )
+
+
+def _reference_baseline(
+    warehouse: Warehouse, settings: Settings, run: TrainingRun
+) -> tuple[str, baselines.Baseline]:
+    """Name and baseline that was best where a model was evaluated, fitted on the model's past.
+
+    Where nothing was evaluated it is the one that needs no training.
+
+    Raises:
+        store.SnapshotLost: its rows are gone.
+    """
+    parts = split.temporal_split(training.read_snapshot(settings, run.fingerprint), run.train_share)
+    best = next(
+        (
+            row["candidate"]
+            for row in evaluations.read_evaluation(warehouse, run.training_run_id)
+            if row["is_reference"]
+        ),
+        baselines.PREFIX + baselines.UNTRAINED,
+    )
+    return best, baselines.fit_baselines(parts.train)[best.removeprefix(baselines.PREFIX)]
+
+
+def record_outcomes(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    ring_nm: int = RING_NM,
+    as_of: datetime | None = None,
+) -> OutcomeSummary:
+    """Join every prediction to what happened, and write what is new or changed.
+
+    With `as_of` only landings known by then count.
+
+    Raises:
+        SkyOpsError: the tables of flights, movements or arrivals are missing.
+    """
+    import pandas as pd
+
+    given = predictions.read_predictions(warehouse, ring_nm)
+    parts, due = [], pd.Series(False, index=given.index)
+    for source in (inputs.POSITIONS, inputs.HISTORY):
+        landings = inputs.read_landings(warehouse, source, ring_nm, as_of=as_of)
+        flights = (
+            inputs.read_flights(warehouse, as_of=as_of)
+            if source == inputs.POSITIONS
+            # All that is known of the history's flights is that they landed.
+            else landings.rename(columns={"landed_at": "last_seen_at"})
+        )
+        asked = given[given["source"] == source]
+        parts.append(scoring.outcomes(asked, landings, flights).set_index(asked.index))
+        through = pd.Timestamp(as_of or flights["last_seen_at"].max())
+        longest = pd.Timedelta(minutes=scoring.LONGEST_TRANSIT_MIN)
+        due[asked.index] = through - asked["crossed_at"] > longest
+    rows = pd.concat(parts).sort_index()
+    changed = predictions.save_outcomes(warehouse, rows)
+    counts = {
+        name: int((rows["outcome"] == name).sum())
+        for name in (scoring.LANDED, scoring.LANDED_ELSEWHERE, scoring.NOT_LANDED, scoring.PENDING)
+    }
+    is_fair = ~given["is_in_sample"].astype(bool) & rows["error_min"].notna()
+    if not settings.learn_from_simulated and is_fair.any():
+        simulated = inputs.simulated_flights(warehouse, ring_nm, as_of=as_of)
+        is_fair &= (given["source"] != inputs.POSITIONS) | ~rows["flight_id"].isin(simulated)
+    fair = rows[is_fair]
+    by_model = {
+        f"{name}:{version}": _errors(group)
+        for (name, version), group in fair.groupby(["model_name", "model_version"])
+    }
+    overall = _errors(fair)
+    return OutcomeSummary(
+        predictions=len(rows),
+        changed=changed,
+        counts=counts,
+        resolved_share=1 - counts[scoring.PENDING] / len(rows) if len(rows) else None,
+        label_coverage=float((rows["outcome"] != scoring.PENDING)[due].mean())
+        if due.any()
+        else None,
+        out_of_sample_landed=len(fair),
+        mae_min=overall["mae_min"],
+        bias_min=overall["bias_min"],
+        by_model=by_model,
+    )
+
+
+def _errors(rows: pd.DataFrame) -> dict[str, Any]:
+    if not len(rows):
+        return {"landed": 0, "mae_min": None, "bias_min": None}
+    return {
+        "landed": len(rows),
+        "mae_min": float(rows["error_min"].abs().mean()),
+        "bias_min": float(rows["error_min"].mean()),
+    }
