@@ -3,7 +3,7 @@ Two aircraft that send one address. The second one's rows of `stg_opensky__state
 address and `-2`; all models go by that key, so each aircraft has its flights.
 
 Which position is whose a tracker says that looks back only: a position belongs to the airframe that can have
-flown there from its last one within `memory()`, to the nearer if both can (a second's age counts as 100 m). What
+flown there from its last one within `max_gap()`, to the nearer if both can (a second's age counts as 100 m). What
 neither can have reached is a jump, until so many such positions hang together that they are an aircraft. Without
 a jump all are the first airframe's: so it runs only over stretches (between two silences of the address) with a jump in them.
 -#}
@@ -14,7 +14,7 @@ a jump all are the first airframe's: so it runs only over stretches (between two
 {#- The keys of an address, as rows `suffix`. -#}
 {%- macro airframe_suffixes() -%}(values (''), ('{{ second_airframe() }}')) as airframes (suffix){%- endmacro -%}
 
-{#- So many positions that hang together within `memory()` are an aircraft, and no wild values. -#}
+{#- So many positions that hang together within `max_gap()` are an aircraft, and no wild values. -#}
 {%- macro airframe_fixes() -%}10{%- endmacro -%}
 
 {#- What is nearer than this to an airframe is that one, timed by another clock: 20 s at 250 m/s. -#}
@@ -77,14 +77,14 @@ range too: what the tracker then says of rows that stay is what it has said of t
                     where
                         jumps.icao24 = changed_icao24
                         and jumps.position_status = 'jump'
-                        and jumps.positioned_at >= changed_from_at - {{ memory() }}
+                        and jumps.positioned_at >= changed_from_at - {{ max_gap() }}
                         and jumps.positioned_at < changed_through_at
                 )
                 or exists (
                     select from {{ this }} as seconds
                     where
                         seconds.icao24 = changed_icao24 || '{{ second_airframe() }}'
-                        and seconds.positioned_at >= changed_from_at - {{ memory() }}
+                        and seconds.positioned_at >= changed_from_at - {{ max_gap() }}
                         and seconds.positioned_at < changed_from_at
                 )
             )
@@ -109,7 +109,7 @@ range too: what the tracker then says of rows that stay is what it has said of t
                         inner join {{ this }} as before on before.icao24 = suspects.icao24 || airframes.suffix
                         where
                             before.positioned_at < started.positioned_at
-                            and before.positioned_at >= started.positioned_at - {{ memory() }}
+                            and before.positioned_at >= started.positioned_at - {{ max_gap() }}
                     )
                 order by started.positioned_at desc
                 limit 1
@@ -123,7 +123,7 @@ range too: what the tracker then says of rows that stay is what it has said of t
             begun.from_at,
             states.positioned_at,
             states.position_status = 'jump' or states.icao24 <> begun.icao24 as is_contested,
-            coalesce(states.positioned_at - lag(states.positioned_at) over by_address > {{ memory() }}, true)
+            coalesce(states.positioned_at - lag(states.positioned_at) over by_address > {{ max_gap() }}, true)
                 as is_after_silence
         from begun
         cross join {{ airframe_suffixes() }}
@@ -242,7 +242,7 @@ begin
                 is_moving
                 and fix.latitude_deg = latitudes[k]
                 and fix.longitude_deg = longitudes[k]
-                and fix.positioned_at - heard_ats[k] <= {{ memory() }}
+                and fix.positioned_at - heard_ats[k] <= {{ max_gap() }}
             then
                 airframe := k;
                 heard_ats[k] := fix.positioned_at;
@@ -254,7 +254,7 @@ begin
             nearest := null;
             host := null;
             for k in 1..2 loop
-                is_alive[k] := coalesce(fix.positioned_at - fresh_ats[k] <= {{ memory() }}, false);
+                is_alive[k] := coalesce(fix.positioned_at - fresh_ats[k] <= {{ max_gap() }}, false);
                 if is_alive[k] then
                     distance := {{ distance_m('latitudes[k]', 'longitudes[k]', 'fix.latitude_deg', 'fix.longitude_deg') }};
                     if host is null or distance < host_distance then
@@ -316,8 +316,8 @@ begin
                 is_jump := true;
                 if
                     new_count > 0
-                    and fix.positioned_at - new_fresh_at <= {{ memory() }}
-                    and fix.positioned_at - new_begun_at <= {{ memory() }}
+                    and fix.positioned_at - new_fresh_at <= {{ max_gap() }}
+                    and fix.positioned_at - new_begun_at <= {{ max_gap() }}
                     and {{ distance_m('new_latitude', 'new_longitude', 'fix.latitude_deg', 'fix.longitude_deg') }}
                     <= {{ reach_m('fix.positioned_at - new_fresh_at') }}
                 then
@@ -365,7 +365,7 @@ begin
 
             if not is_jump then
                 is_next[airframe] := heard_ats[airframe] = fresh_ats[airframe];
-                if fix.positioned_at - fresh_ats[airframe] <= {{ memory() }} then
+                if fix.positioned_at - fresh_ats[airframe] <= {{ max_gap() }} then
                     former_latitudes[airframe] := latitudes[airframe];
                     former_longitudes[airframe] := longitudes[airframe];
                     former_ats[airframe] := fresh_ats[airframe];

@@ -15,7 +15,7 @@ the altitudes before were the wrong ones, or the receivers had repeated an old o
 {%- macro _geo_apart_m() -%}2000{%- endmacro -%}
 
 {#-
-Begins a run of altitudes: null within one; empty where none was sent for longer than `memory()` before; else what
+Begins a run of altitudes: null within one; empty where none was sent for longer than `max_gap()` before; else what
 `judge_altitudes` asks for: the seconds since the altitude before, that and its geometric one, the new two, and the
 rate of climb. A step is none that an aircraft climbs or descends at 25 m/s and its rate at either end, up to 50 m/s
 (10,000 ft/min); 150 m allow for the grain of 25 ft and for clocks. Nor is it one while the geometric altitude follows.
@@ -26,7 +26,7 @@ rate of climb. A step is none that an aircraft climbs or descends at 25 m/s and 
 {%- set seconds -%}date_part('epoch', positioned_at - lag(positioned_at) over by_altitude){%- endset -%}
 case
     when is_altitude_out_of_range is not false or (is_position_stale and is_same_altitude) then null
-    when lag(positioned_at) over by_altitude >= memory_from_at
+    when lag(positioned_at) over by_altitude >= comparable_from_at
         then
             case
                 -- The 150 m first: they spare most rows the reckoning of time.
@@ -227,7 +227,7 @@ begin
             not is_believed
             and abs(sent_m - believed_m)
             <= 150 + speed_mps * date_part('epoch', run.positioned_at - believed_at)
-            and run.positioned_at - believed_at <= {{ memory() }}
+            and run.positioned_at - believed_at <= {{ max_gap() }}
         then
             is_believed := true;
             continue;
@@ -235,7 +235,7 @@ begin
 
         if
             other_at is null
-            or run.positioned_at - other_at > {{ memory() }}
+            or run.positioned_at - other_at > {{ max_gap() }}
             or abs(sent_m - other_m) > 150 + 15 * date_part('epoch', run.positioned_at - other_at)
         then
             other_count := 0;
@@ -268,7 +268,7 @@ begin
             when is_off_geo is true then 'infinity'
             else
                 believed_at
-                + least({{ memory() }}, (abs(sent_m - believed_m) - 150) / speed_mps * interval '1 second')
+                + least({{ max_gap() }}, (abs(sent_m - believed_m) - 150) / speed_mps * interval '1 second')
         end;
         is_overturned := is_overturned and coalesce(outlasted_at <= greatest(run.positioned_at, proven_at), false);
         proven_at := greatest(run.positioned_at, least(proven_at, outlasted_at));

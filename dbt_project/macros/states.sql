@@ -45,10 +45,10 @@ case
         end
 {%- endmacro -%}
 
-{#- All columns but the address, with the time from which on earlier rows are remembered; and the order by which of several sources' rows the fullest wins, then the first by name. -#}
+{#- All columns but the address, with the time from which on earlier rows are compared with; and the order by which of several sources' rows the fullest wins, then the first by name. -#}
 {%- macro state_columns() -%}
         time_position as positioned_at,
-        time_position - {{ memory() }} as memory_from_at,
+        time_position - {{ max_gap() }} as comparable_from_at,
         last_contact as contact_at,
         {{ sent_callsign() }} as callsign,
         latitude_deg,
@@ -82,7 +82,7 @@ compared as (
         coalesce(
             latitude_deg = lag(latitude_deg) over by_aircraft
             and longitude_deg = lag(longitude_deg) over by_aircraft
-            and lag(positioned_at) over by_aircraft >= memory_from_at,
+            and lag(positioned_at) over by_aircraft >= comparable_from_at,
             false
         ) as is_same_position,
         coalesce(baro_altitude_m = lag(baro_altitude_m) over by_aircraft, false) as is_same_altitude,
@@ -162,7 +162,7 @@ timed as (
 ranged as (
     select
         *,
-        case when last_fresh_at >= memory_from_at then last_fresh_at end as previous_fresh_at,
+        case when last_fresh_at >= comparable_from_at then last_fresh_at end as previous_fresh_at,
         velocity_mps not between 0 and 515 as is_speed_out_of_range,
         abs(vertical_rate_mps) > 51 as is_vertical_rate_out_of_range,
         true_track_deg not between 0 and 360 as is_track_out_of_range
@@ -212,8 +212,8 @@ select
         else 0
     end as position_age_s,
     -- The frozen tail of a lost aircraft is no sign of life.
-    coalesce(previous_at < memory_from_at, true)
-    or (not is_position_stale and coalesce(last_fresh_at < memory_from_at, true)) as is_after_silence,
+    coalesce(previous_at < comparable_from_at, true)
+    or (not is_position_stale and coalesce(last_fresh_at < comparable_from_at, true)) as is_after_silence,
     case
         when
             is_altitude_out_of_range

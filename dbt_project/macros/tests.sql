@@ -1,31 +1,33 @@
+{#- These three have the names and arguments of dbt_utils, and are stricter: null and NaN fail where it lets them pass. -#}
+
 {#- No two rows share these columns, and none of them is null: a primary key over several columns. -#}
-{% test unique_combination(model, columns) %}
+{% test unique_combination_of_columns(model, combination_of_columns) %}
 select
-    {{ columns | join(', ') }},
+    {{ combination_of_columns | join(', ') }},
     count(*) as row_count
 from {{ model }}
-group by {{ columns | join(', ') }}
+group by {{ combination_of_columns | join(', ') }}
 having count(*) > 1
-    {% for column in columns -%}
+    {% for column in combination_of_columns -%}
     or {{ column }} is null
     {% endfor %}
 {% endtest %}
 
-{#- Every value lies in [low, high]; nulls pass. -#}
-{% test in_range(model, column_name, low=none, high=none) %}
+{#- Every value lies in [min_value, max_value]; nulls pass, NaN fails. -#}
+{% test accepted_range(model, column_name, min_value=none, max_value=none) %}
 select {{ column_name }}
 from {{ model }}
 where
     {{ column_name }}::double precision = 'NaN'
-    {% if low is not none %}or {{ column_name }} < {{ low }}{% endif %}
-    {% if high is not none %}or {{ column_name }} > {{ high }}{% endif %}
+    {% if min_value is not none %}or {{ column_name }} < {{ min_value }}{% endif %}
+    {% if max_value is not none %}or {{ column_name }} > {{ max_value }}{% endif %}
 {% endtest %}
 
-{#- A condition that holds for every row; a null answer fails. -#}
-{% test holds(model, condition) %}
+{#- The expression is true of every row; null fails. -#}
+{% test expression_is_true(model, expression) %}
 select *
 from {{ model }}
-where ({{ condition }}) is not true
+where ({{ expression }}) is not true
 {% endtest %}
 
 {#-

@@ -4,8 +4,8 @@ run have touched; `rebuilt` models delete just that and insert it anew; `end_tra
 that it is done. docs/transform.md says why this equals a full refresh.
 -#}
 
-{#- Nothing is compared over a longer silence than this: what one row decides ends there. -#}
-{%- macro memory() -%}interval '{{ var("flight_gap_s") }} seconds'{%- endmacro -%}
+{#- The longest gap between two positions that are still compared; after a longer one nothing before it matters. -#}
+{%- macro max_gap() -%}interval '{{ var("flight_gap_s") }} seconds'{%- endmacro -%}
 
 {#- Whether the present model is brought up to date, and not built from all there is. -#}
 {%- macro is_rebuilding() -%}
@@ -206,10 +206,10 @@ Flights that were near the latest position are computed anew as well: what they 
                         -- Whether a new callsign begins a flight is known within ten minutes.
                         (
                             before.icao24 <> flights.icao24
-                            or flights.flight_started_at >= sought.started_at - {{ memory() }}
+                            or flights.flight_started_at >= sought.started_at - {{ max_gap() }}
                         )
                         and before.flight_started_at < flights.flight_started_at
-                        and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
+                        and before.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
                 )
             order by flights.flight_started_at desc
             limit 1
@@ -226,7 +226,7 @@ Flights that were near the latest position are computed anew as well: what they 
                 order by flights.flight_started_at desc
                 limit 1
             ) as before
-            where before.flight_ended_at >= sought.started_at - 2 * {{ memory() }}
+            where before.flight_ended_at >= sought.started_at - 2 * {{ max_gap() }}
         )
     ) as present on true
     left join lateral (
@@ -238,13 +238,13 @@ Flights that were near the latest position are computed anew as well: what they 
             where
                 sought.is_new
                 and flights.icao24 = sought.icao24 || airframes.suffix
-                and flights.flight_started_at > sought.last_at + 2 * {{ memory() }}
+                and flights.flight_started_at > sought.last_at + 2 * {{ max_gap() }}
                 and not exists (
                     select from {{ airframe_suffixes() }}
                     inner join {{ segmented }} as before on before.icao24 = sought.icao24 || airframes.suffix
                     where
                         before.flight_started_at < flights.flight_started_at
-                        and before.flight_ended_at >= flights.flight_started_at - {{ memory() }}
+                        and before.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
                 )
             order by flights.flight_started_at
             limit 1
@@ -260,12 +260,12 @@ Flights that were near the latest position are computed anew as well: what they 
     ) as latest on true;
 
     insert into audit.transform_ranges
-    select icao24 || suffix, lower(range) + 2 * {{ memory() }}, upper(range)
+    select icao24 || suffix, lower(range) + 2 * {{ max_gap() }}, upper(range)
     from (
         -- One range where one looks back into the other.
         select
             icao24,
-            unnest(range_agg(tstzrange(from_at - 2 * {{ memory() }}, through_at))) as range
+            unnest(range_agg(tstzrange(from_at - 2 * {{ max_gap() }}, through_at))) as range
         from touched
         group by icao24
     ) as ranges

@@ -8,14 +8,16 @@ from typing import Any
 _MEANS = {
     "unique": "two rows have the same {column}",
     "not_null": "{column} is null",
-    "unique_combination": "two rows share {columns}, or one of them is null",
+    "unique_combination_of_columns": (
+        "two rows share {combination_of_columns}, or one of them is null"
+    ),
     "relationships": "{column} names a row that {to} does not have",
     "accepted_values": "{column} has a value that is not among {values}",
-    "in_range": "{column} is not a number from {low} to {high}",
-    "holds": "not true: {condition}",
+    "accepted_range": "{column} is not a number from {min_value} to {max_value}",
+    "expression_is_true": "not true: {expression}",
     "takes_turns": "a take-off first heard in the air follows a take-off",
 }
-_KEYS = ("unique", "not_null", "unique_combination", "relationships")
+_KEYS = ("unique", "not_null", "unique_combination_of_columns", "relationships")
 _BROKEN_KEY = (
     "A key that breaks means rows written twice or around SkyOps: rebuild {model} with `skyops "
     "exec -- skyops-dbt build --full-refresh`. If it stays red, the model is wrong."
@@ -37,7 +39,7 @@ def describe(test: Mapping[str, Any], model: str) -> str:
     kind = metadata.get("name")
     if kind not in _MEANS:
         return f"{str(test.get('description') or test['name']).rstrip('.')}. {_BROKEN_VALUE}"
-    given = {"column": test.get("column_name"), "low": "any", "high": "any"}
+    given = {"column": test.get("column_name"), "min_value": "any", "max_value": "any"}
     given |= {name: _text(value) for name, value in metadata["kwargs"].items()}
     todo = _BROKEN_KEY if kind in _KEYS else _BROKEN_VALUE
     return f"{model}: {_MEANS[kind].format_map(given)}. {todo.format(model=model)}"

@@ -32,13 +32,14 @@ def test_the_models_build_on_an_empty_warehouse_and_their_unit_tests_pass(built:
 RED = {
     "unique": "unique_arrival_features_crossing_id",
     "not_null": "not_null_arrival_features_landed_at",
-    "in_range": "in_range_arrival_features_transit_min__0",
-    "holds": "holds_arrival_features_crossed_at_landed_at",
+    "accepted_range": "accepted_range_arrival_features_transit_min__0",
+    "expression_is_true": "expression_is_true_arrival_features_crossed_at_landed_at",
     "relationships": "relationships_arrival_features_crossing_id__crossing_id__ref_crossing_"
     "features_",
     "accepted_values": "accepted_values_arrival_features_label_quality__observed__extrapolated__"
     "estimated",
-    "unique_combination": "unique_combination_phase_counts_1m_minute_at__phase",
+    "unique_combination_of_columns": "unique_combination_of_columns_phase_counts_1m_"
+    "minute_at__phase",
     "takes_turns": "takes_turns_fct_movements_",
     "every_watched_airport_is_known": "every_watched_airport_is_known",
 }
@@ -112,7 +113,7 @@ def test_every_metric_and_feature_has_contract_key_test_and_unit_test(
         test["attached_node"]
         for test in nodes["nodes"].values()
         if test["resource_type"] == "test"
-        and test.get("test_metadata", {}).get("name") in ("unique", "unique_combination")
+        and test.get("test_metadata", {}).get("name") in ("unique", "unique_combination_of_columns")
     }
     chosen = models(nodes, "metrics", "features")
     assert len(chosen) >= 7

@@ -49,10 +49,10 @@ MODELS = (
     "intermediate.int_positions__masked",
     "intermediate.int_positions__phased",
     "intermediate.int_positions__sampled_1m",
-    "intermediate.int_movements__moments",
+    "intermediate.int_movements__candidates",
     "intermediate.int_movements__located",
     "intermediate.int_movements__approaches",
-    "intermediate.int_movements__renewed",
+    "intermediate.int_movements__discontinued_landings",
     "intermediate.int_positions__sampled_10s",
     "intermediate.int_holdings__turns",
     "intermediate.int_flights__ring_entries",
@@ -70,7 +70,7 @@ MODELS = (
     "features.arrival_features",
 )
 RARE = {
-    "intermediate.int_movements__renewed",
+    "intermediate.int_movements__discontinued_landings",
     "intermediate.int_holdings__turns",
     "metrics.fct_holdings",
     "metrics.runway_configuration_changes",
@@ -362,7 +362,7 @@ def test_a_run_that_failed_chose_some_models_or_had_a_red_test_is_made_up_for(
         "'begin new.row_count := 0; return new; end'; create trigger spoil before insert "
         "on metrics.masked_values_hourly for each row execute function spoil()",
     )
-    with pytest.raises(AssertionError, match="in_range_masked_values_hourly_row_count"):
+    with pytest.raises(AssertionError, match="accepted_range_masked_values_hourly_row_count"):
         run("build", "--exclude-resource-type", "unit_test")
     assert query(warehouse, count) == [(2,)]
     waiting = (
@@ -469,7 +469,7 @@ def test_tables_of_the_former_shape_are_brought_to_the_present_one(
 def test_tables_from_before_sparse_feeds_take_new_positions(
     twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
 ) -> None:
-    """Where retention forbids a new start, 0017 adds the columns, and the next load goes in."""
+    """Where retention forbids a rebuild, 0017 adds columns, 0018 renames; the next load goes in."""
     warehouse, _ = twins
     states = paris(20)
     first = pc.less(states["time_position"], pa.scalar(DEMO_START + timedelta(hours=1)))
@@ -478,16 +478,23 @@ def test_tables_from_before_sparse_feeds_take_new_positions(
     for table, columns in (
         ("staging.stg_opensky__states", "has_ground_flag altitude_step altitudes_wrong_from_at"),
         (
-            "intermediate.int_movements__moments",
+            "intermediate.int_movements__candidates",
             "anchor_at ground_at ground_latitude_deg ground_longitude_deg is_course_seen lifted_at",
         ),
         ("intermediate.int_movements__located", "runway_reason"),
-        ("intermediate.int_movements__renewed", "runway_reason"),
+        ("intermediate.int_movements__discontinued_landings", "runway_reason"),
         ("metrics.fct_movements", "runway_reason"),
     ):
         for column in columns.split():
             query(warehouse, f"alter table {table} drop column {column}")
-    query(warehouse, (MIGRATIONS / "0017_sparse_movements.sql").read_text())
+    for old, new in (
+        ("int_movements__moments", "int_movements__candidates"),
+        ("int_movements__renewed", "int_movements__discontinued_landings"),
+        ("int_arrivals__screened", "int_arrivals__asma_eligibility"),
+    ):
+        query(warehouse, f"alter table intermediate.{new} rename to {old}")
+    for migration in ("0017_sparse_movements.sql", "0018_model_names.sql"):
+        query(warehouse, (MIGRATIONS / migration).read_text())
     rest = states.filter(pc.invert(first))
     load_states(warehouse, Recording("paris", rest, rest))
     dbt_of(warehouse)("build", "--exclude-resource-type", "unit_test")

@@ -35,7 +35,7 @@ entered as not materialized (
 ),
 
 go_arounds as (
-    select * from {{ ref('int_movements__renewed') }}
+    select * from {{ ref('int_movements__discontinued_landings') }}
     where movement = 'go_around' {{ and_since_changed_hours('known_at', '6 hours') }}
 ),
 

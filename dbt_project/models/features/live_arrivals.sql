@@ -37,7 +37,7 @@ arrivals as not materialized (
 ),
 
 go_arounds as (
-    select * from {{ ref('int_movements__renewed') }}
+    select * from {{ ref('int_movements__discontinued_landings') }}
     where movement = 'go_around' and known_at > (select moment.latest_at from moment) - {{ look_back }}
 ),
 

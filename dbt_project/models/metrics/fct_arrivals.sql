@@ -1,5 +1,5 @@
 with arrivals as (
-    select * from {{ ref('int_arrivals__screened') }}
+    select * from {{ ref('int_arrivals__asma_eligibility') }}
 ),
 
 -- "references" is a reserved word.

@@ -18,8 +18,8 @@ with located as (
 
 renewed as (
     select *
-    from {{ ref('int_movements__renewed') }}
-    {{ join_changes('int_movements__renewed', 'last_fix_at') }}
+    from {{ ref('int_movements__discontinued_landings') }}
+    {{ join_changes('int_movements__discontinued_landings', 'last_fix_at') }}
 ),
 
 movements as (

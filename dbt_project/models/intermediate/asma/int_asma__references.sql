@@ -3,7 +3,7 @@
 -- Not materialized: each look-back below is then a short range of the table's index. Kept as a whole it
 -- would be read once a month and group.
 with arrivals as not materialized (
-    select * from {{ ref('int_arrivals__screened') }}
+    select * from {{ ref('int_arrivals__asma_eligibility') }}
     where exclusion_reason is null and reference_runway is not null
 ),
 

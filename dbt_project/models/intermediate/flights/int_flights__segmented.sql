@@ -23,7 +23,7 @@ with states as not materialized (
         {{ changed_from() }} as changed_from_at,
         {{ changed_through() }} as changed_through_at
     from {{ ref('stg_opensky__states') }}
-    {{ join_changes('stg_opensky__states', 'positioned_at', before='2 * ' ~ memory()) }}
+    {{ join_changes('stg_opensky__states', 'positioned_at', before='2 * ' ~ max_gap()) }}
 ),
 
 -- Stands and new callsigns end a flight on the ground: most aircraft are not heard there after they have flown.
@@ -53,7 +53,7 @@ callsigns as (
         is_on_ground,
         callsign,
         case
-            when positioned_at - lag(positioned_at) over by_aircraft <= {{ memory() }}
+            when positioned_at - lag(positioned_at) over by_aircraft <= {{ max_gap() }}
                 then lag(callsign) over by_aircraft
         end as callsign_before
     from grounded
@@ -78,7 +78,7 @@ renamed as (
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign_before
                 and sent.positioned_at > callsigns.positioned_at
-                and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
+                and sent.positioned_at <= callsigns.positioned_at + {{ max_gap() }}
                 and coalesce(sent.position_status <> 'jump', true)
         ) as last_before
     -- Laterals with a limit, or the planner reads all positions for a few callsigns.
@@ -90,7 +90,7 @@ renamed as (
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign
                 and sent.positioned_at >= last_before.positioned_at + interval '30 seconds'
-                and sent.positioned_at <= callsigns.positioned_at + {{ memory() }}
+                and sent.positioned_at <= callsigns.positioned_at + {{ max_gap() }}
                 and coalesce(sent.position_status <> 'jump', true)
             limit 1 -- noqa: AM09
         ) as sent_on
@@ -101,7 +101,7 @@ renamed as (
             where
                 sent.icao24 = callsigns.icao24
                 and sent.callsign = callsigns.callsign
-                and sent.positioned_at >= callsigns.positioned_at - {{ memory() }}
+                and sent.positioned_at >= callsigns.positioned_at - {{ max_gap() }}
                 and sent.positioned_at < callsigns.positioned_at
                 and coalesce(sent.position_status <> 'jump', true)
             limit 1 -- noqa: AM09
@@ -189,7 +189,7 @@ stood as (
             can_stand
             and span >= interval '20 seconds'
             and positioned_at - moved_at between interval '{{ var("stand_s") }} seconds'
-            and 2 * {{ memory() }} - case
+            and 2 * {{ max_gap() }} - case
                 when moved_at = sparsely_moved_at then interval '{{ sparse_s }} seconds' else interval '60 seconds'
             end,
             false

@@ -196,7 +196,7 @@ located as (
                     where
                         earlier.icao24 = flown.icao24
                         and earlier.positioned_at < flown.positioned_at
-                        and earlier.positioned_at >= flown.positioned_at - {{ memory() }}
+                        and earlier.positioned_at >= flown.positioned_at - {{ max_gap() }}
                     order by earlier.positioned_at desc
                     limit 1
                 )

@@ -11,8 +11,8 @@
 
 with moments as (
     select *
-    from {{ ref('int_movements__moments') }}
-    {{ join_changes('int_movements__moments', 'moment_at') }}
+    from {{ ref('int_movements__candidates') }}
+    {{ join_changes('int_movements__candidates', 'moment_at') }}
 ),
 
 -- Materialized, or the planner may scan the positions once per movement.
