@@ -148,8 +148,8 @@ def an_hour(instance: dg.DagsterInstance, defs: dg.Definitions, number: int) -> 
         StepMaterializationData,
     )
 
-    from skyops_assets.defs.platform.automation import HISTORY_KEY, RAW
     from skyops_assets.defs.raw.assets import HOURS as PARTITIONS
+    from skyops_assets.defs.raw.automation import HISTORY_KEY, RAW
 
     job = defs.resolve_job_def("main")
     run = instance.create_run_for_job(job, tags={"skyops/writes": "warehouse"})

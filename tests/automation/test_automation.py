@@ -265,7 +265,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     names = (
         "hourly_refresh", "hourly_metars", "weekly_retrain", "automation",
         "run_failures_to_audit_log", "alerts", "weekly_health_check", "weekly_clean_up",
-        "reap_dead_runs", "standing_checks", "daily_monitoring", "retrain_when_asked",
+        "reap_dead_runs", "periodic_checks", "daily_monitoring", "retrain_when_asked",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 
@@ -653,10 +653,10 @@ def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph
         assert policy.fail_window.to_timedelta() > timedelta(days=10_000)
 
 
-# standing_checks
+# periodic_checks
 
 
-def test_the_standing_checks_run_by_themselves_and_in_no_other_job(
+def test_the_periodic_checks_run_by_themselves_and_in_no_other_job(
     graph: Any, repository: Any
 ) -> None:
     from skyops_assets.defs.platform import checks
@@ -664,12 +664,12 @@ def test_the_standing_checks_run_by_themselves_and_in_no_other_job(
     def of(job: str) -> set[dg.AssetCheckKey]:
         return set(repository.get_job(job).asset_layer.asset_graph.asset_check_keys)
 
-    standing = {one.check_key for one in vars(checks).values()
+    periodic = {one.check_key for one in vars(checks).values()
                 if isinstance(one, dg.AssetChecksDefinition)}  # fmt: skip
-    assert of("standing_checks") == standing
-    assert len(standing) == 8
+    assert of("periodic_checks") == periodic
+    assert len(periodic) == 8
     for job in ("main", "refresh", "retrain", "load_history", "load_metars", "poll"):
-        assert not of(job) & standing
+        assert not of(job) & periodic
 
 
 # dagster.yaml
@@ -861,7 +861,7 @@ def test_every_blocking_check_of_what_the_model_learns_from_counts_and_no_other(
     # dbt's, the suites', the columns', the rules', the accounts'.
     names = {(key.asset_key.path[0], key.name) for key in counting}
     assert {
-        ("raw", "state_vectors_can_be_true"), ("raw", "no_arrival_is_lost"),
+        ("raw", "state_vectors_are_plausible"), ("raw", "no_arrival_is_lost"),
         ("raw", "columns_are_as_declared"), ("features", "features_hold_together"),
         ("features", "columns_are_as_declared"), ("metrics", "not_null_fct_arrivals_crossed_at"),
         ("staging", "unique_stg_reference__airports_airport"),
@@ -925,7 +925,7 @@ def empty_features(pointed: Warehouse, query: Query) -> Warehouse:
 @pytest.mark.parametrize(
     "check",
     [
-        "arrivals_can_be_true of raw/arrivals_history",
+        "arrivals_are_plausible of raw/arrivals_history",
         "unique_stg_reference__airports_airport of staging/stg_reference__airports",
         "columns_are_as_declared of features/arrival_features",
     ],

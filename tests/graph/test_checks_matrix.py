@@ -258,7 +258,7 @@ def test_a_red_dbt_test_holds_back_what_the_page_says(
 @pytest.mark.parametrize(
     ("job", "check"),
     [
-        ("refresh", "raw/opensky_states:state_vectors_can_be_true"),
+        ("refresh", "raw/opensky_states:state_vectors_are_plausible"),
         ("retrain", "features/arrival_features:features_hold_together"),
         ("retrain", "features/crossing_features:columns_are_as_declared"),
     ],

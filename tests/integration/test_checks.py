@@ -130,19 +130,19 @@ def test_a_position_that_is_stored_twice_is_found_in_what_was_loaded_last(
     assert run_check(no_position_is_stored_twice).passed
 
 
-# raw/opensky_states: state_vectors_can_be_true
+# raw/opensky_states: state_vectors_are_plausible
 
 
 def test_state_vectors_go_red_when_a_value_cannot_be_true(pointed: Warehouse, query: Query) -> None:
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     loaded(pointed)
-    green = run_check(state_vectors_can_be_true)
+    green = run_check(state_vectors_are_plausible)
     assert green.passed
     assert green.metadata["rows"].value == 20
     query(pointed, "update raw.opensky_states set baro_altitude_m = 37856 where time_position = "
                      "(select max(time_position) from raw.opensky_states)")  # fmt: skip
-    red = run_check(state_vectors_can_be_true)
+    red = run_check(state_vectors_are_plausible)
     assert not red.passed
     assert red.blocking
     assert "values_to_be_between baro_altitude_m" in red.description
@@ -151,9 +151,9 @@ def test_state_vectors_go_red_when_a_value_cannot_be_true(pointed: Warehouse, qu
 
 
 def test_state_vectors_go_red_when_nothing_was_loaded(pointed: Warehouse) -> None:
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
-    found = run_check(state_vectors_can_be_true)
+    found = run_check(state_vectors_are_plausible)
     assert not found.passed
     assert "No positions were loaded" in found.description
 
@@ -162,7 +162,7 @@ def test_a_load_without_positions_of_its_own_holds_nothing_back(
     pointed: Warehouse, query: Query
 ) -> None:
     """It brought only what was there, and its run died before the transform."""
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     load_states(pointed, recording(*seconds(20)), run_id="first")
     transformed(pointed)
@@ -170,42 +170,42 @@ def test_a_load_without_positions_of_its_own_holds_nothing_back(
     load_states(pointed, recording(*seconds(5)))
     assert query(pointed, "select count(*) from raw.ingest_batches where transformed_at is null "
                           "and loaded_rows = 0") == [(2,)]  # fmt: skip
-    found = run_check(state_vectors_can_be_true)
+    found = run_check(state_vectors_are_plausible)
     assert found.passed
     assert found.description.startswith("What was loaded and is in no model yet brought only")
     # A bad row of a later load is found all the same.
     load_states(pointed, recording(*seconds(2, icao24="000001")))
     query(pointed, "update raw.opensky_states set velocity_mps = 9999 where icao24 = '000001'")
-    red = run_check(state_vectors_can_be_true)
+    red = run_check(state_vectors_are_plausible)
     assert not red.passed
     assert red.metadata["rows"].value == 2
 
 
 def test_rows_that_a_load_replaced_are_its_own(pointed: Warehouse, query: Query) -> None:
     """A nearer last contact: the table holds no row more, and yet there is something new."""
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     far, near = (DEMO_START + timedelta(seconds=after_s) for after_s in (60, 30))
     load_states(pointed, recording(*seconds(5, last_contact=far)))
     transformed(pointed)
     load_states(pointed, recording(*seconds(5, last_contact=near)))
     assert query(pointed, "select sum(loaded_rows) from raw.ingest_batches") == [(5,)]
-    assert run_check(state_vectors_can_be_true).metadata["rows"].value == 5
+    assert run_check(state_vectors_are_plausible).metadata["rows"].value == 5
     query(pointed, "update raw.opensky_states set velocity_mps = 9999")
-    assert not run_check(state_vectors_can_be_true).passed
+    assert not run_check(state_vectors_are_plausible).passed
 
 
 def test_a_load_whose_rows_were_all_rejected_holds_nothing_back(pointed: Warehouse) -> None:
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     load_states(pointed, recording(*(state(latitude_deg=None, squawk=str(n)) for n in range(3))))
-    first = run_check(state_vectors_can_be_true)
+    first = run_check(state_vectors_are_plausible)
     assert first.passed
     assert "all 3 rows that were read are rejected" in first.description
     load_states(pointed, recording(*seconds(4)))
     transformed(pointed)
     load_states(pointed, recording(state(longitude_deg=None)), run_id="died")
-    assert run_check(state_vectors_can_be_true).passed
+    assert run_check(state_vectors_are_plausible).passed
 
 
 @pytest.mark.parametrize("column", ["velocity_mps", "baro_altitude_m"])
@@ -213,25 +213,25 @@ def test_positions_without_altitude_or_speed_are_told_and_hold_nothing_back(
     pointed: Warehouse, column: str
 ) -> None:
     """Parked aircraft, balloons, receivers that hear no velocity: it is what the sky sends."""
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     load_states(pointed, recording(*seconds(10, **{column: None})))
-    found = run_check(state_vectors_can_be_true)
+    found = run_check(state_vectors_are_plausible)
     assert found.passed
     assert "More than half of the rows have no" in found.description
     assert "**no**, and does not block" in found.metadata["expectations"].value
 
 
 def test_only_the_positions_loaded_last_are_looked_at(pointed: Warehouse, query: Query) -> None:
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     load_states(pointed, recording(*seconds(5)), run_id="old")
     query(pointed, "update raw.opensky_states set velocity_mps = 9999")
     load_states(pointed, recording(*seconds(7, DEMO_START + timedelta(hours=1))), run_id="new")
     # What no model holds yet stays red, whatever comes after it.
-    assert not run_check(state_vectors_can_be_true).passed
+    assert not run_check(state_vectors_are_plausible).passed
     query(pointed, "update raw.ingest_batches set transformed_at = now() where run_id = 'old'")
-    found = run_check(state_vectors_can_be_true)
+    found = run_check(state_vectors_are_plausible)
     assert found.passed
     assert found.metadata["rows"].value == 7
 
@@ -279,7 +279,7 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
     path = write_recording(tmp_path / "some.json", traffic_row())
     monkeypatch.setenv("SKYOPS_RECORDING", str(path))
     monkeypatch.setenv("SKYOPS_RAW_RETENTION_DAYS", "30")
-    looking = [checks.state_vectors_can_be_true, checks.no_position_is_stored_twice,
+    looking = [checks.state_vectors_are_plausible, checks.no_position_is_stored_twice,
                checks.volume_is_as_usual]  # fmt: skip
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
@@ -301,14 +301,14 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
     for check in looking:
         said = found[check.check_key.name].description
         assert said.startswith("Nothing was looked at of 2021-10-07: SKYOPS_RAW_RETENTION_DAYS")
-    assert found["state_vectors_can_be_true"].metadata["rows"].value == 0
+    assert found["state_vectors_are_plausible"].metadata["rows"].value == 0
 
     # The day once more, without the limit: what was dropped before is no excuse for it.
     loaded(pointed)
-    green = run_check(checks.state_vectors_can_be_true)
+    green = run_check(checks.state_vectors_are_plausible)
     assert (green.passed, green.description) == (True, None)
     query(pointed, "delete from raw.opensky_states")
-    assert not run_check(checks.state_vectors_can_be_true).passed
+    assert not run_check(checks.state_vectors_are_plausible).passed
 
 
 # raw/opensky_states: volume_is_as_usual
@@ -907,7 +907,7 @@ def test_a_table_without_a_contract_is_an_error(manifest: Path) -> None:
         contract_columns("features.other")
 
 
-# raw/arrivals_history: arrivals_can_be_true, no_arrival_is_lost
+# raw/arrivals_history: arrivals_are_plausible, no_arrival_is_lost
 
 DAY = date(2019, 3, 1)
 
@@ -938,11 +938,11 @@ def arrivals(pointed: Warehouse, mirror: Path) -> Warehouse:
 def test_arrivals_go_red_when_a_value_cannot_be_true_until_they_are_corrected(
     arrivals: Warehouse, query: Query, damage: str, advice: str
 ) -> None:
-    from skyops_assets.defs.raw.checks import arrivals_can_be_true
+    from skyops_assets.defs.raw.checks import arrivals_are_plausible
 
     query(arrivals, f"update raw.arrivals_history set {damage}")
     for _ in range(2):
-        red = run_check(arrivals_can_be_true)
+        red = run_check(arrivals_are_plausible)
         assert not red.passed
         assert red.blocking
         assert advice in red.description
@@ -951,7 +951,7 @@ def test_arrivals_go_red_when_a_value_cannot_be_true_until_they_are_corrected(
                         "read_rows, loaded_rows, duplicate_rows, rejected_rows) values "
                         "('raw.arrivals_history', 'again', now(), now(), 9, 0, 9, 0)")  # fmt: skip
     transformed(arrivals)
-    green = run_check(arrivals_can_be_true)
+    green = run_check(arrivals_are_plausible)
     assert green.passed
     assert green.description.startswith("No arrivals were loaded")
 
@@ -961,10 +961,10 @@ def test_arrivals_go_red_when_a_value_cannot_be_true_until_they_are_corrected(
 def test_what_the_source_of_arrivals_does_not_tell_is_told_and_blocks_nothing(
     arrivals: Warehouse, query: Query, column: str
 ) -> None:
-    from skyops_assets.defs.raw.checks import arrivals_can_be_true
+    from skyops_assets.defs.raw.checks import arrivals_are_plausible
 
     query(arrivals, f"update raw.arrivals_history set {column} = null")
-    found = run_check(arrivals_can_be_true)
+    found = run_check(arrivals_are_plausible)
     assert found.passed
     assert "More than half of the arrivals have no" in found.description
     assert "**no**, and does not block" in found.metadata["expectations"].value
@@ -974,13 +974,13 @@ def test_what_the_source_of_arrivals_does_not_tell_is_told_and_blocks_nothing(
 def test_arrivals_that_were_there_already_hold_nothing_back(
     arrivals: Warehouse, mirror: Path
 ) -> None:
-    from skyops_assets.defs.raw.checks import arrivals_can_be_true
+    from skyops_assets.defs.raw.checks import arrivals_are_plausible
     from skyops_assets.sources.history.load import load_file
     from skyops_assets.sources.history.source import history_file
 
     transformed(arrivals)
     load_file(arrivals, history_file("LSZH", DAY), Settings(data_mirror=mirror), run_id="died")
-    found = run_check(arrivals_can_be_true)
+    found = run_check(arrivals_are_plausible)
     assert found.passed
     assert found.description.startswith("No arrivals were loaded")
 
@@ -989,9 +989,9 @@ def test_arrivals_that_were_there_already_hold_nothing_back(
 def test_a_real_day_of_arrivals_is_green_and_its_accounts_balance(
     arrivals: Warehouse, query: Query, home: Path
 ) -> None:
-    from skyops_assets.defs.raw.checks import arrivals_can_be_true, no_arrival_is_lost
+    from skyops_assets.defs.raw.checks import arrivals_are_plausible, no_arrival_is_lost
 
-    green = run_check(arrivals_can_be_true)
+    green = run_check(arrivals_are_plausible)
     assert green.passed
     assert green.description is None
     assert green.metadata["rows"].value > 200
@@ -1004,7 +1004,7 @@ def test_a_real_day_of_arrivals_is_green_and_its_accounts_balance(
     assert "load the affected days again" in red.description
 
 
-# ml/training_sets: training_set_can_be_learned_from
+# ml/training_sets: training_set_is_valid
 
 TRAINING = json.loads((SUITES / "training_set.json").read_text())["expectations"]
 
@@ -1072,14 +1072,14 @@ def test_every_expectation_of_the_training_suite_can_fail(expectation: dict[str,
 
 
 def test_a_training_set_that_cannot_be_true_is_red(pointed: Warehouse, home: Path) -> None:
-    from skyops_assets.defs.model.checks import training_set_can_be_learned_from
+    from skyops_assets.defs.model.checks import training_set_is_valid
 
     freeze(pointed, home, learnable(200))
-    green = run_check(training_set_can_be_learned_from)
+    green = run_check(training_set_is_valid)
     assert (green.passed, green.description) == (True, None)
     assert "too few rows" not in green.metadata["expectations"].value
     freeze(pointed, home, learnable(200).assign(altitude_m=37_000.0))
-    red = run_check(training_set_can_be_learned_from)
+    red = run_check(training_set_is_valid)
     assert not red.passed
     assert red.blocking
     assert "Metres, not feet?" in red.description
@@ -1089,13 +1089,13 @@ def test_a_training_set_that_cannot_be_true_is_red(pointed: Warehouse, home: Pat
 def test_a_training_set_of_slow_aircraft_without_altitude_is_told_and_learned_from(
     pointed: Warehouse, home: Path
 ) -> None:
-    from skyops_assets.defs.model.checks import training_set_can_be_learned_from
+    from skyops_assets.defs.model.checks import training_set_is_valid
 
     slow = learnable(200).assign(altitude_m=float("nan"))
     slow["transit_min"] += 50
     slow["landed_at"] += timedelta(minutes=50)
     freeze(pointed, home, slow)
-    found = run_check(training_set_can_be_learned_from)
+    found = run_check(training_set_is_valid)
     assert found.passed
     assert "no altitude at the ring" in found.description
     assert "A field of gliders and light aircraft may be slower." in found.description
@@ -1104,20 +1104,20 @@ def test_a_training_set_of_slow_aircraft_without_altitude_is_told_and_learned_fr
 def test_a_small_or_empty_training_set_is_no_fault_but_an_impossible_row_is(
     pointed: Warehouse, home: Path
 ) -> None:
-    from skyops_assets.defs.model.checks import training_set_can_be_learned_from
+    from skyops_assets.defs.model.checks import training_set_is_valid
 
     freeze(pointed, home, learnable(0))
-    empty = run_check(training_set_can_be_learned_from)
+    empty = run_check(training_set_is_valid)
     assert empty.passed
     assert empty.description == "The training set has no rows: there is nothing to judge."
     # All transits alike: of few rows that says nothing. Networks without altitudes there are.
     small = learnable(199).assign(altitude_m=float("nan"), transit_min=12.0)
     freeze(pointed, home, small.assign(landed_at=small["crossed_at"] + timedelta(minutes=12)))
-    few = run_check(training_set_can_be_learned_from)
+    few = run_check(training_set_is_valid)
     assert few.passed
     assert few.metadata["expectations"].value.count("too few rows") == 5
     freeze(pointed, home, learnable(5).assign(vertical_rate_mps=-1000.0))
-    assert not run_check(training_set_can_be_learned_from).passed
+    assert not run_check(training_set_is_valid).passed
 
 
 # Data Docs
@@ -1126,14 +1126,14 @@ def test_a_small_or_empty_training_set_is_no_fault_but_an_impossible_row_is(
 def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
     pointed: Warehouse, home: Path, query: Query
 ) -> None:
-    from skyops_assets.defs.raw.checks import state_vectors_can_be_true
+    from skyops_assets.defs.raw.checks import state_vectors_are_plausible
 
     loaded(pointed)
-    run_check(state_vectors_can_be_true)
+    run_check(state_vectors_are_plausible)
     page = home / "docs" / "data_docs" / "raw_opensky_states.html"
     assert "What to do" not in page.read_text()
     query(pointed, "update raw.opensky_states set baro_altitude_m = 37856")
-    red = run_check(state_vectors_can_be_true)
+    red = run_check(state_vectors_are_plausible)
     assert red.metadata["data_docs"].value == (
         "http://localhost:3001/data_docs/raw_opensky_states.html"
     )
@@ -1277,7 +1277,7 @@ def champion(warehouse: Warehouse, query: Query) -> None:
     )
 
 
-# Standing checks
+# Periodic checks
 
 
 def test_a_partition_that_was_left_failed_is_named_until_it_is_loaded(
@@ -1328,16 +1328,16 @@ def test_a_day_that_was_left_failed_is_named(
     from skyops_assets.defs.raw import assets
     from skyops_assets.defs.resources import WarehouseResource
 
-    asset, standing = getattr(assets, name), getattr(checks, check)
+    asset, looking = getattr(assets, name), getattr(checks, check)
     monkeypatch.setenv("SKYOPS_DATA_MIRROR", str(tmp_path))
     monkeypatch.setenv("SKYOPS_METAR_URL", "http://127.0.0.1:1/{airport}/{day}")
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_check(standing, instance).passed
+        assert run_check(looking, instance).passed
         dg.materialize(
             [asset], instance=instance, partition_key="2019-03-02",
             resources={"warehouse": WarehouseResource()}, raise_on_error=False,
         )  # fmt: skip
-        red = run_check(standing, instance)
+        red = run_check(looking, instance)
     assert not red.passed
     assert f"raw/{name}: 1 partitions failed" in red.description
     assert "(2019-03-02)" in red.description
@@ -1378,7 +1378,7 @@ def test_a_disk_without_room_is_told(
     said: str,
 ) -> None:
     from skyops_assets.defs.platform.checks import disk_has_room
-    from skyops_assets.quality import standing
+    from skyops_assets.quality import periodic
 
     monkeypatch.setenv("SKYOPS_LEAST_DISK_GB", "0")
     load_days(pointed, 5, 200)
@@ -1387,12 +1387,12 @@ def test_a_disk_without_room_is_told(
     assert green.metadata["whole_days"].value == 4
     assert green.metadata["database_bytes"].value > green.metadata["usual_day_bytes"].value > 0
     # As if a day took a gigabyte.
-    found = standing.storage
+    found = periodic.storage
 
     def huge(*of: Any) -> Any:
         return replace(found(*of), day_bytes=(10**9,) * 4)
 
-    monkeypatch.setattr(standing, "storage", huge)
+    monkeypatch.setattr(periodic, "storage", huge)
     monkeypatch.setenv(setting, "1000000")
     red = run_check(disk_has_room)
     assert not red.passed
@@ -1404,7 +1404,7 @@ def test_a_disk_without_room_is_told(
 
 
 def test_a_disk_is_not_full_soon_where_retention_ends_the_growth_before() -> None:
-    from skyops_assets.quality.standing import Storage, storage_problem
+    from skyops_assets.quality.periodic import Storage, storage_problem
 
     steady = Storage(10**10, (10**9,) * 28, 10 * 10**9, 0)
     assert steady.days_left is None
@@ -1416,7 +1416,7 @@ def test_a_disk_is_not_full_soon_where_retention_ends_the_growth_before() -> Non
 
 
 def test_a_day_of_positions_far_larger_than_usual_is_told() -> None:
-    from skyops_assets.quality.standing import Storage, storage_problem
+    from skyops_assets.quality.periodic import Storage, storage_problem
 
     usual = Storage(10**10, (10**9,) * 5 + (3 * 10**9,), None)
     assert usual.days_left is None

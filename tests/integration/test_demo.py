@@ -415,7 +415,7 @@ def test_the_ui_shows_a_plot(services: tuple[str, str], page: Any) -> None:
 
 def test_the_ui_shows_a_check_and_a_run(services: tuple[str, str], page: Any) -> None:
     page.goto(f"{services[0]}/assets/raw/opensky_states?view=checks")
-    page.get_by_text("state_vectors_can_be_true").first.click()
+    page.get_by_text("state_vectors_are_plausible").first.click()
     page.get_by_text("Passed").first.wait_for()
     page.goto(f"{services[0]}/runs")
     page.get_by_text("Success").first.wait_for()

@@ -641,8 +641,12 @@ def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts
     warehouse: Warehouse, exporting: Settings
 ) -> None:
     client = registry.configure(warehouse, exporting)
-    for act, number in ((promote, "2"), (promote, "3"), (rollback, "2")):
-        moved = act(warehouse, exporting, number) if act is promote else act(warehouse, exporting)
+    for act, number in ((promote_by_hand, "2"), (promote_by_hand, "3"), (rollback, "2")):
+        moved = (
+            act(warehouse, exporting, number)
+            if act is promote_by_hand
+            else act(warehouse, exporting)
+        )
         assert moved.warnings == ()
         version, model = as_a_service_reads_it(exporting)
         assert version == number

@@ -11,7 +11,7 @@ from skyops_assets.defs.shared import OWNED, known, suite_result
 
 
 @dg.asset_check(asset=training_sets, blocking=True, metadata=OWNED)
-def training_set_can_be_learned_from(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+def training_set_is_valid(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The Great Expectations suite `training_set` on the rows frozen last.
 
     Blocks training. A small set is no fault: what needs many rows is judged from 200 on, and with

@@ -3,9 +3,11 @@
 import dagster as dg
 
 from skyops_assets.defs.model.assets import training_sets
+from skyops_assets.defs.model.automation import retrain_job
 from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
-from skyops_assets.defs.platform.automation import FEATURES, TAGS, retrain_job
+from skyops_assets.defs.platform.automation import TAGS
 from skyops_assets.defs.resources import Graph, WarehouseResource
+from skyops_assets.defs.transform.automation import FEATURES
 from skyops_assets.instance.check_results import failed_checks
 from skyops_assets.instance.events import cause, newest_event, steps_of
 from skyops_assets.instance.private import WILL_RETRY_TAG

@@ -1,4 +1,4 @@
-"""Standing checks: what goes wrong while nobody runs anything. They warn, in a job of their own."""
+"""Periodic checks: what goes wrong while nobody runs anything. They warn, in a job of their own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +46,7 @@ def no_day_of_reports_is_left_failed(
 @dg.asset_check(asset=opensky_states, metadata=OWNED)
 def no_run_is_orphaned(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """No run has been going for longer than dagster.yaml lets one take."""
-    from skyops_assets.quality.standing import UnfinishedRun, orphaned_runs_problem
+    from skyops_assets.quality.periodic import UnfinishedRun, orphaned_runs_problem
 
     records = context.instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     runs = [
@@ -73,7 +73,7 @@ def disk_has_room(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     Weeks, or the days that SKYOPS_RAW_RETENTION_DAYS lets still come, where those are fewer. An
     external server's disk cannot be seen from here: of it only the growth is judged.
     """
-    from skyops_assets.quality.standing import storage, storage_problem
+    from skyops_assets.quality.periodic import storage, storage_problem
 
     settings = warehouse.settings
     found = storage(warehouse.open(), settings.home, settings.raw_retention_days)
@@ -93,12 +93,12 @@ def loads_are_transformed(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 
     Freshness by what there is to do: where nothing comes, nothing is late.
     """
-    from skyops_assets.quality.standing import waiting_loads, waiting_loads_problem
+    from skyops_assets.quality.periodic import pending_loads, pending_loads_problem
 
-    found = waiting_loads(warehouse.open())
+    found = pending_loads(warehouse.open())
     deadline = timedelta(hours=warehouse.settings.transform_deadline_h)
-    problem = waiting_loads_problem(found, datetime.now(UTC), deadline)
-    return warning(problem, waiting_loads=found.loads, waiting_since=found.since)
+    problem = pending_loads_problem(found, datetime.now(UTC), deadline)
+    return warning(problem, pending_loads=found.loads, waiting_since=found.since)
 
 
 @dg.asset_check(asset=promotion_decisions, metadata=OWNED)
@@ -109,7 +109,7 @@ def champion_has_seen_recent_arrivals(warehouse: WarehouseResource) -> dg.AssetC
     """
     from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store.versions import model_name
-    from skyops_assets.quality.standing import champion_age, champion_age_problem
+    from skyops_assets.quality.periodic import champion_age, champion_age_problem
 
     found = champion_age(warehouse.open(), model_name(RING_NM))
     return warning(
@@ -126,11 +126,24 @@ def predictions_get_outcomes(warehouse: WarehouseResource) -> dg.AssetCheckResul
     Of the last 28 days. Two hours are the longest transit that counts (EUROCONTROL), before the
     newest position.
     """
-    from skyops_assets.quality.standing import label_coverage, label_coverage_problem
+    from skyops_assets.quality.periodic import label_coverage, label_coverage_problem
 
     found = label_coverage(warehouse.open(), timedelta(hours=2))
     problem = label_coverage_problem(found, warehouse.settings.least_outcome_share)
     return warning(problem, due=found.due, pending=found.pending, share=found.share)
+
+
+# They look at what stands still, and would only make a load or a transform longer.
+PERIODIC = dg.AssetSelection.checks(
+    no_hour_is_left_failed,
+    no_day_is_left_failed,
+    no_day_of_reports_is_left_failed,
+    no_run_is_orphaned,
+    disk_has_room,
+    loads_are_transformed,
+    champion_has_seen_recent_arrivals,
+    predictions_get_outcomes,
+)
 
 
 def _failed_partitions(
@@ -138,7 +151,7 @@ def _failed_partitions(
     key: dg.AssetKey,
     partitions: dg.TimeWindowPartitionsDefinition,
 ) -> dg.AssetCheckResult:
-    from skyops_assets.quality.standing import failed_partitions_problem
+    from skyops_assets.quality.periodic import failed_partitions_problem
 
     failed = failed_partitions(context.instance, key, partitions)
     problem = failed_partitions_problem({key.to_user_string(): failed})

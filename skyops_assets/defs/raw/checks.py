@@ -24,7 +24,7 @@ from skyops_assets.instance.private import (
 
 
 @dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)
-def state_vectors_can_be_true(
+def state_vectors_are_plausible(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
     """The Great Expectations suite `raw_opensky_states` on the positions loaded last.
@@ -175,7 +175,7 @@ def nulls_are_as_usual(
 
 
 @dg.asset_check(asset=arrivals_history, blocking=True, metadata=OWNED)
-def arrivals_can_be_true(
+def arrivals_are_plausible(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
     """The Great Expectations suite `raw_arrivals_history` on the arrivals that no model holds yet.

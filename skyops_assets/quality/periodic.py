@@ -246,14 +246,14 @@ def storage_problem(found: Storage, least_days: float, least_free_gb: float) -> 
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingLoads:
     """Loads that no model holds yet: how many, and when the oldest ended."""
 
     loads: int
     since: datetime | None
 
 
-def waiting_loads(warehouse: Warehouse) -> Waiting:
+def pending_loads(warehouse: Warehouse) -> PendingLoads:
     """What was loaded and not transformed."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -263,10 +263,10 @@ def waiting_loads(warehouse: Warehouse) -> Waiting:
         )
         row = cursor.fetchone()
     assert row is not None
-    return Waiting(*row)
+    return PendingLoads(*row)
 
 
-def waiting_loads_problem(found: Waiting, now: datetime, deadline: timedelta) -> str | None:
+def pending_loads_problem(found: PendingLoads, now: datetime, deadline: timedelta) -> str | None:
     """Whether a load has waited for the transform for too long, or None."""
     if found.since is None or now - found.since <= deadline:
         return None

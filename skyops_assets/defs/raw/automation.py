@@ -1,0 +1,78 @@
+"""Jobs and schedules that load: the open history, weather reports, live positions."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from skyops_assets.defs.platform.checks import PERIODIC
+from skyops_assets.defs.raw.assets import HOURS, METAR_DAYS
+from skyops_assets.defs.shared import TAGS
+from skyops_assets.settings import load_settings
+
+RAW = dg.AssetKey(["raw", "opensky_states"])
+HISTORY_KEY = dg.AssetKey(["raw", "arrivals_history"])
+METARS_KEY = dg.AssetKey(["raw", "metars"])
+
+
+# By the day, where positions go by the hour: a job has one kind of partition.
+HISTORY = dg.AssetSelection.assets(HISTORY_KEY)
+METARS = dg.AssetSelection.assets(METARS_KEY)
+
+
+history_job = dg.define_asset_job(
+    "load_history",
+    selection=HISTORY - PERIODIC,
+    tags=TAGS,
+    description="The open per-arrival history of the chosen days.",
+)
+
+metars_job = dg.define_asset_job(
+    "load_metars",
+    selection=METARS - PERIODIC,
+    tags=TAGS,
+    description="The weather reports of the chosen days, where SKYOPS_METAR_URL is set.",
+)
+
+
+@dg.schedule(
+    job=metars_job,
+    # Just before the refresh: what counts as known by now is there, and goes with it.
+    cron_schedule="3 * * * *",
+    execution_timezone="UTC",
+    description="Every hour, where SKYOPS_METAR_URL is set: the present day's weather reports.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_metars(
+    context: dg.ScheduleEvaluationContext,
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """The present day's reports, and in the first hours the day before's, which may come late."""
+    if load_settings().metar_url is None:
+        return dg.SkipReason("SKYOPS_METAR_URL is not set: there is no weather.")
+    at = context.scheduled_execution_time
+    days = [at, at - timedelta(days=1)] if at.hour < 3 else [at]
+    return [
+        # Dagster wants keys of several; this one holds no run back.
+        dg.RunRequest(run_key=f"{day:%F} at {at}", partition_key=day.strftime(METAR_DAYS.fmt))
+        for day in days
+    ]
+
+
+poll_job = dg.define_asset_job(
+    "poll",
+    selection=dg.AssetSelection.assets(RAW) - PERIODIC,
+    tags=TAGS,
+    description="One live answer of OpenSky for each watched box, into the present hour.",
+)
+
+
+@dg.schedule(
+    job=poll_job,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    description="Every five minutes: live positions, for those who do not run `skyops collect`. "
+    "So far apart they show some two thirds of the landings (docs/validation.md). "
+    "Off until you switch it on, as it spends your OpenSky credits.",
+)
+def poll_opensky() -> dg.RunRequest:
+    """One live answer for each box, into the present hour."""
+    return dg.RunRequest(partition_key=HOURS.get_last_partition_key())

@@ -1,0 +1,78 @@
+"""Jobs and the schedule that transform what was loaded, and what follows from it."""
+
+import dagster as dg
+
+from skyops_assets.defs.platform.checks import PERIODIC
+from skyops_assets.defs.raw.automation import HISTORY, HISTORY_KEY, METARS, METARS_KEY, RAW
+from skyops_assets.defs.shared import TAGS
+
+FEATURES = dg.AssetKey(["features", "arrival_features"])
+
+
+main_job = dg.define_asset_job(
+    "main",
+    selection=dg.AssetSelection.all() - HISTORY - METARS - PERIODIC,
+    tags=TAGS,
+    description="The whole graph, from the positions of the chosen hours to the predictions.",
+)
+
+
+FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions")
+
+# The checks too: what a collector or `skyops load` wrote was not checked in a run of its own, and a
+# check that was red in a run of the load alone would hold nothing back here.
+REFRESHED = (
+    FOLLOWING | dg.AssetSelection.checks_for_assets(RAW, HISTORY_KEY, METARS_KEY)
+) - PERIODIC
+
+refresh_job = dg.define_asset_job(
+    "refresh",
+    selection=REFRESHED,
+    tags=TAGS,
+    description="Everything that follows from what is already loaded, with the present model.",
+)
+
+
+@dg.schedule(
+    job=refresh_job,
+    cron_schedule="5 * * * *",
+    execution_timezone="UTC",
+    description="Every hour: rebuild what follows from positions, the history of arrivals and "
+    "weather reports, if any were loaded since.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """A run if anything was loaded since the last one, or if that one failed.
+
+    Weather alone is nothing to build from.
+    """
+    positions = context.instance.get_latest_materialization_event(RAW)
+    arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
+    loads = [event for event in (positions, arrivals) if event]
+    if not loads:
+        return dg.SkipReason("Neither positions nor arrivals of the history have been loaded yet.")
+    request = dg.RunRequest()
+    if positions is None and context.repository_def:
+        # With the history alone: the checks of positions would fail for want of any.
+        graph = context.repository_def.asset_graph
+        request = dg.RunRequest(
+            asset_selection=sorted(FOLLOWING.resolve(graph)),
+            asset_check_keys=sorted(
+                key for key in REFRESHED.resolve_checks(graph) if key.asset_key != RAW
+            ),
+        )
+    built = context.instance.get_latest_materialization_event(FEATURES)
+    if built is None:
+        return request
+    # Its start counts, not its end: what came while it ran may have come too late for it. What its
+    # own run loaded was there.
+    record = context.instance.get_run_record_by_id(built.run_id)
+    if record and record.dagster_run.status is dg.DagsterRunStatus.FAILURE:
+        # It came so far, and something after it failed.
+        return request
+    began = (record and record.start_time) or built.timestamp
+    weather = context.instance.get_latest_materialization_event(METARS_KEY)
+    for load in [*loads, *([weather] if weather else [])]:
+        if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
+            return request
+    return dg.SkipReason("Nothing was loaded since the last transform.")
