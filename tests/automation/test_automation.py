@@ -977,13 +977,15 @@ def test_a_look_from_the_command_line_asks_the_checks_too(
 ) -> None:
     from typer.testing import CliRunner
 
-    from skyops_assets import cli
+    from skyops_assets.cli import app
 
     monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
-    monkeypatch.setattr(cli, "_prepare", lambda: (load_settings(), empty_features))
+    monkeypatch.setattr(
+        "skyops_assets.cli.monitoring.prepare", lambda: (load_settings(), empty_features)
+    )
     check = dg.AssetCheckKey(FEATURES, "features_hold_together")
     for passed, said in ((False, "not sound: features_hold_together of"), (True, "retrain: a per")):
         tell(instance, check, passed=passed)
-        done = CliRunner().invoke(cli.app, ["monitor", "run", "--retrain"])
+        done = CliRunner().invoke(app, ["monitor", "run", "--retrain"])
         assert done.exit_code == 0, done.output
         assert said in done.output

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from states import recording, seconds
 from typer.testing import CliRunner
 
-from skyops_assets import cli
+from skyops_assets.cli import app
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import health
 from skyops_assets.operations.health import Finding, State
@@ -257,11 +257,11 @@ def test_the_job_writes_one_row_and_fails_where_a_part_is_broken(
 def test_the_command_shows_every_part_and_its_exit_code_says_what_is_broken(
     well: Settings, pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_prepare", lambda: (well, pointed))
-    done = CliRunner().invoke(cli.app, ["health", "--json"])
+    monkeypatch.setattr("skyops_assets.cli.operations.prepare", lambda: (well, pointed))
+    done = CliRunner().invoke(app, ["health", "--json"])
     found = {one["part"]: one["state"] for one in json.loads(done.stdout)}
     assert done.exit_code == 1
     assert found.pop("dagster daemons") == "broken"
     assert set(found.values()) == {"ok"} and len(found) == 6
     monkeypatch.setattr(health, "judge_heartbeats", lambda *_: (State.WARNING, "[late]"))
-    assert CliRunner().invoke(cli.app, ["health"]).exit_code == 0
+    assert CliRunner().invoke(app, ["health"]).exit_code == 0

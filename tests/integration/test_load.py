@@ -210,17 +210,17 @@ def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.Mo
 def test_rows_are_loaded_though_dagster_cannot_be_told(
     pointed: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skyops_assets import cli
+    from skyops_assets.cli import data
     from skyops_assets.errors import SkyOpsError
 
     def fail(*_: Any) -> None:
         raise OSError("no storage")
 
     monkeypatch.setattr("skyops_assets.client.report_loaded", fail)
-    monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
+    monkeypatch.setattr("skyops_assets.cli.data.prepare", lambda: (None, pointed))
     path = write_recording(tmp_path / "some.json", traffic_row())
     with pytest.raises(SkyOpsError, match=r"told of 1 loaded hours .* \(no storage\)\. Load the"):
-        cli.load([path])
+        data.load([path])
     assert query(pointed, "select count(*) from raw.opensky_states") == [(1,)]
 
 
@@ -230,7 +230,7 @@ def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from skyops_assets import cli
+    from skyops_assets.cli import data
 
     def lose(*_: Any) -> None:
         raise connection_lost(pointed, "no words")
@@ -240,10 +240,10 @@ def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
 
     monkeypatch.setattr("skyops_assets.client.report_loaded", told)
     monkeypatch.setattr("skyops_assets.sources.opensky.loading.files.load_states", lose)
-    monkeypatch.setattr(cli, "_prepare", lambda: (None, pointed))
+    monkeypatch.setattr("skyops_assets.cli.data.prepare", lambda: (None, pointed))
     path = write_recording(tmp_path / "some.json", traffic_row())
     with pytest.raises(ServerUnreachable, match="was lost"):
-        cli.load([path])
+        data.load([path])
     assert "some.json" in capsys.readouterr().out
 
 

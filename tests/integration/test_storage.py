@@ -645,13 +645,13 @@ def test_the_command_says_what_it_did(
 ) -> None:
     from typer.testing import CliRunner
 
-    from skyops_assets import cli
+    from skyops_assets.cli import app
     from skyops_assets.settings import load_settings
 
     rejected(pointed, tmp_path)
     allow_high(monkeypatch)
-    monkeypatch.setattr(cli, "_prepare", lambda: (load_settings(), pointed))
-    run = CliRunner().invoke(cli.app, ["replay-rejected", "--reason", "%outside%"])
+    monkeypatch.setattr("skyops_assets.cli.data.prepare", lambda: (load_settings(), pointed))
+    run = CliRunner().invoke(app, ["replay-rejected", "--reason", "%outside%"])
     assert run.exit_code == 0
     assert " ".join(run.stdout.split()) == (
         "Read 3 rejected rows again: 2 rows are loaded now, 1 were there already, 0 stay rejected."
@@ -661,7 +661,7 @@ def test_the_command_says_what_it_did(
 
     body = json.dumps({"time": START, "states": [rest_row(), rest_row(latitude=None), 7]})
     keep_bad_answer(pointed, body.encode(), "a reason since fixed", SOURCE)
-    run = CliRunner().invoke(cli.app, ["replay-rejected"])
+    run = CliRunner().invoke(app, ["replay-rejected"])
     assert " ".join(run.stdout.split()) == (
         "Read 2 rejected rows again: 1 rows are loaded now, 0 were there already, 1 stay rejected. "
         "Whole answers among them: 1, with 3 rows, of which 2 are rejected by themselves now."

@@ -49,7 +49,7 @@ def import_everything() -> None:
 
 def run(job: dict) -> int:
     """The command, in the child; its exit code, which also is the last line of its log."""
-    from skyops_assets import cli
+    from skyops_assets.cli import __main__
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -59,7 +59,7 @@ def run(job: dict) -> int:
     os.environ.update(job["env"])
     sys.argv = ["skyops", *job["argv"]]
     try:
-        cli.main()
+        __main__.main()
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from skyops_assets import cli
+from skyops_assets.cli import __main__, models, output
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 
@@ -22,8 +22,8 @@ from skyops_assets.settings import Settings
 def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     """Everything printed so far."""
     file = io.StringIO()
-    for name in ("out", "err"):
-        monkeypatch.setattr(cli, name, Console(file=file, width=200, highlight=False))
+    for console in (output.out, output.err):
+        monkeypatch.setattr(console, "_file", file)
     return file.getvalue
 
 
@@ -45,14 +45,14 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     ],
 )
 def test_a_database_value_is_one_that_json_takes(value: Any, plain: Any) -> None:
-    assert cli._plain(value) == plain
-    json.dumps(cli._plain(value), allow_nan=False)
+    assert output.plain(value) == plain
+    json.dumps(output.plain(value), allow_nan=False)
 
 
 def test_values_with_parts_are_json_in_a_cell() -> None:
-    assert cli._text({"a": None}) == '{"a": null}'
-    assert cli._text(["LFPG"]) == '["LFPG"]'
-    assert cli._text(True) == "True"
+    assert output.text({"a": None}) == '{"a": null}'
+    assert output.text(["LFPG"]) == '["LFPG"]'
+    assert output.text(True) == "True"
 
 
 FOUND: dict[str, Any] = {
@@ -73,7 +73,7 @@ FOUND: dict[str, Any] = {
 def test_the_status_shows_rows_and_says_plainly_that_there_is_no_champion(
     printed: Callable[[], str],
 ) -> None:
-    cli._show_status(FOUND)
+    output.show_status(FOUND)
     text = printed()
     assert "Postgres 18.4 (embedded), postgresql://u@h/db" in text
     assert "284,505" in text
@@ -90,7 +90,7 @@ def test_the_status_says_when_the_last_live_answer_came_and_what_is_wrong(
 ) -> None:
     feed = {**FOUND["opensky"], "problem": "SKYOPS_WATCH_AIRPORTS names [ZZZZ]."}
     feed["last_answer_at"] = datetime(2026, 11, 21, 4, 5, 6, tzinfo=UTC)
-    cli._show_status({**FOUND, "opensky": feed})
+    output.show_status({**FOUND, "opensky": feed})
     assert (
         "(anonymous); SKYOPS_WATCH_AIRPORTS names [ZZZZ].; last live answer 2026-11-21 04:05:06 UTC"
         in printed()
@@ -100,17 +100,17 @@ def test_the_status_says_when_the_last_live_answer_came_and_what_is_wrong(
 def test_the_status_shows_the_champion_with_its_numbers(printed: Callable[[], str]) -> None:
     champion = {"name": "arrivals", "version": "3", "mae_min": 2.204, "skill": 0.412,
                 "trained_through": "2021-10-07T14:00:00+00:00"}  # fmt: skip
-    cli._show_status({**FOUND, "champion": champion})
+    output.show_status({**FOUND, "champion": champion})
     assert "Champion: arrivals version 3, MAE 2.20 min, skill 0.41, trained through " in printed()
     assert "trained through 2021-10-07 14:00 UTC\n" in printed()
     # One that a person made champion before it was evaluated.
-    cli._show_status({**FOUND, "champion": {**champion, "mae_min": None, "skill": None}})
+    output.show_status({**FOUND, "champion": {**champion, "mae_min": None, "skill": None}})
     assert "MAE - min, skill -" in printed()
 
 
 def test_progress_names_each_step_and_each_asset_once() -> None:
     file = io.StringIO()
-    steps = cli._Steps(Console(file=file, width=100))
+    steps = output._Steps(Console(file=file, width=100))
     for event in [("start", "raw__opensky_states"), ("asset", "raw/opensky_states"),
                   ("asset", "raw/opensky_states"), ("check", "fine"), ("failed check", "red"),
                   ("done", "raw__opensky_states")]:  # fmt: skip
@@ -126,10 +126,10 @@ def test_an_error_is_printed_as_it_is_brackets_too(
     def fail() -> None:
         raise SkyOpsError(text)
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(__main__, "app", fail)
     monkeypatch.setattr("sys.argv", ["skyops", "status"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        __main__.main()
     assert ended.value.code == 1
     assert printed().strip() == f"Error: {text}"
 
@@ -140,10 +140,10 @@ def test_an_unexpected_error_names_its_kind_and_how_to_see_more(
     def fail() -> None:
         raise KeyError("[/x]")
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(__main__, "app", fail)
     monkeypatch.setattr("sys.argv", ["skyops", "status"])
     with pytest.raises(SystemExit):
-        cli.main()
+        __main__.main()
     assert "Unexpected error: KeyError: '[/x]' (`skyops --debug ...` shows where)" in printed()
 
 
@@ -151,10 +151,10 @@ def test_with_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     def fail() -> None:
         raise SkyOpsError("text")
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(__main__, "app", fail)
     monkeypatch.setattr("sys.argv", ["skyops", "--debug", "status"])
     with pytest.raises(SkyOpsError):
-        cli.main()
+        __main__.main()
 
 
 def test_a_calibration_beyond_its_limits_is_shown_and_fails(
@@ -168,14 +168,14 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
         gate_calibration.Line("2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8),
         gate_calibration.Line("2019-05", "bootstrap", "old champion", 960, 333),
     ]
-    monkeypatch.setattr(cli, "_prepare", lambda: (Settings(), None))
+    monkeypatch.setattr(models, "prepare", lambda: (Settings(), None))
     monkeypatch.setattr(
         "skyops_assets.arrivals.store.inputs.read_arrivals", lambda *_, with_simulated: None
     )
     monkeypatch.setattr(features, "usable_arrivals", lambda _: (None, {}))
     monkeypatch.setattr(gate_calibration, "calibrate", lambda *_, **__: lines)
     with pytest.raises(SkyOpsError, match="does not hold"):
-        cli.calibrate_gate()
+        models.calibrate_gate()
     rows = [line.split("│")[4:8] for line in printed().splitlines() if "2019-05" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["960", "2.60%", "at most 1%", "no"],
@@ -183,4 +183,4 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
         ["960", "34.69%", "", ""],
     ]
     lines.pop(0)
-    cli.calibrate_gate()
+    models.calibrate_gate()

@@ -1,0 +1,12 @@
+"""The command `skyops`: `app`, with the commands of the modules beside.
+
+Belongs here: arguments, progress, and errors as one sentence. What a command does lies in the
+packages; they are imported when a command runs, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+from skyops_assets.cli import data, models, monitoring, operations
+from skyops_assets.cli.app import app
+
+__all__ = ["app", "data", "models", "monitoring", "operations"]

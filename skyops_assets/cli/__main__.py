@@ -1,0 +1,35 @@
+"""Runs the command `skyops`."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.markup import escape
+
+from skyops_assets.cli import app
+from skyops_assets.cli.output import err, print_error
+from skyops_assets.errors import SkyOpsError
+
+
+def main() -> None:
+    """Entry point: one clear sentence for an error, a traceback only with ``--debug``."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        if isinstance(error, SkyOpsError):
+            print_error(error)
+        else:
+            err.print(
+                f"[red]Unexpected error:[/] {type(error).__name__}: {escape(str(error))} "
+                "(`skyops --debug ...` shows where)",
+                soft_wrap=True,
+            )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

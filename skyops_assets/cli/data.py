@@ -1,0 +1,310 @@
+"""Commands that bring positions in: files, the live feed, rejected rows, simulations."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import err, out, prepare, print_error
+from skyops_assets.errors import SkyOpsError
+
+if TYPE_CHECKING:
+    from skyops_assets.sources.opensky.loading.files import FileLoad
+
+
+@app.command()
+def load(
+    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+) -> None:
+    """Load recordings: REST answers, OpenSky history, traffic-style tables.
+
+    What is damaged costs its row, its line or the rest of its file, and never another file. Files
+    in a folder that are no recordings, such as a README, are named and left.
+
+    Exit code 0: all recordings are loaded. 1: a file that was named is no recording, one could not
+    be read to its end, nearly all rows of one are rejected (each is told of), or something else
+    failed. 2: the command was not understood.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
+    from skyops_assets.sources.opensky.reading.recordings import find_recordings
+    from skyops_assets.sources.tables import shown
+    from skyops_assets.warehouse.connection import ServerUnreachable
+
+    files = find_recordings(paths)
+    _, warehouse = prepare()
+    done: list[FileLoad] = []
+    counted = TextColumn("{task.fields[rows]:>12,} rows  {task.fields[speed]:>9,.0f} rows/s")
+    name = TextColumn("{task.description}", markup=False)
+    try:
+        with Progress(name, BarColumn(), TaskProgressColumn(), counted, console=err) as progress:
+            for number, file in enumerate(files, start=1):
+                label = f"{number}/{len(files)} {shown(Path(file.name))}"
+                bar = progress.add_task(label, total=None, rows=0, speed=0)
+                began = time.monotonic()
+
+                def advance(
+                    rows: int, total: int | None, bar: Any = bar, began: float = began
+                ) -> None:
+                    speed = rows / max(time.monotonic() - began, 1e-6)
+                    progress.update(bar, completed=rows, total=total, rows=rows, speed=speed)
+
+                done.append(FileLoad(file, file in paths))
+                load_file(warehouse, file, advance, done[-1])
+                if len(files) > 1:
+                    progress.remove_task(bar)
+    except ServerUnreachable:
+        # Dagster's storage is on the same server.
+        _show_loads(done)
+        raise
+    except BaseException:
+        # What is committed, Dagster must know of; and what stopped the load is what is told last.
+        _show_loads(done)
+        try:
+            _tell_dagster(done)
+        except SkyOpsError as error:
+            print_error(error)
+        raise
+    _show_loads(done)
+    _tell_dagster(done)
+    if all(one.foreign for one in done):
+        raise SkyOpsError("There is no recording among these files: nothing is loaded.")
+    if failed := [one for one in done if one.failure]:
+        rejected = [one for one in failed if one.failure == one.nearly_all_rejected]
+        unread = len(failed) - len(rejected)
+        raise SkyOpsError(
+            f"{unread} of {len(files)} files could not be loaded to their end; the others are "
+            "loaded. "
+            * (unread > 0)
+            + f"{len(rejected)} of {len(files)} files had nearly all rows rejected. "
+            * (len(rejected) > 0)
+            + "Correct these and load them again: what is there already changes nothing."
+        )
+
+
+def _show_loads(done: list[FileLoad]) -> None:
+    """Show what became of each file."""
+    from skyops_assets.sources.tables import shown
+
+    table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
+    for one in done:
+        if one.foreign:
+            continue
+        before = one.bad_rows - one.rejected_rows
+        table.add_row(
+            escape(shown(one.path)),
+            one.format,
+            f"{one.read_rows:,}",
+            f"{one.loaded_rows:,}",
+            f"{one.duplicate_rows:,}" + f" ({before:,} rejected before)" * (before > 0),
+            f"{one.rejected_rows:,}",
+            f"{one.seconds:.1f}",
+        )
+    out.print(table)
+    for one in done:
+        if one.foreign:
+            colour = "red" if one.is_named else "yellow"
+            err.print(f"[{colour}]No recording:[/] {escape(one.foreign)}", soft_wrap=True)
+        if one.error:
+            err.print(f"[red]Not loaded:[/] {escape(one.error)}", soft_wrap=True)
+        if one.nearly_all_rejected:
+            err.print(f"[red]Rejected:[/] {escape(one.nearly_all_rejected)}", soft_wrap=True)
+
+
+def _tell_dagster(done: list[FileLoad]) -> None:
+    """Tell Dagster of the hours that were touched."""
+    from collections import Counter
+
+    hours: Counter[datetime] = Counter()
+    for one in done:
+        hours.update(one.hours)
+    if not hours:
+        return
+    from skyops_assets.client import report_loaded
+
+    shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
+    try:
+        unreported = report_loaded(shown, "skyops load")
+    except Exception as error:
+        raise SkyOpsError(
+            f"Dagster could not be told of {len(hours)} loaded hours of raw/opensky_states "
+            f"({' '.join(str(error).split())}). Load the same files again: it changes no row, "
+            "and tells."
+        ) from error
+    out.print(f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states")
+    if unreported:
+        out.print(
+            f"Loaded, but no partition of it: {len(unreported)} hours from "
+            f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
+            "(before SKYOPS_FIRST_HOUR, or in the future)"
+        )
+
+
+@app.command()
+def collect() -> None:
+    """Collect live positions around the watched airports until stopped."""
+    from skyops_assets.settings import load_settings
+    from skyops_assets.sources.opensky.live.collect import Report, describe
+    from skyops_assets.sources.opensky.live.collect import collect as run
+    from skyops_assets.warehouse.connection import open_warehouse
+
+    as_given = load_settings()
+    settings, warehouse = prepare()
+
+    def report(found: Report) -> None:
+        # Here and not at the top: Dagster takes seconds to import, and the first answer is stored.
+        from skyops_assets.client import report_loaded
+
+        shown = describe(found)
+        rows = found.rows.items()
+        report_loaded(
+            {hour: {"dagster/partition_row_count": count, **shown} for hour, count in rows},
+            "skyops collect",
+        )
+        out.print(
+            f"{datetime.now(UTC):%H:%M:%S} answers: {shown['answers']}, {shown['loaded_rows']:,} "
+            f"positions new, {shown['duplicate_rows']:,} known, {shown['rejected_rows']:,} "
+            f"rejected; {shown['credits_left']:,} credits left, a round every "
+            f"{shown['interval_s']:g} s"
+        )
+
+    run(
+        settings,
+        warehouse,
+        report=report,
+        say=lambda text: out.print(escape(text), soft_wrap=True),
+        revive=lambda: open_warehouse(as_given),
+    )
+
+
+@app.command("replay-rejected")
+def replay_rejected(
+    target: Annotated[
+        str, typer.Option(help="Table that the rows were meant for.")
+    ] = "raw.opensky_states",
+    reason: Annotated[
+        str | None, typer.Option(help="Only rows with such a reason (SQL LIKE, % stands for any).")
+    ] = None,
+) -> None:
+    """Read rejected rows again and load those that are good by now."""
+    from skyops_assets.sources.opensky.loading import replay
+
+    _, warehouse = prepare()
+    found = replay.replay_rejected(warehouse, target=target, reason=reason)
+    out.print(
+        f"Read {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} rows are loaded "
+        f"now, {found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
+    )
+    if found.answers:
+        out.print(
+            f"Whole answers among them: {found.answers:,}, with {found.answer_rows:,} rows, of "
+            f"which {found.rejected_rows:,} are rejected by themselves now."
+        )
+
+
+@app.command("fake-opensky")
+def fake_opensky(  # noqa: PLR0917
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 8900,
+    recording: Annotated[str, typer.Option(help="A recording, or `demo` for Paris.")] = "demo",
+    answers: Annotated[
+        Path | None, typer.Option(help="Folder of OpenSky answers (*.json) to give instead.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Recorded seconds in one second.")] = 1.0,
+    faults: Annotated[str, typer.Option(help="Faults to play, separated by commas, or all.")] = "",
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="Keep the recorded times; else it is now.")
+    ] = False,
+) -> None:
+    """Stand in for OpenSky, so that "live" can be tried without an account."""
+    from skyops_assets.simulate import fake_opensky
+    from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES
+
+    names = (
+        fake_opensky.FAULTS
+        if faults == "all"
+        else [n.strip() for n in faults.split(",") if n.strip()]
+    )
+    with err.status("Reading what is to be replayed"):
+        source: fake_opensky.Source = (
+            fake_opensky.replay_of(None if recording == "demo" else Path(recording))
+            if answers is None
+            else fake_opensky.Snapshots.read(answers)
+        )
+        server = fake_opensky.FakeOpenSky(
+            source,
+            speed=speed,
+            faults=names,
+            # Where the time does not pass as fast as on the clock, "now" is a start only.
+            starts_at=None if as_recorded else int(time.time()),
+        )
+
+    def show(running: fake_opensky.Running) -> None:
+        out.print(f"OpenSky's stand-in answers at {running.url}. Ctrl-C stops it. To ask it:\n")
+        out.print(f"export SKYOPS_OPENSKY_URL={running.url}")
+        out.print(f"export SKYOPS_OPENSKY_TOKEN_URL={running.token_url}")
+        out.print("export SKYOPS_OPENSKY_CLIENT_ID=me SKYOPS_OPENSKY_CLIENT_SECRET=anything")
+        out.print(
+            f"\nIts positions have the source {SIMULATED_SOURCES}{fake_opensky.NAME}. "
+            "No model learns from them, unless SKYOPS_LEARN_FROM_SIMULATED=true."
+        )
+        out.print(f"What it was asked: {running.base}/fake/accounts")
+
+    fake_opensky.serve(server, port, show)
+
+
+@app.command()
+def simulate(  # noqa: PLR0917
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or one to be made.")],
+    flights: Annotated[int | None, typer.Option(help="How many flights, at least.")] = None,
+    rows: Annotated[int | None, typer.Option(help="How many rows, at least, instead.")] = None,
+    days: Annotated[int, typer.Option(help="Days within which the flights begin.")] = 1,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")
+    ] = datetime(2024, 1, 31),
+    airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")] = "all",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 1,
+    layout: Annotated[str, typer.Option(help="history or traffic: see docs/simulate.md.")] = (
+        "history"
+    ),
+    clean: Annotated[bool, typer.Option("--clean", help="Nothing is lost or spoilt.")] = False,
+) -> None:
+    """Write a SYNTHETIC recording, and the truth of it, for tests and benchmarks."""
+    from skyops_assets.simulate import write as simulation
+    from skyops_assets.simulate.fields import AIRPORTS
+    from skyops_assets.simulate.reception import Quality
+    from skyops_assets.simulate.truth import Plan
+
+    if layout not in list(simulation.Layout):
+        raise SkyOpsError(f"There is no layout {layout!r}; choose history or traffic.")
+    simulation.check_empty(folder)
+    codes = tuple(code.strip().upper() for code in airports.split(",") if code.strip())
+    plan = Plan(seed, start.replace(tzinfo=UTC), days, AIRPORTS if airports == "all" else codes)
+    with err.status("Simulating") as shown:
+        made = simulation.simulate(
+            plan,
+            flights=50 if flights is None and rows is None else flights,
+            rows=rows,
+            quality=None if clean else Quality(),
+            layout=simulation.Layout(layout),
+            on_rows=lambda done: shown.update(f"Simulating: {done:,} rows"),
+        )
+        paths = simulation.write(folder, made, plan)
+    table = Table("synthetic", "rows")
+    for path in paths:
+        table.add_row(escape(str(path)), f"{simulation.rows_of(path):,}")
+    out.print(table)
+    did = ", ".join(f"{count:,} {kind}" for kind, count in simulation.counted(made).items())
+    out.print(f"{len(made.flights):,} flights: {did}")
+    out.print("None of it was observed. To load it, into a warehouse of its own:\n")
+    out.print(
+        f"SKYOPS_HOME={escape(str(folder / 'home'))} skyops load "
+        f"{escape(str(folder / 'recording'))}", soft_wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,246 @@
+"""Commands of the model loop: versions, the gatekeeper, backtests."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import aliases, err, figure, minute, out, plain, prepare
+from skyops_assets.errors import SkyOpsError
+
+if TYPE_CHECKING:
+    from skyops_assets.arrivals.models.champions import Moved
+
+
+model = typer.Typer(
+    help="See the model's versions; promote one, or roll back.", no_args_is_help=True
+)
+gate = typer.Typer(help="Measure how often the gatekeeper is wrong.", no_args_is_help=True)
+app.add_typer(model, name="model")
+app.add_typer(gate, name="gate")
+
+
+@app.command()
+def backtest(
+    airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")],
+    start: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")
+    ],
+    end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, UTC.")],
+    retrain: Annotated[
+        str, typer.Option(help="When to train a challenger: policy, weekly or never.")
+    ] = "policy",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the report goes; a new folder by default.")
+    ] = None,
+) -> None:
+    """Replay history forward in time with the code that runs live, and write a report."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    from skyops_assets.backtest import replay as replays
+    from skyops_assets.backtest import report as backtest_report
+
+    if retrain not in list(replays.Retrain):
+        raise SkyOpsError(f"There is no --retrain {retrain!r}; choose policy, weekly or never.")
+    codes = tuple(code.strip().upper() for code in airports.split(",") if code.strip())
+    settings, warehouse = prepare()
+    name = f"{'-'.join(codes)}_{start:%Y%m%d}-{end:%Y%m%d}_{retrain}"
+    folder = folder or settings.home / "backtests" / name
+    with Progress(
+        *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), console=err
+    ) as progress:
+        bar = progress.add_task("days", total=None)
+
+        def show(event: replays.Event, done: int, days: int) -> None:
+            progress.update(bar, completed=done, total=days)
+            if event.is_retrained:
+                said = f"trained ({event.trigger}): {escape(event.decision or '')}"
+                progress.console.print(f"{event.at:%Y-%m-%d}  {said}", soft_wrap=True)
+
+        made = replays.replay(
+            warehouse,
+            settings,
+            airports=codes,
+            start=start.date(),
+            end=end.date(),
+            retrain=replays.Retrain(retrain),
+            on_day=show,
+        )
+    page = backtest_report.write(made, folder)
+    table = Table(
+        "month", "arrivals", "MAE (min)", "gain on the first champion", "skill", "in force"
+    )
+    for line in backtest_report.lines(made):
+        table.add_row(
+            line.month,
+            f"{line.rows:,}",
+            figure(line.mae_min, ".3f"),
+            figure(line.against_kept.skill if line.against_kept else None, "+.1%"),
+            figure(line.against_baseline.skill if line.against_baseline else None, "+.1%"),
+            escape(line.versions),
+        )
+    out.print(table)
+    out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+
+
+@model.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the versions: trained on what, how good, what was decided, which is in force."""
+    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.store.versions import list_versions, model_name
+
+    _, warehouse = prepare()
+    name = model_name(RING_NM)
+    found = list_versions(warehouse, name)
+    if as_json:
+        print(json.dumps([{key: plain(value) for key, value in row.items()} for row in found]))
+        return
+    if not found:
+        out.print(f"{name} has no version yet; materialise ml/training_runs to train one.")
+        return
+    table = Table(
+        "version", "aliases", "trained from", "through (UTC)", "MAE (min)", "skill",
+        "gatekeeper", "promoted (UTC)", "by", title=name,
+    )  # fmt: skip
+    for row in found:
+        table.add_row(
+            row["version"],
+            aliases(row),
+            minute(row["trained_from_at"]),
+            minute(row["trained_through_at"]),
+            figure(row["mae_min"], ".2f"),
+            figure(row["skill"], "+.0%"),
+            {True: "promoted", False: "not promoted", None: "-"}[row["is_promoted"]],
+            minute(row["promoted_at"]),
+            escape(row["promoted_by"] or "-"),
+        )
+    out.print(table)
+
+
+@model.command("show")
+def show_model(
+    version: Annotated[
+        str | None, typer.Argument(help="A version; else the champion or the last one trained.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show everything known of a version: its card, its origin, and what became of it."""
+    from rich.markdown import Markdown
+
+    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import card, champions
+
+    _, warehouse = prepare()
+    found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
+    if as_json:
+        print(json.dumps(card.as_json(found), default=plain))
+    elif out.is_terminal:
+        out.print(Markdown(card.markdown(found)))
+    else:
+        print(card.markdown(found))
+
+
+@model.command("promote")
+def promote_model(
+    version: Annotated[str, typer.Argument(help="The version that is to predict.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
+) -> None:
+    """Make a version champion by hand, whatever the gatekeeper said of it."""
+    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import champions
+
+    settings, warehouse = prepare()
+    with err.status("Loading the version"):
+        moved = champions.promote(warehouse, settings, version, reason, ring_nm=RING_NM)
+    _show_moved("promoted", moved)
+
+
+@model.command("rollback")
+def rollback_model(
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
+    only_from: Annotated[
+        str | None,
+        typer.Option("--from", help="Only if this version is champion: repeating is harmless."),
+    ] = None,
+) -> None:
+    """Make the champion before the one in force champion again."""
+    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.models import champions
+
+    settings, warehouse = prepare()
+    with err.status("Loading the champion before"):
+        moved = champions.rollback(
+            warehouse, settings, reason, ring_nm=RING_NM, only_from=only_from
+        )
+    _show_moved("rolled back to", moved)
+
+
+@gate.command("calibrate")
+def calibrate_gate(
+    draws: Annotated[
+        int, typer.Option(min=2, help="Fits of a kind and month; 16 are 240 challengers.")
+    ] = 16,
+    month: Annotated[
+        str | None, typer.Option(help="Only this month, such as 2019-05; else every one.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same rows.")] = 20211007,
+) -> None:
+    """Put equal, better and worse challengers before the gatekeeper (docs/gatekeeper.md).
+
+    On the arrivals in the warehouse, with the main recipe. Ends with 1 where a share is beyond its
+    limit. Nothing is written.
+    """
+    from skyops_assets.arrivals import features
+    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.store import inputs
+    from skyops_assets.backtest import gate_calibration
+
+    settings, warehouse = prepare()
+    rows, _ = features.usable_arrivals(
+        inputs.read_arrivals(warehouse, RING_NM, with_simulated=settings.learn_from_simulated)
+    )
+    with err.status("Fitting") as shown:
+        lines = gate_calibration.calibrate(
+            rows, draws=draws, only=month, seed=seed, progress=shown.update
+        )
+    table = Table("month", "draws", "challengers", "trials", "promoted", "held to", "")
+    for line in lines:
+        limit = "" if line.most is None else f"at most {line.most:.0%}"
+        limit = limit if line.least is None else f"at least {line.least:.0%}"
+        mark = ("[green]yes[/]" if line.is_held else "[red]no[/]") if limit else ""
+        table.add_row(
+            line.month, line.kind, line.what, f"{line.trials:,}", f"{line.share:.2%}", limit, mark
+        )
+    out.print(table)
+    if not all(line.is_held for line in lines):
+        raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
+
+
+def _show_moved(what: str, moved: Moved) -> None:
+    before = f"version {moved.before}" if moved.before else "no champion"
+    out.print(
+        f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
+        f"{escape(moved.actor)}. The next prediction uses it."
+    )
+    from skyops_assets.client import report_champion
+
+    doubts = list(moved.warnings)
+    try:
+        report_champion(moved)
+    except Exception as error:
+        doubts.append(
+            f"Dagster could not be told ({' '.join(str(error).split())}), so its UI does not show "
+            "the change, and predictions use it when they are made next. Materialise "
+            "ml/predictions to have them at once."
+        )
+    for doubt in doubts:
+        err.print(f"[yellow]Done, but:[/] {escape(doubt)}", soft_wrap=True)

@@ -1,0 +1,84 @@
+"""Commands of the monitoring: a verdict now, and the calibration of the alarms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import err, out, prepare
+
+monitor = typer.Typer(
+    help="Look at the champion, ask for a retraining, or calibrate the alarms.",
+    no_args_is_help=True,
+)
+app.add_typer(monitor, name="monitor")
+
+
+@monitor.command("run")
+def run_monitor(
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Ask for a retraining too; `skyops up` starts it.")
+    ] = False,
+) -> None:
+    """Log a verdict on the champion and write the drift report.
+
+    A red blocking check of what the model learns from holds a retraining back, as in the job.
+    """
+    from skyops_assets.client import failed_checks_now
+    from skyops_assets.monitoring import policy, report
+    from skyops_assets.monitoring.monitor import monitor_champion
+
+    settings, warehouse = prepare()
+    with err.status("Looking at the checks and the champion"):
+        found = monitor_champion(
+            warehouse,
+            settings,
+            request=policy.BUTTON if retrain else None,
+            quality_failures=failed_checks_now(),
+        )
+    out.print(f"{found.verdict}; {found.decision.sentence}")
+    out.print(f"The report is {report.publish(warehouse, settings, found)}")
+
+
+@monitor.command("calibrate")
+def calibrate_monitor(
+    start: Annotated[datetime, typer.Option("--from", help="First moment of the period, UTC.")],
+    end: Annotated[datetime, typer.Option("--to", help="End of the period, UTC, exclusive.")],
+    trials: Annotated[int, typer.Option(min=1, help="Pairs of undisturbed windows.")] = 100,
+    power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
+) -> None:
+    """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
+    from skyops_assets.arrivals import features
+    from skyops_assets.arrivals.store import inputs
+    from skyops_assets.backtest.alarm_calibration import calibrate
+
+    settings, warehouse = prepare()
+    rows, _ = features.usable_arrivals(
+        inputs.read_arrivals(
+            warehouse, features.RING_NM, with_simulated=settings.learn_from_simulated
+        )
+    )
+    names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
+    table = Table(*names, "columns beyond, the most frequent")
+    for one in calibrate(
+        rows,
+        start.replace(tzinfo=UTC),
+        end.replace(tzinfo=UTC),
+        false_alarm_trials=trials,
+        power_trials=power,
+        policy=settings.retrain_policy,
+    ):
+        most = sorted(one.columns, key=lambda name: -one.columns[name])[:3]
+        table.add_row(
+            one.disturbance,
+            str(one.trials),
+            f"{one.drift_windows} of {2 * one.trials}",
+            str(one.skill_alarms),
+            f"{one.found / one.trials:.0%}",
+            ", ".join(most),
+        )
+    out.print(table)

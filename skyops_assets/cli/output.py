@@ -1,0 +1,211 @@
+"""What the commands print, and how: consoles, tables, progress.
+
+Belongs here: values as people and programs read them. Does not: commands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from skyops_assets.errors import SkyOpsError
+
+if TYPE_CHECKING:
+    from skyops_assets.settings import Settings
+    from skyops_assets.warehouse.connection import Warehouse
+
+
+# A pipe or a file has no width to fit into.
+WIDTH = None if sys.stdout.isatty() else 200
+out = Console(highlight=False, width=WIDTH)
+err = Console(stderr=True, highlight=False, width=WIDTH)
+
+
+class Format(StrEnum):
+    """How `skyops sql` prints an answer."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def aliases(row: dict[str, Any]) -> str:
+    """What a version is: champion, challenger, both or neither."""
+    names = [name for name in ("champion", "challenger") if row[f"is_{name}"]]
+    return ", ".join(names) or "-"
+
+
+def minute(at: datetime | None) -> str:
+    """A time to the minute, UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "-"
+
+
+def _moment(iso: str | None) -> str:
+    return f"{minute(datetime.fromisoformat(iso))} UTC" if iso else "-"
+
+
+def figure(value: float | None, form: str) -> str:
+    """A number in its format; a dash where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def prepare() -> tuple[Settings, Warehouse]:
+    """Settings and the running warehouse, with this process's environment set to them."""
+    from skyops_assets import runtime
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    with err.status("Preparing the warehouse and the dbt project"):
+        return settings, runtime.prepare(settings)
+
+
+def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
+    """The status, as `operations.status.gather` has it, while a line says that it is read."""
+    from skyops_assets.operations import status
+
+    with err.status("Reading the status"):
+        return status.gather(settings, warehouse)
+
+
+def plain(value: Any) -> Any:
+    """A database value as JSON takes it: ISO 8601 for times; NaN and infinities are text."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (bytes, memoryview)):
+        return "\\x" + bytes(value).hex()
+    if value is None or isinstance(value, (int, float, str, bool, dict)):
+        return value
+    return str(value)
+
+
+def text(value: Any) -> str:
+    """A database value as a cell of a table or CSV: JSON where it has parts."""
+    given = plain(value)
+    return json.dumps(given) if isinstance(given, (list, dict)) else str(given)
+
+
+class _Steps:
+    """Prints a line, with the seconds since the start, as steps begin and assets appear."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.began = time.monotonic()
+        self.seen: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """One line of progress."""
+        self.console.print(f"[dim]{time.monotonic() - self.began:4.0f} s[/]  {text}")
+
+    def event(self, kind: str, name: str) -> None:
+        """Take one event of a run."""
+        if kind == "start":
+            self.line(name.replace("__", "/"))
+        elif kind == "asset" and name not in self.seen:
+            self.seen.add(name)
+            self.line(f"  [green]{name}[/]")
+        elif kind == "failed check":
+            self.line(f"  [yellow]check not passed: {name}[/]")
+
+
+@contextmanager
+def steps(log: Path) -> Iterator[_Steps]:
+    """Progress on the terminal, while all that libraries print goes to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    terminal = os.fdopen(os.dup(1), "w")
+    try:
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield _Steps(Console(file=terminal, highlight=False, width=WIDTH))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, saved in enumerate(kept, start=1):
+            os.dup2(saved, number)
+            os.close(saved)
+        terminal.close()
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """The warehouse, OpenSky\'s credits, rows by table, the champion and the last runs."""
+    warehouse = found["warehouse"]
+    kind = "embedded" if warehouse["embedded"] else "external"
+    out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
+    feed = found["opensky"]
+    rhythm = feed.get("problem") or (
+        f"a round costs {feed['credits_a_round']}, one every {feed['interval_s']:.1f} s"
+    )
+    last = feed["last_answer_at"]
+    seen = f"last live answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no live answer yet"
+    out.print(
+        f"OpenSky: {feed['credits_left']:,} of {feed['credits_a_day']:,} credits left today "
+        f"({feed['opensky_account']}); {escape(rhythm)}; {seen}",
+        soft_wrap=True,
+    )
+    table = Table("table", "rows")
+    for name, rows in found["counts"].items():
+        table.add_row(name, f"{rows:,}")
+    out.print(table)
+    champion = found["champion"]
+    if champion is None:
+        out.print("Champion: none; predictions come from the best baseline.")
+    else:
+        out.print(
+            f"Champion: {champion['name']} version {champion['version']}, "
+            f"MAE {figure(champion['mae_min'], '.2f')} min, skill "
+            f"{figure(champion['skill'], '.2f')}, trained through "
+            f"{_moment(champion['trained_through'])}"
+        )
+    for run in found["last_runs"]:
+        began = _moment(run["started_at"])
+        out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']}, started {began}")
+
+
+def show_decision(warehouse: Warehouse) -> None:
+    """The last decision of the gatekeeper: what was compared, the verdict, its reasons."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select training_run_id, is_promoted, reasons from ml.promotion_decisions "
+            "order by decision_id desc limit 1"
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return
+        run, is_promoted, reasons = row
+        cursor.execute(
+            "select candidate, mae_min, scored_rows from ml.evaluations "
+            "where training_run_id = %s and (role = 'challenger' or is_reference) "
+            "and mae_min is not null order by is_reference",
+            (run,),
+        )
+        for candidate, mae_min, rows in cursor.fetchall():
+            out.print(f"MAE {mae_min:.2f} min on {rows} test arrivals: {candidate}")
+    out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
+    for reason in reasons:
+        mark = "[green]yes[/]" if reason["is_passed"] else "[yellow]no [/]"
+        out.print(f"  {mark} {reason['light']:<11} {reason['text']}")
+
+
+def print_error(error: SkyOpsError) -> None:
+    """One sentence, brackets and all."""
+    err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
