@@ -17,7 +17,7 @@ ALLOWED_S = 2.0
 def measure() -> Iterator[Row]:
     """Answers of 1,000 aircraft into a day that already holds a million positions."""
     from skyops_assets.sources.opensky.live.client import Answer
-    from skyops_assets.sources.opensky.live.collect import write_answer
+    from skyops_assets.sources.opensky.live.poll import write_answer
 
     start = int(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
     lags = []

@@ -85,7 +85,7 @@ def shifted(part: pa.Table, number: int) -> pa.Table:
 def load_all(warehouse: Warehouse, path: Path, rows: int) -> None:
     """Load so many rows, one copy of the recording after the other."""
     from skyops_assets.sources.opensky.loading.states import load_states
-    from skyops_assets.sources.opensky.reading.recordings import Recording
+    from skyops_assets.sources.opensky.reading.recording import Recording
 
     for part in copies(path, rows):
         load_states(warehouse, Recording("bench", part, part))
@@ -130,7 +130,7 @@ def _forget(warehouse: Warehouse) -> None:
 def _speed(warehouse: Warehouse, path: Path, rows: int) -> Row:
     """A parsed Arrow table until it is committed and idempotent, against COPY of its rows."""
     from skyops_assets.sources.opensky.loading.states import load_states
-    from skyops_assets.sources.opensky.reading.recordings import Recording
+    from skyops_assets.sources.opensky.reading.recording import Recording
     from skyops_assets.warehouse import bulk
 
     states = pa.concat_tables(copies(path, rows))

@@ -243,7 +243,7 @@ def stored(warehouse: Warehouse) -> int:
 def load(warehouse: Warehouse, states: pa.Table) -> None:
     """Load positions as one batch."""
     from skyops_assets.sources.opensky.loading.states import load_states
-    from skyops_assets.sources.opensky.reading.recordings import Recording
+    from skyops_assets.sources.opensky.reading.recording import Recording
 
     load_states(warehouse, Recording("bench", states, states))
 

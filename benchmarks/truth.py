@@ -203,8 +203,8 @@ def takeoff_errors_s(warehouse: Warehouse) -> tuple[int, float, float]:
 
 def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffic") -> None:
     from skyops_assets.simulate.fields import AIRPORTS
+    from skyops_assets.simulate.flights import Plan
     from skyops_assets.simulate.reception import Quality
-    from skyops_assets.simulate.truth import Plan
     from skyops_assets.simulate.write import Layout, simulate, write
 
     plan = Plan(seed, datetime(2024, 1, 31, tzinfo=UTC), days, AIRPORTS)

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyops_assets.sources.opensky.reading.recordings import DEMO_START, Recording
+from skyops_assets.sources.opensky.reading.recording import Recording
+from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
 
 NULLABLE = pa.schema([field.with_nullable(True) for field in STATE_VECTOR])

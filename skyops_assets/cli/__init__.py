@@ -6,7 +6,11 @@ packages; they are imported when a command runs, so that `--help` stays quick.
 
 from __future__ import annotations
 
-from skyops_assets.cli import data, models, monitoring, operations
+# isort: off
+# In the order of `--help`: what a newcomer needs stands first.
+from skyops_assets.cli import operations, data, models, monitoring
+
+# isort: on
 from skyops_assets.cli.app import app
 
 __all__ = ["app", "data", "models", "monitoring", "operations"]

@@ -36,7 +36,7 @@ def load(
 
     from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
     from skyops_assets.sources.opensky.reading.recordings import find_recordings
-    from skyops_assets.sources.tables import shown
+    from skyops_assets.sources.text import shown
     from skyops_assets.warehouse.connection import ServerUnreachable
 
     files = find_recordings(paths)
@@ -92,7 +92,7 @@ def load(
 
 def _show_loads(done: list[FileLoad]) -> None:
     """Show what became of each file."""
-    from skyops_assets.sources.tables import shown
+    from skyops_assets.sources.text import shown
 
     table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
     for one in done:
@@ -279,8 +279,8 @@ def simulate(  # noqa: PLR0917
     """Write a SYNTHETIC recording, and the truth of it, for tests and benchmarks."""
     from skyops_assets.simulate import write as simulation
     from skyops_assets.simulate.fields import AIRPORTS
+    from skyops_assets.simulate.flights import Plan
     from skyops_assets.simulate.reception import Quality
-    from skyops_assets.simulate.truth import Plan
 
     if layout not in list(simulation.Layout):
         raise SkyOpsError(f"There is no layout {layout!r}; choose history or traffic.")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError, storable
 from skyops_assets.settings import Settings
+from skyops_assets.sources.opensky.live.boxes import boxes_around
 from skyops_assets.sources.opensky.live.client import OpenSkyClient
-from skyops_assets.sources.opensky.live.credits import CreditBudget, Reservation, boxes_around
+from skyops_assets.sources.opensky.live.credits import CreditBudget, Reservation
 from skyops_assets.sources.opensky.live.failures import (
     PermanentFailure,
     QuotaExceeded,

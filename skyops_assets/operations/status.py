@@ -31,20 +31,21 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
 
 def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """The account's credits, what a round of the watch list costs, and the last live answer."""
-    from skyops_assets.sources.opensky.live import collect
-    from skyops_assets.sources.opensky.live.credits import CreditBudget, cost_of
+    from skyops_assets.sources.opensky.live import collect, poll
+    from skyops_assets.sources.opensky.live.boxes import cost_of
+    from skyops_assets.sources.opensky.live.credits import CreditBudget
     from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES, SOURCE
 
     state = CreditBudget.from_settings(settings, warehouse).read()
     found: dict[str, Any] = collect.credit_figures(state)
     try:
-        boxes = collect.watched_boxes(settings)
+        boxes = poll.watched_boxes(settings)
     except SkyOpsError as error:
         found["problem"] = str(error)
     else:
         cost = sum(cost_of(box) for box in boxes)
         found["credits_a_round"] = cost
-        found["interval_s"] = state.interval_s(cost, collect.shortest_interval_s(settings))
+        found["interval_s"] = state.interval_s(cost, poll.shortest_interval_s(settings))
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select max(finished_at) from raw.ingest_batches "

@@ -26,17 +26,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.sources.opensky.live.boxes import BoundingBox, cost_of
 from skyops_assets.sources.opensky.live.credits import (
     ANONYMOUS,
     ANONYMOUS_CREDITS,
     STANDARD_CREDITS,
-    BoundingBox,
     account_name,
-    cost_of,
     seconds_left_of_day,
 )
 from skyops_assets.sources.opensky.live.failures import REMAINING, RETRY_AFTER
-from skyops_assets.sources.opensky.reading.recordings import Recording
+from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.rest import SIMULATED
 
 if TYPE_CHECKING:

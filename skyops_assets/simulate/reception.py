@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skyops_assets.simulate.fields import Field
+from skyops_assets.simulate.flights import DAY_S, Flight
 from skyops_assets.simulate.geometry import Floats
-from skyops_assets.simulate.truth import DAY_S, Flight
 from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
 TAIL_S = 300

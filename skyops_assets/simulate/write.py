@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.simulate.flights import PHASES, Flight, Plan
 from skyops_assets.simulate.reception import FLOORS_M, Quality, Received, receive, receive_clean
-from skyops_assets.simulate.truth import PHASES, Flight, Plan, airframes
+from skyops_assets.simulate.truth import airframes
 from skyops_assets.sources.opensky.reading.formats import SYNTHETIC_MARK
 from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 

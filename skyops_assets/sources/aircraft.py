@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.sources.tables import BROKEN, MISSING, NEARLY_ALL, csv_rows, plain, shown
+from skyops_assets.sources.csv_tables import MISSING, NEARLY_ALL, csv_rows
+from skyops_assets.sources.text import BROKEN, plain, shown
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_rejected

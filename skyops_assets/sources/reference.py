@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
+from skyops_assets.sources.csv_tables import csv_table
 from skyops_assets.sources.opensky.reading.columns import Reader
-from skyops_assets.sources.tables import csv_table
 from skyops_assets.units import FOOT_M
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse

@@ -14,10 +14,10 @@ from states import recording, seconds, state, turns, with_address
 
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
-    Recording,
     demo_recording,
     read_recording,
 )

@@ -30,18 +30,13 @@ from skyops_assets.simulate.fake_opensky import (
     replay_of,
     running,
 )
-from skyops_assets.sources.opensky.live import collect
+from skyops_assets.sources.opensky.live import collect, poll
+from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
-from skyops_assets.sources.opensky.live.collect import (
-    Collector,
-    Report,
-    describe,
-    poll_once,
-    watched_boxes,
-    what_is_missed,
-)
-from skyops_assets.sources.opensky.live.credits import BoundingBox, CreditBudget, account_name
+from skyops_assets.sources.opensky.live.collect import Collector, Report, describe
+from skyops_assets.sources.opensky.live.credits import CreditBudget, account_name
 from skyops_assets.sources.opensky.live.failures import PermanentFailure
+from skyops_assets.sources.opensky.live.poll import poll_once, watched_boxes, what_is_missed
 from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
@@ -262,7 +257,7 @@ def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
 ) -> None:
     """All connections break while an answer is written, and the other collector is faster."""
     stop, is_taken = threading.Event(), threading.Event()
-    write, said = collect.write_answer, []
+    write, said = poll.write_answer, []
 
     def take_over() -> None:
         with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
@@ -326,9 +321,9 @@ def test_an_answer_with_a_value_that_postgres_does_not_take_is_kept_whole(
 ) -> None:
     # As if the reader had let it through.
     spoilt = recording(*seconds(2, callsign="NU\0L"), source="opensky:rest")
-    monkeypatch.setattr(collect, "read_answer", lambda _: spoilt)
+    monkeypatch.setattr(poll, "read_answer", lambda _: spoilt)
     answer = Answer(b'{"time": 1}', datetime.now(UTC), 200, None, 1)
-    written = collect.write_answer(warehouse, answer)
+    written = poll.write_answer(warehouse, answer)
     assert written.error is not None
     assert "Postgres does not take a value of it" in written.error
     assert query(warehouse, "select payload from raw.rejected_states") == [

@@ -16,9 +16,9 @@ from states import recording, seconds
 
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, running
+from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import OpenSkyClient
 from skyops_assets.sources.opensky.live.credits import (
-    BoundingBox,
     CreditBudget,
     CreditState,
     account_name,

@@ -124,7 +124,7 @@ REAL_REASONS = {
 def test_a_file_that_breaks_off_keeps_what_was_read(
     warehouse: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skyops_assets.sources.opensky.reading.recordings.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("skyops_assets.sources.opensky.reading.chunks.BLOCK_BYTES", 4096)
     monkeypatch.setattr(open_recording, "__defaults__", (10,))
     rows = [traffic_row(timestamp=(START + i) * 1000) for i in range(200)]
     path = write_recording(tmp_path / "some.json", *rows)

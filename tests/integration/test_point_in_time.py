@@ -23,17 +23,16 @@ from conftest import MIRROR, Databases, Dbt, short_dir
 from reports import reports
 
 from skyops_assets.settings import Settings
+from skyops_assets.simulate.flights import Plan
 from skyops_assets.simulate.reception import Quality
-from skyops_assets.simulate.truth import Plan
 from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.sources import reference
 from skyops_assets.sources.history import load, source
 from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recording import Recording, by_source
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
-    Recording,
-    by_source,
     demo_recording,
     iter_recording,
     read_recording,

@@ -23,7 +23,8 @@ from states import recording, seconds, state, states, traffic_row, write_recordi
 
 from skyops_assets.quality.reconciliation import Load, accounts, last_load, loaded_states
 from skyops_assets.sources.opensky.loading.states import load_states
-from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START, Recording
+from skyops_assets.sources.opensky.reading.recording import Recording
+from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
 from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]

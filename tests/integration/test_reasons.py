@@ -13,10 +13,10 @@ from conftest import Databases, Dbt
 
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
-    Recording,
     demo_recording,
     read_recording,
 )

@@ -18,9 +18,9 @@ from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, replay_of, running
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky import schema
+from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
-from skyops_assets.sources.opensky.live.collect import write_answer
-from skyops_assets.sources.opensky.live.credits import BoundingBox
+from skyops_assets.sources.opensky.live.poll import write_answer
 from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.sources.opensky.loading import replay
 from skyops_assets.sources.opensky.loading.files import load_file

@@ -15,10 +15,10 @@ from benchmarks.sparse import landings_of, matched, peer_landings, thinned
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
-    Recording,
     demo_recording,
     read_recording,
 )

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import truth
 from skyops_assets.simulate.fields import AIRPORTS
+from skyops_assets.simulate.flights import Plan
 from skyops_assets.simulate.reception import Quality
-from skyops_assets.simulate.truth import Plan
 from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse.connection import Warehouse
 

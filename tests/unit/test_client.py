@@ -27,8 +27,9 @@ from skyops_assets.simulate.fake_opensky import (
     Snapshots,
     running,
 )
+from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient, _remaining
-from skyops_assets.sources.opensky.live.credits import BoundingBox, Reservation
+from skyops_assets.sources.opensky.live.credits import Reservation
 from skyops_assets.sources.opensky.live.failures import (
     LONGEST_WAIT_S,
     UNKNOWN_WAIT_S,

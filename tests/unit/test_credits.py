@@ -11,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.sources.opensky.live.credits import (
+from skyops_assets.sources.opensky.live.boxes import (
     BoundingBox,
-    account_name,
     boxes_around,
     cost_of,
+    merge_boxes,
+    watch_boxes,
+)
+from skyops_assets.sources.opensky.live.credits import (
+    account_name,
     daily_credits,
     floor_s,
-    merge_boxes,
     polling_interval_s,
     seconds_left_of_day,
-    watch_boxes,
 )
 
 PARIS = (49.0097, 2.5479)

@@ -23,17 +23,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.sources import tables
+from skyops_assets.sources import csv_tables
 from skyops_assets.sources.opensky.reading.formats import NoRecording
+from skyops_assets.sources.opensky.reading.recording import Recording, row_texts
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_START,
-    Recording,
     find_recordings,
     iter_recording,
     open_recording,
-    row_texts,
 )
 from skyops_assets.sources.opensky.reading.rest import BadAnswer
+from skyops_assets.sources.text import pieces
 
 START = int(DEMO_START.timestamp())
 ROWS = 60
@@ -137,7 +137,7 @@ def test_a_quote_at_the_edge_of_a_block_costs_its_line(
     text = lines()
     text[31] = text[31].replace("DLH5HR", '"LH5HR')
     at = "\n".join(text).index('"')
-    monkeypatch.setattr(tables.pieces, "__defaults__", (at + shift,))
+    monkeypatch.setattr(pieces, "__defaults__", (at + shift,))
     found = Read(write(tmp_path / "a.csv", text))
     assert sorted(found.good) == all_but(30)
 
@@ -150,7 +150,7 @@ def test_a_quote_at_the_edge_of_a_block_costs_its_line(
 def test_quoted_values_are_read_whatever_they_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, value: str
 ) -> None:
-    monkeypatch.setattr(tables.pieces, "__defaults__", (size,))
+    monkeypatch.setattr(pieces, "__defaults__", (size,))
     text = lines()
     for second in (0, 1, 7, ROWS - 1):
         # One in the middle of a row and one at its end, in two columns that nobody reads.
@@ -565,7 +565,7 @@ def test_a_gzip_that_is_cut_off_gives_what_it_holds(tmp_path: Path, share: float
 def test_damage_in_a_json_array_costs_its_row_also_in_a_long_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skyops_assets.sources.opensky.reading.recordings.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("skyops_assets.sources.opensky.reading.chunks.BLOCK_BYTES", 2000)
     rows = [json.dumps(row(i)) for i in range(1000)]
     for second in (5, 500, 501, 998):
         rows[second] = rows[second].replace('"3c65d7"', '"3c65d7', 1)
@@ -579,9 +579,9 @@ def test_damage_in_a_json_array_costs_its_row_also_in_a_long_one(
 
 def test_a_file_of_nothing_but_stray_quotes_is_torn_line_by_line() -> None:
     """Each could begin a record of any length: to look on for its end at each would take hours."""
-    form = tables.dialect(b"a,b,c\n")
+    form = csv_tables.dialect(b"a,b,c\n")
     block = b'x,"y,z\n' * 50_000
-    found = list(tables.csv_tables([b"a,b,c\n" + block], form))
+    found = list(csv_tables.csv_tables([b"a,b,c\n" + block], form))
     assert sum(len(torn) for _, torn in found) == 50_000
 
 

@@ -21,13 +21,11 @@ from hypothesis import strategies as st
 from states import traffic_row
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.sources.opensky.reading.json_files import _cut
+from skyops_assets.sources.opensky.reading.recording import JSON_ROW, Recording, by_source
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
-    JSON_ROW,
-    Recording,
-    _cut,
-    by_source,
     find_recordings,
     iter_recording,
     open_recording,

@@ -13,10 +13,10 @@ import pytest
 from states import traffic_row, write_recording
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.recordings import (
     DEMO_END,
     DEMO_START,
-    Recording,
     demo_recording,
     read_recording,
 )

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyops_assets.sources.opensky.reading.recordings import JSON_ROW, row_json
+from skyops_assets.sources.opensky.reading.recording import JSON_ROW, row_json
 from skyops_assets.sources.opensky.reading.rest import FIELDS, BadAnswer, read_answer
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
 

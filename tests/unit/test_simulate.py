@@ -21,10 +21,23 @@ from skyops_assets.cli import app
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.simulate import geometry, truth
 from skyops_assets.simulate.fields import AIRPORTS, Field, RunwayEnd, fields
+from skyops_assets.simulate.flights import (
+    APPROACH,
+    CLIMB,
+    DESCENT,
+    GROUND,
+    LANDING,
+    LEVEL,
+    PHASES,
+    TAKEOFF,
+    Flight,
+    Plan,
+)
 from skyops_assets.simulate.reception import Quality
-from skyops_assets.simulate.truth import PHASES, Flight, Plan, airframes
+from skyops_assets.simulate.truth import airframes
 from skyops_assets.simulate.write import Layout, Simulation, check_empty, simulate, write
-from skyops_assets.sources.opensky.reading.recordings import Recording, iter_recording
+from skyops_assets.sources.opensky.reading.recording import Recording
+from skyops_assets.sources.opensky.reading.recordings import iter_recording
 
 PLAN = Plan(3, datetime(2024, 1, 31, tzinfo=UTC), 1, AIRPORTS)
 FLIGHTS = 150
@@ -148,15 +161,15 @@ def test_phases_follow_each_other_as_they_can(flights: list[Flight]) -> None:
         order = [PHASES[flight.phase[second]] for second in changes]
         for before, after in pairwise(order):
             assert after in LEGAL[before], (flight.key, order)
-        assert np.array_equal(flight.phase == truth.GROUND, flight.is_on_ground)
+        assert np.array_equal(flight.phase == GROUND, flight.is_on_ground)
 
 
 def test_phases_keep_to_their_definitions(flights: list[Flight]) -> None:
     for flight in flights:
         # Smoothing the altitude shifts it by some metres against the phase's limit.
         for phase, low, high in (
-            (truth.TAKEOFF, -60, 470), (truth.CLIMB, 430, 13_000), (truth.DESCENT, 980, 13_000),
-            (truth.APPROACH, 430, 1_020), (truth.LANDING, -60, 470),
+            (TAKEOFF, -60, 470), (CLIMB, 430, 13_000), (DESCENT, 980, 13_000),
+            (APPROACH, 430, 1_020), (LANDING, -60, 470),
         ):  # fmt: skip
             height = flight.height_m[flight.phase == phase]
             if len(height):
@@ -171,7 +184,7 @@ def test_holding_is_level_and_turns_round_within_10_nm(flights: list[Flight]) ->
             if one.kind != "holding":
                 continue
             part = slice(one.moved_at - int(flight.at[0]), one.ended_at - int(flight.at[0]))
-            assert set(flight.phase[part]) == {truth.LEVEL}
+            assert set(flight.phase[part]) == {LEVEL}
             turned = np.abs((np.diff(flight.track_deg[part]) + 180) % 360 - 180).sum()
             # One lap, less half of the corners at which it begins and ends.
             assert turned > 250

@@ -60,7 +60,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
         index_finished_days,
     )
     from skyops_assets.sources.opensky.reading.recordings import demo_recording
-    from skyops_assets.sources.tables import shown
+    from skyops_assets.sources.text import shown
 
     settings = warehouse.settings
     now = datetime.now(UTC)
@@ -104,7 +104,8 @@ def _poll(
     context: dg.AssetExecutionContext, settings: Settings, database: Warehouse, key: str
 ) -> None:
     """Load one live answer a box; its late positions lie in earlier hours and are told of too."""
-    from skyops_assets.sources.opensky.live.collect import credit_figures, hour_rows, poll_once
+    from skyops_assets.sources.opensky.live.collect import credit_figures
+    from skyops_assets.sources.opensky.live.poll import hour_rows, poll_once
 
     written, credits = poll_once(settings, database, run_id=context.run.run_id)
     for answer in written:

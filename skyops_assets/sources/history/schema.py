@@ -23,7 +23,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from skyops_assets.sources.tables import MISSING
+from skyops_assets.sources.csv_tables import MISSING
 from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS, NAUTICAL_MILE_M
 
 RINGS_NM = (40, 50, 100)

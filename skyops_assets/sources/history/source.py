@@ -15,8 +15,9 @@ from typing import Any
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
+from skyops_assets.sources.csv_tables import csv_rows
 from skyops_assets.sources.history.schema import HEADER
-from skyops_assets.sources.tables import csv_rows, plain, shown
+from skyops_assets.sources.text import plain, shown
 
 COMMIT = "6df5e6f61a9c163ea61a3b4472b8e22140104258"
 URL = f"https://raw.githubusercontent.com/rainer-rq-koelle/paper-2021-DASC-openperf/{COMMIT}/data"

@@ -14,7 +14,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.sources.tables import BROKEN, csv_rows, plain, plain_bytes
+from skyops_assets.sources.csv_tables import csv_rows
+from skyops_assets.sources.text import BROKEN, plain, plain_bytes
 from skyops_assets.sources.weather.schema import HEADER
 
 ATTEMPTS = 4

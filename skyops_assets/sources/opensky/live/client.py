@@ -21,12 +21,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.sources.opensky.live.credits import (
-    BoundingBox,
-    Reservation,
-    account_name,
-    cost_of,
-)
+from skyops_assets.sources.opensky.live.boxes import BoundingBox, cost_of
+from skyops_assets.sources.opensky.live.credits import Reservation, account_name
 from skyops_assets.sources.opensky.live.failures import (
     REMAINING,
     STATES_PATH,

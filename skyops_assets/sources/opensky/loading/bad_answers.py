@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime
 
 from skyops_assets.sources.opensky.loading.states import TARGET
-from skyops_assets.sources.opensky.reading.recordings import storable
+from skyops_assets.sources.opensky.reading.recording import storable
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_payloads

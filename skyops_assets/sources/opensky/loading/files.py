@@ -18,18 +18,14 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.sources.csv_tables import NEARLY_ALL
 from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.formats import REST, NoRecording
-from skyops_assets.sources.opensky.reading.recordings import (
-    Recording,
-    by_source,
-    find_recordings,
-    open_recording,
-    row_texts,
-)
+from skyops_assets.sources.opensky.reading.recording import Recording, by_source, row_texts
+from skyops_assets.sources.opensky.reading.recordings import find_recordings, open_recording
 from skyops_assets.sources.opensky.reading.rest import BadAnswer
-from skyops_assets.sources.tables import NEARLY_ALL, shown
+from skyops_assets.sources.text import shown
 from skyops_assets.warehouse.bulk import Batch, together
 from skyops_assets.warehouse.connection import Warehouse
 

@@ -28,7 +28,7 @@ from skyops_assets.sources.opensky.loading.partitions import (
     partition,
     summarize,
 )
-from skyops_assets.sources.opensky.reading.recordings import Recording, row_texts
+from skyops_assets.sources.opensky.reading.recording import Recording, row_texts
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_payloads

@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyops_assets.sources.csv_tables import MISSING, is_bytes
 from skyops_assets.sources.opensky.schema import STATE_VECTOR, UTC_TIME
-from skyops_assets.sources.tables import MISSING, is_bytes
 
 Values = Any
 """A column: an Arrow array, chunked or not, a sequence of Python values, or None for none."""

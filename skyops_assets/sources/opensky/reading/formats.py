@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.sources.opensky.reading.columns import Reader, Values
-from skyops_assets.sources.tables import shown
+from skyops_assets.sources.text import shown
 from skyops_assets.units import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 
 HISTORY_SOURCE = "opensky:history"

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.reading.columns import Reader
-from skyops_assets.sources.opensky.reading.recordings import JSON_ROW, Recording
+from skyops_assets.sources.opensky.reading.recording import JSON_ROW, Recording
 
 SOURCE = "opensky:rest"
 """Source of live answers and of snapshots of them: one position, however it came, is one row."""
