@@ -1,15 +1,20 @@
 {#-
 A table that follows the data: built whole the first time, then what `audit.transform_ranges` (or, with
 `meta.rebuilt_by: hours`, `audit.transform_hours`) names is deleted and inserted, in one transaction and
-without a table in between. `meta.time` is the column that lies in those ranges;
-`meta.followed_by` the macro that corrects what was inserted, in the same transaction.
+without a table in between. `meta.time` is the column that lies in those ranges. Post-hooks run in the same transaction;
+one that corrects what was inserted asks `is_built_whole()`.
+
+A column that the query has and the table lacks is added, as dbt's `on_schema_change: append_new_columns` does. That happens
+only where retention has dropped positions: everywhere else `skyops-dbt` rebuilds all tables when the project changes. Rows
+that are not rebuilt have null there. A column that the query no longer has keeps what it holds.
 -#}
 {%- materialization rebuilt, adapter='postgres' -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set meta = config.get('meta') -%}
 
-    {%- if not is_rebuilding() -%}
+    {%- do context.update({'_is_new_table': not is_rebuilding()}) -%}
+    {%- if is_built_whole() -%}
         {%- set intermediate = make_intermediate_relation(target_relation) -%}
         {%- set backup = make_backup_relation(target_relation, 'table' if existing is none else existing.type) -%}
         {{ drop_relation_if_exists(load_cached_relation(intermediate)) }}
@@ -23,15 +28,11 @@ without a table in between. `meta.time` is the column that lies in those ranges;
             {{ adapter.rename_relation(existing, backup) }}
         {%- endif -%}
         {{ adapter.rename_relation(intermediate, target_relation) }}
-        {%- if meta.get('followed_by') -%}
-            {% do context[meta.followed_by](is_whole=true) %}
-        {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
         {% do persist_docs(target_relation, model) %}
         {{ adapter.commit() }}
         {{ drop_relation_if_exists(backup) }}
     {%- else -%}
-        {%- set columns = adapter.get_columns_in_relation(existing) | map(attribute='quoted') | join(', ') -%}
         {{ run_hooks(pre_hooks, inside_transaction=True) }}
         {% call statement('delete') -%}
             delete from {{ target_relation }} as stored using {{ changes_of(meta) }} as changes
@@ -39,21 +40,50 @@ without a table in between. `meta.time` is the column that lies in those ranges;
                 {{ is_changed(meta) }}
                 {{ 'and not changes.is_aftermath' if is_by_hours(meta) and not meta.get('with_aftermath') }}
         {%- endcall %}
+        {%- set columns = _columns_with_new_ones_added(existing, sql) -%}
         {% call statement('main') -%}
             insert into {{ target_relation }} ({{ columns }})
             select {{ columns }} from (
                 {{ sql }}
             ) as computed
         {%- endcall %}
-        {%- if meta.get('followed_by') -%}
-            {% do context[meta.followed_by](is_whole=false) %}
-        {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {%- if load_result('delete').response.rows_affected or load_result('main').response.rows_affected -%}
+            {% do run_query('analyze ' ~ target_relation) %}
+        {%- endif -%}
         {{ adapter.commit() }}
     {%- endif -%}
 
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization -%}
+
+{#-
+What a table gets as soon as it is filled, whatever materialization makes it: its indexes, and statistics, for the models
+that read it follow at once. Overrides the macro of dbt that all of them call.
+-#}
+{%- macro postgres__create_indexes(relation) -%}
+    {{ default__create_indexes(relation) }}
+    {% do run_query('analyze ' ~ relation) %}
+{%- endmacro -%}
+
+{#- Whether the table is new: also for the post-hooks, which find it in dbt's cache of relations by then. -#}
+{%- macro is_built_whole() -%}
+    {{ return(context['_is_new_table']) }}
+{%- endmacro -%}
+
+{#- The columns of the model's query, as text; those that the table lacks are added to it. -#}
+{%- macro _columns_with_new_ones_added(existing, sql) -%}
+    {%- set stored = adapter.get_columns_in_relation(existing) | map(attribute='name') | list -%}
+    {%- set computed = get_columns_in_query(sql) -%}
+    {%- if computed | reject('in', stored) | list -%}
+        {#- A table without rows tells the types, as in dbt's own incremental models. -#}
+        {%- set shape = make_temp_relation(existing) -%}
+        {% do run_query(create_table_as(True, shape, get_empty_subquery_sql(sql))) %}
+        {% do process_schema_changes('append_new_columns', shape, existing) %}
+        {% do drop_relation(shape) %}
+    {%- endif -%}
+    {{ return(computed | map('tojson') | join(', ')) }}
+{%- endmacro -%}
 
 {#-
 A table of reference data alone. It is made anew with what was made from it, which `skyops-dbt` tells by its

@@ -3,12 +3,6 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 `split_airframes` once more for those of two.
 -#}
 
-{#- What follows the insertion of cleaned rows, in its transaction; `is_whole` when the table is new. -#}
-{%- macro correct_states(is_whole) -%}
-    {% do split_airframes(is_whole) %}
-    {% do judge_altitudes(is_whole) %}
-{%- endmacro -%}
-
 {#- How far an aircraft gets in a time: 1,000 kt, and 1 km for two receivers' clocks. -#}
 {%- macro reach_m(span) -%}
 (1000 + 515 * date_part('epoch', {{ span }}))

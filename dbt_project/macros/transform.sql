@@ -105,6 +105,23 @@ and below: dbt's graph does not know these tables, and without their columns no 
     {%- endif -%}
 {%- endmacro -%}
 
+{#-
+Creates what `functions/` holds, in each run and before any model: so a function is always that of the project, whichever
+models are selected. dbt compiles those files as analyses; its own functions are scalar and in SQL only, and `dbt run`
+leaves them out.
+-#}
+{%- macro create_functions() -%}
+{%- if execute and flags.WHICH in ('run', 'build') -%}
+    begin;
+    create schema if not exists staging;
+    {%- for node in graph.nodes.values() if node.resource_type == 'analysis' %}
+    drop function if exists staging.{{ node.name }};
+    {{ render(node.raw_code) }};
+    {%- endfor %}
+    commit;
+{%- endif -%}
+{%- endmacro -%}
+
 {%- macro begin_transform() -%}
 {%- if execute and flags.WHICH in ('run', 'build') -%}
     {%- set segmented = adapter.get_relation(target.database, 'intermediate', 'int_flights__segmented') -%}

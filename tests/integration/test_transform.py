@@ -502,3 +502,42 @@ def test_tables_from_before_sparse_feeds_take_new_positions(
         "select count(*) > 0 from metrics.fct_movements "
         "where runway is null and runway_reason is not null",
     ) == [(True,)]
+
+
+def test_a_column_that_a_table_lacks_is_added_and_filled_from_then_on(
+    twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
+) -> None:
+    """As where retention forbids a rebuild; a column that is no longer made stays as it is."""
+    fed, whole = twins
+    states = paris(20)
+    first = pc.less(states["time_position"], pa.scalar(DEMO_START + timedelta(hours=2)))
+    lacking = {
+        "staging.stg_opensky__states": "has_ground_flag",
+        "intermediate.int_movements__located": "runway_reason",
+        "metrics.fct_movements": "runway_reason",
+    }
+    load_states(whole, Recording("paris", states, states))
+    dbt_of(whole)("run")
+    load_states(fed, Recording("paris", states.filter(first), states.filter(first)))
+    dbt_of(fed)("run")
+    for table, column in lacking.items():
+        query(fed, f"alter table {table} drop column {column}, add column former text")
+        query(fed, f"update {table} set former = 'x'")
+    load_states(fed, Recording("paris", *[states.filter(pc.invert(first))] * 2))
+    dbt_of(fed)("build", "--exclude-resource-type", "unit_test")
+    for table, column in lacking.items():
+        place, name = table.split(".")
+        has, should_have = (columns_of(at, [(place, name)])[place, name] for at in (fed, whole))
+        assert dict(has) == dict(should_have) | {"former": "text"}
+        rows = f"select (to_jsonb(t) - '{{batch_id,former}}'::text[])::text from {table} as t"
+        made = {row for (row,) in query(fed, f"{rows} where {column} is not null")}
+        expected = {row for (row,) in query(whole, rows)}
+        assert made < expected
+        assert query(fed, f"select former, count(*) > 0 from {table} group by 1 order by 1") == [
+            ("x", True),
+            (None, True),
+        ]
+        assert query(fed, f"select count(*) from {table}") == [(len(expected),)]
+    query(fed, "update audit.transform_state set fingerprint = 'of another project'")
+    dbt_of(fed)("run")
+    assert contents(query, fed) == contents(query, whole)

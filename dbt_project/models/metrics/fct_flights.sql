@@ -5,8 +5,7 @@
         {'columns': ['flight_id'], 'unique': true},
         {'columns': ['last_seen_at']},
         {'columns': ['icao24', 'first_seen_at']},
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with spoken as (

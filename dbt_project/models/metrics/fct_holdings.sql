@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'started_at'},
-    indexes=[{'columns': ['flight_id']}, {'columns': ['icao24', 'started_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['flight_id']}, {'columns': ['icao24', 'started_at']}]
 ) }}
 
 with pieces as (

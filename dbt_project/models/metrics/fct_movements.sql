@@ -5,8 +5,7 @@
         {'columns': ['flight_id']},
         {'columns': ['airport', 'moved_at']},
         {'columns': ['icao24', 'last_fix_at']},
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with located as (

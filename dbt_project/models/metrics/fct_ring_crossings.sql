@@ -6,8 +6,7 @@
         {'columns': ['flight_id']},
         {'columns': ['crossed_at']},
         {'columns': ['icao24', 'crossed_at']},
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with changed as (

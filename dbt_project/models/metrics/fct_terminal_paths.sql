@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'crossed_at'},
-    indexes=[{'columns': ['arrival_id'], 'unique': true}, {'columns': ['icao24', 'crossed_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['arrival_id'], 'unique': true}, {'columns': ['icao24', 'crossed_at']}]
 ) }}
 
 with arrivals as (

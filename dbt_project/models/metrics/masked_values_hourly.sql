@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'hour_at', 'rebuilt_by': 'hours'},
-    indexes=[{'columns': ['hour_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['hour_at']}]
 ) }}
 
 with positions as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'minute_at', 'rebuilt_by': 'hours'},
-    indexes=[{'columns': ['minute_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['minute_at']}]
 ) }}
 
 with positions as (

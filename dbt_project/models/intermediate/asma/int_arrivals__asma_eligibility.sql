@@ -1,8 +1,7 @@
 {{ config(
     indexes=[
         {'columns': ['airport', 'ring_nm', 'source', 'sector', 'reference_runway', 'landing_month', 'transit_min']}
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with arrivals as (

@@ -1,5 +1,3 @@
-{{ config(post_hook='analyze {{ this }}') }}
-
 -- Not materialized: each look-back below is then a short range of the table's index. Kept as a whole it
 -- would be read once a month and group.
 with arrivals as not materialized (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'flight_started_at'},
-    indexes=[{'columns': ['icao24', 'flight_started_at'], 'unique': true}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['icao24', 'flight_started_at'], 'unique': true}]
 ) }}
 
 {#- The longest time between two fixes over which a stand is seen: a poll every five minutes, and its delay. -#}

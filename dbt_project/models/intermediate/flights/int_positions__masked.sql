@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'flight_started_at'},
-    indexes=[{'columns': ['hour_at']}, {'columns': ['icao24', 'flight_started_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['hour_at']}, {'columns': ['icao24', 'flight_started_at']}]
 ) }}
 
 with flights as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'positioned_at'},
-    indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}]
 ) }}
 
 with flights as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'through_at'},
-    indexes=[{'columns': ['through_at']}, {'columns': ['icao24', 'through_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['through_at']}, {'columns': ['icao24', 'through_at']}]
 ) }}
 
 with fixes as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'aligned_from_at'},
-    indexes=[{'columns': ['flight_id']}, {'columns': ['icao24', 'aligned_from_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['flight_id']}, {'columns': ['icao24', 'aligned_from_at']}]
 ) }}
 
 with fixes as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'moment_at'},
-    indexes=[{'columns': ['moment_id'], 'unique': true}, {'columns': ['icao24', 'moment_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['moment_id'], 'unique': true}, {'columns': ['icao24', 'moment_at']}]
 ) }}
 
 with flights as (

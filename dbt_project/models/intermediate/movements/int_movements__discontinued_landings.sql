@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'last_fix_at'},
-    indexes=[{'columns': ['landing_id']}, {'columns': ['takeoff_id']}, {'columns': ['icao24', 'last_fix_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['landing_id']}, {'columns': ['takeoff_id']}, {'columns': ['icao24', 'last_fix_at']}]
 ) }}
 
 with located as (

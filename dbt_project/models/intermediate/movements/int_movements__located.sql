@@ -5,8 +5,7 @@
         {'columns': ['airport', 'known_at']},
         {'columns': ['flight_id']},
         {'columns': ['icao24', 'last_fix_at']},
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with moments as (

@@ -3,8 +3,7 @@
         {'columns': ['airport', 'landed_at']},
         {'columns': ['airport', 'ring_nm', 'landed_at']},
         {'columns': ['airport', 'ring_nm', 'crossed_at']},
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with arrivals as (

@@ -1,8 +1,8 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'positioned_at', 'followed_by': 'correct_states'},
+    meta={'time': 'positioned_at'},
     indexes=[{'columns': ['icao24', 'positioned_at'], 'unique': true}],
-    post_hook='analyze {{ this }}'
+    post_hook=['{{ split_airframes() }}', '{{ judge_altitudes() }}']
 ) }}
 
 with deduplicated as (

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['icao24'], 'unique': true}], post_hook='analyze {{ this }}') }}
+{{ config(indexes=[{'columns': ['icao24'], 'unique': true}]) }}
 
 select
     icao24,

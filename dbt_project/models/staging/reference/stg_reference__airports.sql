@@ -1,4 +1,4 @@
-{{ config(materialized='reference', indexes=[{'columns': ['latitude_deg']}], post_hook='analyze {{ this }}') }}
+{{ config(materialized='reference', indexes=[{'columns': ['latitude_deg']}]) }}
 
 with airports as (
     select

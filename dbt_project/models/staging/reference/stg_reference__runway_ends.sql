@@ -1,4 +1,4 @@
-{{ config(materialized='reference', indexes=[{'columns': ['airport']}], post_hook='analyze {{ this }}') }}
+{{ config(materialized='reference', indexes=[{'columns': ['airport']}]) }}
 
 with runways as (
     select *
