@@ -16,8 +16,8 @@ ALLOWED_S = 2.0
 
 def measure() -> Iterator[Row]:
     """Answers of 1,000 aircraft into a day that already holds a million positions."""
-    from skyops_assets.sources.opensky.live.client import Answer
-    from skyops_assets.sources.opensky.live.poll import write_answer
+    from skyops_assets.sources.opensky.live.client import Response
+    from skyops_assets.sources.opensky.live.poll import write_response
 
     start = int(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
     lags = []
@@ -30,8 +30,8 @@ def measure() -> Iterator[Row]:
                 for i in range(AIRCRAFT)
             ]  # fmt: skip
             body = json.dumps({"time": second, "states": rows}).encode()
-            answer = Answer(body, datetime.now(UTC), 200, None, 1)
-            lags.append(write_answer(warehouse, answer).lag_s)
+            answer = Response(body, datetime.now(UTC), 200, None, 1)
+            lags.append(write_response(warehouse, answer).lag_s)
     late = lags[BEFORE:]
     yield (
         f"an answer of {AIRCRAFT:,} aircraft, visible",

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from skyops_assets.defs.shared import known
+from skyops_assets.defs.shared import as_metadata
 from skyops_assets.instance.check_results import failed_checks
 from skyops_assets.instance.events import cause
 from skyops_assets.instance.private import (
@@ -20,7 +20,7 @@ from skyops_assets.instance.processes import heartbeats
 from skyops_assets.instance.repair import host_tag, reap
 
 if TYPE_CHECKING:
-    from skyops_assets.arrivals.models.champions import Moved
+    from skyops_assets.arrivals.models.champions import ChampionSwitch
 
 DEMO = {"skyops/by": "demo"}
 
@@ -117,7 +117,7 @@ def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[
     return unreported
 
 
-def report_champion(moved: "Moved") -> None:
+def report_champion(moved: "ChampionSwitch") -> None:
     """Tell Dagster that a person changed the champion, so that what follows from it follows.
 
     As a materialisation, for automation does not see observations.
@@ -135,7 +135,7 @@ def report_champion(moved: "Moved") -> None:
     }
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(promotion_decisions.key, metadata=known(shown))
+            dg.AssetMaterialization(promotion_decisions.key, metadata=as_metadata(shown))
         )
 
 

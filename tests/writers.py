@@ -67,7 +67,7 @@ def history(row: Row) -> Row:
 
 
 def vector(row: Row) -> list[Any]:
-    """As a `/states/all` answer has it with ``extended=1``: 18 values by position."""
+    """As a `/states/all` response has it with ``extended=1``: 18 values by position."""
     at = int(row["time_position"].timestamp())
     return [
         row["icao24"], (row["callsign"] or "").ljust(8) or None, "Netherlands", at, at,
@@ -121,11 +121,11 @@ def history_parquet(path: Path, rows: Sequence[Row]) -> None:
 
 
 def rest_answers(folder: Path, rows: Sequence[Row]) -> None:
-    """A folder of REST answers, one for each time."""
+    """A folder of REST responses, one for each time."""
     folder.mkdir()
     by_time: dict[datetime, list[Row]] = {}
     for row in rows:
         by_time.setdefault(row["time_position"], []).append(row)
     for at, present in by_time.items():
-        answer = {"time": int(at.timestamp()), "states": [vector(row) for row in present]}
-        (folder / f"{answer['time']}.json").write_text(json.dumps(answer))
+        response = {"time": int(at.timestamp()), "states": [vector(row) for row in present]}
+        (folder / f"{response['time']}.json").write_text(json.dumps(response))

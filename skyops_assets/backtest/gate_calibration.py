@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals import features
 from skyops_assets.arrivals.evaluation import metrics, slices
-from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.evaluation.sanity import SanityReport
 from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 from skyops_assets.arrivals.gate.policy import PHYSICS, GatePolicy, decide
 from skyops_assets.arrivals.learning import fit, split
@@ -41,12 +41,12 @@ MAX_RENEWED_WORSE = 0.05
 KINDS = ("95 % of the rows", "bootstrap")
 _GREEN = {
     "probe": Probe(None, 1.0, 1.0, 200, 1.0, 1.0, True),
-    "logic": Logic((), PHYSICS[0], {"any": 0.0}, 0.0, 0.0),
+    "logic": SanityReport((), PHYSICS[0], {"any": 0.0}, 0.0, 0.0),
 }
 
 
 @dataclass(frozen=True)
-class Line:
+class CalibrationResult:
     """One question and its answer: of `trials` so many were `promoted`.
 
     `most` or `least` is what the share is held to; neither means that it is only shown.
@@ -101,7 +101,7 @@ def calibrate(
     seed: int = SEED,
     only: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Line]:
+) -> list[CalibrationResult]:
     """Ask the policy about challengers as good, better and worse than their champion.
 
     For each month the draws learn from what landed before it. As good: windows of 7 days of the
@@ -158,7 +158,9 @@ def _draw(rows: pd.DataFrame, kind: str, seed: tuple[int, int, int]) -> pd.DataF
     return rows.iloc[np.sort(rng.choice(len(rows), size, replace=repeat))]
 
 
-def _ask(month: _Month, kind: str, fits: list[np.ndarray], policy: GatePolicy) -> Iterator[Line]:
+def _ask(
+    month: _Month, kind: str, fits: list[np.ndarray], policy: GatePolicy
+) -> Iterator[CalibrationResult]:
     weeks = [w for w in _weeks(month.parts.test) if w.sum() >= policy.min_test_rows]
     many = _thousands(len(month.actual))
     pairs = list(permutations(fits, 2))
@@ -177,7 +179,7 @@ def _ask(month: _Month, kind: str, fits: list[np.ndarray], policy: GatePolicy) -
             for window in windows
         ]
         if verdicts:
-            yield Line(month.name, kind, what, len(verdicts), sum(verdicts), **held)
+            yield CalibrationResult(month.name, kind, what, len(verdicts), sum(verdicts), **held)
 
 
 def _weeks(test: pd.DataFrame) -> list[np.ndarray]:

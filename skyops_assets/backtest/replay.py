@@ -132,7 +132,7 @@ def replay(
         raise SkyOpsError("No airport is named to replay; give ICAO codes, such as LSZH,LSGG.")
     if start > end:
         raise SkyOpsError(f"The replay ends on {end}, which is before its start on {start}.")
-    with _stage(warehouse, settings, airports, end, ring_nm) as (stage, own):
+    with _replay_databases(warehouse, settings, airports, end, ring_nm) as (stage, own):
         days = _days(stage, start, end, ring_nm)
         if not days:
             raise SkyOpsError(
@@ -145,9 +145,9 @@ def replay(
             event = _live_day(stage, own, datetime.combine(day, AT) + _DAY, retrain, ring_nm)
             events.append(event)
             on_day(event, done, len(days))
-        rows = _as_it_happened(stage, start, end, ring_nm)
+        rows = _predictions_as_issued(stage, start, end, ring_nm)
         promoted_at = next((event.at for event in events if event.is_promoted), None)
-        rows["kept"] = _kept(stage, own, rows, promoted_at, ring_nm)
+        rows["kept"] = _first_champion_predictions(stage, own, rows, promoted_at, ring_nm)
     return Replay(ring_nm, airports, start, end, retrain, tuple(events), rows)
 
 
@@ -209,7 +209,7 @@ def _live_day(
 
 
 @contextmanager
-def _stage(
+def _replay_databases(
     warehouse: Warehouse, settings: Settings, airports: Sequence[str], end: date, ring_nm: int
 ) -> Iterator[tuple[Warehouse, Settings]]:
     """The database of a replay with what the steps read, and settings that point to it."""
@@ -256,7 +256,7 @@ def _days(stage: Warehouse, start: date, end: date, ring_nm: int) -> list[date]:
         return [day for (day,) in cursor.fetchall() if start <= day <= end]
 
 
-def _as_it_happened(stage: Warehouse, start: date, end: date, ring_nm: int) -> pd.DataFrame:
+def _predictions_as_issued(stage: Warehouse, start: date, end: date, ring_nm: int) -> pd.DataFrame:
     """The arrivals with the first prediction that each got, features included."""
     # The stage has no others.
     rows, _ = features.usable_arrivals(inputs.read_arrivals(stage, ring_nm, with_simulated=True))
@@ -276,7 +276,7 @@ def _as_it_happened(stage: Warehouse, start: date, end: date, ring_nm: int) -> p
     return rows.merge(first, on=list(features.KEY)).reset_index(drop=True)
 
 
-def _kept(
+def _first_champion_predictions(
     stage: Warehouse,
     settings: Settings,
     rows: pd.DataFrame,

@@ -26,7 +26,7 @@ SHOWN_SLICES = 8
 
 
 @dataclass(frozen=True)
-class Line:
+class MonthlyResult:
     """One month, or all: minutes; `against_*` compares on the rows that both answered."""
 
     month: str
@@ -39,7 +39,7 @@ class Line:
     versions: str
 
 
-def lines(replay: Replay) -> list[Line]:
+def lines(replay: Replay) -> list[MonthlyResult]:
     """The months in order, then all of them."""
     rows = replay.arrivals
     months = rows["crossed_at"].dt.strftime("%Y-%m")
@@ -99,14 +99,14 @@ def _names(values: pd.Series, form: str) -> pd.Series:
     return values.map(form.format).where(values.notna(), "unknown")
 
 
-def _line(month: str, rows: pd.DataFrame) -> Line:
+def _line(month: str, rows: pd.DataFrame) -> MonthlyResult:
     answered = rows[rows["predicted"].notna()]
     actual = answered[LABEL].to_numpy()
     predicted = answered["predicted"].to_numpy()
     models = answered["model_name"].where(
         answered["model_name"].str.startswith("baseline:"), answered["model_version"]
     )
-    return Line(
+    return MonthlyResult(
         month=str(month),
         rows=len(answered),
         mae_min=metrics.measure(actual, predicted).mae_min,

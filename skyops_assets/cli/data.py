@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def load(
     paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
 ) -> None:
-    """Load recordings: REST answers, OpenSky history, traffic-style tables.
+    """Load recordings: REST responses, OpenSky history, traffic-style tables.
 
     What is damaged costs its row, its line or the rest of its file, and never another file. Files
     in a folder that are no recordings, such as a README, are named and left.
@@ -160,7 +160,7 @@ def collect() -> None:
     settings, warehouse = prepare()
 
     def report(found: Report) -> None:
-        # Here and not at the top: Dagster takes seconds to import, and the first answer is stored.
+        # Here, not at the top: Dagster takes seconds to import, and the first response is stored.
         from skyops_assets.client import report_loaded
 
         shown = describe(found)
@@ -170,9 +170,9 @@ def collect() -> None:
             "skyops collect",
         )
         out.print(
-            f"{datetime.now(UTC):%H:%M:%S} answers: {shown['answers']}, {shown['loaded_rows']:,} "
-            f"positions new, {shown['duplicate_rows']:,} known, {shown['rejected_rows']:,} "
-            f"rejected; {shown['credits_left']:,} credits left, a round every "
+            f"{datetime.now(UTC):%H:%M:%S} responses: {shown['responses']}, "
+            f"{shown['loaded_rows']:,} positions new, {shown['duplicate_rows']:,} known, "
+            f"{shown['rejected_rows']:,} rejected; {shown['credits_left']:,} credits left, a round every "
             f"{shown['interval_s']:g} s"
         )
 
@@ -203,10 +203,10 @@ def replay_rejected(
         f"Read {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} rows are loaded "
         f"now, {found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
     )
-    if found.answers:
+    if found.responses:
         out.print(
-            f"Whole answers among them: {found.answers:,}, with {found.answer_rows:,} rows, of "
-            f"which {found.rejected_rows:,} are rejected by themselves now."
+            f"Whole responses among them: {found.responses:,}, with {found.response_rows:,} rows, "
+            f"of which {found.rejected_rows:,} are rejected by themselves now."
         )
 
 
@@ -214,7 +214,7 @@ def replay_rejected(
 def fake_opensky(  # noqa: PLR0917
     port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 8900,
     recording: Annotated[str, typer.Option(help="A recording, or `demo` for Paris.")] = "demo",
-    answers: Annotated[
+    responses: Annotated[
         Path | None, typer.Option(help="Folder of OpenSky answers (*.json) to give instead.")
     ] = None,
     speed: Annotated[float, typer.Option(help="Recorded seconds in one second.")] = 1.0,
@@ -235,8 +235,8 @@ def fake_opensky(  # noqa: PLR0917
     with err.status("Reading what is to be replayed"):
         source: fake_opensky.Source = (
             fake_opensky.replay_of(None if recording == "demo" else Path(recording))
-            if answers is None
-            else fake_opensky.Snapshots.read(answers)
+            if responses is None
+            else fake_opensky.Snapshots.read(responses)
         )
         server = fake_opensky.FakeOpenSky(
             source,

@@ -16,7 +16,7 @@ from skyops_assets.cli.output import aliases, err, figure, minute, out, plain, p
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
-    from skyops_assets.arrivals.models.champions import Moved
+    from skyops_assets.arrivals.models.champions import ChampionSwitch
 
 
 model = typer.Typer(
@@ -225,7 +225,7 @@ def calibrate_gate(
         raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
 
 
-def _show_moved(what: str, moved: Moved) -> None:
+def _show_moved(what: str, moved: ChampionSwitch) -> None:
     before = f"version {moved.before}" if moved.before else "no champion"
     out.print(
         f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "

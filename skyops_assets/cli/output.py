@@ -156,7 +156,7 @@ def show_status(found: dict[str, Any]) -> None:
         f"a round costs {feed['credits_a_round']}, one every {feed['interval_s']:.1f} s"
     )
     last = feed["last_answer_at"]
-    seen = f"last live answer {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no live answer yet"
+    seen = f"last live response {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no live response yet"
     out.print(
         f"OpenSky: {feed['credits_left']:,} of {feed['credits_a_day']:,} credits left today "
         f"({feed['opensky_account']}); {escape(rhythm)}; {seen}",

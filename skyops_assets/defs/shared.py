@@ -91,7 +91,7 @@ def warning(problem: str | None, **shown: Any) -> dg.AssetCheckResult:
         passed=problem is None,
         severity=dg.AssetCheckSeverity.WARN,
         description=problem,
-        metadata=known(shown),
+        metadata=as_metadata(shown),
     )
 
 
@@ -112,7 +112,7 @@ def failed_once() -> dg.AutomationCondition:
     return (failed & ~tried_again & ~this.in_progress()).with_label("failed, and not tried again")
 
 
-def known(values: Mapping[str, Any]) -> dict[str, Any]:
+def as_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as metadata; what is not known is left out instead of shown as a number."""
     return {name: _metadata(value) for name, value in values.items() if value is not None}
 

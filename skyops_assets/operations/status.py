@@ -12,7 +12,7 @@ SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit
 
 
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
-    """Everything as plain values, by the keys of the answer."""
+    """Everything as plain values, by the keys of the response."""
     from skyops_assets.arrivals.store.versions import champion_summary
     from skyops_assets.client import last_runs
 
@@ -30,7 +30,7 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
 
 
 def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
-    """The account's credits, what a round of the watch list costs, and the last live answer."""
+    """The account's credits, what a round of the watch list costs, and the last live response."""
     from skyops_assets.sources.opensky.live import collect, poll
     from skyops_assets.sources.opensky.live.boxes import cost_of
     from skyops_assets.sources.opensky.live.credits import CreditBudget

@@ -169,7 +169,7 @@ def dropped_days(warehouse: Warehouse, start: datetime, end: datetime) -> list[d
 def loaded_states(warehouse: Warehouse, load: Load) -> Iterator[pd.DataFrame]:
     """The state vectors stored in a load's time, in parts of about `PART_ROWS`; at least one.
 
-    A live answer reaches days back for one late position: of a load outside of runs only the rows
+    A live response reaches days back for one late position: of a load outside of runs only the rows
     that came with it are read.
     """
     import pyarrow as pa

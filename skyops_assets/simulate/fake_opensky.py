@@ -1,4 +1,4 @@
-"""A server that stands in for OpenSky: tokens, credits, answers, and every fault on demand.
+"""A server that stands in for OpenSky: tokens, credits, responses, and every fault on demand.
 
 Belongs here: what the server says and to whom; it listens on loopback only. It is for tests and
 for trying SkyOps "live" without an account (``skyops fake-opensky``). Does not: anything
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 NAME = "fake-opensky"
-"""What every answer says of itself, so that nobody takes its positions for OpenSky's."""
+"""What every response says of itself, so that nobody takes its positions for OpenSky's."""
 
 State = list[Any]
 """One state vector as OpenSky sends it: 17 values by position, 18 with the category."""
@@ -55,7 +55,7 @@ CALLSIGN, CATEGORY = 1, 17
 HISTORY_S = 3_600
 
 REFUSALS = ("500", "503", "401", "429", "reset", "slow")
-"""Faults in place of an answer."""
+"""Faults in place of a response."""
 BROKEN_BODIES = ("truncated", "html", "null-states")
 """Faults of a body that comes with status 200."""
 BAD_ROWS = ("nan", "out-of-range", "swapped", "zero-position", "future", "duplicates")
@@ -65,76 +65,76 @@ ODD_ROWS = ("null-callsigns", "numbers-as-text")
 """Faults that write good values in another way."""
 FAULTS = REFUSALS + BROKEN_BODIES + BAD_ROWS + ODD_ROWS
 ON_DEMAND = ("204", "301")
-"""Faults that are never played at random: a 301 ends a collector that has had no answer yet."""
+"""Faults that are never played at random: a 301 ends a collector that has had no response yet."""
 NEW_URL = "https://moved.example/api"
 """Where a 301 sends to; no such host can be (RFC 2606)."""
 
 
 class Source(Protocol):
-    """Where answers come from."""
+    """Where responses come from."""
 
     @property
     def start(self) -> int:
-        """Time of the first answer, Unix seconds."""
+        """Time of the first response, Unix seconds."""
 
     @property
     def length(self) -> int:
         """Seconds until it starts again, with later times."""
 
     def at(self, second: int) -> tuple[int, list[State]]:
-        """Time of the answer and its 18-field states, for a second within start and length."""
+        """Time of the response and its 18-field states, for a second within start and length."""
 
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Answers as they were recorded; each is given until the next one's time."""
+    """Responses as they were recorded; each is given until the next one's time."""
 
-    answers: tuple[tuple[int, list[State]], ...]
+    responses: tuple[tuple[int, list[State]], ...]
 
     @classmethod
     def read(cls, folder: Path) -> Snapshots:
         """Every ``*.json`` of a folder, by time.
 
         Raises:
-            SkyOpsError: there is none, or one is no answer of ``/states/all``.
+            SkyOpsError: there is none, or one is no response of ``/states/all``.
         """
         found = []
         for path in sorted(folder.glob("*.json")):
             try:
-                answer = json.loads(path.read_bytes())
-                rows = [[*row[:17], *(row[17:18] or [0])] for row in answer["states"] or []]
-                found.append((int(answer["time"]), rows))
+                response = json.loads(path.read_bytes())
+                rows = [[*row[:17], *(row[17:18] or [0])] for row in response["states"] or []]
+                found.append((int(response["time"]), rows))
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise SkyOpsError(f"{path} is no answer of OpenSky: {error!r}") from None
+                raise SkyOpsError(f"{path} is no response of OpenSky: {error!r}") from None
         if not found:
-            raise SkyOpsError(f"There is no recorded answer (*.json) in {folder}.")
+            raise SkyOpsError(f"There is no recorded response (*.json) in {folder}.")
         return cls(tuple(sorted(found, key=lambda one: one[0])))
 
     @property
     def start(self) -> int:
-        """Time of the first answer."""
-        return self.answers[0][0]
+        """Time of the first response."""
+        return self.responses[0][0]
 
     @property
     def length(self) -> int:
-        """Through the last answer, which then stands for ten seconds."""
-        return self.answers[-1][0] - self.start + 10
+        """Through the last response, which then stands for ten seconds."""
+        return self.responses[-1][0] - self.start + 10
 
     def at(self, second: int) -> tuple[int, list[State]]:
-        """The last answer at or before a second."""
+        """The last response at or before a second."""
         return max(
-            (one for one in self.answers if one[0] <= second),
+            (one for one in self.responses if one[0] <= second),
             key=lambda one: one[0],
-            default=self.answers[0],
+            default=self.responses[0],
         )
 
 
 class Replay:
-    """A recording as answers: each aircraft's newest position of the last seconds.
+    """A recording as responses: each aircraft's newest position of the last seconds.
 
     Args:
         recording: positions at about 1 Hz; rows that cannot be state vectors are left out.
-        resolution_s: answers change every so many seconds (OpenSky: 10 anonymous, 5 standard).
+        resolution_s: responses change every so many seconds (OpenSky: 10 anonymous, 5 standard).
         keep_s: an aircraft not heard for longer is gone (OpenSky: 15).
     """
 
@@ -153,7 +153,7 @@ class Replay:
         self.length = self._seconds[-1] + 1 - self.start
 
     def at(self, second: int) -> tuple[int, list[State]]:
-        """The answer of a second."""
+        """The response of a second."""
         from bisect import bisect_right
 
         second = second // self._resolution_s * self._resolution_s
@@ -164,7 +164,7 @@ class Replay:
 
 
 def _as_sent(row: dict[str, Any]) -> State:
-    """A state vector in the REST answer's order, with its padding."""
+    """A state vector in the REST response's order, with its padding."""
     at = row["time_position"].timestamp()
     contact = row["last_contact"]
     callsign = row["callsign"]
@@ -197,13 +197,13 @@ class Accounts:
     Attributes:
         requests: requests for states, by account.
         asked_credits: what these would cost if every one counted, by account.
-        charged_credits: what was taken: answers with status 200, by account.
-        by_status: answers by HTTP status; a connection cut counts as "reset".
+        charged_credits: what was taken: responses with status 200, by account.
+        by_status: responses by HTTP status; a connection cut counts as "reset".
         by_fault: faults that were played.
         tokens: tokens given.
         rows: state vectors sent in bodies that can be read.
         delivered: (icao24, time) of every good state in a body that can be read, but for
-            slow answers, which the asker may have given up on.
+            slow responses, which the asker may have given up on.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -232,7 +232,7 @@ class FakeOpenSky:
         daily_credits: of every account that has a client id; anonymous askers have 400.
         client_secret: the one that is accepted; None accepts any.
         token_life_s: seconds until a token is stale.
-        slow_s: how long a slow answer takes.
+        slow_s: how long a slow response takes.
         starts_at: when the recording's first second is to be, Unix seconds; None keeps its times.
 
     Raises:
@@ -308,7 +308,7 @@ class FakeOpenSky:
         return self.source.start + self._shift + int(passed)
 
     def answer_at(self, second: int) -> tuple[int, list[State]]:
-        """The answer of a moment, times moved; past its end the recording starts again."""
+        """The response of a moment, times moved; past its end the recording starts again."""
         cycle, offset = divmod(second - self._shift - self.source.start, self.source.length)
         at, rows = self.source.at(self.source.start + offset)
         move = self._shift + cycle * self.source.length
@@ -464,7 +464,7 @@ class FakeOpenSky:
         rows = self._spoil(rows, fault, second)
         if request.query_params.get("extended") != "1":
             rows = [row[:CATEGORY] for row in rows]
-        # The mark comes first, so that an answer that is cut off has it too.
+        # The mark comes first, so that a response that is cut off has it too.
         marked = {SIMULATED: NAME, "time": second}
         body = json.dumps({**marked, "states": rows or None}).encode()
         if fault == "null-states":
@@ -502,7 +502,7 @@ class FakeOpenSky:
         return rows + added
 
     def _cut(self, request: Request) -> None:
-        """Close the connection with a reset (RST), in place of an answer."""
+        """Close the connection with a reset (RST), in place of a response."""
         assert self.server is not None and request.client is not None
         for connection in list(self.server.server_state.connections):
             transport = getattr(connection, "transport", None)
@@ -607,7 +607,7 @@ class Running:
 def _server(fake: FakeOpenSky, port: int) -> tuple[uvicorn.Server, socket.socket, Running]:
     import uvicorn
 
-    # asyncio spares only sockets of this protocol Nagle's wait: 1 ms an answer instead of 44.
+    # asyncio spares only sockets of this protocol Nagle's wait: 1 ms a response instead of 44.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

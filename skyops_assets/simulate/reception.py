@@ -34,7 +34,7 @@ class Quality:
         hole: of the flights, those with a hole of 12 to 40 minutes, as over water.
         duplicate: rows that are there twice.
         no_squawk, no_geo_altitude: rows without; with those on the ground that have no altitude
-            49 % and about 10 %, as in 60 REST answers (49 and 9.7 %).
+            49 % and about 10 %, as in 60 REST responses (49 and 9.7 %).
         altitude_m, velocity_mps, vertical_rate_mps, position_m: standard deviations; those that
             openap's noise has (its model of ADS-B with NACv 3 and NACp 10).
         pressure_hpa: standard deviation of the air pressure from 1013 hPa, by field and day.

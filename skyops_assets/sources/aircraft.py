@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.csv_tables import MISSING, NEARLY_ALL, csv_rows
-from skyops_assets.sources.text import BROKEN, plain, shown
+from skyops_assets.sources.text import BROKEN, decompressed, shown
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_rejected
@@ -120,7 +120,7 @@ def rejection_reason(airframe: Mapping[str, str | None]) -> str | None:
 def _rows(path: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, str | None]]]:
     """Each row as the file has it, and its values by `AIRCRAFT`'s names; missing is null."""
     try:
-        with plain(path) as file:
+        with decompressed(path) as file:
             names, rows = csv_rows(file)
             found = _columns(names, path)
             for row in rows:

@@ -4,8 +4,9 @@ Belongs here: unpacking and decoding, lines, quotes, a header's columns, and wha
 looks like. Does not: which columns there must be, and what a value means (the reader of each kind
 of file; `opensky.columns` for numbers, flags and times).
 
-Damage stays in its line: a line that cannot be taken apart is a `Torn` one, and the lines around it
-are read. A byte that is no UTF-8 stays in its value, which only a reader of that column minds.
+Damage stays in its line: a line that cannot be taken apart is a `MalformedLine`, and the lines
+around it are read. A byte that is no UTF-8 stays in its value, which only a reader of that column
+minds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from skyops_assets.sources.text import BROKEN, LONGEST_LINE, Torn, line_blocks, pieces, plain
+from skyops_assets.sources.text import (
+    BROKEN,
+    LONGEST_LINE,
+    MalformedLine,
+    decompressed,
+    line_blocks,
+    pieces,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +97,9 @@ def dialect(head: bytes) -> Dialect:
     return Dialect(tuple(named), unnamed, delimiter, quote, ending)
 
 
-def csv_tables(parts: Iterable[bytes], form: Dialect) -> Iterator[tuple[pa.Table, list[Torn]]]:
+def csv_tables(
+    parts: Iterable[bytes], form: Dialect
+) -> Iterator[tuple[pa.Table, list[MalformedLine]]]:
     """The rows after the header, some megabytes at once: the columns, and torn lines.
 
     A column is text, or bytes where a value is no UTF-8.
@@ -132,7 +142,7 @@ def csv_tables(parts: Iterable[bytes], form: Dialect) -> Iterator[tuple[pa.Table
 
 def _csv_block(
     block: bytes, form: Dialect, *, is_last: bool
-) -> tuple[tuple[pa.Table, list[Torn]], bytes]:
+) -> tuple[tuple[pa.Table, list[MalformedLine]], bytes]:
     """The table and torn lines of a block, and what of it waits for the next one."""
     is_text = _is_utf8(block)
     if is_text and _is_plain(block, form):
@@ -203,8 +213,8 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
             return column
         return column.cast(pa.binary()).cast(pa.string()) if is_textual(kind) else column
     except pa.ArrowInvalid:
-        plain = column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
-        return plain.cast(pa.binary())
+        decompressed = column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+        return decompressed.cast(pa.binary())
 
 
 def is_textual(kind: pa.DataType) -> bool:
@@ -265,14 +275,14 @@ def _is_plain(block: bytes, form: Dialect) -> bool:
 
 def _line_by_line(
     block: bytes, form: Dialect, *, is_last: bool
-) -> tuple[list[bytes], list[Torn], bytes]:
+) -> tuple[list[bytes], list[MalformedLine], bytes]:
     """The records that are in order, the torn lines, and what may go on in the next block."""
     quote, sign = form.quote.encode(), form.delimiter.encode()
     strict = _strict(form)
     lines = block.replace(b"\r\n", b"\n").split(b"\n")
     odd = [number for number, line in enumerate(lines) if line.count(quote) % 2]
     records: list[bytes] = []
-    torn: list[Torn] = []
+    torn: list[MalformedLine] = []
     number = 0
     while number < len(lines):
         line = lines[number]
@@ -292,7 +302,7 @@ def _line_by_line(
                 rest = b"\n".join(lines[number - 1 :])
                 if len(rest) <= LONGEST_LINE:
                     return records, torn, rest
-            torn.append(Torn.of(line, NO_PAIR))
+            torn.append(MalformedLine.of(line, NO_PAIR))
             continue
         if quote not in line and b"\r" not in line and line.count(sign) == len(form.names) - 1:
             records.append(line)
@@ -344,21 +354,23 @@ def _fields(record: bytes, form: Dialect, *, is_spaced: bool = False) -> list[st
 
 def _mended(
     lines: Iterable[bytes], form: Dialect, strict: re.Pattern[bytes] | None = None
-) -> tuple[list[bytes], list[Torn]]:
+) -> tuple[list[bytes], list[MalformedLine]]:
     """Lines whose quotes pair, those that are rows as Arrow takes them, and the torn ones.
 
     A row may have empty fields beyond the last column, and may lack those that have no name.
     """
     width = len(form.names)
     good: list[bytes] = []
-    torn: list[Torn] = []
+    torn: list[MalformedLine] = []
     for line in lines:
         is_strict = strict is None or strict.fullmatch(line) is not None
         # Before a quote a blank may stand, as in: 1, "a".
         fields = _fields(line, form, is_spaced=not is_strict)
         if fields is None:
             is_quoted = form.quote.encode() in line
-            torn.append(Torn.of(line, NO_PAIR if is_quoted else "a line end within the line"))
+            torn.append(
+                MalformedLine.of(line, NO_PAIR if is_quoted else "a line end within the line")
+            )
             continue
         found = len(fields)
         if is_strict and found == width:
@@ -372,7 +384,7 @@ def _mended(
             good.append(_record(fields, form))
         else:
             said = f"the line has {found} fields instead of {width - form.unnamed}"
-            torn.append(Torn.of(line, said))
+            torn.append(MalformedLine.of(line, said))
     return good, torn
 
 
@@ -384,13 +396,13 @@ def _record(fields: list[str], form: Dialect) -> bytes:
     return text.getvalue().encode("latin-1")
 
 
-def csv_table(path: Path) -> tuple[pa.Table, list[Torn]]:
+def csv_table(path: Path) -> tuple[pa.Table, list[MalformedLine]]:
     """A CSV file that fits in memory, whole.
 
     Raises:
         OSError, EOFError, zlib.error: it cannot be read to its end.
     """
-    with plain(path) as file:
+    with decompressed(path) as file:
         parts = pieces(file)
         head = next(parts, b"")
         found = list(csv_tables(chain([head], parts), dialect(head)))
@@ -419,7 +431,7 @@ def csv_rows(file: IO[bytes]) -> tuple[list[str], Iterator[dict[str, Any]]]:
     return names, rows()
 
 
-def _torn_row(one: Torn, names: list[str], form: Dialect) -> dict[str, Any]:
+def _torn_row(one: MalformedLine, names: list[str], form: Dialect) -> dict[str, Any]:
     line = one.line.encode("utf-8", "surrogateescape")
     fields = _fields(line, form)
     if fields is None or one.reason == NO_PAIR:

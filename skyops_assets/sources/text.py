@@ -34,14 +34,14 @@ _ENCODINGS = (
 )
 
 
-class Torn(NamedTuple):
+class MalformedLine(NamedTuple):
     """A line that cannot be taken apart, and why; at most `SHOWN` characters of it."""
 
     line: str
     reason: str
 
     @classmethod
-    def of(cls, line: bytes, reason: str) -> Torn:
+    def of(cls, line: bytes, reason: str) -> MalformedLine:
         """A torn line; bytes that are no UTF-8 become half characters."""
         return cls(line[: 4 * SHOWN].decode("utf-8", "surrogateescape")[:SHOWN], reason)
 
@@ -52,7 +52,7 @@ def shown(path: Path) -> str:
 
 
 @contextmanager
-def plain(path: Path) -> Iterator[IO[bytes]]:
+def decompressed(path: Path) -> Iterator[IO[bytes]]:
     """A file's text as UTF-8 without a byte order mark: unpacked from gzip, decoded from UTF-16.
 
     Raises:
@@ -68,8 +68,8 @@ def plain(path: Path) -> Iterator[IO[bytes]]:
             yield _decoded(file)
 
 
-def plain_bytes(body: bytes) -> IO[bytes]:
-    """As `plain`, of bytes that are no gzip."""
+def decompressed_bytes(body: bytes) -> IO[bytes]:
+    """As `decompressed`, of bytes that are no gzip."""
     return _decoded(io.BytesIO(body))
 
 

@@ -165,7 +165,7 @@ def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str
     return digest.hexdigest()
 
 
-def must_start_anew(warehouse: Warehouse, fingerprint: str) -> bool:
+def needs_full_refresh(warehouse: Warehouse, fingerprint: str) -> bool:
     """Whether the tables were made in another way than they are to be made now.
 
     Where retention has dropped positions a new start would lose what came from them: then only
@@ -223,7 +223,7 @@ def main() -> None:
             if {"build", "run"}.intersection(sys.argv[1:]):
                 fingerprint = transform_fingerprint(warehouse, sys.argv)
                 os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = fingerprint
-                if must_start_anew(warehouse, fingerprint) and "--full-refresh" not in sys.argv:
+                if needs_full_refresh(warehouse, fingerprint) and "--full-refresh" not in sys.argv:
                     sys.argv.append("--full-refresh")
             cli()
     else:

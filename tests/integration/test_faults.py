@@ -1,4 +1,4 @@
-"""Faults through the warehouse: made-up answers and tables whose every value says what it means.
+"""Faults through the warehouse: made-up responses and tables whose every value says what it means.
 
 The oracle shares no code with the reader: a generated value comes with what should be stored for
 it, or with `BAD`.
@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from states import is_nearer
 
 from skyops_assets.quality.reconciliation import accounts
-from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
 from skyops_assets.sources.opensky.loading.files import load_file
+from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
 from skyops_assets.sources.opensky.loading.replay import replay_rejected
 from skyops_assets.sources.opensky.loading.states import load_states
-from skyops_assets.sources.opensky.reading.rest import SOURCE, BadAnswer, read_answer
+from skyops_assets.sources.opensky.reading.rest import SOURCE, MalformedResponse, read_response
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -35,7 +35,7 @@ Meant = list[tuple[Any, Any]]
 """Values as they are sent, each with what it means."""
 BAD = object()
 AT = 1_767_225_602
-"""The time of every answer: two seconds into 2026, so that rows lie on two days."""
+"""The time of every response: two seconds into 2026, so that rows lie on two days."""
 FEW = settings(
     max_examples=25,
     # `query` and `tmp_path` are fixtures of each test, and hold nothing between examples.
@@ -166,7 +166,7 @@ ROWS = st.lists(st.one_of(*[one_row()] * 9, MISSHAPEN), max_size=14)
 
 @st.composite
 def body_of(draw: st.DrawFn, sent: list[Any]) -> bytes:
-    """The bytes of an answer, in one of the ways that servers write them."""
+    """The bytes of a response, in one of the ways that servers write them."""
     separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " : ")]))
     states = None if not sent and draw(st.booleans()) else sent
     body = json.dumps({"time": AT, "states": states}, separators=separators).encode()
@@ -255,10 +255,10 @@ def test_every_row_of_every_answer_is_stored_or_kept_with_a_reason(
     model = Model()
     for rows in data.draw(st.lists(ROWS, min_size=1, max_size=3)):
         body = data.draw(body_of([sent for sent, _ in rows]))
-        assert counts(load_states(shared_warehouse, read_answer(body))) == model.load(rows)
+        assert counts(load_states(shared_warehouse, read_response(body))) == model.load(rows)
         model.is_what(shared_warehouse, query)
     before = query(shared_warehouse, ALL)
-    again = counts(load_states(shared_warehouse, read_answer(body)))
+    again = counts(load_states(shared_warehouse, read_response(body)))
     assert again == (0, len(rows), 0)
     # Nothing was fixed: what was bad is bad, read again from its payload alone.
     found = replay_rejected(shared_warehouse)
@@ -286,14 +286,14 @@ def test_rows_in_any_answers_in_any_order_make_the_same_table(
     for parts in ([whole], cut(data, whole)):
         forget_all(shared_warehouse, query)
         for part in parts:
-            load_states(shared_warehouse, read_answer(data.draw(body_of(part))))
+            load_states(shared_warehouse, read_response(data.draw(body_of(part))))
         found.append((query(shared_warehouse, STORED), query(shared_warehouse, REJECTED)))
         assert accounts(shared_warehouse).is_balanced
     assert found[0] == found[1]
 
 
 def cut(data: st.DataObject, rows: list[Any]) -> list[list[Any]]:
-    """The rows in another order, over up to four answers."""
+    """The rows in another order, over up to four responses."""
     mixed = data.draw(st.permutations(rows))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
     ends = [0, *cuts, len(rows)]
@@ -311,21 +311,21 @@ def test_an_answer_that_is_replayed_is_as_one_that_is_loaded(
 ) -> None:
     forget_all(shared_warehouse, query)
     model = Model()
-    load_states(shared_warehouse, read_answer(data.draw(body_of([sent for sent, _ in first]))))
+    load_states(shared_warehouse, read_response(data.draw(body_of([sent for sent, _ in first]))))
     model.load(first)
     looked_at = len(model.rejected) + 1
     body = data.draw(body_of([sent for sent, _ in kept]))
-    keep_bad_answer(shared_warehouse, body, "a reason since fixed", SOURCE)
+    keep_malformed_response(shared_warehouse, body, "a reason since fixed", SOURCE)
     expected = model.load(kept)
     found = replay_rejected(shared_warehouse)
     assert (found.loaded_rows, found.duplicate_rows, found.rejected_rows) == expected
-    assert (found.answers, found.answer_rows, found.left_rows) == (1, len(kept), looked_at - 1)
+    assert (found.responses, found.response_rows, found.left_rows) == (1, len(kept), looked_at - 1)
     model.is_what(shared_warehouse, query)
     assert accounts(shared_warehouse).read_rows == len(first) + len(kept)
 
 
 def broken(body: bytes) -> st.SearchStrategy[bytes]:
-    """An answer with damage."""
+    """A response with damage."""
     packed = gzip.compress(body, mtime=0)
 
     def flip(place: int) -> bytes:
@@ -359,9 +359,9 @@ def test_a_damaged_answer_is_loaded_or_kept_whole_and_nothing_else_happens(
 
     def load() -> Batch:
         try:
-            answer = read_answer(body)
-        except BadAnswer as error:
-            made = keep_bad_answer(shared_warehouse, body, error.reason, SOURCE)
+            response = read_response(body)
+        except MalformedResponse as error:
+            made = keep_malformed_response(shared_warehouse, body, error.reason, SOURCE)
             [(kept, reason)] = query(shared_warehouse, "select payload, reason from " + KEPT)
             assert reason == error.reason
             text = kept.get("body")
@@ -369,7 +369,7 @@ def test_a_damaged_answer_is_loaded_or_kept_whole_and_nothing_else_happens(
                 base64.b64decode(kept["body_base64"]) if text is None else text.encode()
             )
             return made
-        return load_states(shared_warehouse, answer)
+        return load_states(shared_warehouse, response)
 
     made = load()
     tables = [query(shared_warehouse, statement) for statement in (ALL, REJECTED)]
@@ -388,7 +388,7 @@ def test_a_row_that_nests_deep_is_kept_beside_good_ones(
     odd = {**row, "icao24": "X", field: "deep"}
     body = json.dumps({"time": AT, "states": [list(row.values()), list(odd.values())]})
     body = body.replace('"deep"', "[" * 600 + "]" * 600)
-    assert counts(load_states(warehouse, read_answer(body.encode()))) == (1, 0, 1)
+    assert counts(load_states(warehouse, read_response(body.encode()))) == (1, 0, 1)
     [(payload,)] = query(warehouse, "select payload::text from raw.rejected_states")
     assert "[" * 100 in payload
     assert accounts(warehouse).is_balanced

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from states import traffic_row, write_recording
 
 from skyops_assets.quality.reconciliation import accounts
-from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
 from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
+from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START, open_recording
-from skyops_assets.sources.opensky.reading.rest import BadAnswer, read_answer
+from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, connection_lost
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -100,7 +100,7 @@ def test_files_of_every_kind_are_loaded_and_again_without_change(
 def test_the_three_real_answers_are_accounted_for_to_the_row(
     warehouse: Warehouse, query: Query, mirror: Path
 ) -> None:
-    """A position that did not change between two answers is one row, and a duplicate."""
+    """A position that did not change between two responses is one row, and a duplicate."""
     loads = [
         load_file(warehouse, path) for path in sorted((mirror / "opensky_rest").glob("*.json"))
     ]
@@ -172,10 +172,10 @@ def test_a_bad_answer_is_kept_whole_and_once(
 ) -> None:
     import base64
 
-    with pytest.raises(BadAnswer) as caught:
-        read_answer(body, "rest")
+    with pytest.raises(MalformedResponse) as caught:
+        read_response(body, "rest")
     error = caught.value
-    made = [keep_bad_answer(warehouse, error.body, error.reason, "rest") for _ in range(2)]
+    made = [keep_malformed_response(warehouse, error.body, error.reason, "rest") for _ in range(2)]
     assert [(one.rejected_rows, one.duplicate_rows) for one in made] == [(1, 0), (0, 1)]
     [(payload, reason)] = query(warehouse, "select payload, reason from raw.rejected_states")
     text = payload.get("body")
@@ -283,7 +283,7 @@ def test_the_command_goes_on_after_a_bad_file_and_says_so(
         if len(cells) > 7
     }
     assert lines["history"] == ["OpenSky history", "102", "100", "0", "2"]
-    assert lines["cut.json"] == ["OpenSky REST answer", "1", "0", "0", "1"]
+    assert lines["cut.json"] == ["OpenSky REST response", "1", "0", "0", "1"]
     before = query(warehouse, CONTENT)
     assert command(home, warehouse, "load", str(folder)).returncode == 1
     assert query(warehouse, CONTENT) == before
@@ -312,7 +312,7 @@ def test_files_that_are_no_recordings_do_not_keep_the_asset_from_those_beside_th
     folder = weekly_folder(tmp_path / "week")
     write_recording(folder / "cut.json", traffic_row(icao24="abcdef"), traffic_row())
     (folder / "cut.json").write_text((folder / "cut.json").read_text()[:-30])
-    (folder / "answer.json").write_text('{"time": 1633608000, "states": [["3c64')
+    (folder / "response.json").write_text('{"time": 1633608000, "states": [["3c64')
     monkeypatch.setenv("SKYOPS_RECORDING", str(folder))
     with dg.DagsterInstance.ephemeral() as instance:
         made = dg.materialize(
@@ -326,7 +326,7 @@ def test_files_that_are_no_recordings_do_not_keep_the_asset_from_those_beside_th
     told = {name: [text for text in logs if name in text] for name in os.listdir(folder)}
     assert {name: len(texts) for name, texts in told.items()} == {
         "README.txt": 1, "LICENSE.txt": 1, "states_2021-10-07-12.csv.gz": 0, "cut.json": 1,
-        "answer.json": 1,
+        "response.json": 1,
     }  # fmt: skip
     assert "cut.json cannot be read" in told["cut.json"][0]
     # The first of the fifty positions is half a second before the hour.
@@ -380,7 +380,7 @@ def test_a_recording_whose_rows_are_nearly_all_rejected_is_told_of_each_time(
 def test_answers_without_positions_are_no_fault(warehouse: Warehouse, tmp_path: Path) -> None:
     row = ["39de4f", None, "France", None, START, None, None, None, False, None, None, None, None,
            None, None, False, 0]  # fmt: skip
-    path = tmp_path / "answer.json"
+    path = tmp_path / "response.json"
     path.write_text(json.dumps({"time": START, "states": [row]}))
     made = load_file(warehouse, path)
     assert (counts(made), made.failure) == ((1, 0, 0, 1), None)

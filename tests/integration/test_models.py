@@ -90,15 +90,17 @@ def warehouse(trained: Warehouse, settings: Settings) -> Warehouse:
             "truncate audit.champion_changes, ml.promotion_decisions, ml.predictions;"
             "update ml.model_versions set is_champion = false, promoted_at = null"
         )
-    champions.follow(trained, registry.configure(trained, settings), NAME)
+    champions.sync_alias(trained, registry.configure(trained, settings), NAME)
     return trained
 
 
-def promote_by_hand(warehouse: Warehouse, settings: Settings, version: str) -> champions.Moved:
+def promote_by_hand(
+    warehouse: Warehouse, settings: Settings, version: str
+) -> champions.ChampionSwitch:
     return champions.promote(warehouse, settings, version, REASON, ring_nm=40)
 
 
-def rollback(warehouse: Warehouse, settings: Settings, **options: Any) -> champions.Moved:
+def rollback(warehouse: Warehouse, settings: Settings, **options: Any) -> champions.ChampionSwitch:
     return champions.rollback(warehouse, settings, REASON, ring_nm=40, **options)
 
 
@@ -129,7 +131,7 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
     for version in ("1", "2", "3"):
         promote_by_hand(warehouse, settings, version)
     moved = rollback(warehouse, settings)
-    assert moved == champions.Moved(NAME, "3", "2", "tester", "rollback", REASON)
+    assert moved == champions.ChampionSwitch(NAME, "3", "2", "tester", "rollback", REASON)
     assert champion(warehouse) == alias(warehouse, settings) == "2"
     rollback(warehouse, settings)
     assert champion(warehouse) == alias(warehouse, settings) == "1"
@@ -686,11 +688,11 @@ def test_the_gatekeepers_promotion_is_exported_with_its_decision(
 def test_without_a_champion_nothing_is_written_and_a_second_time_nothing_either(
     warehouse: Warehouse, exporting: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert export.follow(warehouse, exporting, NAME) is None
+    assert export.export_champion(warehouse, exporting, NAME) is None
     assert export.exported(exporting, NAME) is None
     promote_by_hand(warehouse, exporting, "1")
     monkeypatch.setattr(Files, "write", killed)
-    assert export.follow(warehouse, exporting, NAME) is None
+    assert export.export_champion(warehouse, exporting, NAME) is None
 
 
 def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next_step_heals(
@@ -708,13 +710,13 @@ def test_killed_before_any_write_the_pointer_names_a_whole_champion_and_the_next
     write = Files.write
     for done in range(5):  # Three files of version 2, the card of 1, the pointer.
         change("1")
-        assert export.follow(warehouse, exporting, NAME) is None
+        assert export.export_champion(warehouse, exporting, NAME) is None
         change("2")
         left = iter([write] * done + [killed])
         with monkeypatch.context() as patch:
             patch.setattr(Files, "write", lambda *given, left=left: next(left)(*given))
             with pytest.raises(KeyboardInterrupt):
-                export.follow(warehouse, exporting, NAME)
+                export.export_champion(warehouse, exporting, NAME)
         assert as_a_service_reads_it(exporting)[0] == "1"
     assert predict.predict_crossings(warehouse, exporting).store_problem is None
     assert as_a_service_reads_it(exporting)[0] == "2"
@@ -727,11 +729,11 @@ def test_what_was_lost_or_spoilt_in_the_store_is_written_again(
     files = export.open_store(exporting)
     files.delete(f"{NAME}/1/model.onnx")
     files.write(f"{NAME}/1/metadata.json", b"{}")
-    assert export.follow(warehouse, exporting, NAME) is None
+    assert export.export_champion(warehouse, exporting, NAME) is None
     assert as_a_service_reads_it(exporting)[0] == "1"
     for spoilt in (b"", b"[]", b"\xff{", b'{"version": "77"}'):
         files.write(f"{NAME}/champion.json", spoilt)
-        assert export.follow(warehouse, exporting, NAME) is None
+        assert export.export_champion(warehouse, exporting, NAME) is None
         assert as_a_service_reads_it(exporting)[0] == "1"
 
 
@@ -750,12 +752,12 @@ def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secre
     state, says = health.probe_model_store(away, warehouse)
     assert state is health.State.BROKEN and "SKYOPS_MODEL_STORE" in says
     no_bucket = on_s3(settings, s3, "s3://other/x")
-    assert "NO_SUCH_BUCKET" in (export.follow(warehouse, no_bucket, NAME) or "")
+    assert "NO_SUCH_BUCKET" in (export.export_champion(warehouse, no_bucket, NAME) or "")
     half = away.model_copy(update={"model_store_access_key_id": None})
-    assert "belong together" in (export.follow(warehouse, half, NAME) or "")
+    assert "belong together" in (export.export_champion(warehouse, half, NAME) or "")
     (tmp_path / "file").write_text("")
     blocked = settings.model_copy(update={"model_store": str(tmp_path / "file")})
-    assert "could not be written" in (export.follow(warehouse, blocked, NAME) or "")
+    assert "could not be written" in (export.export_champion(warehouse, blocked, NAME) or "")
     shown = capfd.readouterr()
     assert SECRET not in said + says + shown.out + shown.err + repr(away)
 

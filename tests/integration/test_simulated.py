@@ -1,4 +1,4 @@
-"""What the stand-in gives is simulated for ever: in answers, files, the spool, and for models."""
+"""What the stand-in gives is simulated for ever: in responses, files, the spool, and for models."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, replay_of, 
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky import schema
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
-from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
-from skyops_assets.sources.opensky.live.poll import write_answer
+from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response
+from skyops_assets.sources.opensky.live.poll import write_response
 from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.sources.opensky.loading import replay
 from skyops_assets.sources.opensky.loading.files import load_file
-from skyops_assets.sources.opensky.reading.rest import BadAnswer, read_answer
+from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
 from skyops_assets.warehouse.connection import Warehouse
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -48,28 +48,28 @@ def test_every_way_into_the_warehouse_keeps_the_mark(
     fake = FakeOpenSky(Replay(recording(*seconds(100))), speed=0)
     spool = Spool(tmp_path / "collected")
     with asking(fake, on_body=spool.keep) as client:
-        write_answer(warehouse, client.states(BOX))
+        write_response(warehouse, client.states(BOX))
         spool.drop()
         fake.advance(10)
         # What a killed collector leaves.
         client.states(BOX)
         [(left, at)] = Spool(tmp_path / "collected").left()
-        write_answer(warehouse, Answer(left, at, 200, None, 1))
+        write_response(warehouse, Response(left, at, 200, None, 1))
         fake.advance(10)
         # What a user saves, as it came or written anew.
-        file = tmp_path / "answer.json"
+        file = tmp_path / "response.json"
         file.write_bytes(client.states(BOX).body)
         load_file(warehouse, file)
         fake.advance(10)
         file.write_text(json.dumps(json.loads(client.states(BOX).body), indent=1, sort_keys=True))
         load_file(warehouse, file)
         fake.advance(10)
-        # 17 fields, a spoilt row, and an answer that is cut off.
+        # 17 fields, a spoilt row, and a response that is cut off.
         fake.demand("nan")
-        write_answer(warehouse, client.states(BOX, extended=False))
+        write_response(warehouse, client.states(BOX, extended=False))
         fake.advance(10)
         fake.demand("truncated")
-        write_answer(warehouse, client.states(BOX))
+        write_response(warehouse, client.states(BOX))
     assert query(warehouse, SOURCES.format("raw.opensky_states")) == [(MARKED, 5)]
     assert query(warehouse, SOURCES.format("raw.rejected_states")) == [(MARKED, 2)]
     assert query(warehouse, "select distinct source from raw.ingest_batches") == [(MARKED,)]
@@ -80,7 +80,7 @@ def test_replayed_answers_of_others_are_marked_too(tmp_path: Path) -> None:
 
     (tmp_path / "one.json").write_text(json.dumps({"time": 1_700_000_000, "states": None}))
     with asking(FakeOpenSky(Snapshots.read(tmp_path), speed=0)) as client:
-        assert read_answer(client.states(BOX).body).source == MARKED
+        assert read_response(client.states(BOX).body).source == MARKED
 
 
 def test_rejected_rows_that_are_good_by_now_keep_the_mark(
@@ -93,7 +93,7 @@ def test_rejected_rows_that_are_good_by_now_keep_the_mark(
         body = client.states(BOX).body
     with monkeypatch.context() as strict:
         strict.setitem(schema.LIMITS, "velocity_mps", (0, 100))
-        write_answer(warehouse, Answer(body, datetime.now(UTC), 200, None, 1))
+        write_response(warehouse, Response(body, datetime.now(UTC), 200, None, 1))
     assert query(warehouse, SOURCES.format("raw.rejected_states")) == [(MARKED, 1)]
     assert replay.replay_rejected(warehouse).loaded_rows == 1
     assert query(warehouse, SOURCES.format("raw.opensky_states")) == [(MARKED, 2)]
@@ -101,7 +101,7 @@ def test_rejected_rows_that_are_good_by_now_keep_the_mark(
 
 def test_opensky_itself_is_not_marked_and_a_strange_mark_is_one() -> None:
     def source_of(**more: Any) -> str:
-        return read_answer(
+        return read_response(
             json.dumps({"time": 1_700_000_000, "states": [], **more}).encode()
         ).source
 
@@ -109,8 +109,8 @@ def test_opensky_itself_is_not_marked_and_a_strange_mark_is_one() -> None:
     assert source_of(simulated="my-lab") == "simulated:my-lab"
     for mark in (True, 1, "A Lab; drop table", "x" * 99, ["fake-opensky"], {"name": "x"}):
         assert source_of(simulated=mark) == "simulated:unnamed"
-    with pytest.raises(BadAnswer) as caught:
-        read_answer(b'{"simulated": "fake-opensky", "time": 17000')
+    with pytest.raises(MalformedResponse) as caught:
+        read_response(b'{"simulated": "fake-opensky", "time": 17000')
     assert caught.value.source == MARKED
 
 
@@ -133,7 +133,7 @@ def test_no_model_learns_from_the_stand_in_unless_the_setting_says_so(
     fake = FakeOpenSky(replay_of(None), speed=0, anonymous_credits=10_000)
     with asking(fake) as client:
         for _ in range(360):
-            write_answer(warehouse, client.states(BOX))
+            write_response(warehouse, client.states(BOX))
             fake.advance(15)
     assert [one for (one, _) in query(warehouse, SOURCES.format("raw.opensky_states"))] == [MARKED]
     dbt_of(warehouse)("run")

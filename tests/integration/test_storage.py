@@ -26,7 +26,7 @@ from states import is_nearer, recording, seconds, state, traffic_row, write_reco
 from skyops_assets.quality.reconciliation import accounts, stored_twice
 from skyops_assets.sources.opensky import schema
 from skyops_assets.sources.opensky.loading import replay
-from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
 from skyops_assets.sources.opensky.loading.partitions import (
     days_to_drop,
     days_to_index,
@@ -40,7 +40,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
     iter_recording,
     read_recording,
 )
-from skyops_assets.sources.opensky.reading.rest import SOURCE, read_answer
+from skyops_assets.sources.opensky.reading.rest import SOURCE, read_response
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
@@ -455,7 +455,7 @@ def test_a_payload_is_read_as_its_recording_is(tmp_path: Path) -> None:
     assert replay.read_payload(traffic_row(latitude="inf")) is None
 
 
-# Rejected rows of REST answers, and whole answers
+# Rejected rows of REST responses, and whole responses
 
 START = int(DEMO_START.timestamp())
 BATCHES = (
@@ -466,7 +466,7 @@ REASONS = "select reason, count(*)::int from raw.rejected_states group by 1 orde
 
 
 def rest_row(**changes: Any) -> list[Any]:
-    """A row of an answer, at the demo's start."""
+    """A row of a response, at the demo's start."""
     row = {
         "icao24": "39de4f", "callsign": "AFR1 ", "origin_country": "France",
         "time_position": START, "last_contact": START, "longitude": 2.5, "latitude": 49.0,
@@ -480,7 +480,7 @@ def rest_row(**changes: Any) -> list[Any]:
 
 def load_answer(warehouse: Warehouse, *rows: Any) -> Batch:
     body = json.dumps({"time": START, "states": rows}).encode()
-    return load_states(warehouse, read_answer(body))
+    return load_states(warehouse, read_response(body))
 
 
 def test_rows_of_answers_that_are_good_by_now_are_loaded_once(
@@ -518,7 +518,7 @@ def test_a_row_of_an_answer_is_no_later_than_its_rejection(
     at = int(datetime.now(UTC).timestamp()) + 3600
     rows = [rest_row(velocity="fast"), rest_row(velocity="fast", time_position=at)]
     body = json.dumps({"time": at, "states": rows}).encode()
-    load_states(warehouse, read_answer(body))
+    load_states(warehouse, read_response(body))
     query(
         warehouse,
         "update raw.rejected_states set payload = jsonb_set(payload, '{9}', '80')",
@@ -586,7 +586,7 @@ def test_an_answer_that_can_be_read_by_now_is_as_if_it_always_could(
     ]
     body = pack(json.dumps({"time": START, "states": rows}).encode())
     for _ in range(2):
-        keep_bad_answer(warehouse, body, "a reason since fixed", SOURCE)
+        keep_malformed_response(warehouse, body, "a reason since fixed", SOURCE)
     found = replay.replay_rejected(warehouse)
     assert found == replay.Replayed(2, 2, 2, 1, 6, 2)
     assert found.left_rows == 1
@@ -602,13 +602,13 @@ def test_an_answer_that_can_be_read_by_now_is_as_if_it_always_could(
     assert accounts(warehouse).is_balanced
     assert replay.replay_rejected(warehouse) == replay.Replayed(3, 0, 0)
     assert len(query(warehouse, BATCHES)) == 4
-    again = load_states(warehouse, read_answer(body))
+    again = load_states(warehouse, read_response(body))
     assert again.duplicate_rows == again.read_rows == 6
 
 
 def test_an_answer_without_rows_leaves(warehouse: Warehouse, query: Query) -> None:
     body = json.dumps({"time": START, "states": None}).encode()
-    keep_bad_answer(warehouse, body, "a reason since fixed", SOURCE)
+    keep_malformed_response(warehouse, body, "a reason since fixed", SOURCE)
     found = replay.replay_rejected(warehouse)
     assert (found, found.left_rows) == (replay.Replayed(1, 0, 0, 1), 0)
     assert query(warehouse, BATCHES)[1:] == [(-1, 0, 0, -1, None)]
@@ -623,7 +623,7 @@ def test_answers_that_still_are_none_stay_beside_those_that_are_some(
     whole = json.dumps({"time": START, "states": [rest_row(), rest_row(squawk=True)]}).encode()
     bodies = [whole, whole[:-9], b"<html>", b"\xff\0", gzip.compress(whole)[:-9], b""]
     for body in bodies:
-        keep_bad_answer(warehouse, body, "some reason", SOURCE)
+        keep_malformed_response(warehouse, body, "some reason", SOURCE)
     odd = [{"body_base64": "a"}, {"body": 7}, {"body": "", "more": 1}, ["body"], "body"]
     load_answer(warehouse, *odd)
     found = replay.replay_rejected(warehouse)
@@ -660,11 +660,11 @@ def test_the_command_says_what_it_did(
     assert (found.stored_rows, found.stored_rejected_rows) == (3, 1)
 
     body = json.dumps({"time": START, "states": [rest_row(), rest_row(latitude=None), 7]})
-    keep_bad_answer(pointed, body.encode(), "a reason since fixed", SOURCE)
+    keep_malformed_response(pointed, body.encode(), "a reason since fixed", SOURCE)
     run = CliRunner().invoke(app, ["replay-rejected"])
     assert " ".join(run.stdout.split()) == (
         "Read 2 rejected rows again: 1 rows are loaded now, 0 were there already, 1 stay rejected. "
-        "Whole answers among them: 1, with 3 rows, of which 2 are rejected by themselves now."
+        "Whole responses among them: 1, with 3 rows, of which 2 are rejected by themselves now."
     )
 
 

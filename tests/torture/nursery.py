@@ -1,7 +1,7 @@
 """Forks `skyops` commands from a process that has imported everything: 10 ms a start, not 4 s.
 
 A script of the tests in this folder. Each line on stdin is a JSON object (argv, env, log); it
-answers with the pid of the command. When stdin ends, every command that still runs is killed.
+responses with the pid of the command. When stdin ends, every command that still runs is killed.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def write_all(folder: Path, seconds: int) -> Truth:
     length = seconds * 2 // 3
     _traffic(folder / "c-traffic.json.gz", truth, dice, times(next_midnight - length, length))
     for number in range(seconds // 40):
-        _answer(folder / f"d-answer-{number}.json", truth, dice, next_midnight + 7 * number)
+        _answer(folder / f"d-response-{number}.json", truth, dice, next_midnight + 7 * number)
     _traffic(folder / "e-traffic.csv", truth, dice, times(next_midnight - length // 2, length))
     last = times(next_midnight - seconds // 2, seconds)
     _history(folder / "f-history.parquet", truth, dice, last, 2)

@@ -178,11 +178,11 @@ def load_once(arena: Arena, killer: Killer, load: tuple[str, str], longest_s: fl
 PLENTY = 10_000_000
 """Credits that never slow a collector down."""
 SPEED = 20
-"""Recorded seconds in one second, so that each answer is new."""
+"""Recorded seconds in one second, so that each response is new."""
 
 
 class Answers(set[tuple[str, int]]):
-    """What the fake server delivered, also answer by answer."""
+    """What the fake server delivered, also response by response."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_on_its_way(
         faults=("html", "truncated", "nan", "duplicates", "swapped"),
         daily_credits=PLENTY,
     )
-    answers = fake.accounts.delivered = Answers()
+    responses = fake.accounts.delivered = Answers()
     arena.renew()
     killer = Killer(arena, seed=kills)
     with running(fake) as server:
@@ -213,12 +213,12 @@ def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_on_its_way(
         while killer.kills < kills:
             # Mostly somewhere within the work, at times at the start of it.
             if killer.random.random() < 0.8:
-                wait_for(answers, 1, both, lambda: start_collector(arena, server))
+                wait_for(responses, 1, both, lambda: start_collector(arena, server))
             sleep(killer.random.uniform(0, 0.3))
             victim = killer.random.randrange(2)
             if killer.strike(both[victim]) == "process":
                 both[victim] = start_collector(arena, server)
-        wait_for(answers, 3, both, lambda: start_collector(arena, server))
+        wait_for(responses, 3, both, lambda: start_collector(arena, server))
         for one in both:
             # One that still starts would die of the signal.
             wait_until_it_began(one)
@@ -227,7 +227,7 @@ def test_of_collectors_that_are_killed_each_loses_at_most_the_answer_on_its_way(
             assert one.end() == 0, one.said
     deaths = sum(number for (way, _), number in killer.deaths.items() if way == "process")
     say(killer.summary())
-    assert_collected(arena, answers, deaths, say)
+    assert_collected(arena, responses, deaths, say)
     (spent,) = arena.query("select max(spent) from raw.opensky_credits")[0]
     charged = fake.accounts.charged_credits.total()
     assert charged <= spent <= charged + kills
@@ -249,14 +249,14 @@ def start_collector(arena: Arena, server: Running) -> Command:
 
 
 def wait_for(
-    answers: Answers, more: int, collectors: list[Command], start: Callable[[], Command]
+    responses: Answers, more: int, collectors: list[Command], start: Callable[[], Command]
 ) -> None:
-    """Until so many answers more are delivered, and both collectors run.
+    """Until so many responses more are delivered, and both collectors run.
 
     One whose warehouse was killed before it began ends with an error, and is started again.
     """
-    wanted, until = len(answers.each) + more, monotonic() + PATIENCE_S
-    while len(answers.each) < wanted or not all(one.is_alive for one in collectors):
+    wanted, until = len(responses.each) + more, monotonic() + PATIENCE_S
+    while len(responses.each) < wanted or not all(one.is_alive for one in collectors):
         for number, one in enumerate(collectors):
             if not one.is_alive:
                 assert "Collecting around" not in one.said, one.said
@@ -274,16 +274,16 @@ def wait_until_it_began(one: Command) -> None:
 
 
 def assert_collected(
-    arena: Arena, answers: Answers, deaths: int, say: Callable[[str], None]
+    arena: Arena, responses: Answers, deaths: int, say: Callable[[str], None]
 ) -> None:
-    """All that was delivered is stored once, but for one answer a killed process."""
+    """All that was delivered is stored once, but for one response a killed process."""
     assert_balanced(arena)
     found = {(icao24, at) for _, icao24, at in keys(arena)}
-    assert found <= answers
-    lost = [one for one in answers.each if not one <= found]
+    assert found <= responses
+    lost = [one for one in responses.each if not one <= found]
     say(
-        f"{len(answers.each)} answers, {len(answers)} positions; "
-        f"{len(lost)} answers lost with {deaths} killed processes"
+        f"{len(responses.each)} responses, {len(responses)} positions; "
+        f"{len(lost)} responses lost with {deaths} killed processes"
     )
     assert len(lost) <= deaths
     hours = {at // 3600 * 3600 for _, at in found}

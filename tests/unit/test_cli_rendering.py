@@ -79,7 +79,7 @@ def test_the_status_shows_rows_and_says_plainly_that_there_is_no_champion(
     assert "284,505" in text
     assert (
         "OpenSky: 400 of 400 credits left today (anonymous); a round costs 1, one every 216.0 s; "
-        "no live answer yet" in text
+        "no live response yet" in text
     )
     assert "Champion: none; predictions come from the best baseline." in text
     assert "Run 01234567 main SUCCESS" in text
@@ -92,8 +92,8 @@ def test_the_status_says_when_the_last_live_answer_came_and_what_is_wrong(
     feed["last_answer_at"] = datetime(2026, 11, 21, 4, 5, 6, tzinfo=UTC)
     output.show_status({**FOUND, "opensky": feed})
     assert (
-        "(anonymous); SKYOPS_WATCH_AIRPORTS names [ZZZZ].; last live answer 2026-11-21 04:05:06 UTC"
-        in printed()
+        "(anonymous); SKYOPS_WATCH_AIRPORTS names [ZZZZ].; last live response "
+        "2026-11-21 04:05:06 UTC" in printed()
     )
 
 
@@ -164,9 +164,13 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
     from skyops_assets.backtest import gate_calibration
 
     lines = [
-        gate_calibration.Line("2019-05", "bootstrap", "as good, weeks", 960, 25, most=0.01),
-        gate_calibration.Line("2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8),
-        gate_calibration.Line("2019-05", "bootstrap", "old champion", 960, 333),
+        gate_calibration.CalibrationResult(
+            "2019-05", "bootstrap", "as good, weeks", 960, 25, most=0.01
+        ),
+        gate_calibration.CalibrationResult(
+            "2019-05", "bootstrap", "5 % better", 1200, 1190, least=0.8
+        ),
+        gate_calibration.CalibrationResult("2019-05", "bootstrap", "old champion", 960, 333),
     ]
     monkeypatch.setattr(models, "prepare", lambda: (Settings(), None))
     monkeypatch.setattr(

@@ -28,7 +28,7 @@ from skyops_assets.simulate.fake_opensky import (
     running,
 )
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
-from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient, _remaining
+from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response, _remaining
 from skyops_assets.sources.opensky.live.credits import Reservation
 from skyops_assets.sources.opensky.live.failures import (
     LONGEST_WAIT_S,
@@ -87,7 +87,7 @@ class World:
         self.server: Running
 
     def serve(self, **options: Any) -> FakeOpenSky:
-        # It stands still but for `advance`, so that every answer is known.
+        # It stands still but for `advance`, so that every response is known.
         fake = FakeOpenSky(Replay(RECORDING), **{"speed": 0, "client_secret": SECRET, **options})
         self.server = self.stack.enter_context(running(fake))
         return fake
@@ -110,19 +110,19 @@ def world() -> Iterator[World]:
         yield World(stack)
 
 
-def rows(answer: Answer) -> list[list[Any]]:
-    return json.loads(answer.body)["states"]
+def rows(response: Response) -> list[list[Any]]:
+    return json.loads(response.body)["states"]
 
 
 def test_an_answer_is_the_raw_body_with_what_it_cost(world: World) -> None:
     fake = world.serve()
     fake.advance(30)
     before = datetime.now(UTC)
-    answer = world.client().states(PARIS)
-    assert before <= answer.received_at <= datetime.now(UTC)
-    assert (answer.status, answer.cost, answer.rate_limit_remaining) == (200, 1, 3_999)
-    assert answer.content_type.startswith("application/json")
-    body = json.loads(answer.body)
+    response = world.client().states(PARIS)
+    assert before <= response.received_at <= datetime.now(UTC)
+    assert (response.status, response.cost, response.rate_limit_remaining) == (200, 1, 3_999)
+    assert response.content_type.startswith("application/json")
+    body = json.loads(response.body)
     assert body["time"] == START + 30
     (row,) = body["states"]
     assert len(row) == 18
@@ -132,7 +132,7 @@ def test_an_answer_is_the_raw_body_with_what_it_cost(world: World) -> None:
 
 
 def test_an_answer_outlives_a_budget_that_cannot_note_it(world: World) -> None:
-    """A warehouse that goes away between the answer and its note costs no position."""
+    """A warehouse that goes away between the response and its note costs no position."""
 
     class Gone(Spending):
         def settle(self, reservation: Reservation, remaining: int | None) -> None:
@@ -183,8 +183,8 @@ def test_bad_arguments_are_refused_before_anything_is_sent(
 
 def test_without_an_account_it_asks_anonymously(world: World) -> None:
     fake = world.serve()
-    answer = world.client(is_anonymous=True).states(PARIS)
-    assert answer.rate_limit_remaining == 399
+    response = world.client(is_anonymous=True).states(PARIS)
+    assert response.rate_limit_remaining == 399
     assert fake.accounts.tokens == 0
     assert fake.accounts.requests == {"anonymous": 1}
 
@@ -554,7 +554,7 @@ def test_a_recording_starts_again_with_later_times(source_shift: int | None) -> 
         (lambda source: FakeOpenSky(source, faults=["rain"]), "no fault 'rain'"),
         (lambda source: FakeOpenSky(source, speed=-1), "speed of -1"),
         (lambda source: FakeOpenSky(source, fault_rate=2), "share of 2"),
-        (lambda _: Snapshots.read(Path("/nonexistent")), "no recorded answer"),
+        (lambda _: Snapshots.read(Path("/nonexistent")), "no recorded response"),
         (lambda _: Replay(recording(state(icao24="bad"))), "no position to replay"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_box_around_nowhere_is_refused(arguments: tuple[float, float, float]) 
 
 def test_neighbours_share_a_box_and_strangers_do_not() -> None:
     assert [cost_of(box) for box in watch_boxes([PARIS, ORLY], 100)] == [1]
-    # Paris and Zurich at 100 NM: 1 + 1 apart, 2 together, so one answer is asked for.
+    # Paris and Zurich at 100 NM: 1 + 1 apart, 2 together, so one response is asked for.
     assert [cost_of(box) for box in watch_boxes([PARIS, ZURICH], 100)] == [2]
     assert [cost_of(box) for box in watch_boxes([PARIS, TOKYO], 100)] == [1, 1]
 

@@ -32,7 +32,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
     iter_recording,
     open_recording,
 )
-from skyops_assets.sources.opensky.reading.rest import BadAnswer
+from skyops_assets.sources.opensky.reading.rest import MalformedResponse
 from skyops_assets.sources.text import pieces
 
 START = int(DEMO_START.timestamp())
@@ -486,7 +486,7 @@ KINDS: dict[str, bytes] = {
     "json": json.dumps(ALL).encode(),
     "json lines": "\n".join(map(json.dumps, ALL)).encode(),
     "json columns": as_columns(ALL).encode(),
-    "answer": as_answer(ALL).encode(),
+    "response": as_answer(ALL).encode(),
     "parquet": as_parquet(ALL),
 }
 BY_LINE = ("csv", "quoted csv", "json lines", "json")
@@ -528,7 +528,7 @@ def test_damage_costs_what_it_hits_and_raises_nothing_unexpected(
     path.write_bytes(damaged)
     try:
         found = Read(path, chunk_rows=25)
-    except BadAnswer:
+    except MalformedResponse:
         return
     assert found.rows == len(found.good) + len(found.reasons)
     if kind not in BY_LINE:

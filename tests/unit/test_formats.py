@@ -221,7 +221,7 @@ def test_rest_snapshots_are_known_whatever_they_are_called(tmp_path: Path) -> No
     for content in (body, gzip.compress(body)):
         (tmp_path / "positions.csv").write_bytes(content)
         opened = open_recording(tmp_path / "positions.csv")
-        assert opened.format == "OpenSky REST answer"
+        assert opened.format == "OpenSky REST response"
         assert [len(chunk.states) for chunk in opened.chunks] == [0]
 
 
@@ -232,7 +232,7 @@ def test_rest_snapshots_are_known_whatever_they_are_called(tmp_path: Path) -> No
 )  # fmt: skip
 def test_another_file_is_refused_with_what_is_accepted(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(SkyOpsError, match=r"SkyOps reads OpenSky REST answers.*baro|SkyOps reads"):
+    with pytest.raises(SkyOpsError, match=r"SkyOps reads OpenSky REST responses.*baro|reads"):
         whole(tmp_path / "a")
 
 

@@ -1,4 +1,4 @@
-"""REST answers: exact fields, every fault with its reason, and no row without an account."""
+"""REST responses: exact fields, every fault with its reason, and no row without an account."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyops_assets.sources.opensky.reading.recording import JSON_ROW, row_json
-from skyops_assets.sources.opensky.reading.rest import FIELDS, BadAnswer, read_answer
+from skyops_assets.sources.opensky.reading.rest import FIELDS, MalformedResponse, read_response
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
 
 NOW = 1_767_117_603
@@ -33,16 +33,16 @@ def row(size: int = 17, **changes: Any) -> list[Any]:
     return list({**ROW, **changes}.values())[:size]
 
 
-def answer(*rows: Any, at: Any = NOW) -> bytes:
+def response(*rows: Any, at: Any = NOW) -> bytes:
     return json.dumps({"time": at, "states": list(rows)}).encode()
 
 
 def reason(size: int = 17, **changes: Any) -> Any:
-    return read_answer(answer(row(), row(size, **changes))).reasons.to_pylist()[1]
+    return read_response(response(row(), row(size, **changes))).reasons.to_pylist()[1]
 
 
 def test_every_field_is_read_and_units_stay() -> None:
-    found = read_answer(answer(row(18))).states
+    found = read_response(response(row(18))).states
     assert found.schema.names == STATE_VECTOR.names
     assert found.to_pylist() == [
         {
@@ -58,19 +58,19 @@ def test_every_field_is_read_and_units_stay() -> None:
 
 
 def test_17_and_18_fields_go_together() -> None:
-    found = read_answer(answer(row(17), row(18)))
+    found = read_response(response(row(17), row(18)))
     assert found.states["category"].to_pylist() == [None, 3]
     assert found.problems is None
 
 
 @pytest.mark.parametrize("states", ["null", "[]"])
 def test_an_empty_sky_has_no_rows(states: str) -> None:
-    found = read_answer(f'{{"time": {NOW}, "states": {states}}}'.encode())
+    found = read_response(f'{{"time": {NOW}, "states": {states}}}'.encode())
     assert len(found.rows) == len(found.states) == len(found.reasons) == 0
 
 
 def test_gzip_is_read() -> None:
-    assert len(read_answer(gzip.compress(answer(row()))).states) == 1
+    assert len(read_response(gzip.compress(response(row()))).states) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_gzip_is_read() -> None:
     [("TVF70CT ", "TVF70CT"), ("        ", None), ("", None), (None, None), ("1234", "1234")],
 )
 def test_callsigns(sent: Any, kept: Any) -> None:
-    found = read_answer(answer(row(callsign=sent)))
+    found = read_response(response(row(callsign=sent)))
     assert found.states["callsign"].to_pylist() == [kept]
     assert found.reasons.to_pylist() == [None]
 
@@ -105,7 +105,7 @@ def test_callsigns(sent: Any, kept: Any) -> None:
 def test_a_value_written_otherwise_but_clearly_is_read(
     name: str, sent: Any, column: str, kept: Any, others: int
 ) -> None:
-    found = read_answer(answer(row(**{name: sent}), *[row()] * others))
+    found = read_response(response(row(**{name: sent}), *[row()] * others))
     assert found.states[column].to_pylist()[0] == kept
     assert found.reasons.to_pylist() == [None] * (1 + others)
 
@@ -162,7 +162,7 @@ def test_each_fault_has_its_reason(changes: dict[str, Any], expected: str) -> No
     ],
 )
 def test_a_misshapen_row_is_kept_as_it_is_in_its_place(odd: Any, expected: str) -> None:
-    found = read_answer(answer(row(), odd, row()))
+    found = read_response(response(row(), odd, row()))
     assert found.reasons.to_pylist() == [None, expected, None]
     assert json.loads(found.rows[JSON_ROW].to_pylist()[1]) == odd
 
@@ -174,13 +174,13 @@ def test_a_misshapen_row_is_kept_as_it_is_in_its_place(odd: Any, expected: str) 
 def test_a_row_is_kept_as_it_came(changes: dict[str, Any], separators: tuple[str, str]) -> None:
     rows = [row(**changes), row(squawk="7000"), row(18)]
     body = json.dumps({"time": NOW, "states": rows}, separators=separators).encode()
-    kept = read_answer(body).rows
+    kept = read_response(body).rows
     assert [json.loads(text) for text in kept[JSON_ROW].to_pylist()] == rows
     assert [json.loads(row_json(one)) for one in kept.to_pylist()] == rows
 
 
 def test_what_postgres_cannot_hold_is_kept_as_the_text_that_shows_it() -> None:
-    found = read_answer(answer(row(callsign="A\0\ud800", velocity=math.inf, latitude=math.nan)))
+    found = read_response(response(row(callsign="A\0\ud800", velocity=math.inf, latitude=math.nan)))
     kept = json.loads(row_json(found.rows.to_pylist()[0]))
     assert (kept[1], kept[9], kept[6]) == ("A\\u0000\\ud800", "inf", "nan")
 
@@ -197,7 +197,7 @@ def test_a_row_that_nests_too_deep_is_kept_as_its_text(levels: int) -> None:
     ("body", "expected"),
     [
         (b"", "not JSON, or cut off"),
-        (answer(row())[:-9], "not JSON, or cut off"),
+        (response(row())[:-9], "not JSON, or cut off"),
         (b"[" * 100_000, "not JSON, or cut off"),
         (b"<!doctype html><p>Service unavailable", "HTML"),
         (b" \n<html>", "HTML"),
@@ -209,12 +209,12 @@ def test_a_row_that_nests_too_deep_is_kept_as_its_text(levels: int) -> None:
         (b'{"time": "noon", "states": []}', "time is no time"),
         (b'{"time": 1767117603, "states": {}}', "states are not a list"),
         (b"\xff\xfe", "not UTF-8"),
-        (gzip.compress(answer(row()), mtime=0)[:-20], "gzip is cut off"),
+        (gzip.compress(response(row()), mtime=0)[:-20], "gzip is cut off"),
     ],
 )
 def test_a_bad_answer_is_told_and_carries_its_body(body: bytes, expected: str) -> None:
-    with pytest.raises(BadAnswer, match=expected) as caught:
-        read_answer(body, "somewhere")
+    with pytest.raises(MalformedResponse, match=expected) as caught:
+        read_response(body, "somewhere")
     assert caught.value.body == body
     assert "somewhere" in str(caught.value)
 
@@ -233,7 +233,7 @@ elements = (
 
 @given(st.lists(elements, max_size=12))
 def test_whatever_the_faults_every_row_is_good_or_has_a_reason(rows: list[Any]) -> None:
-    found = read_answer(answer(*rows))
+    found = read_response(response(*rows))
     reasons = found.reasons.to_pylist()
     assert len(reasons) == len(rows) == len(found.rows) == len(found.states)
     for sent, why, got in zip(rows, reasons, found.states.to_pylist(), strict=True):
@@ -246,11 +246,11 @@ def test_whatever_the_faults_every_row_is_good_or_has_a_reason(rows: list[Any]) 
         json.loads(row_json(one), parse_constant=pytest.fail)
 
 
-@given(st.binary(max_size=60) | st.integers(0, 400).map(lambda cut: answer(row(), row())[:cut]))
+@given(st.binary(max_size=60) | st.integers(0, 400).map(lambda cut: response(row(), row())[:cut]))
 def test_no_body_raises_anything_but_a_bad_answer(body: bytes) -> None:
     try:
-        read_answer(body)
-    except BadAnswer as error:
+        read_response(body)
+    except MalformedResponse as error:
         assert error.body == body
 
 
@@ -258,7 +258,7 @@ def test_no_body_raises_anything_but_a_bad_answer(body: bytes) -> None:
 def test_the_three_real_answers_to_the_row(mirror: Path) -> None:
     reasons: list[Counter[str | None]] = []
     for path in sorted((mirror / "opensky_rest").glob("*.json")):
-        found = read_answer(path.read_bytes())
+        found = read_response(path.read_bytes())
         assert found.problems is None
         reasons.append(Counter(found.reasons.to_pylist()))
     assert reasons == [
@@ -280,10 +280,10 @@ def test_the_three_real_answers_to_the_row(mirror: Path) -> None:
 
 def test_an_answer_of_the_whole_world_is_read_at_once() -> None:
     """45 ms measured; the bound leaves room for a busy machine."""
-    body = answer(*[row(time_position=NOW - i % 60, callsign=f"A{i}") for i in range(10_700)])
+    body = response(*[row(time_position=NOW - i % 60, callsign=f"A{i}") for i in range(10_700)])
     took = []
     for _ in range(3):
         began = time.perf_counter()
-        read_answer(body)
+        read_response(body)
         took.append(time.perf_counter() - began)
     assert min(took) < 0.5

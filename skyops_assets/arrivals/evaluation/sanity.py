@@ -59,7 +59,7 @@ wait, elsewhere the low ones come from near."""
 
 
 @dataclass(frozen=True)
-class Logic:
+class SanityReport:
     """What was found on the test rows.
 
     Attributes:
@@ -79,7 +79,7 @@ class Logic:
     shuffled_skill: float | None
 
 
-def examine(
+def run_sanity_checks(
     predict: Callable[[pd.DataFrame], np.ndarray],
     features: tuple[str, ...],
     *,
@@ -87,7 +87,7 @@ def examine(
     train_rows: pd.DataFrame,
     test_rows: pd.DataFrame,
     recipe: Recipe,
-) -> Logic:
+) -> SanityReport:
     """Ask the model all of it.
 
     Args:
@@ -99,7 +99,7 @@ def examine(
     sample = test_rows
     if len(test_rows) > MAX_ROWS:
         sample = test_rows.sample(MAX_ROWS, random_state=SEED)
-    return Logic(
+    return SanityReport(
         tuple(sorted(IDENTIFIERS & set(features))),
         next(iter(importance), None),
         {d.what: wrong_way_min(predict, sample, d) for d in DIRECTIONS},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.evaluation.sanity import SanityReport
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Evidence:
     champion_age_days: float | None = None
     newer_days: float | None = None
     probe: Probe | None = None
-    logic: Logic | None = None
+    logic: SanityReport | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.evaluation.sanity import SanityReport
 from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 
 TECHNICAL, OPERATIONAL, LOGICAL, STATISTICAL = LIGHTS = (
@@ -174,7 +174,7 @@ def _operational(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
 
 
 def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
-    found = evidence.logic or Logic((), None, {}, None, None)
+    found = evidence.logic or SanityReport((), None, {}, None, None)
     what = "no feature names a flight"
     if evidence.logic is None:
         what = _unknown(what)

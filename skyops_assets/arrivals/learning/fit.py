@@ -94,11 +94,11 @@ def predict_interval(model: Any, frame: pd.DataFrame) -> tuple[np.ndarray, np.nd
     The actual transit is to lie within in 90 % of the cases. None: the model has no interval,
     because it was registered before there were any, or from too few rows.
     """
-    _, *bounds = answers(model, frame).values()
+    _, *bounds = predict_all(model, frame).values()
     return (bounds[0], bounds[1]) if bounds else None
 
 
-def answers(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+def predict_all(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """All that a model says of each row of a canonical frame: `OUTPUTS` -> minutes.
 
     Without an interval (see `predict_interval`) only the first.
@@ -118,8 +118,8 @@ def answers(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     return dict(zip(OUTPUTS, (minutes, low, high), strict=True))
 
 
-def apart(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
-    """By how many minutes two `answers` to the same rows differ at most.
+def max_abs_difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
+    """By how many minutes two `predict_all` to the same rows differ at most.
 
     Infinite where only one has an interval; NaN where a number is missing.
     """

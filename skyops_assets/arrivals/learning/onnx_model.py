@@ -145,7 +145,7 @@ def difference(content: bytes, model: Any, frame: pd.DataFrame) -> float:
     for name in CATEGORICAL:
         strange[name] = "never seen"
     asked = pd.concat([frame, gaps, strange], ignore_index=True)
-    return fit.apart(predict(content, asked), fit.answers(model, asked))
+    return fit.max_abs_difference(predict(content, asked), fit.predict_all(model, asked))
 
 
 def inputs(frame: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ UNKNOWN = "not measured"
 
 
 @dataclass(frozen=True)
-class Facts:
+class VersionRecord:
     """All that the warehouse holds of a version.
 
     `row` is its line of `store.list_versions`; `candidates` are those of its evaluation, itself
@@ -63,7 +63,7 @@ def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -
     return text
 
 
-def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
+def gather(warehouse: Warehouse, version: ModelVersion) -> VersionRecord:
     """Read all that is known of a version from Postgres.
 
     Raises:
@@ -79,7 +79,7 @@ def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
             "restore the warehouse, or train again."
         )
     decision = decisions.read_decision(warehouse, run.training_run_id)
-    return Facts(
+    return VersionRecord(
         version=version,
         row=row,
         run=run,
@@ -95,12 +95,12 @@ def gather(warehouse: Warehouse, version: ModelVersion) -> Facts:
     )
 
 
-def as_json(facts: Facts) -> dict[str, Any]:
+def as_json(facts: VersionRecord) -> dict[str, Any]:
     """The facts as plain values, with the card."""
     return {**asdict(facts), "card": markdown(facts)}
 
 
-def markdown(facts: Facts) -> str:
+def markdown(facts: VersionRecord) -> str:
     """The card."""
     version, run = facts.version, facts.run
     sections = {
@@ -114,7 +114,7 @@ def markdown(facts: Facts) -> str:
         "Recipe": _recipe(facts),
         "How well": _metrics(facts),
         "Decision": _decision(facts),
-        "In force": _reign(facts),
+        "In force": _champion_history(facts),
         "Limits": _limits(facts),
         "Origin": _origin(facts),
     }
@@ -124,7 +124,7 @@ def markdown(facts: Facts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _data(facts: Facts) -> list[str]:
+def _data(facts: VersionRecord) -> list[str]:
     run, made = facts.run, facts.training_set
     lines = [f"- Training set: `{run.fingerprint}` (SHA-256 of its rows)"]
     if made:
@@ -145,7 +145,7 @@ def _data(facts: Facts) -> list[str]:
     ]
 
 
-def _recipe(facts: Facts) -> list[str]:
+def _recipe(facts: VersionRecord) -> list[str]:
     run = facts.run
     params = ", ".join(f"{name} {value}" for name, value in run.params.items())
     absent = run.absent_features
@@ -187,7 +187,7 @@ def _interval(made: dict[str, Any] | None) -> str:
     )
 
 
-def _metrics(facts: Facts) -> list[str]:
+def _metrics(facts: VersionRecord) -> list[str]:
     own = next((c for c in facts.candidates if c["candidate"] == facts.version.label), None)
     if own is None or own["mae_min"] is None:
         return [f"{UNKNOWN.capitalize()}."]
@@ -236,7 +236,7 @@ def _metrics(facts: Facts) -> list[str]:
     return lines
 
 
-def _decision(facts: Facts) -> list[str]:
+def _decision(facts: VersionRecord) -> list[str]:
     made = facts.decision
     if made is None:
         return ["The gatekeeper has not judged it yet."]
@@ -254,7 +254,7 @@ def _decision(facts: Facts) -> list[str]:
     return lines
 
 
-def _reign(facts: Facts) -> list[str]:
+def _champion_history(facts: VersionRecord) -> list[str]:
     state = "Champion." if facts.row["is_champion"] else "Not champion."
     if not facts.changes:
         return [state]
@@ -268,7 +268,7 @@ def _reign(facts: Facts) -> list[str]:
     return [state, "", *lines]
 
 
-def _limits(facts: Facts) -> list[str]:
+def _limits(facts: VersionRecord) -> list[str]:
     return [
         "- It knows the airports and the period named above, and no schedule, forecast or "
         "runway closures. At another airport it answers, untested.",
@@ -286,7 +286,7 @@ def _limits(facts: Facts) -> list[str]:
     ]
 
 
-def _origin(facts: Facts) -> list[str]:
+def _origin(facts: VersionRecord) -> list[str]:
     row = facts.row
     return [
         f"- Training run `{row['training_run_id']}`, MLflow run `{row['mlflow_run_id']}`, "

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Moved:
+class ChampionSwitch:
     """What became champion in whose place, who said so and why; `action` is promote or rollback.
 
     `warnings` say what does not follow yet: a version's card, or the model store.
@@ -46,7 +46,7 @@ class Moved:
 
 def promote(
     warehouse: Warehouse, settings: Settings, number: str, reason: str, *, ring_nm: int
-) -> Moved:
+) -> ChampionSwitch:
     """Make a version champion, whatever the gatekeeper said of it.
 
     Raises:
@@ -57,7 +57,7 @@ def promote(
     _check_reason(reason)
     after = find(warehouse, name, number)
     client = registry.configure(warehouse, settings)
-    follow(warehouse, client, name)
+    sync_alias(warehouse, client, name)
     before = versions.champion(warehouse, name)
     if before and before.mlflow_run_id == after.mlflow_run_id:
         raise SkyOpsError(
@@ -73,7 +73,7 @@ def rollback(
     *,
     ring_nm: int,
     only_from: str | None = None,
-) -> Moved:
+) -> ChampionSwitch:
     """Make the champion before the one in force champion again.
 
     Args:
@@ -86,7 +86,7 @@ def rollback(
     name = versions.model_name(ring_nm)
     _check_reason(reason)
     client = registry.configure(warehouse, settings)
-    follow(warehouse, client, name)
+    sync_alias(warehouse, client, name)
     before = versions.champion(warehouse, name)
     if before is None:
         raise SkyOpsError(
@@ -191,7 +191,7 @@ def actor(settings: Settings) -> str:
         return f"uid {os.getuid()}"
 
 
-def follow(warehouse: Warehouse, client: MlflowClient, name: str) -> bool:
+def sync_alias(warehouse: Warehouse, client: MlflowClient, name: str) -> bool:
     """Put MLflow's alias where the warehouse says; True where it moved.
 
     Under the lock: else one who read the old champion could set it after the new one was set.
@@ -210,22 +210,22 @@ def _move(
     *,
     action: str,
     reason: str,
-) -> Moved:
+) -> ChampionSwitch:
     registry.load(client, after.model_name, after.version, after.mlflow_run_id)
     who = actor(settings)
     versions.change_champion(
         warehouse, before, after, action=action, actor=who, reason=reason.strip()
     )
-    follow(warehouse, client, after.model_name)
+    sync_alias(warehouse, client, after.model_name)
     warnings = []
     for version in filter(None, (after, before)):
         try:
             card.publish(warehouse, client, version)
         except SkyOpsError as error:
             warnings.append(str(error))  # That it is broken may be why it is rolled back.
-    if problem := export.follow(warehouse, settings, after.model_name):
+    if problem := export.export_champion(warehouse, settings, after.model_name):
         warnings.append(problem)
-    return Moved(
+    return ChampionSwitch(
         after.model_name,
         before.version if before else None,
         after.version,

@@ -21,7 +21,7 @@ from uuid import uuid4
 from skyops_assets.arrivals.features import CATEGORICAL
 from skyops_assets.arrivals.learning import onnx_model
 from skyops_assets.arrivals.models import card, registry
-from skyops_assets.arrivals.models.card import Facts
+from skyops_assets.arrivals.models.card import VersionRecord
 from skyops_assets.arrivals.store import versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
@@ -38,7 +38,7 @@ CONNECT_S, REQUEST_S, ATTEMPTS = 5, 30, 3
 """A store that is away is given up after 15 to 20 s; the next step tries again."""
 
 
-def follow(warehouse: Warehouse, settings: Settings, name: str) -> str | None:
+def export_champion(warehouse: Warehouse, settings: Settings, name: str) -> str | None:
     """Bring the store to where the warehouse says; the problem if it could not be.
 
     Nothing is written without a champion, or where all is there already. A store that is away
@@ -149,7 +149,7 @@ def open_store(settings: Settings) -> Files:
     return Files(system, place.removeprefix("s3://"), False)
 
 
-def metadata(facts: Facts, onnx: bytes) -> dict[str, Any]:
+def metadata(facts: VersionRecord, onnx: bytes) -> dict[str, Any]:
     """What a service must know of a version to ask it, and where it comes from."""
     version, run, row, made = facts.version, facts.run, facts.row, facts.decision
     training_set = facts.training_set
@@ -183,7 +183,7 @@ def metadata(facts: Facts, onnx: bytes) -> dict[str, Any]:
     }
 
 
-def _write(warehouse: Warehouse, files: Files, facts: Facts, onnx: bytes) -> None:
+def _write(warehouse: Warehouse, files: Files, facts: VersionRecord, onnx: bytes) -> None:
     name, number = facts.version.model_name, facts.version.version
     contents = {
         registry.ONNX_FILE: onnx,

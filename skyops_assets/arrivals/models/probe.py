@@ -100,7 +100,7 @@ def measure(  # noqa: PLR0917
         model = registry.load(client, name, version, mlflow_run_id)
         is_equal = registry.read_signature(name, version) == registry.signature()
         rows = training.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
-        fit.answers(model, rows[:1])
+        fit.predict_all(model, rows[:1])
     except SkyOpsError as error:
         return Probe(str(error))
     start_s = time.time() - began
@@ -108,7 +108,7 @@ def measure(  # noqa: PLR0917
     for number in islice(cycle(range(len(rows))), PREDICTIONS):
         row = rows.iloc[number : number + 1]
         before = time.process_time()
-        fit.answers(model, row)
+        fit.predict_all(model, row)
         taken.append(1000 * (time.process_time() - before))
     p50, p95 = (float(q) for q in np.quantile(taken, (0.5, 0.95)))
     return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal)

@@ -136,7 +136,7 @@ def _evaluate(
 
         importance = evaluate.group_importance(ask, test)
         recipe = recipes.Recipe(run.recipe, run.params)
-        found = sanity.examine(
+        found = sanity.run_sanity_checks(
             ask,
             run.features,
             importance=importance,

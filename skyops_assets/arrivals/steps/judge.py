@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.evaluation.sanity import SanityReport
 from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 from skyops_assets.arrivals.gate.policy import Decision, GatePolicy, Reason, decide
 from skyops_assets.arrivals.models import champions
@@ -151,8 +151,8 @@ def _probe(row: dict[str, Any] | None) -> Probe | None:
     return Probe(error=row["load_error"], **values)
 
 
-def _logic(row: dict[str, Any] | None) -> Logic | None:
+def _logic(row: dict[str, Any] | None) -> SanityReport | None:
     if row is None:
         return None
-    values = {name: row[name] for name in Logic.__dataclass_fields__}
-    return Logic(**{**values, "identifiers": tuple(row["identifiers"])})
+    values = {name: row[name] for name in SanityReport.__dataclass_fields__}
+    return SanityReport(**{**values, "identifiers": tuple(row["identifiers"])})

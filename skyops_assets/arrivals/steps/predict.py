@@ -107,7 +107,7 @@ def predict_crossings(
         new_predictions=added,
         unanswered=int(rows["predicted_transit_min"].isna().sum()),
         in_sample=int(rows["is_in_sample"].sum()),
-        store_problem=export.follow(warehouse, settings, versions.model_name(ring_nm)),
+        store_problem=export.export_champion(warehouse, settings, versions.model_name(ring_nm)),
     )
 
 

@@ -91,14 +91,14 @@ def _decide(
     text = problem = None
     if challenger or champion:
         client = registry.configure(warehouse, settings)
-        champions.follow(warehouse, client, run.model_name)
+        champions.sync_alias(warehouse, client, run.model_name)
         if challenger:
             text = card.publish(warehouse, client, challenger)
         if champion and decision.is_promoted and not in_force:
             # Its files may be gone; that is no reason to fail, and `skyops model show` needs none.
             with suppress(SkyOpsError):
                 card.publish(warehouse, client, champion)
-        problem = export.follow(warehouse, settings, run.model_name)
+        problem = export.export_champion(warehouse, settings, run.model_name)
     return PromotionSummary(
         training_run_id=run.training_run_id,
         challenger_version=challenger.version if challenger else None,

@@ -175,13 +175,13 @@ def train_challenger(
     version, is_new, mae, client = None, False, None, None
     if reason is None:
         client = registry.configure(warehouse, settings)
-        champions.follow(warehouse, client, name)
+        champions.sync_alias(warehouse, client, name)
         recipe, found = fit.choose(parts.train, recipe, trials)
         model = fit.fit(parts.train, recipe)
         run = replace(
             run, params=recipe.params, search=found, interval=interval.record(model.interval_)
         )
-        answers = fit.answers(model, parts.train)
+        answers = fit.predict_all(model, parts.train)
         mae = metrics.measure(
             parts.train[features.LABEL].to_numpy(), answers[fit.OUTPUTS[0]]
         ).mae_min
@@ -189,7 +189,7 @@ def train_challenger(
         if version:
             try:
                 kept = registry.load(client, name, version.version, version.mlflow_run_id)
-                if fit.apart(fit.answers(kept, parts.train), answers) != 0:
+                if fit.max_abs_difference(fit.predict_all(kept, parts.train), answers) != 0:
                     version = None
             except SkyOpsError:
                 version = None

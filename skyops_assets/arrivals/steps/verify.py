@@ -57,9 +57,9 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     rows = split.temporal_split(
         training.read_snapshot(settings, run.fingerprint), run.train_share
     ).train
-    answers = fit.answers(model, rows)
+    answers = fit.predict_all(model, rows)
     again = fit.fit(rows, recipes.Recipe(run.recipe, run.params))
-    difference = fit.apart(answers, fit.answers(again, rows))
+    difference = fit.max_abs_difference(answers, fit.predict_all(again, rows))
     minutes = answers[fit.OUTPUTS[0]]
     sane = np.isfinite(minutes) & (minutes > 0) & (minutes <= LONGEST_TRANSIT_MIN)
     apart = onnx_model.difference(portable, model, rows)

@@ -17,7 +17,7 @@ from skyops_assets.warehouse.query import (
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.evaluation.metrics import Evaluation
-    from skyops_assets.arrivals.evaluation.sanity import Logic
+    from skyops_assets.arrivals.evaluation.sanity import SanityReport
     from skyops_assets.arrivals.gate.evidence import Probe
 
 
@@ -107,7 +107,9 @@ def read_slices(warehouse: Warehouse, training_run_id: str) -> list[dict[str, An
     )
 
 
-def save_evidence(warehouse: Warehouse, version: ModelVersion, probe: Probe, logic: Logic) -> None:
+def save_evidence(
+    warehouse: Warehouse, version: ModelVersion, probe: Probe, logic: SanityReport
+) -> None:
     """Put what was measured of a challenger in the place of its training run's earlier one."""
     row = {
         "training_run_id": version.training_run_id,

@@ -7,7 +7,7 @@ import dagster as dg
 
 from skyops_assets.defs.freshness import WEEKLY
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, known
+from skyops_assets.defs.shared import OWNERS, as_metadata
 
 
 @dg.asset(
@@ -28,7 +28,7 @@ def training_sets(
         warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id
     )
     return dg.MaterializeResult(
-        metadata=known(
+        metadata=as_metadata(
             {
                 "dagster/row_count": made.row_count,
                 "fingerprint": made.fingerprint,
@@ -71,7 +71,9 @@ def training_runs(
     )
     if made.untrained_reason:
         context.log.warning(f"No model was trained: {made.untrained_reason}")
-    return dg.MaterializeResult(metadata=known({**vars(made), "model_card": _md(made.model_card)}))
+    return dg.MaterializeResult(
+        metadata=as_metadata({**vars(made), "model_card": _md(made.model_card)})
+    )
 
 
 @dg.asset(
@@ -101,7 +103,7 @@ def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
         shown[title] = dg.MetadataValue.md(
             f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
         )
-    return dg.MaterializeResult(metadata=known(shown))
+    return dg.MaterializeResult(metadata=as_metadata(shown))
 
 
 @dg.asset(
@@ -126,7 +128,7 @@ def promotion_decisions(
     if made.store_problem:
         context.log.warning(made.store_problem)
     return dg.MaterializeResult(
-        metadata=known(
+        metadata=as_metadata(
             {
                 "is_promoted": made.is_promoted,
                 "decision": made.sentence,

@@ -7,7 +7,7 @@ import dagster as dg
 from skyops_assets.arrivals.gate.policy import LIGHTS
 from skyops_assets.defs.model.assets import evaluations, training_runs, training_sets
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNED, known, suite_result
+from skyops_assets.defs.shared import OWNED, as_metadata, suite_result
 
 
 @dg.asset_check(asset=training_sets, blocking=True, metadata=OWNED)
@@ -49,7 +49,7 @@ def challenger_is_sound(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         "what changed in the recipe or the libraries."
         if found.problem
         else no_model,
-        metadata=known(vars(found)),
+        metadata=as_metadata(vars(found)),
     )
 
 

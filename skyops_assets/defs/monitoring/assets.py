@@ -6,7 +6,7 @@ from skyops_assets.defs.freshness import DAILY
 from skyops_assets.defs.model.assets import training_sets
 from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.resources import Graph, WarehouseResource
-from skyops_assets.defs.shared import OWNERS, known
+from skyops_assets.defs.shared import OWNERS, as_metadata
 from skyops_assets.instance.check_results import failed_checks
 
 
@@ -48,7 +48,7 @@ def monitoring_log(
     page = report.publish(database, settings, found)
     context.log.info(f"{found.verdict}; {found.decision.sentence}")
     return dg.MaterializeResult(
-        metadata=known(
+        metadata=as_metadata(
             {
                 "verdict": found.verdict,
                 "decision": found.decision.sentence,

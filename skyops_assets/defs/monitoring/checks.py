@@ -4,7 +4,7 @@ import dagster as dg
 
 from skyops_assets.defs.monitoring.assets import monitoring_log
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNED, known
+from skyops_assets.defs.shared import OWNED, as_metadata
 
 
 @dg.asset_check(asset=monitoring_log, metadata=OWNED)
@@ -27,7 +27,7 @@ def champion_skill(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         passed=not is_alarm,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{row['sentence']}{todo}" if is_alarm else row.get("sentence"),
-        metadata=known(
+        metadata=as_metadata(
             {name: row.get(name) for name in ("skill", "verdict", "model_version", "window_end_at")}
         ),
     )
@@ -45,5 +45,5 @@ def drift(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         passed=not has_drifted,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{row['drifted']}{todo}" if has_drifted else row.get("drifted"),
-        metadata=known({"drift_score": row.get("drift_score")}),
+        metadata=as_metadata({"drift_score": row.get("drift_score")}),
     )

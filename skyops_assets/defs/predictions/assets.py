@@ -5,7 +5,7 @@ import dagster as dg
 from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, failed_once, known
+from skyops_assets.defs.shared import OWNERS, as_metadata, failed_once
 
 RETRY = (
     failed_once()
@@ -47,7 +47,7 @@ def predictions(
         context.log.info(f"There is no champion; {made.model_name} predicts.")
     if made.store_problem:
         context.log.warning(made.store_problem)
-    return dg.MaterializeResult(metadata=known(vars(made)))
+    return dg.MaterializeResult(metadata=as_metadata(vars(made)))
 
 
 @dg.asset(
@@ -69,5 +69,5 @@ def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:
     from skyops_assets.arrivals.steps.predict import record_outcomes
 
     return dg.MaterializeResult(
-        metadata=known(vars(record_outcomes(warehouse.open(), warehouse.settings)))
+        metadata=as_metadata(vars(record_outcomes(warehouse.open(), warehouse.settings)))
     )

@@ -48,7 +48,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
     """One row per state vector (icao24, time_position, source), in SI units.
 
     Reads the hours asked for from the recording, or the folder of recordings. Without
-    SKYOPS_RECORDING the present hour is one live answer of OpenSky a watched box instead; `skyops
+    SKYOPS_RECORDING the present hour is one live response of OpenSky a watched box instead; `skyops
     collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a reason;
     loading the same hours again changes nothing. Files of a folder that are damaged, or no
     recordings, are warned of, and the others are loaded.
@@ -103,7 +103,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
 def _poll(
     context: dg.AssetExecutionContext, settings: Settings, database: Warehouse, key: str
 ) -> None:
-    """Load one live answer a box; its late positions lie in earlier hours and are told of too."""
+    """Load one live response a box; its late positions lie in earlier hours and are told of too."""
     from skyops_assets.sources.opensky.live.collect import credit_figures
     from skyops_assets.sources.opensky.live.poll import hour_rows, poll_once
 

@@ -61,7 +61,7 @@ poll_job = dg.define_asset_job(
     "poll",
     selection=dg.AssetSelection.assets(RAW) - PERIODIC,
     tags=TAGS,
-    description="One live answer of OpenSky for each watched box, into the present hour.",
+    description="One live response of OpenSky for each watched box, into the present hour.",
 )
 
 
@@ -74,5 +74,5 @@ poll_job = dg.define_asset_job(
     "Off until you switch it on, as it spends your OpenSky credits.",
 )
 def poll_opensky() -> dg.RunRequest:
-    """One live answer for each box, into the present hour."""
+    """One live response for each box, into the present hour."""
     return dg.RunRequest(partition_key=HOURS.get_last_partition_key())

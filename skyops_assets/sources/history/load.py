@@ -15,7 +15,7 @@ from skyops_assets.sources.history.schema import ARRIVAL, RINGS_NM, Judged, judg
 from skyops_assets.sources.history.source import HistoryFile, read_history
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
-from skyops_assets.warehouse.once import Sorted, load_once
+from skyops_assets.warehouse.idempotent import Classified, load_idempotently
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
@@ -59,10 +59,10 @@ def load_rows(
     started_at = datetime.now(UTC)
     judged = judge(rows, airport, day)
     window = _window(item.arrival for item in judged if item.arrival)
-    return load_once(
+    return load_idempotently(
         warehouse,
         ARRIVAL,
-        lambda cursor: Sorted(*_sort(judged, _stored(cursor, airport, day)), window),
+        lambda cursor: Classified(*_sort(judged, _stored(cursor, airport, day)), window),
         target=TARGET,
         source=source,
         read_rows=len(rows),

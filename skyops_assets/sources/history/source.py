@@ -17,7 +17,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.csv_tables import csv_rows
 from skyops_assets.sources.history.schema import HEADER
-from skyops_assets.sources.text import plain, shown
+from skyops_assets.sources.text import decompressed, shown
 
 COMMIT = "6df5e6f61a9c163ea61a3b4472b8e22140104258"
 URL = f"https://raw.githubusercontent.com/rainer-rq-koelle/paper-2021-DASC-openperf/{COMMIT}/data"
@@ -91,7 +91,7 @@ def read_history(file: HistoryFile, settings: Settings) -> list[dict[str, Any]]:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a history file, as `tables.csv_rows` has them."""
-    with plain(path) as file:
+    with decompressed(path) as file:
         names, rows = csv_rows(file)
         if tuple(names) != HEADER:
             raise SkyOpsError(

@@ -37,7 +37,7 @@ STATE_VECTOR = pa.schema(
         pa.field("category", pa.int16()),
     ]
 )
-"""Columns of a state vector in SI units, in the order of OpenSky's REST answer
+"""Columns of a state vector in SI units, in the order of OpenSky's REST response
 (https://openskynetwork.github.io/opensky-api/rest.html)."""
 
 LIMITS: dict[str, tuple[float, float]] = {

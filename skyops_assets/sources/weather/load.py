@@ -16,7 +16,7 @@ from skyops_assets.sources.weather.schema import METAR, Judged, judge
 from skyops_assets.sources.weather.source import Place, read_reports
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
-from skyops_assets.warehouse.once import Sorted, load_once
+from skyops_assets.warehouse.idempotent import Classified, load_idempotently
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
@@ -66,7 +66,7 @@ def load_rows(
     """
     started_at = datetime.now(UTC)
     judged = judge(rows, airport, day)
-    return load_once(
+    return load_idempotently(
         warehouse,
         METAR,
         lambda cursor: _sort(judged, _stored(cursor, airport, day)),
@@ -86,7 +86,7 @@ def _stored(cursor: Cursor, airport: str, day: date) -> dict[datetime, str]:
     return {at.astimezone(UTC): report for at, report in cursor.fetchall()}
 
 
-def _sort(judged: Sequence[Judged], stored: Mapping[datetime, str]) -> Sorted:
+def _sort(judged: Sequence[Judged], stored: Mapping[datetime, str]) -> Classified:
     """What is new, with its window, and what is rejected with its reason."""
     first = dict(stored)
     new: list[dict[str, Any]] = []
@@ -102,4 +102,4 @@ def _sort(judged: Sequence[Judged], stored: Mapping[datetime, str]) -> Sorted:
         elif first[at] != item.report["report"]:
             rejected.append((item.row, TIME_TAKEN))
     times = [report["observed_at"] for report in new]
-    return Sorted(new, rejected, (min(times, default=None), max(times, default=None)))
+    return Classified(new, rejected, (min(times, default=None), max(times, default=None)))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.csv_tables import csv_rows
-from skyops_assets.sources.text import BROKEN, plain, plain_bytes
+from skyops_assets.sources.text import BROKEN, decompressed, decompressed_bytes
 from skyops_assets.sources.weather.schema import HEADER
 
 ATTEMPTS = 4
@@ -69,12 +69,12 @@ def read_reports(
     if found.is_web:
         # In front, so that no two requests of a run follow at once.
         sleep(PAUSE_S)
-        return _rows(plain_bytes(_fetch(found, sleep)), found)
+        return _rows(decompressed_bytes(_fetch(found, sleep)), found)
     path = Path(found.location)
     if not path.is_file():
         return []
     try:
-        with plain(path) as file:
+        with decompressed(path) as file:
             return _rows(file, found)
     except BROKEN as error:
         raise SkyOpsError(

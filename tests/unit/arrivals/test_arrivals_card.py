@@ -10,7 +10,7 @@ import pytest
 
 from skyops_assets.arrivals import features
 from skyops_assets.arrivals.learning.recipes import GRADIENT_BOOSTING_L1
-from skyops_assets.arrivals.models.card import Facts, markdown
+from skyops_assets.arrivals.models.card import VersionRecord, markdown
 from skyops_assets.arrivals.models.registry import MAX_DESCRIPTION
 from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
@@ -80,7 +80,7 @@ DECISION = {
 CHANGE = ChampionChange(
     1, AT, VERSION.model_name, "promote", True, "1", "2", "m1", "m2", "ops", "it is\n# better", None
 )  # fmt: skip
-FACTS = Facts(
+FACTS = VersionRecord(
     version=VERSION,
     row={
         "is_champion": True,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyops_assets.arrivals.evaluation import metrics
-from skyops_assets.arrivals.evaluation.sanity import Logic
+from skyops_assets.arrivals.evaluation.sanity import SanityReport
 from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 from skyops_assets.arrivals.gate.policy import LIGHTS, GatePolicy, decide, worse_slices
 from skyops_assets.arrivals.learning import fit
@@ -21,7 +21,7 @@ from skyops_assets.backtest import gate_calibration
 from skyops_assets.errors import SkyOpsError
 
 PROBE = Probe(None, 5.0, 400.0, 200, 4.0, 8.0, True)
-LOGIC = Logic((), "congestion", {"a": -0.5, "b": 0.01, "c": None}, 0.0, -0.01)
+LOGIC = SanityReport((), "congestion", {"a": -0.5, "b": 0.01, "c": None}, 0.0, -0.01)
 SLICES = (SliceGain("LSZH N", 700, 0.03, 0.06), SliceGain("night", 90, -0.3, -0.1))
 
 QUICK = GRADIENT_BOOSTING_L1.using({"max_iter": 40})

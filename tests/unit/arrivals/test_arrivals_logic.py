@@ -8,7 +8,12 @@ import pytest
 from arrival_frames import synthetic
 
 from skyops_assets.arrivals.evaluation import sanity
-from skyops_assets.arrivals.evaluation.sanity import DIRECTIONS, Direction, examine, wrong_way_min
+from skyops_assets.arrivals.evaluation.sanity import (
+    DIRECTIONS,
+    Direction,
+    run_sanity_checks,
+    wrong_way_min,
+)
 from skyops_assets.arrivals.learning import fit
 
 UP = Direction("more", ("inbound_inside_count", "unlanded_count"), 2, 1)
@@ -40,7 +45,7 @@ def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
     past, test = frame[:600], frame[600:]
     model = fit.fit(past)
     rows = {"train_rows": past, "test_rows": test, "recipe": fit.GRADIENT_BOOSTING_L1}
-    found = examine(
+    found = run_sanity_checks(
         lambda f: fit.predict(model, f),
         ("altitude_m", "callsign"),
         importance={"altitude": 1.0, "speed": 0.1},
@@ -53,7 +58,7 @@ def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
     assert more is not None and more < -1  # 0.6 minutes per aircraft went in.
     assert found.impossible_share == 0
     assert found.shuffled_skill is not None and found.shuffled_skill < 0.1
-    few = examine(
+    few = run_sanity_checks(
         lambda f: np.zeros(len(f)),
         (),
         importance={},

@@ -24,14 +24,14 @@ def fitted(airports: int = 2) -> tuple[object, bytes]:
 
 
 def apart(pipeline: object, graph: bytes, frame: pd.DataFrame) -> float:
-    there, here = onnx_model.predict(graph, frame), fit.answers(pipeline, frame)
+    there, here = onnx_model.predict(graph, frame), fit.predict_all(pipeline, frame)
     assert list(there) == list(here) == list(fit.OUTPUTS)
     for name in there:
         assert there[name].shape == here[name].shape == (len(frame),)
         assert np.isfinite(there[name]).all()
     minutes, low, high = there.values()
     assert (low <= minutes).all() and (minutes <= high).all()
-    return fit.apart(there, here)
+    return fit.max_abs_difference(there, here)
 
 
 def test_ten_thousand_rows_agree() -> None:

@@ -79,7 +79,7 @@ def _check_range(name: str, low: float, high: float, limit: float) -> None:
 
 
 def cost_of(box: BoundingBox | None) -> int:
-    """Credits that one answer of ``/states/all`` costs: 1 to 4; None is the whole world.
+    """Credits that one response of ``/states/all`` costs: 1 to 4; None is the whole world.
 
     Source: <= 25 square degrees 1, <= 100 2, <= 400 3, more 4 (OpenSky's REST documentation).
     """
@@ -146,7 +146,7 @@ def watch_boxes(places: Iterable[tuple[float, float]], radius_nm: float) -> tupl
 def merge_boxes(boxes: Sequence[BoundingBox]) -> tuple[BoundingBox, ...]:
     """The cheapest set of boxes that holds all of these.
 
-    At equal cost fewer answers win, but not by a box above 400 square degrees: the world for
+    At equal cost fewer responses win, but not by a box above 400 square degrees: the world for
     four credits is 10,000 aircraft of which four small boxes hold a few.
 
     Returns:

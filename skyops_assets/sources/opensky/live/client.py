@@ -1,6 +1,6 @@
 """Asking OpenSky for state vectors: ``/states/all`` over HTTPS.
 
-Belongs here: tokens, requests, trying again, and the raw answer. Does not: what a body means
+Belongs here: tokens, requests, trying again, and the raw response. Does not: what a body means
 (the reader), which failures pass (`failures`), how often to ask (`credits`).
 API: https://openskynetwork.github.io/opensky-api/rest.html.
 """
@@ -45,7 +45,7 @@ TOKEN_LIFE_S = 1_800.0
 """OpenSky's tokens last 30 minutes; used where the token server does not say."""
 RENEW_BEFORE_S = 60.0
 LARGEST_BODY = 64 * 2**20
-"""Forty times an answer for the whole world (1.6 MB)."""
+"""Forty times a response for the whole world (1.6 MB)."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ICAO24 = re.compile(r"[0-9a-f]{6}")
 
@@ -64,8 +64,8 @@ class Budget(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer of ``/states/all``, as it came.
+class Response:
+    """One response of ``/states/all``, as it came.
 
     Attributes:
         body: the bytes, decompressed, not judged in any way.
@@ -94,10 +94,10 @@ class OpenSkyClient:
         token_url: address of the token server.
         client_id: the API client's id; None asks anonymously.
         client_secret: its secret.
-        timeout_s: seconds for a connection, for a pause between bytes, and for a whole answer.
+        timeout_s: seconds for a connection, for a pause between bytes, and for a whole response.
         budget: every request that goes out, repeated ones too, first reserves its cost here.
         sleep: how pauses are made; a test's clock, or a wait that a signal ends.
-        on_body: called with the body of an answer with status 200 and the time of its last byte,
+        on_body: called with the body of a response with status 200 and the time of its last byte,
             before anything else is done with it.
 
     Raises:
@@ -190,11 +190,11 @@ class OpenSkyClient:
         icao24: Sequence[str] = (),
         time: datetime | None = None,
         extended: bool = True,
-    ) -> Answer:
+    ) -> Response:
         """The state vectors of now, or of a moment within the last hour.
 
         Server and network faults are tried again, four times in all with growing random
-        pauses of at most 20 s; an answer with status 200 never is, whatever its body.
+        pauses of at most 20 s; a response with status 200 never is, whatever its body.
 
         Args:
             box: only aircraft within; None asks for the whole world, which costs most.
@@ -258,7 +258,7 @@ class OpenSkyClient:
             found.append(("extended", "1"))
         return found
 
-    def _ask(self, parameters: list[tuple[str, str]], cost: int, asked: str) -> Answer:
+    def _ask(self, parameters: list[tuple[str, str]], cost: int, asked: str) -> Response:
         """One request; a second one with a fresh token if the first is refused with 401."""
         wait_s = self._blocked_until - clock.monotonic()
         if wait_s > 0:
@@ -286,7 +286,7 @@ class OpenSkyClient:
                 self._budget.block(failure.retry_after_s)
         if failure is not None:
             raise failure
-        return Answer(
+        return Response(
             body=body,
             received_at=received_at,
             status=response.status_code,
@@ -306,7 +306,7 @@ class OpenSkyClient:
                 "GET", f"{self.url}{STATES_PATH}", asked, params=parameters, headers=headers
             )
         except (TransientFailure, PermanentFailure) as failure:
-            # A server that was too slow may charge for the answer yet: the request stays under way.
+            # A server that was too slow may charge for it yet: the request stays under way.
             if not (isinstance(failure, TransientFailure) and failure.is_too_late):
                 self._settle(reservation, None)
             raise
@@ -316,7 +316,7 @@ class OpenSkyClient:
     def _settle(self, reservation: Reservation | None, remaining: int | None) -> None:
         """Tell the budget how a request ended.
 
-        An answer in hand is worth more than its note in a warehouse that has just gone away; the
+        A response in hand is worth more than its note in a warehouse that has just gone away; the
         next one brings the same number again.
         """
         if self._budget is not None and reservation is not None:
@@ -355,7 +355,7 @@ class OpenSkyClient:
                         raise httpx.DecodingError("too large")
                     # httpx's own limit is for each read; a trickle of bytes would never end.
                     if clock.monotonic() > deadline:
-                        raise httpx.ReadTimeout("the whole answer")
+                        raise httpx.ReadTimeout("the whole response")
                 return response, b"".join(parts)
         except httpx.InvalidURL:
             failure = PermanentFailure(f"{url} is no address. Correct {setting}.")
@@ -405,11 +405,11 @@ class OpenSkyClient:
 
 
 def _token_in(body: bytes) -> tuple[SecretStr, float] | None:
-    """The token and its life in an answer of the token server, or None if there is none."""
+    """The token and its life in a response of the token server, or None if there is none."""
     try:
-        answer = json.loads(body)
-        token = answer["access_token"]
-        life_s = float(answer.get("expires_in", TOKEN_LIFE_S))
+        response = json.loads(body)
+        token = response["access_token"]
+        life_s = float(response.get("expires_in", TOKEN_LIFE_S))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     # It goes into a header: what cannot stand there would fail with the token in the message.
@@ -419,7 +419,7 @@ def _token_in(body: bytes) -> tuple[SecretStr, float] | None:
 
 
 def _remaining(headers: Mapping[str, str]) -> int | None:
-    """What an answer says is left; None where it says nothing, or what is no number of credits."""
+    """What a response says is left; None where it says nothing, or what is no number of credits."""
     value = headers.get(REMAINING, "")
     if not re.fullmatch(r"-?[0-9]{1,9}", value):
         return None

@@ -1,9 +1,9 @@
-"""The live feed: ask OpenSky for the watch list's boxes and write each answer at once.
+"""The live feed: ask OpenSky for the watch list's boxes and write each response at once.
 
 Belongs here: the rhythm of asking, one collector at a time, and what happens when OpenSky or the
 warehouse fails. Does not: a request (`client`), its price (`credits`), the rows (`rest`, `load`).
 
-An answer in hand is written before the next is asked for, and kept until it is, on disk as well: a
+A response in hand is written before the next is asked for, and kept until it is, on disk as well: a
 warehouse that goes away, or a process that is killed, costs time and not positions.
 """
 
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skyops_assets.sources.opensky.live.boxes import BoundingBox, cost_of
-from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
+from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response
 from skyops_assets.sources.opensky.live.credits import CreditBudget, CreditState
 from skyops_assets.sources.opensky.live.failures import (
     PermanentFailure,
@@ -31,7 +31,7 @@ from skyops_assets.sources.opensky.live.poll import (
     shortest_interval_s,
     watched_boxes,
     what_is_missed,
-    write_answer,
+    write_response,
 )
 from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.sources.opensky.loading.partitions import (
@@ -63,9 +63,9 @@ _KEEPALIVES = """
 
 
 class Feed(Protocol):
-    """Where answers come from: `OpenSkyClient`."""
+    """Where responses come from: `OpenSkyClient`."""
 
-    def states(self, box: BoundingBox | None = None) -> Answer:
+    def states(self, box: BoundingBox | None = None) -> Response:
         """The state vectors of now."""
 
 
@@ -73,8 +73,8 @@ class Feed(Protocol):
 class Tally:
     """What was collected since the last report."""
 
-    answers: int = 0
-    bad_answers: int = 0
+    responses: int = 0
+    malformed_responses: int = 0
     read_rows: int = 0
     loaded_rows: int = 0
     duplicate_rows: int = 0
@@ -84,10 +84,10 @@ class Tally:
     hours: set[datetime] = field(default_factory=set)
 
     def add(self, written: Written) -> None:
-        """Count an answer."""
+        """Count a response."""
         batch = written.batch
-        self.answers += 1
-        self.bad_answers += written.error is not None
+        self.responses += 1
+        self.malformed_responses += written.error is not None
         self.read_rows += batch.read_rows
         self.loaded_rows += batch.loaded_rows
         self.duplicate_rows += batch.duplicate_rows
@@ -157,7 +157,7 @@ class Collector:
         report: called about once a minute with what was collected, for the asset graph. What it
             raises is said and tried again a minute later.
         say: prints a line for a person.
-        spool: where the feed puts its answers; what others left there is stored first.
+        spool: where the feed puts its responses; what others left there is stored first.
         keep_days: SKYOPS_RAW_RETENTION_DAYS.
         revive: called before each attempt to reach the warehouse again; starts an embedded one.
     """
@@ -188,7 +188,7 @@ class Collector:
         self._spool = spool
         self._keep_days = keep_days
         self._revive = revive
-        self._held: Answer | None = None
+        self._held: Response | None = None
         self._tally = Tally()
         self._rows: dict[datetime, int] = {}
         self._report_at = 0.0
@@ -224,16 +224,18 @@ class Collector:
                     self._revive()
         if self._held is not None:
             self._say(
-                "The last answer is not stored, as the warehouse did not come back; the next "
+                "The last response is not stored, as the warehouse did not come back; the next "
                 "collector stores it."
                 if self._spool
-                else "The last answer is not stored: the warehouse did not come back."
+                else "The last response is not stored: the warehouse did not come back."
             )
 
     def _store_left(self) -> None:
         """Store what collectors that were killed have left in the spool."""
         for body, received_at in self._spool.left() if self._spool else ():
-            self._tally.add(write_answer(self.warehouse, Answer(body, received_at, 200, None, 0)))
+            self._tally.add(
+                write_response(self.warehouse, Response(body, received_at, 200, None, 0))
+            )
 
     def _lead(self, check: Callable[[], None], stop: threading.Event) -> None:
         while not stop.is_set():
@@ -256,7 +258,7 @@ class Collector:
                 return 0.0
             try:
                 self.is_asking = True
-                answer = self._held = self.feed.states(box)
+                response = self._held = self.feed.states(box)
             except QuotaExceeded as failure:
                 self._say_once(str(failure))
                 return max(failure.retry_after_s, self._shortest_s)
@@ -274,12 +276,12 @@ class Collector:
                 continue
             finally:
                 self.is_asking = False
-            self._write(answer)
+            self._write(response)
             self._has_answered = True
         return self._credits.read().interval_s(self.cost_per_round, self._shortest_s)
 
-    def _write(self, answer: Answer) -> None:
-        written = write_answer(self.warehouse, answer)
+    def _write(self, response: Response) -> None:
+        written = write_response(self.warehouse, response)
         self._held = None
         if self._spool is not None:
             self._spool.drop()
@@ -290,7 +292,7 @@ class Collector:
     def send_report(self) -> None:
         """Tell of the last minute; what cannot be told now is told with the next report."""
         self._report_at = time.monotonic() + REPORT_EVERY_S
-        if not self._tally.answers:
+        if not self._tally.responses:
             return
         rows = hour_rows(self.warehouse, self._tally.hours)
         changed = {hour: count for hour, count in rows.items() if self._rows.get(hour) != count}
@@ -338,7 +340,7 @@ def collect(
     """Collect until SIGTERM or SIGINT; for the main thread of a process.
 
     The work is done in a thread, and signals are taken here, where nothing can be interrupted
-    halfway. An answer that is being written is written to its end.
+    halfway. A response that is being written is written to its end.
 
     Raises:
         SkyOpsError: as `Collector.run`.
@@ -393,7 +395,7 @@ def collect(
             pass
         stop.set()
         asked_at = time.monotonic()
-        # A request under way may last SKYOPS_OPENSKY_TIMEOUT_S; its answer is not in hand yet.
+        # A request under way may last SKYOPS_OPENSKY_TIMEOUT_S; its response is not in hand yet.
         while worker.is_alive() and not (
             collector.is_asking and time.monotonic() - asked_at > STOP_GRACE_S
         ):
@@ -415,8 +417,8 @@ def describe(report: Report) -> dict[str, Any]:
     """A report's figures by name, for metadata and for a line on the terminal."""
     tally = report.tally
     return {
-        "answers": tally.answers,
-        "bad_answers": tally.bad_answers,
+        "responses": tally.responses,
+        "malformed_responses": tally.malformed_responses,
         "read_rows": tally.read_rows,
         "loaded_rows": tally.loaded_rows,
         "duplicate_rows": tally.duplicate_rows,

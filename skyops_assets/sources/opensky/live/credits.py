@@ -1,4 +1,4 @@
-"""OpenSky's credits: what an answer costs, how often to ask, and what is left of the day.
+"""OpenSky's credits: what a response costs, how often to ask, and what is left of the day.
 
 Belongs here: boxes and their cost, the polling interval (all pure), and the budget in
 ``raw.opensky_credits`` that every process spends from. Does not: asking (`client`).
@@ -30,7 +30,7 @@ FEEDER_CREDITS = 8_000
 
 ANONYMOUS_FLOOR_S = 10.0
 STANDARD_FLOOR_S = 5.0
-"""OpenSky's time resolution: asking more often brings the same answer again."""
+"""OpenSky's time resolution: asking more often brings the same response again."""
 
 
 def daily_credits(*, is_anonymous: bool, override: int | None = None) -> int:
@@ -53,7 +53,7 @@ def polling_interval_s(
     Args:
         remaining: credits left today.
         seconds_left: seconds left of the UTC day.
-        cost_per_round: credits of one answer for every box.
+        cost_per_round: credits of one response for every box.
         floor: the shortest interval, seconds.
 
     Returns:
@@ -121,8 +121,8 @@ class CreditState:
 
 
 LONGEST_REQUEST_S = 90.0
-"""A request that nobody ended, as its process died or its answer came too late, counts as under way
-for so long: three times the usual timeout."""
+"""A request that nobody ended, as its process died or its response came too late, counts as under
+way for so long: three times the usual timeout."""
 
 
 class Reservation(NamedTuple):
@@ -250,7 +250,7 @@ def settle(
     before midnight, of whose credits it speaks, or has long been given up.
 
     Args:
-        remaining: the answer's ``X-Rate-Limit-Remaining``; None where it has none, or no number.
+        remaining: the response's ``X-Rate-Limit-Remaining``; None where it has none, or no number.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         _lock(cursor, account)
@@ -306,7 +306,7 @@ def booked(
     """Credits that are spent by the server's word for what remains.
 
     Where other requests were under way, the word may lack them: then it counts only if less is left
-    than we think. Else it counts whatever we think, so that requests which got no answer and were
+    than we think. Else it counts whatever we think, so that requests which got no response and were
     not charged are given back. What was charged since the word before is then their difference:
     the limit may be a part of the account's credits that the user set aside for SkyOps, and what is
     left of the whole account must not be taken for it.

@@ -2,8 +2,8 @@
 
 Belongs here: the three classes and the one place that decides which applies. Does not: trying
 again (`client`), and whether a body that came whole is any good, which the reader judges.
-No message quotes a body or a header of the answer, as they may repeat a secret; but for the address
-that a redirect sends to, without its user and query.
+No message quotes a body or a header of the response, as they may repeat a secret; but for the
+address that a redirect sends to, without its user and query.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TransientFailure(SkyOpsError):
     """It may pass by itself: the server or the network had a fault. Ask again later.
 
     Attributes:
-        is_too_late: the answer was not waited for any longer; the server may be at it still.
+        is_too_late: the response was not waited for any longer; the server may be at it still.
     """
 
     def __init__(self, message: str, *, is_too_late: bool = False) -> None:
@@ -44,7 +44,7 @@ class PermanentFailure(SkyOpsError):
     """Asking again the same way fails again: something has to be changed first.
 
     Attributes:
-        is_sent_elsewhere: the address redirects (3xx). Where it gave answers before, it may be a
+        is_sent_elsewhere: the address redirects (3xx). Where it gave responses before, it may be a
             page of maintenance, a gateway or a network's login, and end without anyone's doing.
     """
 
@@ -68,7 +68,7 @@ class QuotaExceeded(SkyOpsError):
 def of_status(
     status: int, headers: Mapping[str, str], *, asked: str, is_anonymous: bool, url: str = ""
 ) -> SkyOpsError | None:
-    """The failure that an answer's status is, or None for 200.
+    """The failure that a response's status is, or None for 200.
 
     Args:
         asked: what was asked, in words fit for a message.
@@ -96,8 +96,8 @@ def of_status(
         )
     if status < 300:
         return TransientFailure(
-            f"OpenSky answered {status} to {asked}, which is no answer with states: a fault of the "
-            "server, or of a proxy on the way, that usually passes. If it lasts, check "
+            f"OpenSky answered {status} to {asked}, which is no response with states: a fault of "
+            "the server, or of a proxy on the way, that usually passes. If it lasts, check "
             "SKYOPS_OPENSKY_URL."
         )
     if status < 400:
@@ -124,7 +124,7 @@ def of_token_status(status: int, headers: Mapping[str, str], url: str) -> SkyOps
         )
     if status < 300:
         return TransientFailure(
-            f"The token server {url} answered {status}, which is no answer with a token: a fault "
+            f"The token server {url} answered {status}, which is no response with a token: a fault "
             "that usually passes. If it lasts, correct SKYOPS_OPENSKY_TOKEN_URL."
         )
     if status < 400:
@@ -145,7 +145,7 @@ def of_token_status(status: int, headers: Mapping[str, str], url: str) -> SkyOps
 
 
 def of_fault(error: httpx.HTTPError, *, asked: str, url: str, setting: str) -> SkyOpsError:
-    """The failure that a fault below HTTP is: no connection, no answer, a broken one.
+    """The failure that a fault below HTTP is: no connection, no response, a broken one.
 
     Args:
         setting: the variable that holds the address.
@@ -168,7 +168,7 @@ def of_fault(error: httpx.HTTPError, *, asked: str, url: str, setting: str) -> S
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds that an answer asks to wait: OpenSky's header, else HTTP's, else a minute."""
+    """Seconds that a response asks to wait: OpenSky's header, else HTTP's, else a minute."""
     for name in (RETRY_AFTER, "Retry-After"):
         try:
             seconds = float(headers.get(name, ""))
@@ -218,7 +218,7 @@ def _place(url: str, base: str) -> str | None:
 
 
 def _advice(status: int, is_anonymous: bool) -> str:
-    """What a person does about an answer that stays as it is."""
+    """What a person does about a response that stays as it is."""
     if status == 401:
         return (
             "it wants an account. Set SKYOPS_OPENSKY_CLIENT_ID and SKYOPS_OPENSKY_CLIENT_SECRET."

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.live.boxes import BoundingBox, watch_boxes
-from skyops_assets.sources.opensky.live.client import Answer, OpenSkyClient
+from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response
 from skyops_assets.sources.opensky.live.credits import CreditBudget, CreditState, floor_s
-from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
 from skyops_assets.sources.opensky.loading.files import good_hours
+from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
 from skyops_assets.sources.opensky.loading.partitions import (
     TARGET,
 )
 from skyops_assets.sources.opensky.loading.states import load_states
-from skyops_assets.sources.opensky.reading.rest import SOURCE, BadAnswer, read_answer
+from skyops_assets.sources.opensky.reading.rest import SOURCE, MalformedResponse, read_response
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -33,12 +33,12 @@ SPARSE_S = 60
 
 @dataclass(frozen=True)
 class Written:
-    """What became of one answer.
+    """What became of one response.
 
     Attributes:
         batch: the accounts.
         hours: the hours (UTC) in which it has good positions.
-        error: why the answer was kept whole instead; None for one that could be read.
+        error: why the response was kept whole instead; None for one that could be read.
         lag_s: seconds from its last byte to the commit.
     """
 
@@ -48,27 +48,29 @@ class Written:
     lag_s: float
 
 
-def write_answer(warehouse: Warehouse, answer: Answer, *, run_id: str | None = None) -> Written:
-    """Put an answer into the warehouse: its rows, or the whole of it where it cannot be read."""
+def write_response(
+    warehouse: Warehouse, response: Response, *, run_id: str | None = None
+) -> Written:
+    """Put a response into the warehouse: its rows, or the whole of it where it cannot be read."""
     from adbc_driver_manager import Error as ArrowError
 
     hours: frozenset[datetime] = frozenset()
     bad, source = None, SOURCE
     try:
-        recording = read_answer(answer.body)
+        recording = read_response(response.body)
         source = recording.source
         batch = load_states(warehouse, recording, run_id=run_id)
         hours = frozenset(good_hours(recording))
-    except (BadAnswer, ArrowError) as error:
-        if isinstance(error, BadAnswer):
+    except (MalformedResponse, ArrowError) as error:
+        if isinstance(error, MalformedResponse):
             bad = error
         elif (error.sqlstate or "").startswith("22"):
             # A value that Postgres does not take would come back with each attempt.
-            bad = BadAnswer(source, "Postgres does not take a value of it", answer.body)
+            bad = MalformedResponse(source, "Postgres does not take a value of it", response.body)
         else:
             raise
-        batch = keep_bad_answer(warehouse, bad.body, bad.reason, bad.source, run_id=run_id)
-    lag_s = (datetime.now(UTC) - answer.received_at).total_seconds()
+        batch = keep_malformed_response(warehouse, bad.body, bad.reason, bad.source, run_id=run_id)
+    lag_s = (datetime.now(UTC) - response.received_at).total_seconds()
     return Written(batch, hours, None if bad is None else str(bad), lag_s)
 
 
@@ -119,7 +121,7 @@ def poll_once(
     """One round: every box asked for once, and written.
 
     Returns:
-        What became of each answer, and the credits after it.
+        What became of each response, and the credits after it.
 
     Raises:
         TransientFailure, PermanentFailure, QuotaExceeded: as `OpenSkyClient.states`; what was
@@ -128,7 +130,7 @@ def poll_once(
     budget = CreditBudget.from_settings(settings, warehouse)
     with OpenSkyClient.from_settings(settings, budget) as client:
         written = [
-            write_answer(warehouse, client.states(box), run_id=run_id)
+            write_response(warehouse, client.states(box), run_id=run_id)
             for box in watched_boxes(settings)
         ]
     return written, budget.read()

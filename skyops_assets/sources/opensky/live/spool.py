@@ -1,7 +1,7 @@
-"""Answers on disk from their last byte until their rows are stored.
+"""Responses on disk from their last byte until their rows are stored.
 
-Belongs here: the files. A process that is killed leaves the answer in its hand in one of them, and
-the next collector on this home stores it first.
+Belongs here: the files. A process that is killed leaves the response in its hand in one of them,
+and the next collector on this home stores it first.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _PART = ".part"
 
 
 class Spool:
-    """A folder of answers that are not stored yet; at most one of them is this process's.
+    """A folder of responses that are not stored yet; at most one of them is this process's.
 
     Args:
-        folder: made when the first answer comes.
+        folder: made when the first response comes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Spool:
         self._own: Path | None = None
 
     def keep(self, body: bytes, received_at: datetime) -> None:
-        """Write an answer down, whole or not at all; a disk that is full costs only this."""
+        """Write a response down, whole or not at all; a disk that is full costs only this."""
         name = f"{received_at.timestamp():.6f}-{os.getpid()}"
         part = self.folder / (name + _PART)
         with suppress(OSError):
@@ -37,13 +37,13 @@ class Spool:
             self._own = part.rename(self.folder / (name + ANSWER))
 
     def drop(self) -> None:
-        """Forget this process's answer: it is stored."""
+        """Forget this process's response: it is stored."""
         if self._own is not None:
             self._own.unlink(missing_ok=True)
             self._own = None
 
     def left(self) -> Iterator[tuple[bytes, datetime]]:
-        """Answers that others left, the oldest first; one is dropped as the next is taken."""
+        """Responses that others left, the oldest first; one is dropped as the next is taken."""
         for path in self.folder.glob("*" + _PART):
             path.unlink(missing_ok=True)
         for path in sorted(self.folder.glob("*" + ANSWER)):

@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.csv_tables import NEARLY_ALL
-from skyops_assets.sources.opensky.loading.bad_answers import keep_bad_answer
+from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.formats import REST, NoRecording
 from skyops_assets.sources.opensky.reading.recording import Recording, by_source, row_texts
 from skyops_assets.sources.opensky.reading.recordings import find_recordings, open_recording
-from skyops_assets.sources.opensky.reading.rest import BadAnswer
+from skyops_assets.sources.opensky.reading.rest import MalformedResponse
 from skyops_assets.sources.text import shown
 from skyops_assets.warehouse.bulk import Batch, together
 from skyops_assets.warehouse.connection import Warehouse
@@ -34,7 +34,7 @@ EXAMPLE = 300
 
 _FIELDS = "the line has too few or too many fields"
 _NO_POSITION = ("no time of position", "no position")
-"""Of answers as they come: an aircraft whose position nobody received."""
+"""Of responses as they come: an aircraft whose position nobody received."""
 _ADVICE = (
     ("is no time", "Write times as ISO 8601 (2021-10-07T12:00:00Z), or count since 1970."),
     ("is not a number", "Write numbers with a decimal point, or a whole row with decimal commas."),
@@ -137,7 +137,7 @@ def load_file(
 ) -> FileLoad:
     """Load a recording to its end, or as far as it can be read.
 
-    A REST answer that cannot be read is kept whole in ``raw.rejected_states``, as one row.
+    A REST response that cannot be read is kept whole in ``raw.rejected_states``, as one row.
 
     Args:
         on_rows: called after each chunk with the rows read so far and, where the file says
@@ -165,14 +165,14 @@ def read_hours(
     """Read the rows with ``start <= time_position < end``, and those without a time, of all files.
 
     As `load_file` does, file by file: what is no recording, or breaks off, is told of in its
-    report, and an answer that cannot be read is kept.
+    report, and a response that cannot be read is kept.
 
     Args:
         path: a file, or a folder of them.
 
     Returns:
         One recording for each source, and what is to be told of each file. Its accounts are those
-        of its kept answer alone: the rows are not loaded.
+        of its kept response alone: the rows are not loaded.
 
     Raises:
         SkyOpsError: there is nothing that could be read.
@@ -222,10 +222,12 @@ def _chunks(
         opened = open_recording(report.path)
         report.format, report.total_rows = opened.format, opened.rows
         yield from opened.chunks
-    except BadAnswer as error:
+    except MalformedResponse as error:
         report.format = REST
         report.add(
-            keep_bad_answer(warehouse, error.body, error.reason, error.source, run_id=run_id)
+            keep_malformed_response(
+                warehouse, error.body, error.reason, error.source, run_id=run_id
+            )
         )
         report.error = f"{shown(report.path)}: {error} It is kept in raw.rejected_states."
     except NoRecording as error:

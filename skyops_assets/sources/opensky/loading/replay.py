@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.loading import states as load
-from skyops_assets.sources.opensky.loading.bad_answers import kept_body
+from skyops_assets.sources.opensky.loading.malformed_responses import kept_body
 from skyops_assets.sources.opensky.loading.partitions import TARGET
 from skyops_assets.sources.opensky.reading import rest
 from skyops_assets.sources.opensky.reading.columns import NULLABLE
@@ -45,26 +45,26 @@ class Replayed:
     """What a replay did; rows that did not move stay as they are.
 
     Attributes:
-        looked_at_rows: rejected rows, a whole answer being one.
+        looked_at_rows: rejected rows, a whole response being one.
         loaded_rows, duplicate_rows: rows that are loaded now or were there already, those of
-            answers among them.
-        answers: whole answers that can be read by now.
-        answer_rows: the rows in them.
+            responses among them.
+        responses: whole responses that can be read by now.
+        response_rows: the rows in them.
         rejected_rows: those of them that are rejected by themselves now.
     """
 
     looked_at_rows: int
     loaded_rows: int
     duplicate_rows: int
-    answers: int = 0
-    answer_rows: int = 0
+    responses: int = 0
+    response_rows: int = 0
     rejected_rows: int = 0
 
     @property
     def left_rows(self) -> int:
         """Rows of those looked at that still are rejected."""
         found = self.loaded_rows + self.duplicate_rows + self.rejected_rows
-        return self.looked_at_rows - self.answers - (found - self.answer_rows)
+        return self.looked_at_rows - self.responses - (found - self.response_rows)
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def replay_rejected(
     Such rows leave ``raw.rejected_states`` in the transaction that loads them. Their batch has
     read nothing: what it loaded, or found there before, it takes off the rejected rows.
 
-    A whole answer that can be read by now is loaded as any other, and its bad rows become
+    A whole response that can be read by now is loaded as any other, and its bad rows become
     rejected rows of their own. It was one rejected row: of n rows its batch has read n - 1 more,
     and rejected one less than it kept. So the sums over all batches are what they would be had
-    the answer been readable when it came; of an answer without rows the batch has read -1.
+    the response been readable when it came; of a response without rows the batch has read -1.
 
     A row stays whose payload does not say any more what was wrong with it: its time was later
     than one that is not kept, or a text stands for something that is none.
@@ -119,28 +119,28 @@ def replay_rejected(
         condition += f" and reason like {bulk.quote(reason)}"
     looked_at: list[int] = []
     rows: list[bulk.Batch] = []
-    answers: list[bulk.Batch] = []
+    responses: list[bulk.Batch] = []
     for source, last_batch in _sources(warehouse, condition):
-        # What an answer adds to the rejected rows now is not looked at again.
+        # What a response adds to the rejected rows now is not looked at again.
         where = f"{condition} and source = {bulk.quote(source)} and batch_id <= {last_batch}"
         if rest.is_of_answers(source):
             # One may hold as many rows as a page.
             pages = _replay(warehouse, f"{where} and {_ANSWER}", 1, _load_answer, run_id)
             for length, batch in pages:
                 looked_at.append(length)
-                answers += [batch] if batch else []
+                responses += [batch] if batch else []
             where += f" and not {_ANSWER}"
         for length, batch in _replay(warehouse, where, PAGE_ROWS, _load_rows, run_id):
             looked_at.append(length)
             rows += [batch] if batch else []
-    batches = rows + answers
+    batches = rows + responses
     return Replayed(
         sum(looked_at),
         sum(batch.loaded_rows for batch in batches),
         sum(batch.duplicate_rows for batch in batches),
-        len(answers),
-        sum(batch.read_rows + 1 for batch in answers),
-        sum(batch.rejected_rows + 1 for batch in answers),
+        len(responses),
+        sum(batch.read_rows + 1 for batch in responses),
+        sum(batch.rejected_rows + 1 for batch in responses),
     )
 
 
@@ -226,14 +226,14 @@ def _load_rows(cursor: Cursor, page: list[_Kept]) -> bulk.Batch | None:
 
 
 def _load_answer(cursor: Cursor, page: list[_Kept]) -> bulk.Batch | None:
-    """Load a whole answer, if it can be read."""
+    """Load a whole response, if it can be read."""
     [one] = page
     body = kept_body(one.payload)
     if body is None:
         return None
     try:
-        recording = rest.read_answer(body, one.source)
-    except rest.BadAnswer:
+        recording = rest.read_response(body, one.source)
+    except rest.MalformedResponse:
         return None
     _forget(cursor, one.source, pa.chunked_array([[one.digest]]))
     batch = load.store(cursor, recording)
@@ -260,9 +260,9 @@ def _table_rows(kept: list[_Kept]) -> tuple[list[_Kept], pa.Table]:
 
 
 def _answer_rows(kept: list[_Kept]) -> tuple[list[_Kept], pa.Table]:
-    """The rows of answers that can be read, and their state vectors.
+    """The rows of responses that can be read, and their state vectors.
 
-    The time of a row's answer is not kept. The row was there when it was rejected, and so is no
+    The time of a row's response is not kept. The row was there when it was rejected, and so is no
     later than that.
     """
     rejected_at = pa.array([one.rejected_at for one in kept], UTC_TIME)

@@ -23,7 +23,7 @@ from skyops_assets.sources.opensky.reading.formats import (
     recognise,
 )
 from skyops_assets.sources.opensky.reading.recording import JSON_ROW, Recording
-from skyops_assets.sources.text import BROKEN, Torn, shown
+from skyops_assets.sources.text import BROKEN, MalformedLine, shown
 
 CHUNK_ROWS = 200_000
 """Rows held at once, and loaded in one transaction."""
@@ -63,18 +63,18 @@ def error_text(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-Block = tuple[Any, list[Torn]]
+Block = tuple[Any, list[MalformedLine]]
 """Some rows of a file, and what of it is torn."""
 
 
 def in_chunks(
     blocks: Iterator[Block],
     chunk_rows: int,
-    make: Callable[[list[Any], list[Torn]], Iterator[Recording]],
+    make: Callable[[list[Any], list[MalformedLine]], Iterator[Recording]],
 ) -> Iterator[Recording]:
     """So many rows at once, at least one chunk; where the file breaks off, what came before."""
     waiting: list[Any] = []
-    torn: list[Torn] = []
+    torn: list[MalformedLine] = []
     rows, is_first = 0, True
     broken: Exception | None = None
     while broken is None:
@@ -97,7 +97,7 @@ def in_chunks(
         raise broken
 
 
-def torn_chunk(kind: Format, path: Path, torn: list[Torn]) -> Iterator[Recording]:
+def malformed_chunk(kind: Format, path: Path, torn: list[MalformedLine]) -> Iterator[Recording]:
     """The malformed lines of a file as rejected rows; nothing where there are none."""
     if torn:
         texts = [json.dumps({"line": one.line}) for one in torn]

@@ -145,7 +145,7 @@ TRAFFIC = Format(
 )
 
 
-REST = "OpenSky REST answer"
+REST = "OpenSky REST response"
 
 
 ACCEPTED = (

@@ -23,9 +23,9 @@ from skyops_assets.sources.opensky.reading.chunks import (
     Opened,
     guarded,
     in_chunks,
+    malformed_chunk,
     recognised,
     table_chunk,
-    torn_chunk,
     unreadable,
 )
 from skyops_assets.sources.opensky.reading.columns import common_kind
@@ -35,7 +35,14 @@ from skyops_assets.sources.opensky.reading.formats import (
     recognise,
 )
 from skyops_assets.sources.opensky.reading.recording import JSON_ROW, Recording
-from skyops_assets.sources.text import BROKEN, Torn, line_blocks, pieces, plain, shown
+from skyops_assets.sources.text import (
+    BROKEN,
+    MalformedLine,
+    decompressed,
+    line_blocks,
+    pieces,
+    shown,
+)
 
 
 def open_json(path: Path, start: bytes, head: bytes, chunk_rows: int) -> Opened:
@@ -58,9 +65,9 @@ def _open_rows(path: Path, blocks: Iterator[Block], chunk_rows: int) -> Opened:
     names = list(dict.fromkeys(name for row in first[0] if isinstance(row, dict) for name in row))
     kind = recognised(names, path, blocks)
 
-    def make(parts: list[list[Any]], torn: list[Torn]) -> Iterator[Recording]:
+    def make(parts: list[list[Any]], torn: list[MalformedLine]) -> Iterator[Recording]:
         yield from _record_chunks(kind, path, list(chain.from_iterable(parts)))
-        yield from torn_chunk(kind, path, torn)
+        yield from malformed_chunk(kind, path, torn)
 
     return Opened(kind.name, guarded(path, in_chunks(chain([first], blocks), chunk_rows, make)))
 
@@ -85,17 +92,17 @@ def _loads(text: bytes) -> Any:
 
 
 def _line_objects(path: Path) -> Iterator[Block]:
-    with plain(path) as file:
+    with decompressed(path) as file:
         for block in line_blocks(pieces(file)):
             elements: list[Any] = []
-            torn: list[Torn] = []
+            torn: list[MalformedLine] = []
             for line in block.split(b"\n"):
                 if not (line := line.strip()):
                     continue
                 try:
                     elements.append(_loads(line))
                 except (ValueError, RecursionError):
-                    torn.append(Torn.of(line, "the line is not JSON"))
+                    torn.append(MalformedLine.of(line, "the line is not JSON"))
             yield elements, torn
 
 
@@ -138,7 +145,7 @@ def _json_blocks(path: Path) -> Iterator[Block]:
     is read. Where it never succeeds there is damage, and elements are taken one by one.
     """
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-    with plain(path) as file:
+    with decompressed(path) as file:
         text, is_start = "", True
         worth_trying = 0
         try:
@@ -174,7 +181,7 @@ _NEXT = re.compile(r"\}\s*,\s*(?=\{)")
 """Where after damage the next row begins, whose values are no objects."""
 
 
-def _one_by_one(text: str, *, is_end: bool) -> tuple[list[Any], list[Torn], int]:
+def _one_by_one(text: str, *, is_end: bool) -> tuple[list[Any], list[MalformedLine], int]:
     """The elements of an array that is damaged, what lies torn between, and where they end.
 
     Args:
@@ -182,7 +189,7 @@ def _one_by_one(text: str, *, is_end: bool) -> tuple[list[Any], list[Torn], int]
     """
     read = json.JSONDecoder().raw_decode
     elements: list[Any] = []
-    torn: list[Torn] = []
+    torn: list[MalformedLine] = []
     at = len(text) - len(text.lstrip())
     while at < len(text) and text[at] != "]":
         try:
@@ -206,8 +213,8 @@ def _one_by_one(text: str, *, is_end: bool) -> tuple[list[Any], list[Torn], int]
     return elements, torn, at
 
 
-def _torn_text(text: str) -> Torn:
-    return Torn.of(text.encode("utf-8", "surrogateescape"), "the row is not JSON")
+def _torn_text(text: str) -> MalformedLine:
+    return MalformedLine.of(text.encode("utf-8", "surrogateescape"), "the row is not JSON")
 
 
 def _cut(text: str, tries: int = 5) -> tuple[int, list[Any]]:
@@ -225,13 +232,13 @@ def _cut(text: str, tries: int = 5) -> tuple[int, list[Any]]:
 
 
 def _open_object(path: Path) -> Opened:
-    """A REST answer, or a table by columns as pandas writes it: {column: {row: value}}."""
-    from skyops_assets.sources.opensky.reading.rest import read_answer
+    """A REST response, or a table by columns as pandas writes it: {column: {row: value}}."""
+    from skyops_assets.sources.opensky.reading.rest import read_response
 
-    with plain(path) as file:
+    with decompressed(path) as file:
         body = b"".join(pieces(file))
     if b'"states"' in body[:4096]:
-        return Opened(REST, iter([read_answer(body)]))
+        return Opened(REST, iter([read_response(body)]))
     found = _loads(body)
     kind = recognise(found, path)
     columns = [values for values in found.values() if isinstance(values, dict)]

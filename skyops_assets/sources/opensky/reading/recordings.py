@@ -26,10 +26,10 @@ from skyops_assets.sources.opensky.reading.chunks import (
     error_text,
     guarded,
     in_chunks,
+    malformed_chunk,
     readable_errors,
     recognised,
     table_chunk,
-    torn_chunk,
 )
 from skyops_assets.sources.opensky.reading.formats import (
     ACCEPTED,
@@ -40,7 +40,7 @@ from skyops_assets.sources.opensky.reading.formats import (
 )
 from skyops_assets.sources.opensky.reading.json_files import is_json_lines, open_json, open_lines
 from skyops_assets.sources.opensky.reading.recording import Recording
-from skyops_assets.sources.text import Torn, pieces, plain, shown
+from skyops_assets.sources.text import MalformedLine, decompressed, pieces, shown
 
 DEMO_START = datetime(2021, 10, 7, 12, tzinfo=UTC)
 DEMO_END = datetime(2021, 10, 7, 15, tzinfo=UTC)
@@ -113,8 +113,8 @@ def open_recording(path: Path, chunk_rows: int = CHUNK_ROWS) -> Opened:
     """Tell a file's format, and read it a chunk at a time.
 
     Parquet, CSV, JSON records and JSON lines take memory for one chunk, however large the file; a
-    REST answer (1.6 MB for the whole world) and JSON by columns are read whole. Where a file breaks
-    off, the chunks before are given first.
+    REST response (1.6 MB for the whole world) and JSON by columns are read whole. Where a file
+    breaks off, the chunks before are given first.
 
     Args:
         path: a file; see docs/recordings.md for what it may hold.
@@ -123,7 +123,7 @@ def open_recording(path: Path, chunk_rows: int = CHUNK_ROWS) -> Opened:
     Raises:
         NoRecording: the file is of no format that SkyOps reads, or no file but a pipe, say.
         SkyOpsError: the file is missing or damaged; also while the chunks are taken.
-        BadAnswer: it is a REST answer that cannot be read.
+        BadAnswer: it is a REST response that cannot be read.
     """
     _ask_to_read(path)
     with readable_errors(path):
@@ -212,7 +212,7 @@ def _missing(path: Path) -> SkyOpsError:
 
 
 def _head(path: Path) -> bytes:
-    with plain(path) as file:
+    with decompressed(path) as file:
         return next(pieces(file, 1 << 16), b"")
 
 
@@ -239,7 +239,7 @@ def _open_parquet(path: Path, chunk_rows: int) -> Opened:
 
 
 def _open_csv(path: Path, chunk_rows: int) -> Opened:
-    with plain(path) as file:
+    with decompressed(path) as file:
         parts = pieces(file)
         form = dialect(next(parts, b""))
         kind = recognised(form.names[: len(form.names) - form.unnamed], path, parts)
@@ -247,10 +247,10 @@ def _open_csv(path: Path, chunk_rows: int) -> Opened:
 
 
 def _csv_chunks(path: Path, kind: Format, form: Dialect, chunk_rows: int) -> Iterator[Recording]:
-    def make(tables: list[pa.Table], torn: list[Torn]) -> Iterator[Recording]:
+    def make(tables: list[pa.Table], torn: list[MalformedLine]) -> Iterator[Recording]:
         if tables:
             yield table_chunk(kind, path, joined(tables))
-        yield from torn_chunk(kind, path, torn)
+        yield from malformed_chunk(kind, path, torn)
 
-    with plain(path) as file:
+    with decompressed(path) as file:
         yield from in_chunks(csv_tables(pieces(file), form), chunk_rows, make)

@@ -1,6 +1,6 @@
-"""Answers of OpenSky's REST interface, read into state vectors.
+"""Responses of OpenSky's REST interface, read into state vectors.
 
-Belongs here: the layout of a ``/states/all`` answer and what can be wrong with it. Does not:
+Belongs here: the layout of a ``/states/all`` response and what can be wrong with it. Does not:
 asking for one (`client`), the limits of a value (`schema`).
 """
 
@@ -21,13 +21,13 @@ from skyops_assets.sources.opensky.reading.columns import Reader
 from skyops_assets.sources.opensky.reading.recording import JSON_ROW, Recording
 
 SOURCE = "opensky:rest"
-"""Source of live answers and of snapshots of them: one position, however it came, is one row."""
+"""Source of live responses and of snapshots of them: one position, however it came, is one row."""
 
 SIMULATED = "simulated"
-"""Field of an answer that OpenSky did not give: the name of what gave it, such as fake-opensky.
-In the body, so that it stays with the answer in a file, in the spool and among the rejected."""
+"""Field of a response that OpenSky did not give: the name of what gave it, such as fake-opensky.
+In the body, so that it stays with the response in a file, in the spool and among the rejected."""
 SIMULATED_SOURCES = f"{SIMULATED}:"
-"""What the sources of such answers begin with; dbt's macro `is_simulated` tells by it."""
+"""What the sources of such responses begin with; dbt's macro `is_simulated` tells by it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _MARKED = re.compile(rf'\s*\{{\s*"{SIMULATED}"\s*:\s*"({_NAME.pattern})"'.encode())
 
@@ -42,21 +42,21 @@ FIELDS = (
 LENGTHS = (len(FIELDS) - 1, len(FIELDS))
 ANSWER_TIME = "the time of its answer"
 CLOCK_TOLERANCE = timedelta(seconds=5)
-"""In 32,104 real states no time is later than the answer's; a second comes from rounding."""
+"""In 32,104 real states no time is later than the response's; a second comes from rounding."""
 
 
-class BadAnswer(SkyOpsError):
-    """An answer that is none as a whole.
+class MalformedResponse(SkyOpsError):
+    """A response that is none as a whole.
 
     Attributes:
         source: of the rows that it should have had.
         reason: what is wrong with it, the same words for the same fault.
-        body: the answer as it came.
+        body: the response as it came.
     """
 
     def __init__(self, source: str, reason: str, body: bytes) -> None:
         super().__init__(
-            f"The answer of {source} ({len(body):,} bytes) is no /states/all answer: {reason}. "
+            f"The response of {source} ({len(body):,} bytes) is no /states/all response: {reason}. "
             f"It begins with {body[:60]!r}."
         )
         self.source = source
@@ -65,16 +65,16 @@ class BadAnswer(SkyOpsError):
 
 
 def is_of_answers(source: str) -> bool:
-    """Whether rows of this source came in answers of ``/states/all``, OpenSky's or simulated."""
+    """Whether rows of this source came in responses of ``/states/all``, OpenSky's or simulated."""
     return source == SOURCE or source.startswith(SIMULATED_SOURCES)
 
 
-def read_answer(body: bytes, source: str = SOURCE) -> Recording:
-    """Read a ``/states/all`` answer; its units are SI already.
+def read_response(body: bytes, source: str = SOURCE) -> Recording:
+    """Read a ``/states/all`` response; its units are SI already.
 
     Args:
         body: JSON, gzip allowed; ``states`` may be null.
-        source: noted as the rows' source, which is part of a row's identity; an answer that says
+        source: noted as the rows' source, which is part of a row's identity; a response that says
             of itself that it is simulated has its own.
 
     Returns:
@@ -89,17 +89,17 @@ def read_answer(body: bytes, source: str = SOURCE) -> Recording:
     if marked := _MARKED.match(body):
         # Also where the rest is cut off.
         source = SIMULATED_SOURCES + marked[1].decode()
-    text, answer = _parse(body, source)
-    if answer.get(SIMULATED):
-        source = _source_of(answer[SIMULATED])
-    elements = answer["states"] or []
-    asked_at = Reader(1).time("time", [answer["time"]])
+    text, response = _parse(body, source)
+    if response.get(SIMULATED):
+        source = _source_of(response[SIMULATED])
+    elements = response["states"] or []
+    asked_at = Reader(1).time("time", [response["time"]])
     if not asked_at[0].is_valid:
-        raise BadAnswer(source, "its time is no time", body)
+        raise MalformedResponse(source, "its time is no time", body)
     try:
         rows = pa.table({JSON_ROW: _row_texts(text, elements)})
     except RecursionError:
-        raise BadAnswer(source, "it nests too deep", body) from None
+        raise MalformedResponse(source, "it nests too deep", body) from None
     states, problems = read_rows(elements, asked_at[0].as_py() + CLOCK_TOLERANCE)
     return Recording(source, rows, states, problems)
 
@@ -125,24 +125,24 @@ def _parse(body: bytes, source: str) -> tuple[str, dict[str, Any]]:
         if body[:2] == b"\x1f\x8b":
             plain = gzip.decompress(body)
     except (OSError, EOFError, zlib.error):
-        raise BadAnswer(source, "its gzip is cut off or damaged", body) from None
+        raise MalformedResponse(source, "its gzip is cut off or damaged", body) from None
     # A byte that is no UTF-8 becomes half a character of its value, and costs one row.
     text = plain.decode("utf-8-sig", "surrogateescape")
     if text.lstrip().startswith("<"):
-        raise BadAnswer(source, "it is HTML", body)
+        raise MalformedResponse(source, "it is HTML", body)
     try:
-        answer = json.loads(text)
+        response = json.loads(text)
     except (ValueError, RecursionError):
         said = "it is not JSON, or cut off" if _is_whole(text) else "it is not UTF-8"
-        raise BadAnswer(source, said, body) from None
-    if not isinstance(answer, dict):
-        raise BadAnswer(source, "it is not a JSON object", body)
+        raise MalformedResponse(source, said, body) from None
+    if not isinstance(response, dict):
+        raise MalformedResponse(source, "it is not a JSON object", body)
     for name in ("time", "states"):
-        if name not in answer:
-            raise BadAnswer(source, f"it has no {name}", body)
-    if not isinstance(answer["states"], (list, type(None))):
-        raise BadAnswer(source, "its states are not a list", body)
-    return text, answer
+        if name not in response:
+            raise MalformedResponse(source, f"it has no {name}", body)
+    if not isinstance(response["states"], (list, type(None))):
+        raise MalformedResponse(source, "its states are not a list", body)
+    return text, response
 
 
 def _is_whole(text: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
 
 
-class Sorted(NamedTuple):
+class Classified(NamedTuple):
     """What a load found in its rows; what is neither new nor rejected is a duplicate.
 
     Attributes:
@@ -33,10 +33,10 @@ class Sorted(NamedTuple):
     window: tuple[datetime | None, datetime | None]
 
 
-def load_once(
+def load_idempotently(
     warehouse: Warehouse,
     schema: pa.Schema,
-    sort: Callable[[Cursor], Sorted],
+    sort: Callable[[Cursor], Classified],
     *,
     target: str,
     source: str,

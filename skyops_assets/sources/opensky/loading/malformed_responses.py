@@ -1,4 +1,4 @@
-"""Answers that are none as a whole, kept whole.
+"""Responses that are none as a whole, kept whole.
 
 Belongs here: putting a body that could not be read into ``raw.rejected_states``, accounted for as
 one row, and taking it out of its payload. Does not: telling that it is bad (`rest`).
@@ -17,15 +17,15 @@ from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_payloads
 
 
-def keep_bad_answer(
+def keep_malformed_response(
     warehouse: Warehouse, body: bytes, reason: str, source: str, *, run_id: str | None = None
 ) -> bulk.Batch:
-    """Keep a bad answer: one rejected row, or a duplicate where the same body is there already.
+    """Keep a bad response: one rejected row, or a duplicate where the same body is there already.
 
     The payload is ``{"body": text}``, or ``{"body_base64": text}`` for what is not UTF-8 text.
 
     Args:
-        body, reason: of the `BadAnswer`.
+        body, reason: of the `MalformedResponse`.
         source: as that of the rows that it should have had.
     """
     started_at = datetime.now(UTC)
@@ -49,7 +49,7 @@ def keep_bad_answer(
 
 
 def kept_body(payload: object) -> bytes | None:
-    """The body that `keep_bad_answer` kept; None for another payload."""
+    """The body that `keep_malformed_response` kept; None for another payload."""
     match payload:
         case {"body": str(text), **others} if not others:
             return text.encode()
