@@ -172,8 +172,8 @@ def collect() -> None:
         out.print(
             f"{datetime.now(UTC):%H:%M:%S} responses: {shown['responses']}, "
             f"{shown['loaded_rows']:,} positions new, {shown['duplicate_rows']:,} known, "
-            f"{shown['rejected_rows']:,} rejected; {shown['credits_left']:,} credits left, a round every "
-            f"{shown['interval_s']:g} s"
+            f"{shown['rejected_rows']:,} rejected; {shown['credits_left']:,} credits left, "
+            f"a round every {shown['interval_s']:g} s"
         )
 
     run(
