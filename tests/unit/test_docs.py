@@ -39,16 +39,17 @@ def anchors(text: str) -> set[str]:
 
 
 def broken_links(text: str, page: Path) -> list[str]:
-    """The links to other files and headings that lead nowhere; addresses in the web are not tried."""
+    """The links to other files and headings that lead nowhere. The web is not asked."""
     broken = []
     for link in LINK.findall(FENCE.sub("", text)):
         if re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = unquote(link).partition("#")
-        target = (page.parent / name).resolve()
-        if name and not target.exists():
+        target = (page.parent / name).resolve() if name else None
+        if target and not target.exists():
             broken.append(link)
-        elif anchor and anchor not in anchors(target.read_text() if name else text):
+            continue
+        if anchor and anchor not in anchors(target.read_text() if target else text):
             broken.append(link)
     return broken
 
