@@ -40,7 +40,7 @@ class RetrainPolicy(BaseModel):
             description="Share of the champion's skill at promotion. Skill below it in two "
             "windows running is a trigger, and the primary alarm. What 0.85 finds, "
             "and how often it would ring by chance, is in "
-            "[monitoring](monitoring.md#how-often-it-cries-wolf-and-what-it-finds).",
+            "[monitoring](monitoring.md#false-alarms-and-what-is-found).",
         ),
     ] = 0.85
     least_skill: Annotated[
