@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import typer
 
 from skyops_assets.settings import PROJECT_ROOT
 
@@ -106,3 +107,47 @@ def test_every_page_is_in_the_index() -> None:
         linked = {link.partition("#")[0] for link in LINK.findall(index.read_text())}
         pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
         assert pages <= linked
+
+
+def test_every_package_is_in_the_table_of_packages() -> None:
+    """The layers in docs/architecture.md are those that the code has, each once."""
+    page = (DOCS / "architecture.md").read_text()
+    table = page.partition("\n## Packages\n")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    named = [part for row in rows for part in re.findall(r"`([\w.]+)/?`", row)]
+    package = PROJECT_ROOT / "skyops_assets"
+    existing = [
+        path.name if path.is_dir() else path.stem
+        for path in package.iterdir()
+        if not path.name.startswith("_") and (path.suffix == ".py" or any(path.glob("*.py")))
+    ]
+    assert sorted(part.removesuffix(".py") for part in named) == sorted(existing)
+
+
+def commands(app: typer.Typer) -> set[str]:
+    """The names of all commands, groups, and commands of groups (``model list``)."""
+    found = {
+        each.name or str(each.callback and each.callback.__name__).replace("_", "-")
+        for each in app.registered_commands
+    }
+    for group in app.registered_groups:
+        assert group.typer_instance
+        found |= {f"{group.name} {each}" for each in commands(group.typer_instance)}
+        found.add(str(group.name))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    from skyops_assets.cli import app
+
+    text = page.read_text()
+    makefile = (PROJECT_ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    missing = {f"make {each}" for each in re.findall(r"`make ([a-z]+)", text)}
+    missing -= {f"make {target}" for target in targets}
+    known = commands(app)
+    for words in re.findall(r"[`/]skyops ([a-z][a-z-]*(?: [a-z][a-z-]*)?)", text):
+        if not {words, words.split()[0]} & known:
+            missing.add(f"skyops {words}")
+    assert not missing
