@@ -24,6 +24,8 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 FILE = re.compile(r"`((?:skyops_assets|dbt_project|tests|benchmarks|docker|docs)/[\w./-]*)`")
+TABLE = re.compile(r"`(raw|staging|intermediate|metrics|features|ml|audit)\.([a-z]\w+)")
+MODEL = re.compile(r"\b(?:int|stg|fct)_[a-z]+(?:_[a-z0-9]+)*(?:__[a-z0-9_]+)?\b")
 PAGE_IN_CODE = re.compile(r"\bdocs/[a-z_]{2,}(?:/[a-z_]+)?\.md(?:#[\w-]+)?")
 
 
@@ -88,6 +90,22 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     named = FILE.findall(FENCE.sub("", page.read_text()))
     missing = [file for file in named if not (PROJECT_ROOT / file).exists()]
     missing = [file for file in missing if file != "docker/.env"]  # The reader's own.
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=name)
+def test_every_table_that_a_page_names_exists(page: Path) -> None:
+    """Of dbt the models, of everything else what a migration makes."""
+    models = {path.stem for path in (PROJECT_ROOT / "dbt_project" / "models").rglob("*.sql")}
+    migrations = "".join(
+        path.read_text()
+        for path in (PROJECT_ROOT / "skyops_assets" / "warehouse" / "migrations").glob("*.sql")
+    )
+    text = page.read_text()
+    missing = {each for each in MODEL.findall(text) if each not in models}
+    for schema, table in TABLE.findall(text):
+        if table not in models and f"{schema}.{table}" not in migrations:
+            missing.add(f"{schema}.{table}")
     assert not missing
 
 
