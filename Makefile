@@ -46,8 +46,9 @@ lint: $(DEV) ## Ruff, mypy and sqlfluff
 bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks
 
-docs: $(RUNTIME) ## Build the dbt docs as one static page
+docs: $(RUNTIME) ## Build the dbt docs as one static page, and docs/settings.md
 	@$(BIN)/skyops docs
+	@$(BIN)/python -m skyops_assets.reporting.settings_page
 
 lock: $(UV) ## Renew the two lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \

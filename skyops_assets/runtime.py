@@ -51,6 +51,7 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "SKYOPS_HOME": str(settings.home),
         "SKYOPS_WAREHOUSE_URL": warehouse.libpq(),
         "SKYOPS_WATCH_AIRPORTS": ",".join(settings.watch_airports),
+        "SKYOPS_DBT_THREADS": str(settings.dbt_threads),
         "SKYOPS_DAGSTER_URL": warehouse.sqlalchemy(settings.dagster_database),
         "SKYOPS_PG_HOST": parts["host"],
         "SKYOPS_PG_PORT": parts["port"],

@@ -40,8 +40,13 @@ class AlertRoute(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    webhook_url: SecretStr | None = None
-    recipients: tuple[str, ...] = ()
+    webhook_url: Annotated[
+        SecretStr | None, Field(description="The owner's webhook. Unset: the general one.")
+    ] = None
+    recipients: Annotated[
+        tuple[str, ...],
+        Field(description="The owner's e-mail addresses. Unset: the general recipients."),
+    ] = ()
 
 
 class Settings(BaseSettings):
@@ -49,129 +54,112 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SKYOPS_", extra="ignore", frozen=True)
 
-    home: Path = Field(PROJECT_ROOT / ".skyops", description="Folder of all local state.")
+    home: Path = Field(
+        PROJECT_ROOT / ".skyops",
+        description="Folder of all local state: embedded Postgres, Dagster's files, MLflow's "
+        "artifacts, training sets, logs. A plain path without spaces.",
+    )
     database_url: SecretStr | None = Field(
         None,
-        description="Postgres server and warehouse database; unset starts an embedded Postgres.",
+        description="Your Postgres, version 15 or newer, and the warehouse's database in it: "
+        "`postgresql://user:password@host:5432/skyops`. SkyOps creates that database, and those of "
+        "Dagster and MLflow, if the user may (`CREATEDB`). Unset: an embedded Postgres.",
     )
     warehouse_url: SecretStr | None = Field(
         None,
+        exclude=True,
         description="Set by `skyops` for its child processes: the running warehouse.",
     )
-    dagster_database: str = Field("dagster", description="Database of Dagster's storage.")
-    mlflow_database: str = Field("mlflow", description="Database of MLflow's backend.")
+    dagster_database: str = Field("dagster", description="Name of Dagster's database.")
+    mlflow_database: str = Field("mlflow", description="Name of MLflow's database.")
     connect_timeout_s: int = Field(5, ge=1, description="Seconds until a connection attempt fails.")
     wait_for_warehouse_s: int = Field(
-        0, ge=0, description="Seconds to keep trying a server that cannot be reached yet."
+        0,
+        ge=0,
+        description="Seconds to keep trying a server that cannot be reached yet; for containers.",
     )
-    data_mirror: Path | None = Field(
-        None, description="Local folder that stands in for the web when fetching open data."
-    )
-    recording: Path | None = Field(
-        None,
-        description="Recording, or folder, that raw/opensky_states reads; unset takes the demo's.",
-    )
-    raw_retention_days: int | None = Field(
-        None,
+    run_retention_days: int = Field(
+        90,
         ge=1,
-        description="Whole days before today for which positions are kept; unset keeps them all.",
+        description="Days for which runs, their output, and trainings that led to no version are "
+        "kept.",
     )
-    raw_least_volume_share: float = Field(
-        0.5,
-        gt=0,
-        lt=1,
-        description="An hour's positions below this share of the usual, or over its inverse, warn.",
+    ui_port: int = Field(
+        3000, ge=1, le=65535, description="Port of the Dagster UI, on the loopback interface."
     )
-    raw_max_rejected_share: float = Field(
-        0.05, ge=0, le=1, description="Share of the new positions that may be rejected in a day."
+    docs_port: int = Field(
+        3001, ge=1, le=65535, description="Port of the dbt docs, on the loopback interface."
     )
-    raw_max_null_rise: float = Field(
-        0.2,
-        gt=0,
-        le=1,
-        description="How far a column's share of nulls may lie above the usual before it warns.",
-    )
-    transform_deadline_h: float = Field(
-        3, gt=0, description="Hours after which a load that is in no model warns."
-    )
-    champion_max_age_days: float = Field(
-        35, gt=0, description="Days of arrivals unseen by the champion after which it warns."
-    )
-    least_outcome_share: float = Field(
-        0.95, ge=0, le=1, description="Share of the predictions due that must have an outcome."
-    )
-    least_disk_days: float = Field(
-        14, ge=0, description="Days of positions for which the disk must have room."
-    )
-    least_disk_gb: float = Field(
-        5, ge=0, description="Gigabytes that must be free on the embedded server's disk."
-    )
+    dbt_threads: int = Field(4, ge=1, description="Models that dbt builds at once.")
+
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
         description="ICAO codes, separated by commas, for which rings and arrivals are modelled.",
     )
+    recording: Path | None = Field(
+        None,
+        description="Recording, or folder of recordings, that `raw/opensky_states` reads; see "
+        "[recordings](recordings.md). Unset: the demo's.",
+    )
     first_hour: datetime = Field(
-        datetime(2021, 10, 7, 12), description="First hourly partition of raw/opensky_states (UTC)."
+        datetime(2021, 10, 7, 12),
+        description="First hourly partition of `raw/opensky_states` (UTC).",
+    )
+    raw_retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="Whole days before today (UTC) for which positions are kept. After each load "
+        "older days are dropped whole; what was computed from them "
+        "[stays](transform.md#when-everything-is-rebuilt). Unset: for ever.",
     )
     history_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LSZH",),
-        description="ICAO codes, separated by commas, whose arrivals raw/arrivals_history reads.",
+        description="ICAO codes, separated by commas, whose arrivals `raw/arrivals_history` reads; "
+        "see [the history](arrivals_history.md).",
     )
     history_first_day: date = Field(
-        date(2019, 3, 1), description="First daily partition of raw/arrivals_history (UTC)."
-    )
-    aircraft_csv: Path | None = Field(
-        None,
-        description="Aircraft database (CSV with OpenSky's columns) that raw/aircraft reads.",
+        date(2019, 3, 1),
+        description="First daily partition of `raw/arrivals_history` and `raw/metars` (UTC).",
     )
     metar_url: str | None = Field(
         None,
-        description="Address or path with {airport}, {day} and {next_day} where raw/metars reads.",
+        description="Where `raw/metars` reads weather reports: an address, or an absolute path, "
+        "with `{airport}`, `{day}` (2021-10-07) and, where it is needed, `{next_day}`; see "
+        "[weather](live.md#weather). Unset: no weather.",
     )
-    learn_from_simulated: bool = Field(
-        False, description="Whether models learn from, and are judged on, simulated positions."
-    )
-    recipe: str = Field("hgb-l1", description="What the challenger is fitted with.")
-    search_trials: int = Field(
-        2,
-        ge=0,
-        description="Candidates that a search tries beside the recipe's own parameters.",
-    )
-    mlflow_artifacts: str | None = Field(
-        None, description="Root of MLflow's artifacts; unset keeps them under the home folder."
-    )
-    model_store: str | None = Field(
+    aircraft_csv: Path | None = Field(
         None,
-        description="Folder or s3://bucket/prefix to which the champion is exported; unset: none.",
+        description="Aircraft database that `raw/aircraft` reads: CSV with OpenSky's columns "
+        "`icao24`, `registration`, `typecode`, `icaoaircrafttype` or `icaoAircraftClass`, "
+        "`operator`, `operatoricao`, in any case and order. `icao24` and one of the others are "
+        "needed. Unset: types are unknown.",
     )
-    model_store_endpoint: str | None = Field(
-        None, description="Address of an S3-compatible server; unset takes AWS' own."
+    data_mirror: Path | None = Field(
+        None,
+        description="Folder that stands in for the web when open data is fetched, laid out as "
+        "`reference/runways.csv` and `arrivals/LSZH-2019-03-01-asma.csv`.",
     )
-    model_store_region: str | None = Field(
-        None, description="Region of the bucket; unset takes AWS' own variables."
-    )
-    model_store_access_key_id: SecretStr | None = Field(
-        None, description="Access key of the bucket; unset takes AWS' own variables."
-    )
-    model_store_secret_access_key: SecretStr | None = Field(None, description="Secret of that key.")
-    actor: str | None = Field(
-        None, description="Who changes the champion by hand; unset takes the system's user."
-    )
+
     opensky_client_id: str | None = Field(
-        None, description="OpenSky API client; unset asks anonymously, with fewer credits."
+        None,
+        description="OpenSky API client, from the account page at opensky-network.org. It has ten "
+        "times the credits, and new positions every 5 s instead of 10. Unset: anonymous.",
     )
-    opensky_client_secret: SecretStr | None = Field(
-        None, description="Secret of the OpenSky API client."
+    opensky_client_secret: SecretStr | None = Field(None, description="Secret of that API client.")
+    opensky_daily_credits: int | None = Field(
+        None,
+        ge=0,
+        description="Credits to spend in a UTC day; polling slows down so that they last. A feeder "
+        "has 8,000. Unset: 400 anonymously, 4,000 with an account.",
     )
     opensky_url: str = Field(
-        "https://opensky-network.org/api", description="Address of OpenSky's REST API."
+        "https://opensky-network.org/api",
+        description="Address of OpenSky's REST API; `skyops fake-opensky` prints its own.",
     )
     opensky_token_url: str = Field(
         "https://auth.opensky-network.org/auth/realms/opensky-network/protocol/openid-connect/token",
-        description="Address that gives OpenSky's access tokens.",
-    )
-    opensky_daily_credits: int | None = Field(
-        None, ge=0, description="OpenSky credits to spend a UTC day; unset takes the account's."
+        description="Address that issues access tokens. A secret is sent over https only, or to "
+        "this machine.",
     )
     opensky_timeout_s: float = Field(
         30, gt=0, le=600, description="Seconds until a request to OpenSky fails."
@@ -180,49 +168,157 @@ class Settings(BaseSettings):
         105,
         gt=0,
         le=1000,
-        description="Positions are asked for this far from each watched airport, nautical miles.",
+        description="How far from each watched airport positions are requested, in nautical miles: "
+        "the largest ring, 100 NM, and room for the last fix outside it.",
     )
     collect_interval_s: float | None = Field(
         None,
         gt=0,
-        description="Shortest time between two rounds of requests; unset takes the account's.",
+        description="Shortest time between two rounds of requests. Unset: 10 anonymously, 5 with "
+        "an account; OpenSky has nothing newer below that.",
     )
+
+    raw_max_rejected_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="`few_rows_are_rejected` warns when a larger share of the new rows of the last "
+        "24 hours of loads is rejected.",
+    )
+    raw_least_volume_share: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="`volume_is_as_usual` warns of an hour with fewer positions than this share of "
+        "the usual, or more than its inverse (twice). Usual is the median of the same UTC hour of "
+        "the 28 days before, if three of them have positions.",
+    )
+    raw_max_null_rise: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="`nulls_are_as_usual` warns when a column of the positions is null in so much "
+        "more of an hour's rows than in the same UTC hour of the 28 days before (0.2: from 10 % to "
+        "over 30 %).",
+    )
+    transform_deadline_h: float = Field(
+        3,
+        gt=0,
+        description="`loads_are_transformed` warns of a load that is in no model after so many "
+        "hours.",
+    )
+    champion_max_age_days: float = Field(
+        35,
+        gt=0,
+        description="`champion_has_seen_recent_arrivals` warns when the champion has not learned "
+        "from so many days of arrivals.",
+    )
+    least_outcome_share: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="`predictions_get_outcomes` warns when a smaller share of the predictions "
+        "older than two hours has an outcome.",
+    )
+    least_disk_days: float = Field(
+        14,
+        ge=0,
+        description="`disk_has_room` warns when the embedded server's disk has room for fewer days "
+        "of positions.",
+    )
+    least_disk_gb: float = Field(
+        5,
+        ge=0,
+        description="`disk_has_room` warns when fewer gigabytes are free there.",
+    )
+
+    recipe: str = Field(
+        "hgb-l1",
+        description="Recipe that the challenger is fitted with: `hgb-l1`, `ridge`, `extra-trees` "
+        "or `random-forest`; see [recipes](arrivals_model.md#recipes).",
+    )
+    search_trials: int = Field(
+        2,
+        ge=0,
+        description="How many of the recipe's candidates a search tries beside its own parameters, "
+        "from 5,000 training arrivals on; `0` tries none. Part of a training run's identity.",
+    )
+    learn_from_simulated: bool = Field(
+        False,
+        description="Whether models learn from, and are judged on, flights with simulated "
+        "positions: those of `skyops fake-opensky` and `skyops simulate`; see "
+        "[live](live.md#without-an-account-without-a-network).",
+    )
+    retrain_policy: Annotated[RetrainPolicy, NoDecode] = Field(
+        RetrainPolicy(),
+        description="JSON: thresholds of the "
+        "[retraining policy](monitoring.md#when-a-challenger-is-trained) that differ from its "
+        'defaults, such as `{"max_age_days": 60, "new_arrivals": null}`.',
+    )
+    actor: str | None = Field(
+        None,
+        description="Who changes the champion by hand, as `audit.champion_changes` records it; see "
+        "[models](models.md). Unset: the system's user.",
+    )
+    mlflow_artifacts: str | None = Field(
+        None,
+        description="Folder or URI where MLflow keeps models and plots. Unset: `mlflow` in "
+        "`SKYOPS_HOME`.",
+    )
+    model_store: str | None = Field(
+        None,
+        description="Folder (an absolute path), or `s3://bucket/prefix`, to which each new "
+        "champion is exported; see [model store](models.md#model-store). Unset: no export.",
+    )
+    model_store_endpoint: str | None = Field(
+        None,
+        description="Address of another server that speaks S3, such as "
+        "`https://minio.example.org:9000`. Unset: AWS' own.",
+    )
+    model_store_region: str | None = Field(
+        None, description="Region of the bucket. Unset: `AWS_REGION`, else AWS' profile."
+    )
+    model_store_access_key_id: SecretStr | None = Field(
+        None,
+        description="Access key of the bucket. Unset: AWS' own variables, profile or role.",
+    )
+    model_store_secret_access_key: SecretStr | None = Field(None, description="Secret of that key.")
+
     alert_webhook_url: SecretStr | None = Field(
-        None, description="Address that takes alerts as Slack's JSON; unset sends none."
+        None,
+        description='Address that takes alerts as Slack\'s JSON, `{"text": ...}`; a secret. See '
+        "[alerts](operations.md#alerts). Unset: none are sent there.",
     )
     alert_smtp_host: str | None = Field(
-        None, description="Mail server for alerts; unset sends no mail."
+        None, description="Mail server for alerts. Unset: no mail is sent."
     )
     alert_smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
     alert_smtp_starttls: bool = Field(
-        True, description="Whether mail goes over STARTTLS; on port 465 always over TLS."
+        True,
+        description="Whether mail is sent over STARTTLS; on port 465 it is always sent over TLS.",
     )
-    alert_smtp_user: str | None = Field(None, description="User of the mail server, if it asks.")
+    alert_smtp_user: str | None = Field(
+        None, description="User at the mail server. Unset: no login."
+    )
     alert_smtp_password: SecretStr | None = Field(None, description="Password of that user.")
     alert_sender: str | None = Field(
-        None, description="Sender of alerts; unset takes skyops@ the mail server."
+        None, description="Sender of alerts. Unset: `skyops@` the mail server."
     )
     alert_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="E-mail addresses for alerts, separated by commas."
     )
     alert_routes: Annotated[dict[str, AlertRoute], NoDecode] = Field(
-        {}, description="JSON: an owner's own webhook_url and recipients, by owner."
+        {},
+        description="JSON: an owner's own addresses, such as "
+        '`{"team:skyops": {"webhook_url": "https://...", "recipients": ["me@example.org"]}}`.',
     )
     alert_warn_checks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Checks, separated by commas, whose warnings are alerts as well."
+        (),
+        description="Checks, separated by commas, whose warnings are alerts as well.",
     )
     alert_r2_floor: float | None = Field(
-        None, lt=1, description="Alert when a monitored window's R2 is below; unset never."
+        None, lt=1, description="Alert when a monitored window's R2 is below. Unset: never."
     )
-    retrain_policy: Annotated[RetrainPolicy, NoDecode] = Field(
-        RetrainPolicy(),
-        description="JSON: thresholds of the retraining policy that are not its defaults.",
-    )
-    run_retention_days: int = Field(
-        90, ge=1, description="Days for which runs and unused trainings are kept."
-    )
-    ui_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI (loopback).")
-    docs_port: int = Field(3001, ge=1, le=65535, description="Port of the dbt docs (loopback).")
 
     @field_validator("watch_airports", "history_airports", mode="before")
     @classmethod

@@ -26,33 +26,88 @@ SKILL, ERROR, AGE, ARRIVALS, SCHEDULE, BUTTON = (
 class RetrainPolicy(BaseModel):
     """The thresholds, each with its source; ``SKYOPS_RETRAIN_POLICY`` names those that differ.
 
-    Attributes:
-        skill_floor_share: of the skill that the champion was promoted with; below it in two windows
-            running is a trigger and the primary alarm. docs/monitoring.md has what 0.85 finds, and
-            how often it would ring by chance.
-        least_skill: the floor where no skill is known of the champion, and never below it.
-        min_r2, max_rmse_min: of a model of LSZH 2019-03 R2 was 0.48 to 0.64 and RMSE 1.5 to 4.4
-            minutes in each week up to 2020-03. Either beyond, together with drift, is a trigger.
-        max_drift_score: see `drift.Drift`; one of six groups of features is 0.17.
-        max_age_days: since the last landing that the champion has learned from; None never asks.
-        new_arrivals: landed since the last training set was built, two weeks of LSZH; None never
-            asks.
-        first_arrivals: the same while there is no champion; a gate's test rows need so many.
-        cool_down_days: after a retraining that this policy asked for, nothing but a person asks for
-            one. Under a week, so that one Monday does not hold the next.
+    Of `min_r2` and `max_rmse_min`: a model of LSZH 2019-03 had an R2 of 0.48 to 0.64 and an RMSE
+    of 1.5 to 4.4 minutes in each week up to 2020-03.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    skill_floor_share: Annotated[float, Field(ge=0, le=1)] = 0.85
-    least_skill: Annotated[float, Field(lt=1)] = 0.05
-    min_r2: Annotated[float, Field(lt=1)] = 0.3
-    max_rmse_min: Annotated[float, Field(gt=0)] = 6.0
-    max_drift_score: Annotated[float, Field(ge=0, le=1)] = 0.15
-    max_age_days: Annotated[float | None, Field(gt=0, le=36500)] = 30
-    new_arrivals: Annotated[int | None, Field(ge=1)] = 5000
-    first_arrivals: Annotated[int, Field(ge=1)] = 2500
-    cool_down_days: Annotated[float, Field(ge=0, le=36500)] = 6
+    skill_floor_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the champion's skill at promotion. Skill below it in two "
+            "windows running is a trigger, and the primary alarm. What 0.85 finds, "
+            "and how often it would ring by chance, is in "
+            "[monitoring](monitoring.md#false-alarms-and-what-is-found).",
+        ),
+    ] = 0.85
+    least_skill: Annotated[
+        float,
+        Field(
+            lt=1,
+            description="The floor where the champion's skill at promotion is not known; the "
+            "floor is never below it.",
+        ),
+    ] = 0.05
+    min_r2: Annotated[
+        float,
+        Field(
+            lt=1,
+            description="R2 below this, together with drift, is a trigger.",
+        ),
+    ] = 0.3
+    max_rmse_min: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="RMSE above this (minutes), together with drift, is a trigger.",
+        ),
+    ] = 6.0
+    max_drift_score: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="A drift score above this is drift; one of six groups of features is 0.17.",
+        ),
+    ] = 0.15
+    max_age_days: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=36500,
+            description="Days since the last landing that the champion has learned from, after "
+            "which a challenger is trained; `null` never.",
+        ),
+    ] = 30
+    new_arrivals: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Landings since the last training set was built (two weeks of LSZH) that "
+            "are a trigger; `null` never.",
+        ),
+    ] = 5000
+    first_arrivals: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="The same while there is no champion: the gatekeeper's test rows need so "
+            "many.",
+        ),
+    ] = 2500
+    cool_down_days: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=36500,
+            description="Days after a retraining that this policy asked for, in which only a "
+            "person asks for another. Under a week, so that one Monday does not hold "
+            "the next.",
+        ),
+    ] = 6
 
     def skill_floor(self, promoted_skill: float | None) -> float:
         """Below it a window's skill is an alarm."""

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.settings import PROJECT_ROOT, load_settings
+from skyops_assets.monitoring.policy import RetrainPolicy
+from skyops_assets.reporting.settings_page import settings_page
+from skyops_assets.settings import PROJECT_ROOT, AlertRoute, Settings, load_settings
 
 
 def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedded(
@@ -120,3 +122,15 @@ def test_the_retraining_policy_takes_what_is_not_its_default(
     policy = load_settings().retrain_policy
     assert (policy.max_age_days, policy.new_arrivals) == (days, arrivals)
     assert policy.skill_floor_share == 0.85
+
+
+def test_the_page_of_settings_is_what_the_settings_say() -> None:
+    page = PROJECT_ROOT / "docs" / "settings.md"
+    assert page.read_text() == settings_page(), "docs/settings.md is stale: run `make docs`"
+
+
+def test_every_setting_says_what_it_does() -> None:
+    """A field without a description would be an empty cell of docs/settings.md."""
+    models = (Settings, AlertRoute, RetrainPolicy)
+    fields = [item for model in models for item in model.model_fields.items()]
+    assert not [name for name, field in fields if not field.description]
