@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test torture loop lint bench docs lock clean
+.PHONY: help demo up test coverage torture loop lint bench docs lock clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
+coverage: $(DEV) ## Which lines the tests reach; fails under 80 %
+	$(BIN)/python -m pytest -n auto --dist loadgroup --cov=skyops_assets --cov-report=term:skip-covered --cov-fail-under=80
+
 torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn every dbt test red
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \
 		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables
@@ -37,10 +40,11 @@ loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kil
 	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
 	    $(if $(BY_SKILL),--by-skill --daily-from 2019-05-12 --end 2019-05-24)
 
-lint: $(DEV) ## Ruff, mypy and sqlfluff
+lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/sqlfluff lint --processes 0 dbt_project/models
 
 bench: $(RUNTIME) ## Measure: ratios from one run on this machine

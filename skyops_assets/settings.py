@@ -7,6 +7,8 @@ creating directories, or anything else that touches the world.
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +27,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.monitoring.policy import RetrainPolicy
+from skyops_assets.policies import RetrainPolicy
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -185,7 +187,7 @@ class Settings(BaseSettings):
         description="`few_rows_are_rejected` warns when a larger share of the new rows of the last "
         "24 hours of loads is rejected.",
     )
-    raw_least_volume_share: float = Field(
+    raw_min_volume_share: float = Field(
         0.5,
         gt=0,
         lt=1,
@@ -213,20 +215,20 @@ class Settings(BaseSettings):
         description="`champion_has_seen_recent_arrivals` warns when the champion has not learned "
         "from so many days of arrivals.",
     )
-    least_outcome_share: float = Field(
+    min_outcome_share: float = Field(
         0.95,
         ge=0,
         le=1,
         description="`predictions_get_outcomes` warns when a smaller share of the predictions "
         "older than two hours has an outcome.",
     )
-    least_disk_days: float = Field(
+    min_disk_days: float = Field(
         14,
         ge=0,
         description="`disk_has_room` warns when the embedded server's disk has room for fewer days "
         "of positions.",
     )
-    least_disk_gb: float = Field(
+    min_disk_gb: float = Field(
         5,
         ge=0,
         description="`disk_has_room` warns when fewer gigabytes are free there.",
@@ -459,9 +461,30 @@ def load_settings() -> Settings:
         SkyOpsError: a variable has a value that cannot be used; the message names it.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings(**_by_former_names())  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         field, *within = (str(part) for part in first["loc"])
         reason = ": ".join([*within, first["msg"].removeprefix("Value error, ")])
         raise SkyOpsError(f"SKYOPS_{field.upper()} cannot be used: {reason}") from None
+
+
+FORMER_NAMES = {
+    "SKYOPS_RAW_LEAST_VOLUME_SHARE": "raw_min_volume_share",
+    "SKYOPS_LEAST_OUTCOME_SHARE": "min_outcome_share",
+    "SKYOPS_LEAST_DISK_DAYS": "min_disk_days",
+    "SKYOPS_LEAST_DISK_GB": "min_disk_gb",
+}
+"""Variables of earlier versions, and the settings that they are now; the present name wins."""
+
+
+def _by_former_names() -> dict[str, str]:
+    """Values that are given under a former name only, with a warning for each."""
+    given = {}
+    for former, name in FORMER_NAMES.items():
+        present = f"SKYOPS_{name.upper()}"
+        if former in os.environ:
+            warnings.warn(f"{former} is called {present} now.", FutureWarning, stacklevel=3)
+            if present not in os.environ:
+                given[name] = os.environ[former]
+    return given

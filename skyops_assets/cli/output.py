@@ -76,8 +76,13 @@ def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """The status, as `operations.status.gather` has it, while a line says that it is read."""
     from skyops_assets.operations import status
 
+    def last_runs() -> list[dict[str, Any]]:
+        from skyops_assets import client
+
+        return client.last_runs()
+
     with err.status("Reading the status"):
-        return status.gather(settings, warehouse)
+        return status.gather(settings, warehouse, last_runs)
 
 
 def plain(value: Any) -> Any:

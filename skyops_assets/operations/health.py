@@ -35,7 +35,7 @@ class State(StrEnum):
     BROKEN = "broken"
 
 
-LEAST_FREE = 0.05
+MIN_FREE = 0.05
 """With less of the disk free it is broken, with less than twice that a warning."""
 HEARTBEAT_S = 300.0
 """A daemon tells that it lives every 30 s; a long tick may keep it from it for minutes."""
@@ -157,13 +157,13 @@ def probe_disk(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
 
 
 def judge_disk(free_bytes: int, total_bytes: int, home: Path) -> tuple[State, str]:
-    """See `LEAST_FREE`."""
+    """See `MIN_FREE`."""
     share = free_bytes / total_bytes
     text = f"{free_bytes / 2**30:.1f} GiB ({share:.0%}) of the disk of {home} are free."
-    if share >= 2 * LEAST_FREE:
+    if share >= 2 * MIN_FREE:
         return State.OK, text
     advice = " Set SKYOPS_RAW_RETENTION_DAYS, lower SKYOPS_RUN_RETENTION_DAYS, or make room."
-    return (State.WARNING if share >= LEAST_FREE else State.BROKEN), text + advice
+    return (State.WARNING if share >= MIN_FREE else State.BROKEN), text + advice
 
 
 def judge_heartbeats(last: Mapping[str, datetime | None], now: datetime) -> tuple[State, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from skyops_assets.errors import SkyOpsError
@@ -11,10 +12,17 @@ from skyops_assets.warehouse.connection import Warehouse, server_version
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
 
 
-def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
-    """Everything as plain values, by the keys of the response."""
+def gather(
+    settings: Settings,
+    warehouse: Warehouse,
+    last_runs: Callable[[], Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """Everything as plain values, by the names that `skyops status --json` prints.
+
+    Args:
+        last_runs: gives Dagster's newest runs; called last, as Dagster takes seconds to import.
+    """
     from skyops_assets.arrivals.store.versions import champion_summary
-    from skyops_assets.client import last_runs
 
     return {
         "warehouse": {

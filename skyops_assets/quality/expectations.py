@@ -26,7 +26,7 @@ SAMPLES = 3
 class Expected:
     """One expectation's outcome: what, whether it holds, how many rows break it, samples.
 
-    One that asks for more rows than there are (`least_rows` in its file) is met and not judged. One
+    One that asks for more rows than there are (`min_rows` in its file) is met and not judged. One
     that does not block (`blocks` in its file) tests what the world sends, and is only told.
     """
 
@@ -109,7 +109,7 @@ def _validated(frame: pd.DataFrame, suite_name: str) -> tuple[list[Expected], An
         raise SkyOpsError(f"There is no suite {suite_name!r} in {SUITES}")
     definition = json.loads(path.read_text())
     expectations = definition["expectations"]
-    judged = [i for i in expectations if len(frame) >= i["meta"].get("least_rows", 0)]
+    judged = [i for i in expectations if len(frame) >= i["meta"].get("min_rows", 0)]
     too_few = [i for i in expectations if i not in judged]
     suite = gx.ExpectationSuite(name=definition["name"], expectations=judged)
     context = gx.get_context(mode="ephemeral")

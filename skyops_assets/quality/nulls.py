@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from skyops_assets.errors import first_few
-from skyops_assets.quality.reconciliation import LEAST_DAYS, counts_by_hour
+from skyops_assets.quality.reconciliation import MIN_DAYS, counts_by_hour
 from skyops_assets.warehouse.connection import Warehouse
 
 KEY_COLUMNS = (
@@ -21,7 +21,7 @@ KEY_COLUMNS = (
     "vertical_rate_mps",
 )
 """What flights, phases and features are made of besides the position."""
-LEAST_ROWS = 100
+MIN_ROWS = 100
 """Rows of an hour below which a share says nothing."""
 
 
@@ -30,8 +30,8 @@ class NullShare:
     """How many of an hour's rows lack a column, and what is usual in that hour of the day.
 
     Attributes:
-        usual_share: median of the same UTC hour of the days before, where it has `LEAST_ROWS`;
-            None where fewer than `LEAST_DAYS` days have.
+        usual_share: median of the same UTC hour of the days before, where it has `MIN_ROWS`;
+            None where fewer than `MIN_DAYS` days have.
     """
 
     hour: datetime
@@ -50,11 +50,11 @@ class NullShare:
 def null_shares(
     warehouse: Warehouse, hours: Sequence[datetime], columns: Sequence[str] = KEY_COLUMNS
 ) -> list[NullShare]:
-    """The shares of nulls of each hour with at least `LEAST_ROWS`, by hour and column."""
+    """The shares of nulls of each hour with at least `MIN_ROWS`, by hour and column."""
     own: dict[tuple[datetime, str], float] = {}
     past: dict[tuple[datetime, str], list[float]] = {}
     for hour, back, rows, *nulls in counts_by_hour(warehouse, hours, columns):
-        if rows < LEAST_ROWS:
+        if rows < MIN_ROWS:
             continue
         for column, count in zip(columns, nulls, strict=True):
             if back:
@@ -66,7 +66,7 @@ def null_shares(
             hour.astimezone(UTC),
             column,
             share,
-            median(before) if len(before := past.get((hour, column), [])) >= LEAST_DAYS else None,
+            median(before) if len(before := past.get((hour, column), [])) >= MIN_DAYS else None,
         )
         for (hour, column), share in own.items()
     ]

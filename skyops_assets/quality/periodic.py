@@ -19,7 +19,7 @@ from skyops_assets.warehouse.connection import Warehouse
 ORPHAN_GRACE = timedelta(minutes=10)
 """Run monitoring ends an overdue run within a poll and the time that a cancelled one may take."""
 GROWTH_DAYS = 28
-LEAST_GROWTH_DAYS = 3
+MIN_GROWTH_DAYS = 3
 COVERED_DAYS = 28
 """Days of crossings whose outcomes are counted: over a year of them a lost week is 2 %."""
 MAX_GROWTH = 3.0
@@ -147,13 +147,13 @@ def label_coverage(warehouse: Warehouse, after: timedelta) -> LabelCoverage:
     return LabelCoverage(*row)
 
 
-def label_coverage_problem(found: LabelCoverage, least_share: float) -> str | None:
+def label_coverage_problem(found: LabelCoverage, min_share: float) -> str | None:
     """Whether too few predictions have an outcome, or None."""
-    if found.share is None or found.share >= least_share:
+    if found.share is None or found.share >= min_share:
         return None
     return (
         f"{found.pending:,} of {found.due:,} predictions that are due have no outcome "
-        f"({found.share:.0%} have one, limit {least_share:.0%}). Materialise "
+        f"({found.share:.0%} have one, limit {min_share:.0%}). Materialise "
         "ml/prediction_outcomes; if they stay, their flights' positions end early: is the "
         "collector's box too small, or did it stop?"
     )
@@ -180,7 +180,7 @@ class Storage:
     def usual_day_bytes(self) -> float | None:
         """Median of the days before the last; None where there are too few."""
         before = self.day_bytes[:-1]
-        return median(before) if len(before) >= LEAST_GROWTH_DAYS else None
+        return median(before) if len(before) >= MIN_GROWTH_DAYS else None
 
     @property
     def days_left(self) -> float | None:
@@ -221,15 +221,15 @@ def storage(warehouse: Warehouse, home: Path, keep_days: int | None) -> Storage:
     )
 
 
-def storage_problem(found: Storage, least_days: float, least_free_gb: float) -> str | None:
+def storage_problem(found: Storage, min_days: float, min_free_gb: float) -> str | None:
     """Whether the disk is full soon, or a day was far larger than usual; None if neither."""
     said = []
-    if found.free_bytes is not None and found.free_bytes < least_free_gb * 1e9:
-        said.append(f"{found.free_bytes / 1e9:.1f} GB are free, limit {least_free_gb:,.0f} GB")
-    if found.days_left is not None and found.days_left < least_days:
+    if found.free_bytes is not None and found.free_bytes < min_free_gb * 1e9:
+        said.append(f"{found.free_bytes / 1e9:.1f} GB are free, limit {min_free_gb:,.0f} GB")
+    if found.days_left is not None and found.days_left < min_days:
         said.append(
             f"at {(found.usual_day_bytes or 0) / 1e9:.2f} GB a day the disk is full in "
-            f"{found.days_left:.0f} days, limit {least_days:,.0f}"
+            f"{found.days_left:.0f} days, limit {min_days:,.0f}"
         )
     usual = found.usual_day_bytes
     if usual and found.day_bytes[-1] > MAX_GROWTH * usual:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 USUAL_DAYS = 28
 """Earlier days that an hour is compared with: each day of the week four times."""
-LEAST_DAYS = 3
+MIN_DAYS = 3
 """Earlier days with rows in the hour below which nothing is usual yet."""
 LATELY = timedelta(hours=24)
 PART_ROWS = 500_000
@@ -199,7 +199,7 @@ class HourVolume:
 
     Attributes:
         usual_rows: median of the same hour of the `USUAL_DAYS` days before, where they have rows;
-            None where fewer than `LEAST_DAYS` do.
+            None where fewer than `MIN_DAYS` do.
         days: how many of them have rows.
     """
 
@@ -208,14 +208,14 @@ class HourVolume:
     usual_rows: float | None
     days: int
 
-    def is_usual(self, least_share: float) -> bool:
-        """Whether the rows are from ``least_share`` to 1 / ``least_share`` of the usual ones.
+    def is_usual(self, min_share: float) -> bool:
+        """Whether the rows are from ``min_share`` to 1 / ``min_share`` of the usual ones.
 
         True where nothing is usual yet.
         """
         if self.usual_rows is None:
             return True
-        return least_share * self.usual_rows <= self.rows <= self.usual_rows / least_share
+        return min_share * self.usual_rows <= self.rows <= self.usual_rows / min_share
 
     def __str__(self) -> str:
         """The figures as a person reads them."""
@@ -246,7 +246,7 @@ def hour_volumes(warehouse: Warehouse, hours: Sequence[datetime]) -> list[HourVo
         HourVolume(
             hour.astimezone(UTC),
             own[hour],
-            median(past) if len(past) >= LEAST_DAYS else None,
+            median(past) if len(past) >= MIN_DAYS else None,
             len(past),
         )
         for hour, past in counted.items()
@@ -314,9 +314,9 @@ def whole_hours(start: datetime, end: datetime, now: datetime) -> list[datetime]
     return [hour + HOUR * n for n in range(max(0, (last - hour) // HOUR + 1))]
 
 
-def volume_problem(volumes: Sequence[HourVolume], least_share: float) -> str | None:
+def volume_problem(volumes: Sequence[HourVolume], min_share: float) -> str | None:
     """Which hours are not as usual and what to do, or None."""
-    unusual = [volume for volume in volumes if not volume.is_usual(least_share)]
+    unusual = [volume for volume in volumes if not volume.is_usual(min_share)]
     if not unusual:
         return None
     return (

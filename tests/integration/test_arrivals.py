@@ -952,7 +952,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert again.window == early.window
     assert again.drift == early.drift
 
-    strict = watching.model_copy(update={"retrain_policy": RetrainPolicy(least_skill=0.99)})
+    strict = watching.model_copy(update={"retrain_policy": RetrainPolicy(min_skill=0.99)})
     asked = look(12, strict, run_id="run-9")
     assert asked.verdict == monitor.SKILL_ALARM
     assert asked.decision.trigger == policy.SKILL

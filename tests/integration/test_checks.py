@@ -381,7 +381,7 @@ def test_nothing_is_usual_before_three_days_have_the_hour(
     load_days(pointed, 3)
     load_states(pointed, recording(*seconds(2, icao24="000001")), run_id="last")
     assert not run_check(volume_is_as_usual).passed
-    monkeypatch.setenv("SKYOPS_RAW_LEAST_VOLUME_SHARE", "0.15")
+    monkeypatch.setenv("SKYOPS_RAW_MIN_VOLUME_SHARE", "0.15")
     assert run_check(volume_is_as_usual).passed
 
 
@@ -1367,8 +1367,8 @@ def test_a_run_that_never_ends_is_an_orphan(pointed: Warehouse) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("SKYOPS_LEAST_DISK_GB", " GB are free, limit 1,000,000 GB"),
-     ("SKYOPS_LEAST_DISK_DAYS", " days, limit 1,000,000")],
+    [("SKYOPS_MIN_DISK_GB", " GB are free, limit 1,000,000 GB"),
+     ("SKYOPS_MIN_DISK_DAYS", " days, limit 1,000,000")],
 )  # fmt: skip
 def test_a_disk_without_room_is_told(
     pointed: Warehouse,
@@ -1380,7 +1380,7 @@ def test_a_disk_without_room_is_told(
     from skyops_assets.defs.platform.checks import disk_has_room
     from skyops_assets.quality import periodic
 
-    monkeypatch.setenv("SKYOPS_LEAST_DISK_GB", "0")
+    monkeypatch.setenv("SKYOPS_MIN_DISK_GB", "0")
     load_days(pointed, 5, 200)
     green = run_check(disk_has_room)
     assert green.passed
@@ -1400,7 +1400,7 @@ def test_a_disk_without_room_is_told(
     assert "Set or lower SKYOPS_RAW_RETENTION_DAYS" in red.description
     # Five days are there: with that setting no more than three come before each drops one.
     monkeypatch.setenv("SKYOPS_RAW_RETENTION_DAYS", "7")
-    assert run_check(disk_has_room).passed == (setting == "SKYOPS_LEAST_DISK_DAYS")
+    assert run_check(disk_has_room).passed == (setting == "SKYOPS_MIN_DISK_DAYS")
 
 
 def test_a_disk_is_not_full_soon_where_retention_ends_the_growth_before() -> None:
@@ -1488,9 +1488,9 @@ def test_predictions_that_get_no_outcome_are_told_two_hours_later(
     assert red.description.startswith(
         "1 of 1 predictions that are due have no outcome (0% have one, limit 95%). Materialise"
     )
-    monkeypatch.setenv("SKYOPS_LEAST_OUTCOME_SHARE", "0")
+    monkeypatch.setenv("SKYOPS_MIN_OUTCOME_SHARE", "0")
     assert run_check(predictions_get_outcomes).passed
-    monkeypatch.delenv("SKYOPS_LEAST_OUTCOME_SHARE")
+    monkeypatch.delenv("SKYOPS_MIN_OUTCOME_SHARE")
     # However many older ones have theirs, they do not hide it; and they are not asked about.
     query(pointed, "insert into ml.predictions (flight_id, airport, ring_nm, crossed_at, "
                    "is_inbound, model_name, model_version, is_in_sample) select 'f' || n, "

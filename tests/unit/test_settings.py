@@ -134,3 +134,32 @@ def test_every_setting_says_what_it_does() -> None:
     models = (Settings, AlertRoute, RetrainPolicy)
     fields = [item for model in models for item in model.model_fields.items()]
     assert not [name for name, field in fields if not field.description]
+
+
+@pytest.mark.parametrize(
+    ("former", "name"),
+    [
+        ("SKYOPS_RAW_LEAST_VOLUME_SHARE", "raw_min_volume_share"),
+        ("SKYOPS_LEAST_OUTCOME_SHARE", "min_outcome_share"),
+        ("SKYOPS_LEAST_DISK_DAYS", "min_disk_days"),
+        ("SKYOPS_LEAST_DISK_GB", "min_disk_gb"),
+    ],
+)
+def test_a_former_name_still_sets_a_value_and_says_what_it_is_called_now(
+    monkeypatch: pytest.MonkeyPatch, former: str, name: str
+) -> None:
+    present = f"SKYOPS_{name.upper()}"
+    monkeypatch.setenv(former, "0.25")
+    with pytest.warns(FutureWarning, match=f"{former} is called {present} now"):
+        assert getattr(load_settings(), name) == 0.25
+    monkeypatch.setenv(present, "0.75")
+    with pytest.warns(FutureWarning):
+        assert getattr(load_settings(), name) == 0.75
+
+
+def test_a_former_name_within_the_policy_still_sets_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SKYOPS_RETRAIN_POLICY", '{"least_skill": 0.2}')
+    with pytest.warns(FutureWarning, match="`least_skill` is called `min_skill` now"):
+        assert load_settings().retrain_policy.min_skill == 0.2

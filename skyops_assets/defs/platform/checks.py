@@ -78,7 +78,7 @@ def disk_has_room(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     settings = warehouse.settings
     found = storage(warehouse.open(), settings.home, settings.raw_retention_days)
     return warning(
-        storage_problem(found, settings.least_disk_days, settings.least_disk_gb),
+        storage_problem(found, settings.min_disk_days, settings.min_disk_gb),
         database_bytes=found.database_bytes,
         free_bytes=found.free_bytes,
         usual_day_bytes=found.usual_day_bytes,
@@ -121,7 +121,7 @@ def champion_has_seen_recent_arrivals(warehouse: WarehouseResource) -> dg.AssetC
 
 @dg.asset_check(asset=prediction_outcomes, metadata=OWNED)
 def predictions_get_outcomes(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Of the predictions older than two hours SKYOPS_LEAST_OUTCOME_SHARE have an outcome.
+    """Of the predictions older than two hours SKYOPS_MIN_OUTCOME_SHARE have an outcome.
 
     Of the last 28 days. Two hours are the longest transit that counts (EUROCONTROL), before the
     newest position.
@@ -129,7 +129,7 @@ def predictions_get_outcomes(warehouse: WarehouseResource) -> dg.AssetCheckResul
     from skyops_assets.quality.periodic import label_coverage, label_coverage_problem
 
     found = label_coverage(warehouse.open(), timedelta(hours=2))
-    problem = label_coverage_problem(found, warehouse.settings.least_outcome_share)
+    problem = label_coverage_problem(found, warehouse.settings.min_outcome_share)
     return warning(problem, due=found.due, pending=found.pending, share=found.share)
 
 

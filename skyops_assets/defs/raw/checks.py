@@ -103,7 +103,7 @@ def volume_is_as_usual(
     """Each hour loaded last, once it is over, has about as many positions as that hour usually has.
 
     Usual is the median of the same UTC hour of the 28 days before, where at least three of them
-    have positions. Warns below SKYOPS_RAW_LEAST_VOLUME_SHARE of it, and above its inverse.
+    have positions. Warns below SKYOPS_RAW_MIN_VOLUME_SHARE of it, and above its inverse.
     """
     from skyops_assets.quality import reconciliation
 
@@ -115,7 +115,7 @@ def volume_is_as_usual(
     dropped = reconciliation.dropped_days(database, *window)
     hours = reconciliation.whole_hours(*window, datetime.now(UTC))
     volumes = reconciliation.hour_volumes(database, [h for h in hours if h.date() not in dropped])
-    problem = reconciliation.volume_problem(volumes, warehouse.settings.raw_least_volume_share)
+    problem = reconciliation.volume_problem(volumes, warehouse.settings.raw_min_volume_share)
     compared = sum(volume.usual_rows is not None for volume in volumes)
     return dg.AssetCheckResult(
         passed=problem is None,

@@ -1,0 +1,111 @@
+"""Policies that are settings: their thresholds, defaults and sources.
+
+Belongs here: the values. Does not: deciding by them (`monitoring.policy`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class RetrainPolicy(BaseModel):
+    """The thresholds, each with its source; ``SKYOPS_RETRAIN_POLICY`` names those that differ.
+
+    Of `min_r2` and `max_rmse_min`: a model of LSZH 2019-03 had an R2 of 0.48 to 0.64 and an RMSE
+    of 1.5 to 4.4 minutes in each week up to 2020-03.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    skill_floor_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the champion's skill at promotion. Skill below it in two "
+            "windows running is a trigger, and the primary alarm. What 0.85 finds, "
+            "and how often it would ring by chance, is in "
+            "[monitoring](monitoring.md#false-alarms-and-what-is-found).",
+        ),
+    ] = 0.85
+    min_skill: Annotated[
+        float,
+        Field(
+            lt=1,
+            description="The floor where the champion's skill at promotion is not known; the "
+            "floor is never below it.",
+        ),
+    ] = 0.05
+    min_r2: Annotated[
+        float,
+        Field(
+            lt=1,
+            description="R2 below this, together with drift, is a trigger.",
+        ),
+    ] = 0.3
+    max_rmse_min: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="RMSE above this (minutes), together with drift, is a trigger.",
+        ),
+    ] = 6.0
+    max_drift_score: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="A drift score above this is drift; one of six groups of features is 0.17.",
+        ),
+    ] = 0.15
+    max_age_days: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=36500,
+            description="Days since the last landing that the champion has learned from, after "
+            "which a challenger is trained; `null` never.",
+        ),
+    ] = 30
+    new_arrivals: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Landings since the last training set was built (two weeks of LSZH) that "
+            "are a trigger; `null` never.",
+        ),
+    ] = 5000
+    first_arrivals: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="The same while there is no champion: the gatekeeper's test rows need so "
+            "many.",
+        ),
+    ] = 2500
+    cool_down_days: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=36500,
+            description="Days after a retraining that this policy asked for, in which only a "
+            "person asks for another. Under a week, so that one Monday does not hold "
+            "the next.",
+        ),
+    ] = 6
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "least_skill" not in given:
+            return given
+        warnings.warn("`least_skill` is called `min_skill` now.", FutureWarning, stacklevel=2)
+        values = dict(given)
+        return {"min_skill": values.pop("least_skill"), **values}
+
+    def skill_floor(self, promoted_skill: float | None) -> float:
+        """Below it a window's skill is an alarm."""
+        return max(self.min_skill, self.skill_floor_share * (promoted_skill or 0.0))
