@@ -45,7 +45,9 @@ lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/sqlfluff lint --processes 0 dbt_project/models
+	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/functions dbt_project/tests \
+		skyops_assets/warehouse/migrations
+	$(BIN)/sqlfluff lint --processes 0 --config .sqlfluff-rendered dbt_project/models tests/dbt
 
 bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks

@@ -1,5 +1,5 @@
--- Goes through the runs of altitudes of the addresses in `stepping` (macros/altitude.sql). Its rows are of two kinds: times
--- in which altitudes are not believed (from_at, through_at); and a time (from_at) that shows that altitudes since
+-- Goes through the runs of altitudes of the addresses in `stepping` (macros/altitude.sql). Its rows are of two kinds:
+-- times in which altitudes are not believed (from_at, through_at); and a time (from_at) that shows that altitudes since
 -- wrong_from_at, although they were believed, were wrong.
 create function staging.judge_altitude_runs()
 returns table (icao24 text, from_at timestamptz, through_at timestamptz, wrong_from_at timestamptz)
@@ -83,7 +83,7 @@ begin
                 and samples.position_status <> 'stale'
                 and samples.positioned_at >= run_from_at
                 and samples.positioned_at < run.positioned_at
-            limit 10 * {{ _established_count() }}
+            limit 10 * {{ established_altitude_count() }}
         ) as counted;
         if is_believed then
             believed_at := run.positioned_at - age_s * interval '1 second';
@@ -117,9 +117,9 @@ begin
             other_from_at := run.positioned_at;
         end if;
         -- With the geometric altitude far from the one and near to the other it is plain which is wrong.
-        is_off_geo := abs(sent_geo_m - sent_m) > {{ _geo_apart_m() }} and abs(believed_geo_m - believed_m) <= {{ _geo_apart_m() }};
+        is_off_geo := abs(sent_geo_m - sent_m) > {{ geo_apart_m() }} and abs(believed_geo_m - believed_m) <= {{ geo_apart_m() }};
         is_overturned := coalesce(
-            abs(sent_geo_m - sent_m) <= {{ _geo_apart_m() }} and abs(believed_geo_m - believed_m) > {{ _geo_apart_m() }},
+            abs(sent_geo_m - sent_m) <= {{ geo_apart_m() }} and abs(believed_geo_m - believed_m) > {{ geo_apart_m() }},
             false
         );
         outlasted_at := null;
@@ -130,7 +130,7 @@ begin
             -- Back where it was, or where it has climbed to since: now both neighbours tell.
             is_overturned := abs(sent_m - other_m)
             <= 150 + coalesce(rate_mps, 15) * date_part('epoch', run.positioned_at - other_at);
-        elsif believed_count < {{ _established_count() }} and is_off_geo is not true then
+        elsif believed_count < {{ established_altitude_count() }} and is_off_geo is not true then
             select samples.positioned_at into outlasted_at
             from staging.stg_opensky__states as samples
             where

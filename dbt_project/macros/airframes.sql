@@ -1,28 +1,29 @@
 {#-
-Two aircraft that send one address. The second one's rows of `stg_opensky__states` get a key of their own, the
-address and `-2`; all models go by that key, so each aircraft has its flights.
+Two aircraft that send one address. The second one's rows of `stg_opensky__states` get a key of their own, the address
+and `-2`; all models go by that key, so each aircraft has its flights.
 
-Which position is whose a tracker says that looks back only: a position belongs to the airframe that can have
-flown there from its last one within `max_gap()`, to the nearer if both can (a second's age counts as 100 m). What
-neither can have reached is a jump, until so many such positions hang together that they are an aircraft. Without
-a jump all are the first airframe's: so it runs only over stretches (between two silences of the address) with a jump in them.
+A tracker (functions/track_airframes.sql) assigns each position to an airframe, looking back only: to the one that can
+have flown there from its last position within `max_gap()`, to the nearer if both can (a second of age counts as 100
+m). A position that neither can have reached is a jump, until enough such positions follow from one another to be an
+aircraft. Without a jump all positions are the first airframe's, so the tracker runs only over stretches (between two
+silences of the address) that contain one.
 -#}
 
-{#- The key of the second airframe of an address is the address and this. -#}
+{#- The suffix that makes an address the key of its second airframe. -#}
 {%- macro second_airframe() -%}-2{%- endmacro -%}
 
 {#- The keys of an address, as rows `suffix`. -#}
 {%- macro airframe_suffixes() -%}(values (''), ('{{ second_airframe() }}')) as airframes (suffix){%- endmacro -%}
 
-{#- So many positions that hang together within `max_gap()` are an aircraft, and no wild values. -#}
+{#- This many positions that follow from one another within `max_gap()` are an aircraft, not wild values. -#}
 {%- macro airframe_fixes() -%}10{%- endmacro -%}
 
-{#- What is nearer than this to an airframe is that one, timed by another clock: 20 s at 250 m/s. -#}
+{#- A position nearer than this to an airframe is its own, timed by another clock: 20 s at 250 m/s. -#}
 {%- macro airframe_apart_m() -%}5000{%- endmacro -%}
 
 {#-
-A post-hook of `stg_opensky__states`: takes the contested stretches of what was inserted out of it, and inserts them
-again, cleaned airframe by airframe.
+A post-hook of `stg_opensky__states`: deletes the contested stretches among the inserted rows and inserts them again,
+cleaned airframe by airframe.
 -#}
 {%- macro split_airframes() -%}
 {%- if execute -%}
@@ -30,11 +31,11 @@ again, cleaned airframe by airframe.
     {%- if is_whole -%}
         {% do run_query("create index on " ~ this ~ " (icao24, positioned_at) where position_status = 'jump'") %}
     {%- endif -%}
-    {% do run_query(_contested_stretches(is_whole)) %}
+    {% do run_query(contested_stretches(is_whole)) %}
     {%- set first_at = run_query("select min(first_at)::text from contested")[0][0] -%}
     {%- if first_at is not none -%}
         {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='quoted') | join(', ') -%}
-        {% do run_query(_contested_fixes(first_at)) %}
+        {% do run_query(contested_fixes(first_at)) %}
         {% do run_query('create temporary table tracked on commit drop as select * from staging.track_airframes()') %}
         {% do run_query('analyze tracked') %}
         {% call statement('split') -%}
@@ -64,10 +65,10 @@ again, cleaned airframe by airframe.
 {%- endmacro -%}
 
 {#-
-Stretches with a jump, or with a second airframe from before. They begin with the silence, before the
-range too: what the tracker then says of rows that stay is what it has said of them.
+The stretches with a jump, or with a second airframe from before. They begin with the silence, even before the range:
+for rows that stay, the tracker then gives the same result as before.
 -#}
-{%- macro _contested_stretches(is_whole) -%}
+{%- macro contested_stretches(is_whole) -%}
     create temporary table contested on commit drop as
     with suspects as (
         {%- if is_whole %}
@@ -75,25 +76,28 @@ range too: what the tracker then says of rows that stay is what it has said of t
         from {{ this }}
         where position_status = 'jump'
         {%- else %}
-        select changed_icao24 as icao24, changed_from_at as from_at, changed_through_at as through_at
-        from audit.transform_ranges
+        select
+            ranges.changed_icao24 as icao24,
+            ranges.changed_from_at as from_at,
+            ranges.changed_through_at as through_at
+        from audit.transform_ranges as ranges
         where
-            right(changed_icao24, 2) <> '{{ second_airframe() }}'
+            right(ranges.changed_icao24, 2) <> '{{ second_airframe() }}'
             and (
                 exists (
-                    select from {{ this }} as jumps
+                    select 1 from {{ this }} as jumps
                     where
-                        jumps.icao24 = changed_icao24
+                        jumps.icao24 = ranges.changed_icao24
                         and jumps.position_status = 'jump'
-                        and jumps.positioned_at >= changed_from_at - {{ max_gap() }}
-                        and jumps.positioned_at < changed_through_at
+                        and jumps.positioned_at >= ranges.changed_from_at - {{ max_gap() }}
+                        and jumps.positioned_at < ranges.changed_through_at
                 )
                 or exists (
-                    select from {{ this }} as seconds
+                    select 1 from {{ this }} as seconds
                     where
-                        seconds.icao24 = changed_icao24 || '{{ second_airframe() }}'
-                        and seconds.positioned_at >= changed_from_at - {{ max_gap() }}
-                        and seconds.positioned_at < changed_from_at
+                        seconds.icao24 = ranges.changed_icao24 || '{{ second_airframe() }}'
+                        and seconds.positioned_at >= ranges.changed_from_at - {{ max_gap() }}
+                        and seconds.positioned_at < ranges.changed_from_at
                 )
             )
         {%- endif %}
@@ -113,11 +117,11 @@ range too: what the tracker then says of rows that stay is what it has said of t
                     and started.is_after_silence
                     and started.positioned_at <= suspects.from_at
                     and not exists (
-                        select from {{ airframe_suffixes() }}
-                        inner join {{ this }} as before on before.icao24 = suspects.icao24 || airframes.suffix
+                        select 1 from {{ airframe_suffixes() }}
+                        inner join {{ this }} as earlier on suspects.icao24 || airframes.suffix = earlier.icao24
                         where
-                            before.positioned_at < started.positioned_at
-                            and before.positioned_at >= started.positioned_at - {{ max_gap() }}
+                            earlier.positioned_at < started.positioned_at
+                            and earlier.positioned_at >= started.positioned_at - {{ max_gap() }}
                     )
                 order by started.positioned_at desc
                 limit 1
@@ -137,9 +141,9 @@ range too: what the tracker then says of rows that stay is what it has said of t
         cross join {{ airframe_suffixes() }}
         inner join {{ this }} as states
             on
-                states.icao24 = begun.icao24 || airframes.suffix
-                and states.positioned_at >= begun.silent_until_at
-                and states.positioned_at < begun.through_at
+                begun.icao24 || airframes.suffix = states.icao24
+                and begun.silent_until_at <= states.positioned_at
+                and begun.through_at > states.positioned_at
         window by_address as (partition by begun.icao24, begun.from_at order by states.positioned_at)
     ),
 
@@ -157,11 +161,11 @@ range too: what the tracker then says of rows that stay is what it has said of t
         min(positioned_at) as first_at,
         max(positioned_at) as last_at
     from numbered
-    group by numbered.icao24, numbered.from_at, stretch
-    having bool_or(is_contested) and max(positioned_at) >= numbered.from_at
+    group by icao24, from_at, stretch
+    having bool_or(is_contested) and max(positioned_at) >= from_at
 {%- endmacro -%}
 
-{%- macro _contested_fixes(first_at) -%}
+{%- macro contested_fixes(first_at) -%}
     analyze contested;
     create temporary table contested_fixes on commit drop as
     select distinct on (opensky_states.icao24, time_position)
@@ -170,7 +174,7 @@ range too: what the tracker then says of rows that stay is what it has said of t
         contested.from_at,
         contested.first_at
     from raw.opensky_states
-    inner join contested using (icao24)
+    inner join contested on opensky_states.icao24 = contested.icao24
     where
         time_position between contested.first_at and contested.last_at
         and time_position >= '{{ first_at }}'

@@ -1,24 +1,29 @@
 {#-
-Which altitudes are believed. `stg_opensky__states` marks with `altitude_step` where a run of altitudes begins:
-one that the altitude before cannot have become. Of most addresses no run but the first begins in a flight. Over
-the others `judge_altitudes` goes run by run and masks those that are not believed, looking back only.
+Which altitudes are believed. `stg_opensky__states` marks with `altitude_step` where a run of altitudes begins: where
+the altitude cannot follow from the one before. Most addresses have one run in a flight. For the others
+`judge_altitudes` goes from run to run (functions/judge_altitude_runs.sql) and masks those that are not believed,
+looking back only.
 
 A run is believed that follows from the last believed altitude. One that does not is believed as soon as the time
 since has sufficed to get there, or it has lasted for longer than all that was believed, or that is forgotten: then
 the altitudes before were the wrong ones, or the receivers had repeated an old one.
 -#}
 
-{#- From so many samples on only time, and no longer run, parts with what was believed. -#}
-{%- macro _established_count() -%}60{%- endmacro -%}
+{#- From this many samples on, only time disproves what is believed, and no longer run. -#}
+{%- macro established_altitude_count() -%}60{%- endmacro -%}
 
-{#- The geometric altitude differs by less than 1,000 m in 999 of 1,000 state vectors of the world, and by 1,400 m where it is repeated. -#}
-{%- macro _geo_apart_m() -%}2000{%- endmacro -%}
+{#-
+The geometric altitude differs by less than 1,000 m in 999 of 1,000 state vectors of the world, and by 1,400 m where
+it is repeated.
+-#}
+{%- macro geo_apart_m() -%}2000{%- endmacro -%}
 
 {#-
 Begins a run of altitudes: null within one; empty where none was sent for longer than `max_gap()` before; else what
 `judge_altitudes` asks for: the seconds since the altitude before, that and its geometric one, the new two, and the
 rate of climb. A step is none that an aircraft climbs or descends at 25 m/s and its rate at either end, up to 50 m/s
-(10,000 ft/min); 150 m allow for the grain of 25 ft and for clocks. Nor is it one while the geometric altitude follows.
+(10,000 ft/min); 150 m allow for the grain of 25 ft and for clocks. Nor is it one while the geometric altitude
+follows.
 -#}
 {%- macro altitude_step() -%}
 {%- set step -%}(baro_altitude_m - lag(baro_altitude_m) over by_altitude){%- endset -%}
@@ -41,7 +46,7 @@ case
                                     25 + greatest(abs(vertical_rate_mps), abs(lag(vertical_rate_mps) over by_altitude))
                                 )
                         end
-                        or coalesce(abs({{ step }} - {{ geo_step }}) > {{ _geo_apart_m() }}, false)
+                        or coalesce(abs({{ step }} - {{ geo_step }}) > {{ geo_apart_m() }}, false)
                     )
                     then jsonb_build_array(
                         {{ seconds }},
@@ -56,7 +61,7 @@ case
 end
 {%- endmacro -%}
 
-{#- A post-hook of `stg_opensky__states`: masks what is not believed of the rows that were just inserted. -#}
+{#- A post-hook of `stg_opensky__states`: masks the altitudes among the inserted rows that are not believed. -#}
 {%- macro judge_altitudes() -%}
 {%- if execute -%}
     {%- set is_whole = is_built_whole() -%}
@@ -66,9 +71,12 @@ end
             " where altitude_step is not null or altitudes_wrong_from_at is not null"
         ) %}
     {%- endif -%}
-    {% do run_query(_stepping(is_whole)) %}
+    {% do run_query(stepping_addresses(is_whole)) %}
+    {% do run_query('analyze stepping') %}
     {%- if run_query("select exists (select 1 from stepping)")[0][0] -%}
-        {% do run_query('create temporary table judged_runs on commit drop as select * from staging.judge_altitude_runs()') %}
+        {% do run_query(
+            'create temporary table judged_runs on commit drop as select * from staging.judge_altitude_runs()'
+        ) %}
         {% do run_query('analyze judged_runs') %}
         {% call statement('mask') -%}
             update {{ this }} as stored
@@ -93,8 +101,8 @@ end
 {%- endif -%}
 {%- endmacro -%}
 
-{#- Addresses with a step, from where their altitudes begin: before the range too, for what is believed goes on. -#}
-{%- macro _stepping(is_whole) -%}
+{#- Addresses with a step, from where their altitudes begin: even before the range, as later altitudes depend on it. -#}
+{%- macro stepping_addresses(is_whole) -%}
     create temporary table stepping on commit drop as
     {%- if is_whole %}
     select distinct
@@ -112,13 +120,13 @@ end
         ranges.changed_through_at as through_at
     from audit.transform_ranges as ranges
     cross join lateral (
-        select coalesce(max(first.positioned_at), ranges.changed_from_at) as positioned_at
-        from {{ this }} as first
+        select coalesce(max(begins.positioned_at), ranges.changed_from_at) as positioned_at
+        from {{ this }} as begins
         where
-            first.icao24 = ranges.changed_icao24
-            and first.positioned_at <= ranges.changed_from_at
-            and first.altitude_step is not null
-            and first.altitude_step = '[]'
+            begins.icao24 = ranges.changed_icao24
+            and begins.positioned_at <= ranges.changed_from_at
+            and begins.altitude_step is not null
+            and begins.altitude_step = '[]'
     ) as begun
     where exists (
         select 1 from {{ this }} as steps
@@ -129,6 +137,5 @@ end
             and steps.altitude_step is not null
             and steps.altitude_step <> '[]'
     )
-    {%- endif %};
-    analyze stepping
+    {%- endif %}
 {%- endmacro -%}

@@ -1,12 +1,12 @@
 {#-
 A table that follows the data: built whole the first time, then what `audit.transform_ranges` (or, with
-`meta.rebuilt_by: hours`, `audit.transform_hours`) names is deleted and inserted, in one transaction and
-without a table in between. `meta.time` is the column that lies in those ranges. Post-hooks run in the same transaction;
-one that corrects what was inserted asks `is_built_whole()`.
+`meta.rebuilt_by: hours`, `audit.transform_hours`) names is deleted and inserted, in one transaction and without a
+table in between. `meta.time` is the column that lies in those ranges. Post-hooks run in the same transaction; one
+that corrects what was inserted asks `is_built_whole()`.
 
-A column that the query has and the table lacks is added, as dbt's `on_schema_change: append_new_columns` does. That happens
-only where retention has dropped positions: everywhere else `skyops-dbt` rebuilds all tables when the project changes. Rows
-that are not rebuilt have null there. A column that the query no longer has keeps what it holds.
+A column that the query has and the table lacks is added, as dbt's `on_schema_change: append_new_columns` does. That
+happens only where retention has dropped positions: everywhere else `skyops-dbt` rebuilds all tables when the project
+changes. Rows that are not rebuilt have null there. A column that the query no longer has keeps what it holds.
 -#}
 {%- materialization rebuilt, adapter='postgres' -%}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -58,8 +58,8 @@ that are not rebuilt have null there. A column that the query no longer has keep
 {%- endmaterialization -%}
 
 {#-
-What a table gets as soon as it is filled, whatever materialization makes it: its indexes, and statistics, for the models
-that read it follow at once. Overrides the macro of dbt that all of them call.
+What a table gets as soon as it is filled, whatever materialization makes it: its indexes, and statistics, for the
+models that read it follow at once. Overrides the macro of dbt that all of them call.
 -#}
 {%- macro postgres__create_indexes(relation) -%}
     {{ default__create_indexes(relation) }}
@@ -86,8 +86,8 @@ that read it follow at once. Overrides the macro of dbt that all of them call.
 {%- endmacro -%}
 
 {#-
-A table of reference data alone. It is made anew with what was made from it, which `skyops-dbt` tells by its
-fingerprint of models, settings, airports and runways; a run that brings positions leaves it as it is.
+A table of reference data alone. It is rebuilt when the fingerprint of models, settings, airports and runways changes,
+that is, together with the tables made from it; a run that only brings positions leaves it unchanged.
 -#}
 {%- materialization reference, adapter='postgres' -%}
     {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}

@@ -3,7 +3,7 @@ The cleaning of positions: `stg_opensky__states` does it for all addresses as if
 `split_airframes` once more for those of two.
 -#}
 
-{#- How far an aircraft gets in a time: 1,000 kt, and 1 km for two receivers' clocks. -#}
+{#- How far an aircraft gets in a time span, in metres: 1,000 kt, and 1 km for two receivers' clocks. -#}
 {%- macro reach_m(span) -%}
 (1000 + 515 * date_part('epoch', {{ span }}))
 {%- endmacro -%}
@@ -28,8 +28,8 @@ and abs(
 {%- endmacro -%}
 
 {#-
-The callsign as sent without blanks: letters and digits, not all of them zeros. What has other characters is garbled, and null.
-The first pattern spares most rows the rest.
+The callsign as sent without blanks: letters and digits, not all of them zeros. What has other characters is garbled,
+and null. The first pattern spares most rows the rest.
 -#}
 {%- macro sent_callsign() -%}
 case
@@ -39,7 +39,10 @@ case
         end
 {%- endmacro -%}
 
-{#- All columns but the address, with the time from which on earlier rows are compared with; and the order by which of several sources' rows the fullest wins, then the first by name. -#}
+{#-
+All columns but the address, with the time from which on earlier rows are compared with; and the order by which of
+several sources' rows the fullest wins, then the first by name.
+-#}
 {%- macro state_columns() -%}
         time_position as positioned_at,
         time_position - {{ max_gap() }} as comparable_from_at,
@@ -66,8 +69,8 @@ case
 {%- endmacro -%}
 
 {#-
-The steps after `deduplicated`, and the final select. Where the rows were tracked they say themselves which of
-them is a jump.
+The CTEs after `deduplicated`, and the final select. Rows from the tracker carry `is_jump`; of others it is computed
+here.
 -#}
 {%- macro cleaned_states(is_tracked=false) -%}
 compared as (

@@ -1,4 +1,4 @@
-{#- These three have the names and arguments of dbt_utils, and are stricter: null and NaN fail where it lets them pass. -#}
+{#- These three have the names and arguments of dbt_utils, and are stricter: null or NaN fail where it passes them. -#}
 
 {#- No two rows share these columns, and none of them is null: a primary key over several columns. -#}
 {% test unique_combination_of_columns(model, combination_of_columns) %}
@@ -31,8 +31,8 @@ where ({{ expression }}) is not true
 {% endtest %}
 
 {#-
-Who has taken off lands before the next take-off. One that was seen on the ground before it has landed, heard or not, and
-stays: what nobody received is no fault of ours.
+Who has taken off lands before the next take-off. One that was seen on the ground before it has landed, heard or not,
+and stays: what nobody received is no fault of ours.
 -#}
 {% test takes_turns(model) %}
 select *

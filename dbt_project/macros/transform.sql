@@ -1,13 +1,13 @@
 {#-
-How models follow the data. `begin_transform` (on-run-start) works out what the loads since the last finished
-run have touched; `rebuilt` models delete just that and insert it anew; `end_transform` (on-run-end) notes
-that it is done. docs/transform.md says why this equals a full refresh.
+How models follow the data. `begin_transform` (on-run-start) lists in audit tables what the loads since the last
+finished run have touched; `rebuilt` models delete just those rows and insert them again; `end_transform` (on-run-end)
+marks the loads as done. docs/transform.md explains why this equals a full refresh.
 -#}
 
 {#- The longest gap between two positions that are still compared; after a longer one nothing before it matters. -#}
 {%- macro max_gap() -%}interval '{{ var("flight_gap_s") }} seconds'{%- endmacro -%}
 
-{#- Whether the present model is brought up to date, and not built from all there is. -#}
+{#- Whether only part of the model is rebuilt; false when it is built from all data. -#}
 {%- macro is_rebuilding() -%}
     {%- if not execute or model.resource_type != 'model' or should_full_refresh() -%}
         {{ return(false) }}
@@ -17,17 +17,17 @@ that it is done. docs/transform.md says why this equals a full refresh.
 {%- endmacro -%}
 
 {#-
-The first of the times that are computed anew. As a value, not as a subquery, of which the planner knows
-nothing: it opens no days before, and takes the index where this is little of all there is.
+The earliest time to rebuild, as a value. Of a subquery the planner knows nothing; with a value it skips the
+partitions before it, and uses the index where only few rows are rebuilt.
 -#}
 {%- macro _first(time, table) -%}
     '{{ run_query("select coalesce(min(" ~ time ~ "), 'infinity')::text from " ~ table)[0][0] }}'::timestamptz
 {%- endmacro -%}
 
 {#-
-Joins the aircraft and times that are computed anew to a relation that has icao24; nothing when all is.
-`before` reaches so much further back for what is only looked at. The columns of what is joined are named in full, here
-and below: dbt's graph does not know these tables, and without their columns no column's lineage can be told.
+Joins the aircraft and time ranges to rebuild to a relation that has icao24; joins nothing when everything is rebuilt.
+`before` extends each range backwards, for rows that are read but not rebuilt. The joined columns are listed
+explicitly, here and below: dbt's graph does not have these tables, and column lineage needs their columns.
 -#}
 {%- macro join_changes(alias, time, before=none) -%}
     {%- if is_rebuilding() -%}
@@ -44,26 +44,26 @@ and below: dbt's graph does not know these tables, and without their columns no 
     {%- endif -%}
 {%- endmacro -%}
 
-{#- From when on the present row is computed anew; rows before are only looked at. -#}
+{#- The start of the range to rebuild; earlier rows are only read. -#}
 {%- macro changed_from() -%}
     {{ 'changes.changed_from_at' if is_rebuilding() else "'-infinity'::timestamptz" }}
 {%- endmacro -%}
 
-{#- Until when the present row is computed anew. -#}
+{#- The end of the range to rebuild. -#}
 {%- macro changed_through() -%}
     {{ 'changes.changed_through_at' if is_rebuilding() else "'infinity'::timestamptz" }}
 {%- endmacro -%}
 
-{#- The latest position that there is, as a subquery; a unit test has its own. -#}
+{#- The time of the latest position, as a subquery; in a unit test, of the latest in its rows. -#}
 {%- macro latest_position(positions) -%}
     {%- if execute and model.resource_type == 'model' -%}
         (select horizon.latest_at from audit.transform_horizon as horizon)
     {%- else -%}
-        (select max(positioned_at) from {{ positions }})
+        (select max(positions.positioned_at) from {{ positions }} as positions)
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Joins the hours that are computed anew: those that changed, or those whose features did as well. -#}
+{#- Joins the hours to rebuild: those whose rows changed, and with `with_aftermath` those whose features changed. -#}
 {%- macro join_changed_hours(alias, time, with_aftermath=false) -%}
     {%- if is_rebuilding() -%}
         inner join (
@@ -76,24 +76,24 @@ and below: dbt's graph does not know these tables, and without their columns no 
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Leaves out of what is only looked back at all that lies too far before the hours computed anew. -#}
+{#- Limits rows that are only read to those within `look_back` of the earliest hour to rebuild. -#}
 {%- macro and_since_changed_hours(time, look_back) -%}
     {%- if is_rebuilding() -%}
         and {{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }} - interval '{{ look_back }}'
     {%- endif -%}
 {%- endmacro -%}
 
-{#- Whether a rebuilt model, of which this is the `meta`, goes by the hour and not by the aircraft. -#}
+{#- Whether a rebuilt model, given its `meta`, is rebuilt by hours, not by aircraft and time range. -#}
 {%- macro is_by_hours(meta) -%}
     {{ return(meta.get('rebuilt_by') == 'hours') }}
 {%- endmacro -%}
 
-{#- Where it stands what of such a model is computed anew. -#}
+{#- The audit table that lists what to rebuild. -#}
 {%- macro changes_of(meta) -%}
     {{ 'audit.transform_hours' if is_by_hours(meta) else 'audit.transform_ranges' }}
 {%- endmacro -%}
 
-{#- Whether a row `stored` of such a model lies within a row `changes` of that. -#}
+{#- The condition that a row `stored` of the model lies within a row `changes` of that table. -#}
 {%- macro is_changed(meta) -%}
     {%- if is_by_hours(meta) -%}
         stored.{{ meta.time }} >= changes.changed_hour_at
@@ -106,9 +106,9 @@ and below: dbt's graph does not know these tables, and without their columns no 
 {%- endmacro -%}
 
 {#-
-Creates what `functions/` holds, in each run and before any model: so a function is always that of the project, whichever
-models are selected. dbt compiles those files as analyses; its own functions are scalar and in SQL only, and `dbt run`
-leaves them out.
+Creates what `functions/` holds, in each run and before any model: so a function is always that of the project,
+whichever models are selected. dbt compiles those files as analyses; its own functions are scalar and in SQL only, and
+`dbt run` leaves them out.
 -#}
 {%- macro create_functions() -%}
 {%- if execute and flags.WHICH in ('run', 'build') -%}
@@ -128,7 +128,7 @@ leaves them out.
     {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
     begin;
-    -- Until this run has finished nothing is made from what it is made from, nor from what was before.
+    -- Until this run has finished, the tables are of neither the former project nor this one.
     update audit.transform_state set fingerprint = 'unfinished'
     where fingerprint is distinct from '{{ env_var("SKYOPS_TRANSFORM_FINGERPRINT", "") }}';
     truncate audit.transform_batches, audit.transform_feature_batches, audit.transform_ranges;
@@ -145,8 +145,8 @@ leaves them out.
         (select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id))
     );
     {% if not is_new -%}
-    {{ _insert_changes(segmented, flights) }}
-    {{ _insert_feature_changes() }}
+    {{ insert_changes(segmented, flights) }};
+    {{ insert_feature_changes() }};
     {%- endif %}
     analyze audit.transform_ranges;
     analyze audit.transform_hours;
@@ -155,14 +155,15 @@ leaves them out.
 {%- endmacro -%}
 
 {#-
-An address's range begins with the flight that its first new position continues, or with that position where all
-had been silent for longer than any rule remembers: rules look back only, so nothing before changes. Where two airframes
-send it, both have the same range, and it begins where the other one had been silent. It ends at the first flight that began longer after the last new position than any
-rule remembers (twice: what a rule compares has itself looked back once), for it begins there still; after a
-silence, that is: what ends with a stand or a new callsign depends on all of the flight before.
-Flights that were near the latest position are computed anew as well: what they are depends on the silence since.
+Fills the audit tables with the ranges and hours that the new positions affect. An address's range begins with the
+flight that its first new position continues, or with that position after a silence longer than `max_gap()`: rules
+look back only, so nothing before changes. Where two airframes send the address, both have the same range, and it
+begins where both had been silent. It ends at the first flight that began, after a silence, more than twice
+`max_gap()` after the last new position (twice, because what a rule compares has itself looked back once). A flight
+that began with a stand or a new callsign does not end it: that depends on all of the flight before. Flights near the
+former latest position are rebuilt as well: their status depends on the silence since.
 -#}
-{%- macro _insert_changes(segmented, flights) -%}
+{%- macro insert_changes(segmented, flights) -%}
     create temporary table arrived on commit drop as
     select
         states.icao24,
@@ -171,12 +172,14 @@ Flights that were near the latest position are computed anew as well: what they 
         max(states.time_position) as last_at
     from raw.opensky_states as states
     where
-        states.batch_id in (select batch_id from audit.transform_batches)
-        and states.batch_id >= (select min(batch_id) from audit.transform_batches)
+        states.batch_id in (select taken.batch_id from audit.transform_batches as taken)
+        and states.batch_id >= (select min(taken.batch_id) from audit.transform_batches as taken)
         and states.time_position between (
-            select min(window_start_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id)
+            select min(loads.window_start_at) from raw.ingest_batches as loads
+            inner join audit.transform_batches as taken on loads.batch_id = taken.batch_id
         ) and (
-            select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id)
+            select max(loads.window_end_at) from raw.ingest_batches as loads
+            inner join audit.transform_batches as taken on loads.batch_id = taken.batch_id
         )
     group by states.icao24, day_at;
 
@@ -193,16 +196,17 @@ Flights that were near the latest position are computed anew as well: what they 
         false as is_new
     from {{ flights }}
     where
-        coalesce(last_seen_at, first_seen_at) >= (select horizon_at from audit.transform_state) - interval '1 hour'
-        and exists (select from audit.transform_batches);
+        coalesce(last_seen_at, first_seen_at)
+        >= (select state.horizon_at from audit.transform_state as state) - interval '1 hour'
+        and exists (select 1 from audit.transform_batches);
 
     create temporary table touched on commit drop as
     select
         sought.icao24,
         coalesce(present.flight_started_at, sought.started_at) as from_at,
-        coalesce(following.flight_started_at, 'infinity') as through_at,
+        coalesce(next_begun.flight_started_at, 'infinity') as through_at,
         sought.first_at as changed_from_at,
-        case when sought.is_new then greatest(sought.last_at, latest.positioned_at) else sought.last_at end
+        case when sought.is_new then greatest(sought.last_at, last_heard.positioned_at) else sought.last_at end
             as changed_through_at
     from sought
     left join lateral (
@@ -217,23 +221,23 @@ Flights that were near the latest position are computed anew as well: what they 
                 -- A new position can take the place of the one that a flight began with.
                 and (flights.flight_started_at < sought.started_at or not sought.is_new)
                 and not exists (
-                    select from {{ airframe_suffixes() }}
-                    inner join {{ segmented }} as before on before.icao24 = sought.icao24 || airframes.suffix
+                    select 1 from {{ airframe_suffixes() }}
+                    inner join {{ segmented }} as earlier on earlier.icao24 = sought.icao24 || airframes.suffix
                     where
                         -- Whether a new callsign begins a flight is known within ten minutes.
                         (
-                            before.icao24 <> flights.icao24
+                            earlier.icao24 <> flights.icao24
                             or flights.flight_started_at >= sought.started_at - {{ max_gap() }}
                         )
-                        and before.flight_started_at < flights.flight_started_at
-                        and before.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
+                        and earlier.flight_started_at < flights.flight_started_at
+                        and earlier.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
                 )
             order by flights.flight_started_at desc
             limit 1
         ) as latest
         -- After a long silence a new position begins a flight, and the one before stays as it is.
         where exists (
-            select from {{ airframe_suffixes() }}
+            select 1 from {{ airframe_suffixes() }}
             cross join lateral (
                 select flights.flight_ended_at
                 from {{ segmented }} as flights
@@ -242,8 +246,8 @@ Flights that were near the latest position are computed anew as well: what they 
                     and flights.flight_started_at <= sought.started_at
                 order by flights.flight_started_at desc
                 limit 1
-            ) as before
-            where before.flight_ended_at >= sought.started_at - 2 * {{ max_gap() }}
+            ) as latest_before
+            where latest_before.flight_ended_at >= sought.started_at - 2 * {{ max_gap() }}
         )
     ) as present on true
     left join lateral (
@@ -257,57 +261,63 @@ Flights that were near the latest position are computed anew as well: what they 
                 and flights.icao24 = sought.icao24 || airframes.suffix
                 and flights.flight_started_at > sought.last_at + 2 * {{ max_gap() }}
                 and not exists (
-                    select from {{ airframe_suffixes() }}
-                    inner join {{ segmented }} as before on before.icao24 = sought.icao24 || airframes.suffix
+                    select 1 from {{ airframe_suffixes() }}
+                    inner join {{ segmented }} as earlier on earlier.icao24 = sought.icao24 || airframes.suffix
                     where
-                        before.flight_started_at < flights.flight_started_at
-                        and before.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
+                        earlier.flight_started_at < flights.flight_started_at
+                        and earlier.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
                 )
             order by flights.flight_started_at
             limit 1
         ) as earliest
-    ) as following on true
+    ) as next_begun on true
     left join lateral (
         select max(flights.flight_ended_at) as positioned_at
         from {{ airframe_suffixes() }}
         inner join {{ segmented }} as flights on flights.icao24 = sought.icao24 || airframes.suffix
         where
             sought.is_new
-            and flights.flight_started_at < coalesce(following.flight_started_at, 'infinity')
-    ) as latest on true;
+            and flights.flight_started_at < coalesce(next_begun.flight_started_at, 'infinity')
+    ) as last_heard on true;
 
     insert into audit.transform_ranges
-    select icao24 || suffix, lower(range) + 2 * {{ max_gap() }}, upper(range)
+    select
+        joined.icao24 || airframes.suffix as changed_icao24,
+        lower(joined.affected) + 2 * {{ max_gap() }} as changed_from_at,
+        upper(joined.affected) as changed_through_at
     from (
         -- One range where one looks back into the other.
         select
             icao24,
-            unnest(range_agg(tstzrange(from_at - 2 * {{ max_gap() }}, through_at))) as range
+            unnest(range_agg(tstzrange(from_at - 2 * {{ max_gap() }}, through_at))) as affected
         from touched
         group by icao24
-    ) as ranges
+    ) as joined
     cross join {{ airframe_suffixes() }};
 
     -- A landing can change ten minutes before the position that withdraws it; features look back six hours.
     insert into audit.transform_hours
-    select hour_at, bool_and(hour_at > changed_through_at)
+    select
+        hours.hour_at as changed_hour_at,
+        bool_and(hours.hour_at > touched.changed_through_at) as is_aftermath
     from touched
     cross join lateral generate_series(
-        date_trunc('hour', changed_from_at - interval '1 hour', 'UTC'),
-        changed_through_at + interval '{{ var("features_look_back_h") }} hours',
+        date_trunc('hour', touched.changed_from_at - interval '1 hour', 'UTC'),
+        touched.changed_through_at + interval '{{ var("features_look_back_h") }} hours',
         interval '1 hour'
-    ) as hour_at
-    group by hour_at;
+    ) as hours (hour_at)
+    group by hours.hour_at
 {%- endmacro -%}
 
 {#-
-Of an arrival of the history and of a weather report only features follow: of it and of those that look back at it.
+Adds the hours whose features the newly loaded arrivals of the history and weather reports affect: their own, and
+those of the features that look back at them.
 -#}
-{%- macro _insert_feature_changes() -%}
+{%- macro insert_feature_changes() -%}
     insert into audit.transform_hours
     select distinct
-        hour_at,
-        true
+        hours.hour_at as changed_hour_at,
+        true as is_aftermath
     from raw.ingest_batches as loads
     inner join audit.transform_feature_batches as changed on loads.batch_id = changed.batch_id
     cross join lateral generate_series(
@@ -317,8 +327,8 @@ Of an arrival of the history and of a weather report only features follow: of it
             else interval '{{ var("features_look_back_h") }} hours'
         end,
         interval '1 hour'
-    ) as hour_at
-    on conflict do nothing;
+    ) as hours (hour_at)
+    on conflict do nothing
 {%- endmacro -%}
 
 {%- macro end_transform(results) -%}
@@ -331,7 +341,9 @@ Of an arrival of the history and of a weather report only features follow: of it
     {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') and node.unique_id not in done -%}
         {%- do undone.append(node.name) -%}
     {%- endfor -%}
-    {#- A red test looks at what the run has computed anew: marked as done, the next run would not look there again. -#}
+    {#-
+    A test that fails reads what this run has rebuilt. If the loads were marked as done, no later run would test it.
+    -#}
     {%- for result in results if result.node.resource_type == 'test' and result.status in ('fail', 'error') -%}
         {%- do undone.append(result.node.name) -%}
     {%- endfor -%}
@@ -355,8 +367,8 @@ Of an arrival of the history and of a weather report only features follow: of it
 {%- endmacro -%}
 
 {#-
-What a data test looks at: of a rebuilt table only what the run has computed anew, so that tests cost what the
-new data cost; everything after a full refresh, and in `dbt test`.
+The rows that a data test reads: of a rebuilt table only those that the run has rebuilt, so that tests cost in
+proportion to the new data; all rows after a full refresh, and in `dbt test`.
 -#}
 {%- macro get_where_subquery(relation) -%}
     {%- set tested = graph.nodes.get(model.get('attached_node') or '') if execute -%}

@@ -134,3 +134,48 @@ def test_every_column_of_metrics_and_features_is_described_with_its_unit(
                 assert column["data_type"] == "timestamp with time zone"
             if column["data_type"] == "boolean":
                 assert column["name"].startswith(("is_", "has_")), column["name"]
+
+
+NO_SQL = {
+    "generate_schema_name": "a name",
+    "create_functions": "runs the files of functions/, which are linted",
+    "begin_transform": "runs insert_changes and insert_feature_changes, and statements of one line",
+    "end_transform": "statements of one line",
+    "split_airframes": "a post-hook: contested_stretches, contested_fixes and cleaned_states",
+    "judge_altitudes": "a post-hook: stepping_addresses and two updates",
+    "get_where_subquery": "dbt calls it for tests",
+    "postgres__create_indexes": "dbt calls it for tables",
+    "is_built_whole": "a flag",
+    "is_by_hours": "a flag",
+    "changes_of": "the name of a table",
+    "is_changed": "a condition of three lines, for the materialization and for tests",
+    "_columns_with_new_ones_added": "names of columns",
+    "materialization_rebuilt_postgres": "a materialization",
+    "materialization_reference_postgres": "a materialization",
+}
+"""Macros that sqlfluff does not see, with the reason. Generic tests have a tag that is dbt's own."""
+
+
+def test_sqlfluff_sees_every_macro_that_holds_sql(nodes: dict[str, Any]) -> None:
+    """In a model or a function that calls it, or in `macros_of_hooks.sql`."""
+    ours = {
+        name: macro
+        for name, macro in nodes["macros"].items()
+        if macro["package_name"] == "skyops"
+        and macro["name"] not in NO_SQL
+        and not macro["name"].startswith("test_")
+    }
+    called = {
+        name
+        for node in nodes["nodes"].values()
+        if node["resource_type"] in ("model", "analysis")
+        for name in node["depends_on"]["macros"]
+    }
+    hooks = (Path(__file__).parent / "macros_of_hooks.sql").read_text()
+    called |= {name for name, macro in ours.items() if f"{{{{ {macro['name']}(" in hooks}
+    seen: set[str] = set()
+    while called - seen:
+        seen |= called
+        called = {m for name in called & set(ours) for m in ours[name]["depends_on"]["macros"]}
+    assert set(ours) - seen == set()
+    assert set(NO_SQL) <= {macro["name"] for macro in nodes["macros"].values()}

@@ -15,7 +15,7 @@ with positions as (
     {{ join_changed_hours('int_positions__masked', 'hour_at') }}
 ),
 
--- Every reason, so that none is told from not looked at.
+-- Every reason, so that zero differs from not checked.
 reasons as (
     select reason
     from (

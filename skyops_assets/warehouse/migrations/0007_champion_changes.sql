@@ -29,14 +29,21 @@ insert into audit.champion_changes (
     actor, reason, decision_id
 )
 select
-    d.decided_at, d.model_name, 'gatekeeper', d.champion_version, d.challenger_version,
-    former.mlflow_run_id, promoted.mlflow_run_id, 'gatekeeper',
-    regexp_replace(d.summary, '^promoted: ', ''), d.decision_id
+    d.decided_at,
+    d.model_name,
+    'gatekeeper' as action,
+    d.champion_version,
+    d.challenger_version,
+    former.mlflow_run_id as from_mlflow_run_id,
+    promoted.mlflow_run_id as to_mlflow_run_id,
+    'gatekeeper' as actor,
+    regexp_replace(d.summary, '^promoted: ', '') as reason,
+    d.decision_id
 from ml.promotion_decisions as d
-join ml.model_versions as promoted
-    on promoted.model_name = d.model_name and promoted.version = d.challenger_version
+inner join ml.model_versions as promoted
+    on d.model_name = promoted.model_name and d.challenger_version = promoted.version
 left join ml.model_versions as former
-    on former.model_name = d.model_name and former.version = d.champion_version
+    on d.model_name = former.model_name and d.champion_version = former.version
 where d.is_promoted
 order by d.decided_at, d.decision_id;
 

@@ -7,4 +7,4 @@ alter table ml.predictions
 -- where the rows were too few. Both null: trained before there were any.
 alter table ml.training_runs
     add column search jsonb,
-    add column "interval" jsonb;
+    add column "interval" jsonb; -- noqa: RF06

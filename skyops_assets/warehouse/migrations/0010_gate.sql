@@ -61,5 +61,5 @@ update ml.promotion_decisions set reasons = (
             when 'trained' then 'technical' when 'taken_back' then 'operational' else 'statistical' end)
         order by place
     ), '[]')
-    from jsonb_array_elements(reasons) with ordinality as given (reason, place)
+    from jsonb_array_elements(reasons) with ordinality as given (reason, place) -- noqa: AL05
 );

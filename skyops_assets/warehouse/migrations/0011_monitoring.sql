@@ -23,7 +23,7 @@ with errors as (
         abs(p.baseline_transit_min - (p.predicted_transit_min - o.error_min)) as baseline_error_min
     from ml.predictions as p
     inner join ml.prediction_outcomes as o
-        using (flight_id, airport, ring_nm, model_name, model_version)
+        using (flight_id, airport, ring_nm, model_name, model_version) -- noqa: ST07
     where not p.is_in_sample and o.error_min is not null
 ),
 

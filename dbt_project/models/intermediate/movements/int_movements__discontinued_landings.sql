@@ -37,7 +37,7 @@ followed as (
         lead(method) over by_flight as next_method,
         lead(airport) over by_flight as next_airport,
         lead(last_fix_at) over by_flight as next_fix_at,
-        lead(known_at) over by_flight as renewed_known_at
+        lead(known_at) over by_flight as climb_known_at
     from located
     -- One fix between two silences is a take-off and then a landing.
     window by_flight as (partition by flight_id order by last_fix_at asc, movement desc)
@@ -121,7 +121,7 @@ climbs as (
     group by approach_id, climbed_at
 ),
 
--- Approaches that were not landed from: one with a landing is told by it.
+-- Approaches without a landing.
 abandoned as (
     select
         approaches.*,
@@ -196,15 +196,15 @@ returned as (
     order by abandoned.approach_id, tries.known_at
 ),
 
-renewed as (
+discontinued as (
     select
         flight_id,
         icao24,
         airport,
         'touch_and_go' as movement,
-        least(moved_at, renewed_known_at) as moved_at,
+        least(moved_at, climb_known_at) as moved_at,
         last_fix_at,
-        renewed_known_at as known_at,
+        climb_known_at as known_at,
         runway_direction,
         runway,
         runway_reason,
@@ -271,4 +271,4 @@ select
     label_quality,
     landing_id,
     takeoff_id
-from renewed
+from discontinued
