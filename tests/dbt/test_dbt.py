@@ -174,7 +174,7 @@ def test_postgres_holds_what_the_contracts_promise(
     nodes: dict[str, Any],
     query: Callable[..., list[tuple[Any, ...]]],
 ) -> None:
-    """Where a table has lost it too, as a warehouse of before has whose tables cannot be made again."""
+    """Where a table lacks it too, as an older one does that cannot be built anew."""
     nullable = (
         "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 "
         "and not attnotnull"
