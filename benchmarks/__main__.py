@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from itertools import chain
 
-from benchmarks import live, storage, ticks, transform
+from benchmarks import hourly, live, storage, ticks, transform
 
 ROUNDS = 3
 
@@ -24,6 +24,7 @@ def main() -> None:
             live.measure(),
             ticks.measure(ticks.MONTH),
             transform.measure(),
+            hourly.measure(),
         )
     )
 

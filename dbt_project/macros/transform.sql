@@ -145,6 +145,7 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
         (select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id))
     );
     {% if not is_new -%}
+    {{ add_constraints() }};
     {{ insert_changes(segmented, flights) }};
     {{ insert_feature_changes() }};
     {%- endif %}
@@ -329,6 +330,38 @@ those of the features that look back at them.
         interval '1 hour'
     ) as hours (hour_at)
     on conflict do nothing
+{%- endmacro -%}
+
+{#-
+The contracts' not null where a table lacks it: after a change of the project tables are built anew with it, but not
+where retention has dropped what they were made from. Rows of before that break it keep their column without it.
+-#}
+{%- macro add_constraints() -%}
+    {%- set declared = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
+        {%- for column in node.columns.values() if column.constraints | selectattr('type', 'equalto', 'not_null') | list -%}
+            {%- do declared.append("('" ~ node.schema ~ "." ~ node.name ~ "', '" ~ column.name ~ "')") -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    do $$
+    declare
+        lacking record;
+    begin
+        for lacking in
+            select columns.attrelid::regclass as relation, columns.attname as name
+            from (values {{ declared | join(', ') }}) as declared (relation, name)
+            inner join pg_attribute as columns
+                on columns.attrelid = to_regclass(declared.relation) and declared.name = columns.attname
+            where not columns.attnotnull
+        loop
+            begin
+                execute format('alter table %s alter column %I set not null', lacking.relation, lacking.name);
+            exception when not_null_violation then
+                raise warning '% stays nullable: %', lacking.relation, sqlerrm;
+            end;
+        end loop;
+    end
+    $$
 {%- endmacro -%}
 
 {%- macro end_transform(results) -%}

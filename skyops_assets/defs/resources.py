@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
+from skyops_assets.instance.dbt_cli import LeanDbtCliResource
 from skyops_assets.instance.private import BaseAssetGraph
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.transform.dbt import DBT_PROJECT
@@ -43,7 +43,7 @@ def resources() -> dict[str, Any]:
     beside = Path(sys.executable).with_name("skyops-dbt")
     return {
         "warehouse": WarehouseResource(),
-        "dbt": DbtCliResource(
+        "dbt": LeanDbtCliResource(
             project_dir=str(DBT_PROJECT),
             profiles_dir=str(DBT_PROJECT),
             dbt_executable=str(beside) if beside.exists() else "skyops-dbt",

@@ -9,6 +9,7 @@ Belongs here: how connections are kept. Does not: what is stored, which is all D
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 from weakref import WeakSet
@@ -25,6 +26,9 @@ hold an instance: with a pooler before the server, or many runs, there is room f
 AT_MOST = 20
 """Connections of one process while many threads ask at once, as the daemon's sensors do."""
 RENEWED_AFTER_S = 1800
+TRUSTED_S = 1.0
+"""A connection that was used so shortly before is not tried again: a run asks 2,300 times, and each
+trial is a way to the server and back."""
 
 _pools: WeakSet[db.Engine] = WeakSet()
 
@@ -36,6 +40,25 @@ def _leave_to_the_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
+def _try_what_was_idle(engine: db.Engine) -> None:
+    """Try a connection before it is used, if it was not used just now; if it is dead, open anew."""
+
+    def on_checkout(connection: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < TRUSTED_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # With all that are as old: what ended one ended the others.
+            raise db.exc.InvalidatePoolError("The server has closed it.") from error
+
+    def on_checkin(_: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    db.event.listen(engine, "checkout", on_checkout)
+    db.event.listen(engine, "checkin", on_checkin)
 
 
 class PooledEventLogStorage(PostgresEventLogStorage):
@@ -61,9 +84,9 @@ class PooledEventLogStorage(PostgresEventLogStorage):
 class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's storage in Postgres; runs, events and schedules share one pool of connections.
 
-    A connection is tried before it is used, so that a server which was started anew, or a pooler
-    that closes what is idle, goes unnoticed as before. Dagster's web server puts pools of its own
-    in the place of this one.
+    A connection that was idle is tried before it is used, so that a server which was started anew,
+    or a pooler that closes what is idle, goes unnoticed as before. Dagster's web server puts pools
+    of its own in the place of this one.
     """
 
     def __init__(
@@ -79,9 +102,9 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             isolation_level="AUTOCOMMIT",
             pool_size=KEPT,
             max_overflow=AT_MOST - KEPT,
-            pool_pre_ping=True,
             pool_recycle=RENEWED_AFTER_S,
         )
+        _try_what_was_idle(engine)
         _pools.add(engine)
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = engine

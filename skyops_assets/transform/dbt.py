@@ -192,25 +192,12 @@ def needs_full_refresh(warehouse: Warehouse, fingerprint: str) -> bool:
     return True
 
 
-def _versions() -> str:
-    """What is installed, in the form of ``dbt --version``."""
-    from importlib.metadata import version
-
-    core, postgres = version("dbt-core"), version("dbt-postgres")
-    return f"Core:\n  - installed: {core}\n\nPlugins:\n  - postgres: {postgres}"
-
-
 def _say_waiting() -> None:
     print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
 
 
 def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
-    if sys.argv[1:] == ["--version"]:
-        # dagster-dbt asks before each run. dbt's own answer takes 3 s of CPU, and looks in the
-        # network for a newer one.
-        print(_versions())
-        return
     from dbt.cli.main import cli
 
     from skyops_assets.settings import load_settings

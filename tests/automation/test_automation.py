@@ -863,7 +863,7 @@ def test_every_blocking_check_of_what_the_model_learns_from_counts_and_no_other(
     assert {
         ("raw", "state_vectors_are_plausible"), ("raw", "no_arrival_is_lost"),
         ("raw", "columns_are_as_declared"), ("features", "features_hold_together"),
-        ("features", "columns_are_as_declared"), ("metrics", "not_null_fct_arrivals_crossed_at"),
+        ("features", "columns_are_as_declared"), ("metrics", "unique_fct_arrivals_arrival_id"),
         ("staging", "unique_stg_reference__airports_airport"),
     } <= names  # fmt: skip
     for key in graph.asset_check_keys - counting:

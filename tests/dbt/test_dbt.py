@@ -68,13 +68,14 @@ def test_a_test_of_each_kind_goes_red(
         )
         query(
             shared_warehouse,
-            "insert into metrics.phase_counts_1m (minute_at, phase) "
-            "values ('2021-10-07 12:00+00', 'cruise')",
+            "insert into metrics.phase_counts_1m (minute_at, phase, aircraft_count) "
+            "values ('2021-10-07 12:00+00', 'cruise', 1)",
         )
         query(
             shared_warehouse,
-            "insert into metrics.fct_movements (movement_id, flight_id, icao24, movement, method, "
-            "last_fix_at) values ('x', 'x', 'x', 'takeoff', 'signal_gained', now())",
+            "insert into metrics.fct_movements (movement_id, flight_id, icao24, airport, movement, "
+            "method, label_quality, moved_at, last_fix_at, known_at) values "
+            "('x', 'x', 'x', 'x', 'takeoff', 'signal_gained', 'observed', now(), now(), now())",
         )
     query(
         shared_warehouse,
@@ -105,7 +106,50 @@ def test_every_description_begins_with_the_grain(nodes: dict[str, Any]) -> None:
     assert without == []
 
 
-def test_every_metric_and_feature_has_contract_key_test_and_unit_test(
+def held(model: dict[str, Any]) -> set[str]:
+    """The columns of a model that Postgres keeps from being null: by its contract's constraints."""
+    return {
+        column["name"]
+        for column in model["columns"].values()
+        if any(constraint["type"] == "not_null" for constraint in column["constraints"])
+    }
+
+
+def has_key(model: dict[str, Any]) -> bool:
+    """Whether Postgres itself holds a primary key of a model: unique, and none of it null."""
+    return any(
+        index["unique"] and set(index["columns"]) <= held(model)
+        for index in model["config"].get("indexes", [])
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_unique", "constraint", "is_key"),
+    [
+        (["flight_id"], True, "not_null", True),
+        (["flight_id"], False, "not_null", False),
+        (["flight_id"], True, "check", False),
+        (["icao24", "flight_id"], True, "not_null", False),
+    ],
+)
+def test_a_key_is_unique_and_never_null(
+    columns: list[str], is_unique: bool, constraint: str, is_key: bool
+) -> None:
+    names = ("icao24", "flight_id")
+    model = {
+        "columns": {
+            name: {
+                "name": name,
+                "constraints": [{"type": constraint}] if name == "flight_id" else [],
+            }
+            for name in names
+        },
+        "config": {"indexes": [{"columns": columns, "unique": is_unique}]},
+    }
+    assert has_key(model) == is_key
+
+
+def test_every_metric_and_feature_has_contract_key_and_unit_test(
     nodes: dict[str, Any],
 ) -> None:
     unit_tested = {test["model"] for test in nodes["unit_tests"].values()}
@@ -119,8 +163,31 @@ def test_every_metric_and_feature_has_contract_key_test_and_unit_test(
     assert len(chosen) >= 7
     for model in chosen:
         assert model["config"]["contract"]["enforced"], model["name"]
-        assert model["unique_id"] in keyed, f"{model['name']} has no primary-key test"
+        assert model["unique_id"] in keyed or has_key(model), f"{model['name']} has no primary key"
         assert model["name"] in unit_tested, f"{model['name']} has no unit test"
+
+
+@pytest.mark.xdist_group("dbt")
+def test_postgres_holds_what_the_contracts_promise(
+    built: Run,
+    shared_warehouse: Warehouse,
+    nodes: dict[str, Any],
+    query: Callable[..., list[tuple[Any, ...]]],
+) -> None:
+    """Where a table lacks it too, as an older one does that cannot be built anew."""
+    nullable = (
+        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 "
+        "and not attnotnull"
+    )
+    chosen = [model for model in models(nodes) if held(model)]
+    assert len(chosen) >= 10
+    query(shared_warehouse, "alter table metrics.fct_flights alter column icao24 drop not null")
+    code, said = built("run", "--select", "fct_flights")
+    assert code == 0, said
+    for model in chosen:
+        table = f"{model['schema']}.{model['name']}"
+        without = {name for (name,) in query(shared_warehouse, nullable, table)}
+        assert not without & held(model), table
 
 
 def test_every_column_of_metrics_and_features_is_described_with_its_unit(

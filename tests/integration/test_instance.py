@@ -16,6 +16,7 @@ import dagster as dg
 import pytest
 import sqlalchemy
 
+from skyops_assets.instance import storage
 from skyops_assets.instance.storage import AT_MOST, KEPT
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
@@ -108,14 +109,34 @@ def test_every_part_of_the_storage_asks_through_the_pool(
 
 
 def test_a_connection_that_the_server_closed_goes_unnoticed(
-    instance: dg.DagsterInstance, warehouse: Warehouse, query: Query
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    query: Query,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As by a restart, or by a pooler that closes what is idle."""
+    monkeypatch.setattr(storage, "TRUSTED_S", 0)
     before = backend(instance)
     assert backend(instance) == before
     query(warehouse, f"select pg_terminate_backend(pid) from ({OPEN}) as others")
     assert backend(instance) != before
     assert instance.get_runs_count() == 0
+
+
+def test_a_connection_that_was_used_just_now_is_not_tried_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each trial is a statement of its own: 2,300 in a run."""
+    monkeypatch.setattr(storage, "TRUSTED_S", 60)
+    backend(instance)
+    engine = instance.event_log_storage._engine  # type: ignore[attr-defined]
+    tried: list[Any] = []
+    monkeypatch.setattr(engine.dialect, "do_ping", tried.append)
+    backend(instance)
+    assert not tried
+    monkeypatch.setattr(storage, "TRUSTED_S", 0)
+    backend(instance)
+    assert len(tried) == 1
 
 
 def test_a_forked_process_leaves_the_connections_to_its_parent(

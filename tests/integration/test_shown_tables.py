@@ -91,7 +91,7 @@ def test_a_model_is_shown_with_what_can_be_told_of_it(
     )
     event = dg.Output(None, metadata={"unique_id": MODEL, "status": "success"})
     context: Any = dg.build_asset_context()
-    shown = _described(event, ran, context, warehouse).metadata
+    shown = _described(event, ran, context, warehouse, {}).metadata
     assert shown["status"].value == "success"
     assert shown["dagster/row_count"].value == 3
     schema: Any = shown["dagster/column_schema"].value
@@ -104,3 +104,40 @@ def test_a_model_is_shown_with_what_can_be_told_of_it(
         found = lineage.deps_by_column
         assert found["field"] == [dg.TableColumnDep(dg.AssetKey(["raw", "airports"]), "icao")]
         assert found["Code"] == []
+
+
+@pytest.mark.usefixtures("fixes", "manifest")
+def test_lineage_is_read_from_the_sql_once_for_the_same_project_and_columns(
+    warehouse: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.defs.transform import assets
+
+    file = tmp_path / "compiled" / "skyops" / "models" / "metrics" / "fct_fixes.sql"
+    file.parent.mkdir(parents=True)
+    file.write_text("select icao as field from skyops.raw.airports")
+    ran: Any = SimpleNamespace(
+        manifest=MANIFEST,
+        target_path=tmp_path,
+        dagster_dbt_translator=assets.SkyOpsTranslator(),
+    )
+    event = dg.Output(None, metadata={"unique_id": MODEL, "status": "success"})
+    context: Any = dg.build_asset_context()
+
+    def described(before: Any) -> Any:
+        return assets._described(event, ran, context, warehouse, before).metadata
+
+    key = ran.dagster_dbt_translator.get_asset_key(MANIFEST["nodes"][MODEL])
+    first = described({})
+    # Without its SQL it can only be taken from what was shown before.
+    file.unlink()
+    again = described({key: first})
+    assert again[assets.LINEAGE] == first[assets.LINEAGE]
+    assert again["dagster/row_count"] == first["dagster/row_count"]
+    assert assets.LINEAGE not in described({})
+    # Of other columns, or another project, it is of no use.
+    query(warehouse, "alter table metrics.fct_fixes add column further int")
+    assert assets.LINEAGE not in described({key: first})
+    query(warehouse, "alter table metrics.fct_fixes drop column further")
+    assert assets.LINEAGE in described({key: first})
+    monkeypatch.setattr(assets, "manifest_fingerprint", lambda: "of another project")
+    assert assets.LINEAGE not in described({key: first})

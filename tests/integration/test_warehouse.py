@@ -384,6 +384,29 @@ def test_a_killed_process_leaves_the_server_usable_and_is_forgotten(home: Path) 
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 
+def test_only_dagsters_events_are_committed_without_waiting_for_the_disk(home: Path) -> None:
+    """In a home of before too, whose databases are there."""
+    settings = Settings(home=home)
+    warehouse = open_warehouse(settings)
+
+    def waits(database: str) -> str:
+        with warehouse.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute("show synchronous_commit")
+            return str(cursor.fetchone()[0])  # type: ignore[index]
+
+    names = ("skyops", settings.dagster_database, settings.mlflow_database)
+    expected = {"skyops": "on", settings.dagster_database: "off", settings.mlflow_database: "on"}
+    assert {name: waits(name) for name in names} == expected
+    with (
+        warehouse.connect("postgres", autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"alter database {settings.dagster_database} reset synchronous_commit")
+    assert waits(settings.dagster_database) == "on"
+    open_warehouse(settings)
+    assert {name: waits(name) for name in names} == expected
+
+
 def test_a_killed_server_starts_again_with_what_was_committed(home: Path) -> None:
     holder = child(
         "w = open_warehouse(settings)\n"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,18 +13,6 @@ from skyops_assets.transform import dbt
 
 def test_a_production_run_builds_and_tests_but_runs_no_unit_test() -> None:
     assert dbt.build_arguments() == ["build", "--exclude-resource-type", "unit_test"]
-
-
-def test_the_version_is_told_without_starting_dbt(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the form that dagster-dbt reads before each run: the first number is dbt's."""
-    monkeypatch.setattr("sys.argv", ["skyops-dbt", "--version"])
-    monkeypatch.setitem(sys.modules, "dbt.cli.main", None)
-    dbt.main()
-    found = re.search(r"\d+\.\d+\.\d+", capsys.readouterr().out)
-    assert found is not None
-    assert found.group() == version("dbt-core")
 
 
 def test_only_the_newest_runs_keep_their_artifacts(tmp_path: Path) -> None:
