@@ -233,9 +233,9 @@ def _selected() -> list[Feature]:
 
 def main() -> None:
     """Write it."""
-    from skyops_assets.warehouse.dbt import DBT_PROJECT
+    from skyops_assets.settings import PROJECT_ROOT
 
-    for path, content in generated(DBT_PROJECT).items():
+    for path, content in generated(PROJECT_ROOT / "dbt_project").items():
         path.write_text(content)
 
 

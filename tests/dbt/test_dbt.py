@@ -153,13 +153,13 @@ def test_each_rule_of_the_features_can_be_broken(
             insert = f"insert into {table} ({', '.join(row)}) values ({marks})"
             query(shared_warehouse, insert, *row.values())
             found = {
-                (model, condition)
-                for model, condition in rules
+                rule
+                for model, rule in rules
                 if model == name
-                and query(shared_warehouse, f"select 1 from {table} where ({condition}) is not true")
+                and query(shared_warehouse, f"select 1 from {table} where ({rule}) is not true")
             }
             assert bool(found) == bool(bad), (table, bad)
-            broken |= found
+            broken |= {(name, rule) for rule in found}
         query(shared_warehouse, f"truncate {table}")
     assert broken == rules
 
