@@ -14,7 +14,6 @@ retrain_job = dg.define_asset_job(
         | dg.AssetSelection.checks(
             features.arrival_features_columns,
             features.crossing_features_columns,
-            features.history_crossing_features_columns,
         )
     )
     - PERIODIC,
