@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'crossed_at', 'rebuilt_by': 'hours', 'with_aftermath': true},
-    indexes=[{'columns': ['flight_id']}, {'columns': ['crossed_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['flight_id']}, {'columns': ['crossed_at']}]
 ) }}
 
 with crossings as (

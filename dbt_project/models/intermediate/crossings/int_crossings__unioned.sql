@@ -11,8 +11,7 @@
         {'columns': ['source', 'airport', 'ring_nm', 'known_at']},
         {'columns': ['flight_id']},
         {'columns': ['crossed_at']},
-    ],
-    post_hook='analyze {{ this }}'
+    ]
 ) }}
 
 with unioned as (
