@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
 
 Run = Callable[..., tuple[int, str]]
@@ -212,3 +216,22 @@ def test_every_column_of_metrics_and_features_is_described_with_its_unit(
                 assert column["data_type"] == "timestamp with time zone"
             if column["data_type"] == "boolean":
                 assert column["name"].startswith(("is_", "has_")), column["name"]
+
+
+def test_no_long_description_of_a_column_stands_twice() -> None:
+    """Neither in two ymls nor in a yml and a doc block, which is where such a text has its home."""
+    texts: list[str] = []
+    for path in (PROJECT_ROOT / "dbt_project" / "models").rglob("*.md"):
+        texts += re.findall(r"{% docs \w+ %}(.*?){% enddocs %}", path.read_text(), re.DOTALL)
+    for path in (PROJECT_ROOT / "dbt_project" / "models").rglob("*.yml"):
+        declared = yaml.safe_load(path.read_text())
+        sources = [table for one in declared.get("sources", []) for table in one["tables"]]
+        for model in (*declared.get("models", []), *sources):
+            texts += [
+                column["description"]
+                for column in model.get("columns", [])
+                if "doc(" not in column.get("description", "doc(")
+            ]
+    counts = Counter(" ".join(text.split()) for text in texts)
+    assert len(counts) > 200
+    assert [text for text, count in counts.items() if count > 1 and len(text) > 60] == []
