@@ -14,10 +14,10 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage torture loop lint bench docs lock clean
+.PHONY: help demo up test coverage torture loop lint bench docs features lock clean
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recording
 	@$(BIN)/skyops demo
@@ -55,6 +55,9 @@ bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 docs: $(RUNTIME) ## Build the dbt docs as one static page, and docs/settings.md
 	@$(BIN)/skyops docs
 	@$(BIN)/python -m skyops_assets.reporting.settings_page
+
+features: $(RUNTIME) ## Write what dbt has of the table of features
+	@$(BIN)/python -m skyops_assets.arrivals.feature_table
 
 lock: $(UV) ## Renew the two lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \

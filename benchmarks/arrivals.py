@@ -119,12 +119,14 @@ def measure() -> Iterator[Row]:
         watching = ("run", "--vars", "watch_airports: LSZH")
         run = dbt(warehouse, Path(folder), *watching)
         again = dbt(warehouse, Path(folder), *watching)
-        name = "model.skyops.history_crossing_features"
+        spent, spent_again = (
+            sum(s for node, s in one.nodes.items() if "crossing" in node) for one in (run, again)
+        )
         yield (
             "features of the whole history",
-            f"{run.nodes[name]:.1f} s of SQL",
-            f"again, with nothing new: {again.nodes[name]:.2f} s",
-            f"{again.nodes[name] / run.nodes[name]:.3f}",
+            f"{spent:.1f} s of SQL",
+            f"again, with nothing new: {spent_again:.2f} s",
+            f"{spent_again / spent:.3f}",
         )
         rows = rows_of(warehouse)
     for period in PERIODS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from skyops_assets.arrivals.feature_table import GROUPS, TABLE, TEXT
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 ARRIVALS_TABLE = "features.arrival_features"
 CROSSINGS_TABLE = "features.crossing_features"
-HISTORY_CROSSINGS_TABLE = "features.history_crossing_features"
 
 RING_NM = 40
 """The ring that the model predicts from; the tables hold others too."""
@@ -25,137 +25,20 @@ KEY = ("flight_id", "airport", "ring_nm")
 LABEL = "transit_min"
 PROVISIONAL = "provisional"
 
-CATEGORICAL = ("airport", "sector", "wake")
-NUMERIC = (
-    "bearing_sin",
-    "bearing_cos",
-    "altitude_m",
-    "ground_speed_mps",
-    "vertical_rate_mps",
-    "track_offset_deg",
-    "outer_leg_min",
-    "outer_leg_mps",
-    "near_leg_mps",
-    "near_leg_climb_mps",
-    "inbound_inside_count",
-    "entries_5min_count",
-    "entries_15min_count",
-    "entries_30min_count",
-    "entries_60min_count",
-    "sector_entries_15min_count",
-    "unlanded_count",
-    "sector_unlanded_count",
-    "mean_unlanded_age_min",
-    "landings_15min_count",
-    "landings_30min_count",
-    "landings_60min_count",
-    "holdings_30min_count",
-    "go_arounds_30min_count",
-    "predecessor_age_min",
-    "last_transit_min",
-    "last_transit_age_min",
-    "mean_last3_transit_min",
-    "mean_last5_transit_min",
-    "mean_last10_transit_min",
-    "mean_last20_transit_min",
-    "sector_last_transit_min",
-    "sector_last_transit_age_min",
-    "sector_mean_last3_transit_min",
-    "sector_mean_last5_transit_min",
-    "sector_mean_last10_transit_min",
-    "sector_mean_last20_transit_min",
-    "runway_in_use_sin",
-    "runway_in_use_cos",
-    "wind_east_mps",
-    "wind_north_mps",
-    "wind_gust_mps",
-    "visibility_m",
-    "ceiling_m",
-    "local_hour",
-    "local_weekday",
-)
+_LEARNED = tuple(one for one in TABLE if one.group)
+CATEGORICAL = tuple(one.name for one in _LEARNED if one.type == TEXT)
+NUMERIC = tuple(one.name for one in _LEARNED if one.type != TEXT)
 FEATURES = CATEGORICAL + NUMERIC
 """What the model sees. Angles enter as sine and cosine only; no column identifies a flight."""
 
 FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
-    "airport": ("airport",),
-    "entry bearing": (
-        "sector",
-        "bearing_sin",
-        "bearing_cos",
-        "track_offset_deg",
-    ),
-    "altitude": (
-        "altitude_m",
-        "vertical_rate_mps",
-        "near_leg_climb_mps",
-    ),
-    "speed": (
-        "ground_speed_mps",
-        "near_leg_mps",
-        "outer_leg_mps",
-        "outer_leg_min",
-    ),
-    "congestion": (
-        "inbound_inside_count",
-        "entries_5min_count",
-        "entries_15min_count",
-        "entries_30min_count",
-        "entries_60min_count",
-        "sector_entries_15min_count",
-        "unlanded_count",
-        "sector_unlanded_count",
-        "mean_unlanded_age_min",
-        "landings_15min_count",
-        "landings_30min_count",
-        "landings_60min_count",
-        "holdings_30min_count",
-        "go_arounds_30min_count",
-        "predecessor_age_min",
-    ),
-    "recent transits": (
-        "last_transit_min",
-        "last_transit_age_min",
-        "mean_last3_transit_min",
-        "mean_last5_transit_min",
-        "mean_last10_transit_min",
-        "mean_last20_transit_min",
-        "sector_last_transit_min",
-        "sector_last_transit_age_min",
-        "sector_mean_last3_transit_min",
-        "sector_mean_last5_transit_min",
-        "sector_mean_last10_transit_min",
-        "sector_mean_last20_transit_min",
-    ),
-    "runway in use": (
-        "runway_in_use_sin",
-        "runway_in_use_cos",
-    ),
-    "weather": (
-        "wind_east_mps",
-        "wind_north_mps",
-        "wind_gust_mps",
-        "visibility_m",
-        "ceiling_m",
-    ),
-    "aircraft": ("wake",),
-    "hour and weekday": (
-        "local_hour",
-        "local_weekday",
-    ),
+    group: tuple(one.name for one in _LEARNED if one.group == group) for group in GROUPS
 }
-"""Features that say the same thing. Importance permutes a group at once: permuting one of two
-correlated columns shows neither as important."""
+"""The features of each of `GROUPS`."""
 
 IDENTIFIERS = frozenset({"flight_id", "icao24", "callsign", "registration", "squawk"})
 
-AGES = (
-    "outer_leg_min",
-    "mean_unlanded_age_min",
-    "predecessor_age_min",
-    "last_transit_age_min",
-    "sector_last_transit_age_min",
-)
+AGES = ("outer_leg_min", *(name for name in NUMERIC if name.endswith("_age_min")))
 
 MIN_TRANSIT_MIN = 3.0
 MAX_TRANSIT_MIN = 90.0

@@ -38,7 +38,6 @@ AT = time(4, tzinfo=UTC)
 TABLES = (
     "features.arrival_features",
     "features.crossing_features",
-    "features.history_crossing_features",
     "metrics.fct_arrivals",
     "metrics.fct_movements",
     "metrics.fct_flights",

@@ -24,10 +24,12 @@ def crossings(warehouse: Warehouse) -> Broken:
         {
             "every crossing's flight is in metrics.fct_flights": """
                 select from features.crossing_features as crossing
-                where not exists (
-                    select from metrics.fct_flights as flight
-                    where flight.flight_id = crossing.flight_id
-                )
+                where
+                    crossing.source = 'positions'
+                    and not exists (
+                        select from metrics.fct_flights as flight
+                        where flight.flight_id = crossing.flight_id
+                    )
             """,
             "every flight of the last day has positions in staging": """
                 select from metrics.fct_flights as flight

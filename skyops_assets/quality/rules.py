@@ -1,33 +1,12 @@
 """Rules that every row of a table obeys, as SQL predicates, and how many rows break them.
 
-Belongs here: invariants that need more than one column or table, and so are no dbt test. They hold
-whatever flies: a survey flight circles within the rings for hours, a balloon drifts in, a fighter
-crosses 40 NM in two minutes. What is too unusual to learn from, training leaves out.
+Belongs here: invariants of tables that dbt does not write. Those of its models are tests in their
+yml files.
 """
 
 from __future__ import annotations
 
 from skyops_assets.warehouse.connection import Warehouse
-
-FEATURES = {
-    "the crossing comes before the landing": "crossed_at < landed_at",
-    "the label is the time between them": (
-        "abs(transit_min - extract(epoch from landed_at - crossed_at) / 60) < 0.001"
-    ),
-    "the bearing's sine and cosine belong together": (
-        "abs(bearing_sin ^ 2 + bearing_cos ^ 2 - 1) < 0.000001"
-    ),
-    "counts grow with their window": (
-        "landings_15min_count <= landings_30min_count "
-        "and landings_30min_count <= landings_60min_count "
-        "and entries_15min_count <= entries_30min_count "
-        "and entries_30min_count <= entries_60min_count"
-    ),
-    "nothing recent is from the future": (
-        "coalesce(last_transit_age_min, 0) >= 0 and coalesce(predecessor_age_min, 0) >= 0"
-    ),
-}
-"""Rules for ``features.arrival_features``."""
 
 PREDICTIONS = {
     "the predicted landing is the crossing plus the predicted transit": (
@@ -60,8 +39,9 @@ def crossings_without_prediction(warehouse: Warehouse, ring_nm: int) -> int:
     """Crossings of a ring for which no model has made a prediction."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select count(*) from features.crossing_features as f where f.ring_nm = %s "
-            "and not exists (select 1 from ml.predictions as p where p.flight_id = f.flight_id "
+            "select count(*) from features.crossing_features as f "
+            "where f.source = 'positions' and f.ring_nm = %s and not exists ("
+            "select 1 from ml.predictions as p where p.flight_id = f.flight_id "
             "and p.airport = f.airport and p.ring_nm = f.ring_nm)",
             (ring_nm,),
         )

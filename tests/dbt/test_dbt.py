@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
 
 Run = Callable[..., tuple[int, str]]
@@ -85,6 +89,84 @@ def test_a_test_of_each_kind_goes_red(
     code, said = built("test", "--select", *RED.values())
     assert code == 1
     assert [kind for kind, name in RED.items() if f"Failure in test {name}" not in said] == []
+
+
+GOOD = {
+    "features.arrival_features": {
+        "crossed_at": "2021-10-07 12:00+00", "landed_at": "2021-10-07 12:15+00", "transit_min": 15,
+    },
+    "intermediate.int_crossings__unioned": {"bearing_sin": 0.6, "bearing_cos": 0.8},
+    "intermediate.int_crossings__entries": {
+        "entries_5min_count": 1, "entries_15min_count": 1, "entries_30min_count": 2,
+        "entries_60min_count": 2, "sector_entries_15min_count": 0, "unlanded_count": 1,
+        "sector_unlanded_count": 0, "predecessor_age_min": 0,
+    },
+    "intermediate.int_crossings__landings": {
+        "landings_15min_count": 0, "landings_30min_count": 1, "landings_60min_count": 4,
+    },
+    "intermediate.int_crossings__recent_transits": {"last_transit_age_min": None},
+    "intermediate.int_crossings__surroundings": {
+        "source": "positions", "inbound_inside_count": 0, "holdings_30min_count": 0,
+        "go_arounds_30min_count": 0,
+    },
+}  # fmt: skip
+"""A row of each table of features that obeys every rule."""
+BAD = [
+    ("arrival_features", {"crossed_at": "2021-10-07 12:15+00", "transit_min": 0}),
+    ("arrival_features", {"landed_at": None}),
+    ("arrival_features", {"transit_min": 15.01}),
+    ("arrival_features", {"transit_min": None}),
+    ("int_crossings__unioned", {"bearing_cos": -0.81}),
+    ("int_crossings__unioned", {"bearing_sin": None}),
+    ("int_crossings__entries", {"entries_15min_count": 3}),
+    ("int_crossings__entries", {"entries_30min_count": 0}),
+    ("int_crossings__entries", {"entries_60min_count": None}),
+    ("int_crossings__entries", {"sector_entries_15min_count": 2}),
+    ("int_crossings__entries", {"sector_unlanded_count": 2}),
+    ("int_crossings__entries", {"unlanded_count": -1}),
+    ("int_crossings__entries", {"predecessor_age_min": -0.1}),
+    ("int_crossings__landings", {"landings_60min_count": 0}),
+    ("int_crossings__landings", {"landings_15min_count": -1}),
+    ("int_crossings__recent_transits", {"last_transit_age_min": -0.1}),
+    ("int_crossings__recent_transits", {"sector_last_transit_age_min": -0.1}),
+    ("int_crossings__surroundings", {"go_arounds_30min_count": None}),
+    ("int_crossings__surroundings", {"source": "history"}),
+]
+"""Rows that break one, or two, as a landing that is not known."""
+
+
+def test_each_rule_of_the_features_can_be_broken(
+    built: Run,
+    shared_warehouse: Warehouse,
+    nodes: dict[str, Any],
+    query: Callable[..., list[tuple[Any, ...]]],
+) -> None:
+    """And none is by a row that is right. Conditions as dbt has them, on the built tables."""
+    rules = {
+        (node["attached_node"].split(".")[-1], node["test_metadata"]["kwargs"]["expression"])
+        for node in nodes["nodes"].values()
+        if (node.get("test_metadata") or {}).get("name") == "expression_is_true"
+        and node["attached_node"].split(".")[-1] in {table.split(".")[1] for table in GOOD}
+    }
+    broken = set()
+    for table, good in GOOD.items():
+        name = table.split(".")[1]
+        for bad in ({}, *(row for model, row in BAD if model == name)):
+            row = good | bad
+            marks = ", ".join(["%s"] * len(row))
+            query(shared_warehouse, f"truncate {table}")
+            insert = f"insert into {table} ({', '.join(row)}) values ({marks})"
+            query(shared_warehouse, insert, *row.values())
+            found = {
+                rule
+                for model, rule in rules
+                if model == name
+                and query(shared_warehouse, f"select 1 from {table} where ({rule}) is not true")
+            }
+            assert bool(found) == bool(bad), (table, bad)
+            broken |= {(name, rule) for rule in found}
+        query(shared_warehouse, f"truncate {table}")
+    assert broken == rules
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +328,22 @@ def test_sqlfluff_sees_every_macro_that_holds_sql(nodes: dict[str, Any]) -> None
         called = {m for name in called & set(ours) for m in ours[name]["depends_on"]["macros"]}
     assert set(ours) - seen == set()
     assert set(NO_SQL) <= {macro["name"] for macro in nodes["macros"].values()}
+
+
+def test_no_long_description_of_a_column_stands_twice() -> None:
+    """Neither in two ymls nor in a yml and a doc block, which is where such a text has its home."""
+    texts: list[str] = []
+    for path in (PROJECT_ROOT / "dbt_project" / "models").rglob("*.md"):
+        texts += re.findall(r"{% docs \w+ %}(.*?){% enddocs %}", path.read_text(), re.DOTALL)
+    for path in (PROJECT_ROOT / "dbt_project" / "models").rglob("*.yml"):
+        declared = yaml.safe_load(path.read_text())
+        sources = [table for one in declared.get("sources", []) for table in one["tables"]]
+        for model in (*declared.get("models", []), *sources):
+            texts += [
+                column["description"]
+                for column in model.get("columns", [])
+                if "doc(" not in column.get("description", "doc(")
+            ]
+    counts = Counter(" ".join(text.split()) for text in texts)
+    assert len(counts) > 200
+    assert [text for text, count in counts.items() if count > 1 and len(text) > 60] == []

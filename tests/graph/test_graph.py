@@ -122,12 +122,14 @@ def test_the_lineage_leads_from_the_positions_to_everything(asset_graph: Any, go
     assert goal in downstream(asset_graph, dg.AssetKey(["raw", "opensky_states"]))
 
 
-def test_the_history_leads_to_the_additional_time_and_not_into_the_features_of_our_positions(
+def test_the_history_leads_to_the_additional_time_and_the_features_and_not_to_our_flights(
     asset_graph: Any,
 ) -> None:
     reached = downstream(asset_graph, dg.AssetKey(["raw", "arrivals_history"]))
     assert {"metrics/fct_arrivals", "metrics/asma_daily", "metrics/asma_monthly"} <= reached
-    assert "features/crossing_features" not in reached
+    assert "features/crossing_features" in reached
+    ours = {"metrics/fct_flights", "metrics/fct_movements", "metrics/fct_ring_crossings"}
+    assert reached.isdisjoint(ours)
 
 
 def test_the_predictions_come_from_the_promotion_and_the_promotion_from_the_training(

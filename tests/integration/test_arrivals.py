@@ -140,10 +140,9 @@ def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None
         both = both.assign(source=pd.Series(sources, dtype="str"), is_simulated=False)
         both.to_sql("arrival_features", connection, schema="features", **options)
         both.to_sql("fct_arrivals", connection, schema="metrics", **options)
-        for name, rows in (("crossing_features", frame), ("history_crossing_features", history)):
-            crossings = rows.drop(columns=["landed_at", "transit_min", "label_quality"])
-            crossings = crossings.assign(known_at=crossings["crossed_at"])
-            crossings.to_sql(name, connection, schema="features", **options)
+        crossings = both.drop(columns=["landed_at", "transit_min", "label_quality", "is_simulated"])
+        crossings = crossings.assign(known_at=crossings["crossed_at"])
+        crossings.to_sql("crossing_features", connection, schema="features", **options)
         landings = pd.DataFrame(
             {
                 "flight_id": frame["flight_id"],

@@ -56,22 +56,22 @@ HISTORY_START = datetime(2019, 3, 4, tzinfo=UTC)
 LIVE_ONLY = ["icao24", "distance_nm", "entered_at"]
 
 LEAKS = {
-    "landings": "landings.known_at <= crossings.crossed_at",
-    "transits": "arrivals.known_at <= crossings.crossed_at",
-    "entries": "entered.known_at <= crossings.crossed_at",
-    "go-arounds": "crossings.crossed_at >= go_arounds.known_at",
-    "holdings": "crossings.crossed_at >= turns.through_at",
-    "weather": "reports.known_at <= crossings.crossed_at",
+    "landings": ("landings", "landings.known_at <= crossings.crossed_at"),
+    "transits": ("recent_transits", "arrivals.known_at <= crossings.crossed_at"),
+    "entries": ("entries", "entered.known_at <= crossings.crossed_at"),
+    "go-arounds": ("surroundings", "seen.crossed_at >= go_arounds.known_at"),
+    "holdings": ("surroundings", "seen.crossed_at >= turns.through_at"),
+    "weather": ("weather", "reports.known_at <= crossings.crossed_at"),
 }
-"""Of the features' SQL the conditions without which it would know what came later."""
+"""Families of features, and the conditions without which they would know what came later."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """A warehouse with features, the SQL that made those of our crossings, and where it was cut."""
+    """A warehouse with features, the SQL of each family of them, and where it was cut."""
 
     warehouse: Warehouse
-    crossing_sql: str
+    families: dict[str, str]
     cut_at: datetime
     history_cut_at: datetime
 
@@ -164,7 +164,8 @@ def busiest_moments(warehouse: Warehouse, luck: random.Random) -> list[datetime]
         rows = query(
             warehouse,
             "select known_at, count(*) from features.crossing_features "
-            "where is_inbound and known_at >= %s and known_at < %s group by known_at order by 1",
+            "where is_inbound and source = 'positions' and known_at >= %s and known_at < %s "
+            "group by known_at order by 1",
             start, end,
         )  # fmt: skip
         most = max(count for _, count in rows)
@@ -175,8 +176,8 @@ def busiest_moments(warehouse: Warehouse, luck: random.Random) -> list[datetime]
 @pytest.fixture(scope="module")
 def built(
     databases: Databases, dbt_of: Callable[[Warehouse], Dbt], manifest: Path
-) -> Iterator[tuple[Warehouse, list[Built], str]]:
-    """The warehouse with all data, those with cut data, and the SQL of the first one's features."""
+) -> Iterator[tuple[Warehouse, list[Built], dict[str, str]]]:
+    """The warehouse with all data, those with cut data, and the first one's SQL of each family."""
     luck = random.Random(23)
     folder, mirror = short_dir(), Path(os.environ[MIRROR])
     sources = {
@@ -192,7 +193,9 @@ def built(
     )
     made: list[Warehouse] = []
 
-    def build(cut_at: datetime | None, history_cut_at: datetime | None) -> tuple[Warehouse, str]:
+    def build(
+        cut_at: datetime | None, history_cut_at: datetime | None
+    ) -> tuple[Warehouse, dict[str, str]]:
         warehouse = databases.new()
         made.append(warehouse)
         reference.replace_reference(warehouse, "raw.airports", "airportsdata", near)
@@ -210,18 +213,21 @@ def built(
         # What is parsed already need not be parsed again.
         shutil.copy(TARGET / "partial_parse.msgpack", target)
         dbt_of(warehouse)("run", "--target-path", str(target))
-        [sql] = target.rglob("compiled/**/crossing_features.sql")
-        return warehouse, sql.read_text()
+        families = {
+            path.stem.removeprefix("int_crossings__"): path.read_text()
+            for path in target.rglob("compiled/**/int_crossings__*.sql")
+        }
+        return warehouse, families
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SKYOPS_WATCH_AIRPORTS", ",".join(WATCHED))
-        whole, sql = build(None, None)
+        whole, families = build(None, None)
         cut_ones = []
         for cut_at in busiest_moments(whole, luck):
             # The two sources lie years apart: each is cut at a moment of its own.
             history_cut_at = HISTORY_START + timedelta(hours=luck.uniform(8, 90))
             cut_ones.append(Built(*build(cut_at, history_cut_at), cut_at, history_cut_at))
-    yield whole, cut_ones, sql
+    yield whole, cut_ones, families
     for warehouse in made:
         databases.drop(warehouse)
     shutil.rmtree(folder, ignore_errors=True)
@@ -235,21 +241,22 @@ def rows_before(warehouse: Warehouse, relation: str, cut_at: datetime) -> list[t
     )
 
 
-Whole = tuple[Warehouse, list[Built], str]
+Whole = tuple[Warehouse, list[Built], dict[str, str]]
 
 
 def test_features_from_before_a_cut_equal_those_from_all_data(built: Whole) -> None:
     whole, cut_ones, _ = built
     for one in cut_ones:
-        for table, cut_at, least in (
-            ("features.crossing_features", one.cut_at, 50),
-            ("features.history_crossing_features", one.history_cut_at, 200),
+        for name, cut_at, least in (
+            ("positions", one.cut_at, 50),
+            ("history", one.history_cut_at, 200),
         ):
-            found, expected = (rows_before(w, table, cut_at) for w in (one.warehouse, whole))
-            assert len(found) > least, (table, cut_at)
-            assert found == expected, (table, cut_at)
-            [(told,)] = query(one.warehouse, f"select count(wind_east_mps) from {table}")
-            assert told > least, (table, cut_at)
+            of_source = f"(select * from features.crossing_features where source = '{name}')"
+            found, expected = (rows_before(w, of_source, cut_at) for w in (one.warehouse, whole))
+            assert len(found) > least, (name, cut_at)
+            assert found == expected, (name, cut_at)
+            [(told,)] = query(one.warehouse, f"select count(wind_east_mps) from {of_source} as t")
+            assert told > least, (name, cut_at)
     for count in ("holdings_30min_count", "go_arounds_30min_count"):
         seen = f"select count(*) from features.crossing_features where {count} > 0"
         assert sum(query(one.warehouse, seen)[0][0] for one in cut_ones) > 10, count
@@ -257,14 +264,21 @@ def test_features_from_before_a_cut_equal_those_from_all_data(built: Whole) -> N
 
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_feature_that_knows_what_came_later_is_found(built: Whole, leak: str) -> None:
-    whole, cut_ones, whole_sql = built
+    whole, cut_ones, whole_families = built
+    family, condition = LEAKS[leak]
 
     def rows(warehouse: Warehouse, sql: str, cut_at: datetime) -> list[tuple[Any, ...]]:
-        assert sql.count(LEAKS[leak]) == 1
-        return rows_before(warehouse, f"({sql.replace(LEAKS[leak], 'true')})", cut_at)
+        assert sql.count(condition) == 1
+        leaking = f"""(
+            select family.*, crossings.known_at from ({sql.replace(condition, "true")}) as family
+            inner join features.crossing_features as crossings using (crossing_id)
+            where crossings.source = 'positions' and not family.is_live
+        )"""
+        return rows_before(warehouse, leaking, cut_at)
 
     assert any(
-        rows(one.warehouse, one.crossing_sql, one.cut_at) != rows(whole, whole_sql, one.cut_at)
+        rows(one.warehouse, one.families[family], one.cut_at)
+        != rows(whole, whole_families[family], one.cut_at)
         for one in cut_ones
     )
 
@@ -281,7 +295,7 @@ def test_a_live_aircraft_has_the_features_of_its_crossing(built: Whole) -> None:
             for row in query(
                 whole,
                 "select crossing_id from features.crossing_features "
-                "where known_at = %s and is_inbound order by 1",
+                "where known_at = %s and is_inbound and source = 'positions' order by 1",
                 one.cut_at,
             )
         ]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals.features import (
     ARRIVALS_TABLE,
     CROSSINGS_TABLE,
-    HISTORY_CROSSINGS_TABLE,
     KEY,
     PROVISIONAL,
     arrival_columns,
@@ -91,31 +90,23 @@ def read_unpredicted_crossings(
             `HISTORY_DAYS` of it.
         as_of: only crossings known by then.
     """
-    import pandas as pd
-
     condition = f"""ring_nm = {ring_nm:d} and not exists (
         select from ml.predictions p
         where p.flight_id = t.flight_id::text and p.airport = t.airport::text
             and p.ring_nm = {ring_nm:d}
             and p.model_name = {literal(model_name)} and p.model_version = {literal(model_version)}
     ){moment_condition("known_at", as_of, "<=")}"""
-    watched = f"airport::text in ({', '.join(map(literal, airports))})"
+    watched = f"source = '{HISTORY}' and airport::text in ({', '.join(map(literal, airports))})"
     since = (
         f"{literal(history_after.isoformat())}::timestamptz"
         if history_after
         else f"""(
-        select max(crossed_at) - interval '{HISTORY_DAYS} days' from {HISTORY_CROSSINGS_TABLE}
+        select max(crossed_at) - interval '{HISTORY_DAYS} days' from {CROSSINGS_TABLE}
         where ring_nm = {ring_nm:d} and {watched}{moment_condition("known_at", as_of, "<=")}
     )"""
     )
-    parts = [
-        _read(warehouse, table, crossing_columns(), f"{condition}{more}").assign(source=source)
-        for source, table, more in (
-            (POSITIONS, CROSSINGS_TABLE, ""),
-            (HISTORY, HISTORY_CROSSINGS_TABLE, f" and {watched} and crossed_at > {since}"),
-        )
-    ]
-    frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    condition += f" and (source = '{POSITIONS}' or {watched} and crossed_at > {since})"
+    frame = _read(warehouse, CROSSINGS_TABLE, (*crossing_columns(), "source"), condition)
     return canonical_crossings(frame).merge(frame[[*KEY, "source"]], on=list(KEY), how="left")
 
 
@@ -228,7 +219,7 @@ def _require(table: str, present: Iterable[str], wanted: Sequence[str]) -> None:
 
 def _cast(name: str) -> str:
     """The column in the type that the canonical frame wants; numeric would come as text."""
-    if name in text_columns():
+    if name in text_columns() or name == "source":
         return f"t.{name}::text as {name}"
     if name.endswith("_at"):
         return f"t.{name}::timestamptz as {name}"

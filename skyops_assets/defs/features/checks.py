@@ -7,19 +7,6 @@ from skyops_assets.defs.shared import OWNED, columns_result, rules_result
 
 ARRIVALS = dg.AssetKey(["features", "arrival_features"])
 CROSSINGS = dg.AssetKey(["features", "crossing_features"])
-HISTORY_CROSSINGS = dg.AssetKey(["features", "history_crossing_features"])
-
-
-@dg.asset_check(asset=ARRIVALS, blocking=True, metadata=OWNED)
-def features_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Times, labels and counts of every arrival fit each other. Blocks training."""
-    from skyops_assets.quality.rules import FEATURES, broken
-
-    return rules_result(
-        broken(warehouse.open(), "features.arrival_features", FEATURES),
-        "Find these rows with `skyops sql`, correct the model that computes the column, and "
-        "rebuild with `skyops exec -- skyops-dbt build --full-refresh`.",
-    )
 
 
 @dg.asset_check(asset=CROSSINGS, metadata=OWNED)
@@ -64,4 +51,3 @@ def _columns_are_as_declared(key: dg.AssetKey, blocked: str) -> dg.AssetChecksDe
 
 arrival_features_columns = _columns_are_as_declared(ARRIVALS, "training")
 crossing_features_columns = _columns_are_as_declared(CROSSINGS, "predictions")
-history_crossing_features_columns = _columns_are_as_declared(HISTORY_CROSSINGS, "predictions")

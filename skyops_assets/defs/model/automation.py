@@ -12,10 +12,8 @@ retrain_job = dg.define_asset_job(
     selection=(
         dg.AssetSelection.groups("model", "predictions")
         | dg.AssetSelection.checks(
-            features.features_hold_together,
             features.arrival_features_columns,
             features.crossing_features_columns,
-            features.history_crossing_features_columns,
         )
     )
     - PERIODIC,

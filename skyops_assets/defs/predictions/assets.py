@@ -23,7 +23,6 @@ WHEN_FED = (
     key=["ml", "predictions"],
     deps=[
         dg.AssetKey(["features", "crossing_features"]),
-        dg.AssetKey(["features", "history_crossing_features"]),
         promotion_decisions,
     ],
     group_name="predictions",

@@ -85,12 +85,12 @@ def test_the_error_in_minutes_asks_as_r2_does() -> None:
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_unsound_data_never_retrain(trigger: str) -> None:
-    state = replace(CALM, **ASKING[trigger], quality_failures=("features_hold_together",))
+    state = replace(CALM, **ASKING[trigger], quality_failures=("columns_are_as_declared",))
     found = decide(state)
     assert not found.should_retrain
     assert found.trigger == trigger
     assert found.sentence.startswith(
-        "no retraining: the data are not sound: features_hold_together (asked for by: "
+        "no retraining: the data are not sound: columns_are_as_declared (asked for by: "
     )
 
 

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'crossed_at'},
-    indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}, {'columns': ['icao24', 'crossed_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}, {'columns': ['icao24', 'crossed_at']}]
 ) }}
 
 with crossings as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'first_inside_at'},
-    indexes=[{'columns': ['icao24', 'first_inside_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['icao24', 'first_inside_at']}]
 ) }}
 
 with watched as (

@@ -1,8 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'positioned_at'},
-    indexes=[{'columns': ['positioned_at']}, {'columns': ['icao24', 'positioned_at']}],
-    post_hook='analyze {{ this }}'
+    indexes=[{'columns': ['positioned_at']}, {'columns': ['icao24', 'positioned_at']}]
 ) }}
 
 -- The first fix of each slot, not the last: later data must not change what was known.

@@ -1,0 +1,190 @@
+{{ config(
+    materialized='rebuilt',
+    meta={'time': 'crossed_at', 'rebuilt_by': 'hours', 'with_aftermath': true},
+    indexes=[{'columns': ['crossing_id']}, {'columns': ['crossed_at']}]
+) }}
+
+with crossings as (
+    select unioned.*
+    from {{ ref('int_crossings__unioned') }} as unioned
+    {{ join_changed_hours('unioned', 'crossed_at', with_aftermath=true) }}
+),
+
+-- The history tells nothing of who else was there.
+seen as (
+    select crossings.*
+    from crossings
+    where crossings.source = 'positions'
+),
+
+airports as (
+    select * from {{ ref('int_airports__watched') }}
+),
+
+go_arounds as (
+    select * from {{ ref('int_movements__discontinued_landings') }}
+    where movement = 'go_around' {{ and_since_changed_hours('known_at', '30 minutes') }}
+),
+
+turns as (
+    select * from {{ ref('int_holdings__turns') }}
+    where true {{ and_since_changed_hours('through_at', '30 minutes') }}
+),
+
+-- Where every other aircraft was in the half minute before.
+others as (
+    select
+        seen.crossing_id,
+        seen.is_live,
+        positions.flight_id,
+        positions.positioned_at,
+        positions.altitude_m - airports.elevation_m as height_m,
+        positions.mean_vertical_rate_mps,
+        positions.track_deg,
+        seen.ring_nm,
+        {{ distance_m(
+            'positions.latitude_deg',
+            'positions.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
+            as distance_m,
+        {{ bearing_deg(
+            'positions.latitude_deg',
+            'positions.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }}
+            as to_airport_deg
+    from seen
+    inner join airports on seen.airport = airports.airport
+    -- `offset 0` keeps the planner from turning the half minute into a loop over all positions, which
+    -- on 7.6 million of them had not ended after four minutes.
+    cross join
+        lateral (
+            select sampled.*
+            from {{ ref('int_positions__sampled_10s') }} as sampled
+            where
+                sampled.positioned_at > seen.crossed_at - interval '30 seconds'
+                and seen.crossed_at >= sampled.positioned_at
+                and seen.flight_id <> sampled.flight_id
+            offset 0 -- noqa: AM09
+        ) as positions
+),
+
+inside_now as (
+    select
+        crossing_id,
+        is_live,
+        count(distinct flight_id) as inbound_inside_count
+    from others
+    where
+        distance_m <= ring_nm * {{ metres_per_nm() }}
+        and {{ is_inbound(
+            angle_between_deg('track_deg', 'to_airport_deg'),
+            'mean_vertical_rate_mps',
+            'height_m',
+            'distance_m / ' ~ metres_per_nm(),
+        ) }}
+    group by crossing_id, is_live
+),
+
+gone_around as (
+    select
+        seen.crossing_id,
+        seen.is_live,
+        count(*) as go_arounds_30min_count
+    from seen
+    inner join go_arounds
+        on
+            seen.airport = go_arounds.airport
+            and seen.crossed_at >= go_arounds.known_at
+            and go_arounds.known_at > seen.crossed_at - interval '30 minutes'
+    group by seen.crossing_id, seen.is_live
+),
+
+-- Every fix at which a turn was complete is known at that fix, however long the holding goes on.
+held as (
+    select
+        seen.crossing_id,
+        seen.is_live,
+        count(distinct turns.flight_id) as holdings_30min_count
+    from seen
+    inner join airports on seen.airport = airports.airport
+    inner join turns
+        on
+            seen.crossed_at >= turns.through_at
+            and turns.through_at > seen.crossed_at - interval '30 minutes'
+            and seen.flight_id <> turns.flight_id
+    where
+        -- As fct_holdings: within 40 NM, and not so low that it is a circuit of the aerodrome.
+        turns.altitude_m - airports.elevation_m >= 900
+        and {{ distance_m(
+            'turns.latitude_deg',
+            'turns.longitude_deg',
+            'airports.latitude_deg',
+            'airports.longitude_deg',
+        ) }} < 40 * {{ metres_per_nm() }}
+    group by seen.crossing_id, seen.is_live
+),
+
+-- OpenSky's categories 2 to 6 are bounded at 15,500 and 300,000 lb, as ICAO's wake categories (Doc 8643) are at
+-- 7 and 136 t. A super (A380) sends that of a heavy.
+sent as (
+    select
+        seen.crossing_id,
+        seen.is_live,
+        latest.wake
+    from seen
+    cross join
+        lateral (
+            select
+                case states.category
+                    when 2 then 'L'
+                    when 3 then 'M'
+                    when 4 then 'M'
+                    when 5 then 'M'
+                    when 6 then 'H'
+                end as wake
+            from {{ ref('stg_opensky__states') }} as states
+            where
+                states.icao24 = seen.icao24
+                and states.positioned_at <= seen.known_at
+                and states.positioned_at >= seen.known_at - interval '60 seconds'
+                and states.category between 2 and 6
+            order by states.positioned_at desc
+            limit 1
+        ) as latest
+)
+
+select
+    crossings.crossing_id,
+    crossings.is_live,
+    crossings.source,
+    crossings.crossed_at,
+    airframes.typecode,
+    sent.wake,
+    case when crossings.source = 'positions' then coalesce(inside_now.inbound_inside_count, 0)::integer end
+        as inbound_inside_count,
+    case when crossings.source = 'positions' then coalesce(held.holdings_30min_count, 0)::integer end
+        as holdings_30min_count,
+    case when crossings.source = 'positions' then coalesce(gone_around.go_arounds_30min_count, 0)::integer end
+        as go_arounds_30min_count
+from crossings
+left join inside_now
+    on
+        crossings.crossing_id = inside_now.crossing_id
+        and crossings.is_live = inside_now.is_live
+left join held
+    on
+        crossings.crossing_id = held.crossing_id
+        and crossings.is_live = held.is_live
+left join gone_around
+    on
+        crossings.crossing_id = gone_around.crossing_id
+        and crossings.is_live = gone_around.is_live
+left join sent
+    on
+        crossings.crossing_id = sent.crossing_id
+        and crossings.is_live = sent.is_live
+left join {{ ref('stg_reference__aircraft') }} as airframes on crossings.icao24 = airframes.icao24
