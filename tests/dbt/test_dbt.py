@@ -302,7 +302,7 @@ NO_SQL = {
     "materialization_rebuilt_postgres": "a materialization",
     "materialization_reference_postgres": "a materialization",
 }
-"""Macros that sqlfluff does not see, with the reason. Generic tests have a tag that is dbt's own."""
+"""Macros that sqlfluff does not see, with the reason; generic tests have a tag of dbt's own."""
 
 
 def test_sqlfluff_sees_every_macro_that_holds_sql(nodes: dict[str, Any]) -> None:
