@@ -5,18 +5,15 @@ from typing import Any
 
 import dagster as dg
 
-from skyops_assets.defs.freshness import WEEKLY
+from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, as_metadata
+from skyops_assets.defs.shared import as_metadata
 
 
 @dg.asset(
-    key=["ml", "training_sets"],
+    **placed("ml", "training_sets"),
     deps=[dg.AssetKey(["features", "arrival_features"])],
-    group_name="model",
     kinds={"parquet"},
-    owners=OWNERS,
-    freshness_policy=WEEKLY,
 )
 def training_sets(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
@@ -46,12 +43,9 @@ def training_sets(
 
 
 @dg.asset(
-    key=["ml", "training_runs"],
+    **placed("ml", "training_runs"),
     deps=[training_sets],
-    group_name="model",
     kinds={"scikitlearn", "mlflow"},
-    owners=OWNERS,
-    freshness_policy=WEEKLY,
 )
 def training_runs(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
@@ -77,12 +71,9 @@ def training_runs(
 
 
 @dg.asset(
-    key=["ml", "evaluations"],
+    **placed("ml", "evaluations"),
     deps=[training_runs],
-    group_name="model",
     kinds={"scikitlearn", "mlflow"},
-    owners=OWNERS,
-    freshness_policy=WEEKLY,
 )
 def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
     """One row per candidate and training run: challenger, champion, baselines on the same rows."""
@@ -107,12 +98,9 @@ def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
 
 
 @dg.asset(
-    key=["ml", "promotion_decisions"],
+    **placed("ml", "promotion_decisions"),
     deps=[evaluations],
-    group_name="model",
     kinds={"mlflow"},
-    owners=OWNERS,
-    freshness_policy=WEEKLY,
 )
 def promotion_decisions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource

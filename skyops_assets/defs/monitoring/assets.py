@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from skyops_assets.defs.freshness import DAILY
 from skyops_assets.defs.model.assets import training_sets
+from skyops_assets.defs.policies import placed
 from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.resources import Graph, WarehouseResource
-from skyops_assets.defs.shared import OWNERS, as_metadata
+from skyops_assets.defs.shared import as_metadata
 from skyops_assets.instance.check_results import failed_checks
 
 
@@ -17,12 +17,9 @@ class MonitorConfig(dg.Config):
 
 
 @dg.asset(
-    key=["audit", "monitoring_log"],
+    **placed("audit", "monitoring_log"),
     deps=[prediction_outcomes, dg.AssetKey(["features", "arrival_features"])],
-    group_name="monitoring",
     kinds={"scikitlearn", "postgres"},
-    owners=OWNERS,
-    freshness_policy=DAILY,
 )
 def monitoring_log(
     context: dg.AssetExecutionContext,

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from skyops_assets.defs.freshness import FOLLOWS_LOADS
 from skyops_assets.defs.model.assets import promotion_decisions
+from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, as_metadata, failed_once
+from skyops_assets.defs.shared import as_metadata, failed_once
 
 RETRY = (
     failed_once()
@@ -20,15 +20,12 @@ WHEN_FED = (
 
 
 @dg.asset(
-    key=["ml", "predictions"],
+    **placed("ml", "predictions"),
     deps=[
         dg.AssetKey(["features", "crossing_features"]),
         promotion_decisions,
     ],
-    group_name="predictions",
     kinds={"scikitlearn", "postgres"},
-    owners=OWNERS,
-    freshness_policy=FOLLOWS_LOADS,
     automation_condition=WHEN_FED,
 )
 def predictions(
@@ -50,17 +47,14 @@ def predictions(
 
 
 @dg.asset(
-    key=["ml", "prediction_outcomes"],
+    **placed("ml", "prediction_outcomes"),
     deps=[
         predictions,
         dg.AssetKey(["metrics", "fct_movements"]),
         dg.AssetKey(["metrics", "fct_flights"]),
         dg.AssetKey(["metrics", "fct_arrivals"]),
     ],
-    group_name="predictions",
     kinds={"postgres"},
-    owners=OWNERS,
-    freshness_policy=FOLLOWS_LOADS,
     automation_condition=WHEN_FED,
 )
 def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:

@@ -1,15 +1,16 @@
 """Raw data: positions by the hour, past arrivals and weather by the day, and the reference rows."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
-from skyops_assets.defs.freshness import REFERENCE, WEATHER
+from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNERS, batch_metadata, batches_metadata, failed_once
+from skyops_assets.defs.shared import batch_metadata, batches_metadata, failed_once
 from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.sources.aircraft import AIRCRAFT
@@ -18,7 +19,12 @@ from skyops_assets.sources.opensky.schema import STATE_VECTOR
 from skyops_assets.sources.weather.schema import METAR
 from skyops_assets.warehouse.connection import Warehouse
 
-LOADED_WITH = [dg.TableColumn("source", "string"), dg.TableColumn("batch_id", "int64")]
+
+def _columns(schema: pa.Schema) -> dg.TableSchema:
+    """A raw table's columns: those of its rows, and what each load adds."""
+    kinds = [(field.name, str(field.type)) for field in schema]
+    kinds += [("source", "string"), ("batch_id", "int64")]
+    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds])
 
 
 class Hours(dg.HourlyPartitionsDefinition):
@@ -50,20 +56,12 @@ METAR_DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
 
 
 @dg.asset(
-    key=["raw", "opensky_states"],
-    group_name="raw",
+    **placed("raw", "opensky_states"),
     kinds={"postgres", "python"},
-    owners=OWNERS,
     partitions_def=HOURS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    # An hour late, and one more for it to be tried again; a day without credits, and an hour.
-    freshness_policy=dg.FreshnessPolicy.time_window(
-        warn_window=timedelta(hours=2), fail_window=timedelta(hours=25)
-    ),
     metadata={
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(field.name, str(field.type)) for field in STATE_VECTOR] + LOADED_WITH
-        ),
+        "dagster/column_schema": _columns(STATE_VECTOR),
         "freshness": "By when positions were last loaded, whatever their time. Where only a "
         "recording was loaded, as in the demo, it fails after a day: no new data comes in, and "
         "nothing is broken.",
@@ -161,11 +159,8 @@ ONCE = (
 
 
 @dg.asset(
-    key=["raw", "airports"],
-    group_name="raw",
+    **placed("raw", "airports"),
     kinds={"postgres"},
-    owners=OWNERS,
-    freshness_policy=REFERENCE,
     automation_condition=ONCE,
 )
 def airports(
@@ -182,11 +177,8 @@ def airports(
 
 
 @dg.asset(
-    key=["raw", "runways"],
-    group_name="raw",
+    **placed("raw", "runways"),
     kinds={"postgres"},
-    owners=OWNERS,
-    freshness_policy=REFERENCE,
     automation_condition=ONCE,
 )
 def runways(
@@ -211,17 +203,11 @@ def runways(
 
 
 @dg.asset(
-    key=["raw", "arrivals_history"],
-    group_name="raw",
+    **placed("raw", "arrivals_history"),
     kinds={"postgres", "python"},
-    owners=OWNERS,
     partitions_def=DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata={
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(field.name, str(field.type)) for field in ARRIVAL] + LOADED_WITH
-        )
-    },
+    metadata={"dagster/column_schema": _columns(ARRIVAL)},
 )
 def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per arrival of the open per-arrival history (EUROCONTROL PRU, CC0), in SI units.
@@ -252,18 +238,11 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
 
 
 @dg.asset(
-    key=["raw", "metars"],
-    group_name="raw",
+    **placed("raw", "metars"),
     kinds={"postgres", "python"},
-    owners=OWNERS,
     partitions_def=METAR_DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    freshness_policy=WEATHER,
-    metadata={
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(field.name, str(field.type)) for field in METAR] + LOADED_WITH
-        )
-    },
+    metadata={"dagster/column_schema": _columns(METAR)},
 )
 def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per weather report (METAR) of an airport, in SI units, where SKYOPS_METAR_URL is set.
@@ -298,16 +277,9 @@ def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> N
 
 
 @dg.asset(
-    key=["raw", "aircraft"],
-    group_name="raw",
+    **placed("raw", "aircraft"),
     kinds={"postgres", "python"},
-    owners=OWNERS,
-    freshness_policy=REFERENCE,
-    metadata={
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(field.name, str(field.type)) for field in AIRCRAFT] + LOADED_WITH
-        )
-    },
+    metadata={"dagster/column_schema": _columns(AIRCRAFT)},
 )
 def aircraft(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource

@@ -15,9 +15,9 @@ from dagster_dbt import (
     dbt_assets,
 )
 
-from skyops_assets.defs.freshness import FOLLOWS_LOADS
+from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNED, OWNERS
+from skyops_assets.defs.shared import OWNED
 from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.transform.dbt import (
     build_arguments,
@@ -35,22 +35,14 @@ Shown = Mapping[str, dg.MetadataValue[Any]]
 
 
 class SkyOpsTranslator(DagsterDbtTranslator):
-    """Groups are the stages of the graph; keys are where the data lies (schema, table)."""
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """``features`` for the feature tables, ``transform`` for all before them."""
-        return "features" if dbt_resource_props.get("schema") == "features" else "transform"
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        """Every model has an owner."""
-        return OWNERS
+    """Keys are where the data lies (schema, table); tests say what their failure means."""
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        """A model is due some hours after what it follows; a source has its own policy."""
+        """A model with what its place decides."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return dg.apply_freshness_policy(spec, FOLLOWS_LOADS)
+        return spec.replace_attributes(**placed(*spec.key.path))
 
     def get_asset_check_spec(
         self,

@@ -1,0 +1,82 @@
+"""Policies of the assets by their keys: group, owners, and by when each is due again.
+
+Belongs here: what follows from where an asset stands in the graph. Does not: what only one asset
+has, such as its partitions or its automation condition.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from skyops_assets.defs.shared import OWNERS
+
+GROUPS = {
+    "raw": "raw",
+    "staging": "transform",
+    "intermediate": "transform",
+    "metrics": "transform",
+    "features": "features",
+    "ml": "model",
+    "audit": "monitoring",
+}
+"""The stage of each schema."""
+PREDICTIONS = {"ml/predictions", "ml/prediction_outcomes"}
+"""A stage of their own in the schema of the model."""
+
+
+def _warns_after(time: timedelta) -> dg.FreshnessPolicy:
+    # Dagster has no policy that only warns: the failure is put beyond any use, 54 years away, whose
+    # seconds are still a whole number that the UI's GraphQL can hold. Where nothing new
+    # comes, as after the demo, an asset that is not built again is no fault; the check
+    # `loads_are_transformed` tells a late one from an idle one.
+    return dg.FreshnessPolicy.time_window(warn_window=time, fail_window=timedelta(days=20_000))
+
+
+# An hour for the schedule, one for a large load, one for it to be tried again.
+FOLLOWS_LOADS = _warns_after(timedelta(hours=3))
+# Airports and runways change with the AIRAC cycles of 28 days; in half a year few do.
+REFERENCE = _warns_after(timedelta(days=180))
+
+BY_GROUP = {
+    "transform": FOLLOWS_LOADS,
+    "features": FOLLOWS_LOADS,
+    "predictions": FOLLOWS_LOADS,
+    # Every Monday, and a day.
+    "model": _warns_after(timedelta(days=8)),
+    # Every day, and the three hours that predictions have.
+    "monitoring": _warns_after(timedelta(hours=27)),
+}
+BY_KEY = {
+    # An hour late, and one more for it to be tried again; a day without credits, and an hour.
+    "raw/opensky_states": dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(hours=2), fail_window=timedelta(hours=25)
+    ),
+    # Every hour where SKYOPS_METAR_URL is set; where it is not, nothing is ever due.
+    "raw/metars": _warns_after(timedelta(days=1)),
+    "raw/airports": REFERENCE,
+    "raw/runways": REFERENCE,
+    "raw/aircraft": REFERENCE,
+    # raw/arrivals_history has none: it is of a past that does not change.
+}
+
+
+def group_of(key: dg.AssetKey) -> str:
+    """The stage that an asset belongs to."""
+    name = key.to_user_string()
+    return "predictions" if name in PREDICTIONS else GROUPS[key.path[0]]
+
+
+def placed(*path: str) -> dict[str, Any]:
+    """The arguments of an asset's decorator that its place decides, its key included.
+
+    Not mapped over the loaded definitions: an asset that two modules name is there twice then.
+    """
+    key = dg.AssetKey(path)
+    group = group_of(key)
+    return {
+        "key": key,
+        "group_name": group,
+        "owners": OWNERS,
+        "freshness_policy": BY_KEY.get(key.to_user_string(), BY_GROUP.get(group)),
+    }
