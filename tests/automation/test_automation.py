@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,8 +23,8 @@ from skyops_assets.audit.log import (
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, load_settings
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
-Query = Callable[..., list[tuple[Any, ...]]]
 RAW = dg.AssetKey(["raw", "opensky_states"])
 HISTORY = dg.AssetKey(["raw", "arrivals_history"])
 METARS = dg.AssetKey(["raw", "metars"])

@@ -9,8 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import Databases, Dbt
-from states import recording, seconds, state, turns, with_address
 
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
@@ -22,10 +20,12 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
+from tests.support.states import recording, seconds, state, turns, with_address
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 WAITING_FIXES = 9
 """So many positions of the second one are jumps of the first: the tenth makes an aircraft."""
 PAIRS = (

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from conftest import Databases, Dbt
-from states import recording, state
 
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
+from tests.support.states import recording, state
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 Altitudes = list[tuple[float, float]]
 """Seconds since the start, and the altitude in metres."""
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Databases, Dbt
 
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import demo_recording, iter_recording
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 SAMPLES = demo_recording().parents[1]
 NOISY = sorted((SAMPLES / "noisy").glob("*.json.gz"))
 

@@ -18,10 +18,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
-
-from arrival_frames import lszh, mirror, raw_synthetic, synthetic
-
 from skyops_assets.arrivals import features, scoring
 from skyops_assets.arrivals.features import FEATURES
 from skyops_assets.arrivals.gate import evidence
@@ -34,10 +30,11 @@ from skyops_assets.audit import log
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import monitor, policy, report
 from skyops_assets.monitoring.policy import RetrainPolicy
-from skyops_assets.settings import Settings
+from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.transform.dbt import manifest_fingerprint
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
+from tests.support.arrival_frames import lszh, mirror, raw_synthetic, synthetic
 
 EASY = GatePolicy(
     min_train_rows=50, min_test_rows=30, min_test_days=1,
@@ -595,18 +592,18 @@ def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
 
 def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Path) -> None:
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from arrival_frames import synthetic\n"
-        "from skyops_assets.arrivals import features, recipes, train\n"
+        "from tests.support.arrival_frames import synthetic\n"
+        "from skyops_assets.arrivals import features\n"
+        "from skyops_assets.arrivals.learning import fit, recipes\n"
         "frame = synthetic(2000, hours=48)\n"
         "print(features.fingerprint(frame, 40))\n"
         "for recipe in (recipes.GRADIENT_BOOSTING_L1, recipes.RIDGE):\n"
         "    print(fit.predict(fit.fit(frame, recipe), frame).tobytes().hex())"
     )
-    folder = Path(__file__).parents[1] / "unit" / "arrivals"
     said = [
         subprocess.run(
-            [sys.executable, "-c", script, str(folder)],
+            [sys.executable, "-c", script],
+            cwd=PROJECT_ROOT,
             env={
                 **os.environ,
                 "OMP_NUM_THREADS": threads,

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
-
-from arrival_frames import raw_synthetic
 from test_arrivals import fill, home, measured_here, server, settings  # noqa: F401
 
 from skyops_assets.backtest import replay, report
@@ -22,14 +15,14 @@ from skyops_assets.backtest.replay import Replay, Retrain
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.arrival_frames import raw_synthetic
+from tests.support.databases import Query
 
 pytestmark = pytest.mark.xdist_group("backtest")
 
 START = date(2021, 10, 9)
 """A Saturday: with the days before, what is known on Monday is enough to train and to judge."""
 MONDAY = datetime(2021, 10, 11, 4, tzinfo=UTC)
-
-Query = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import adbc_driver_manager
@@ -14,8 +14,8 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources import reference
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse
+from tests.support.databases import Query
 
-Query = Callable[..., list[tuple[object, ...]]]
 AT = datetime(2021, 10, 7, 12, tzinfo=UTC)
 
 

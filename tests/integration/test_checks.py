@@ -10,7 +10,6 @@ import random
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -19,7 +18,6 @@ from typing import Any
 
 import pytest
 import yaml
-from states import recording, seconds, state, traffic_row, write_recording
 
 from skyops_assets.quality.expectations import SUITES, merged, validate, validate_parts
 from skyops_assets.quality.reconciliation import (
@@ -34,10 +32,11 @@ from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
+from tests.support.states import recording, seconds, state, traffic_row, write_recording
 
 pytestmark = pytest.mark.xdist_group("checks")
 
-Query = Callable[..., list[tuple[Any, ...]]]
 EXPECTATIONS = json.loads((SUITES / "raw_opensky_states.json").read_text())["expectations"]
 
 

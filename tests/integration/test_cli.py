@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import short_dir, stop_server
 
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import open_warehouse
 from skyops_assets.warehouse.migrate import migrate
+from tests.support.databases import short_dir, stop_server
 
 pytestmark = pytest.mark.xdist_group("cli")
 

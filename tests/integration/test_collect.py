@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import pytest
 from pydantic import SecretStr
-from states import recording, seconds
 
 from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.settings import Settings, load_settings
@@ -40,8 +39,9 @@ from skyops_assets.sources.opensky.live.poll import poll_once, watched_boxes, wh
 from skyops_assets.sources.opensky.live.spool import Spool
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
+from tests.support.databases import Query
+from tests.support.states import recording, seconds
 
-Query = Callable[..., list[tuple[Any, ...]]]
 SECRET = "zQclientsecretQz"
 PARIS = (BoundingBox(47, 0, 51, 6),)
 PLENTY = 1_000_000

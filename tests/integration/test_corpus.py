@@ -1,4 +1,4 @@
-"""The corpus (`tests/corpus.py`) through load, the whole build with all its tests, and the checks.
+"""The corpus (`tests/support/corpus.py`) through load, the whole build, and the checks.
 
 What the sky or a file sends never stops the platform, and what is true of each small input is said
 of it. Its inputs share five databases, kept apart by address and time.
@@ -13,11 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tracks
-from conftest import Databases, dbt_environment
-from corpus import FAMILIES, Case, Family, Moved, Truth, later
-from forked import run_dbt
-from writers import traffic_csv
 
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
@@ -26,10 +21,13 @@ from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
 from skyops_assets.sources.opensky.reading.recordings import find_recordings
 from skyops_assets.transform.dbt import build_arguments
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support import tracks
+from tests.support.corpus import FAMILIES, Case, Family, Moved, Truth, later
+from tests.support.databases import Databases, Query
+from tests.support.dbt import dbt_environment, run_dbt
+from tests.support.writers import traffic_csv
 
 pytestmark = pytest.mark.usefixtures("manifest")
-
-Query = Callable[..., list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from pydantic import SecretStr
-from states import recording, seconds
 
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, running
@@ -30,8 +28,9 @@ from skyops_assets.sources.opensky.live.credits import (
 )
 from skyops_assets.sources.opensky.live.failures import QuotaExceeded, TransientFailure
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
+from tests.support.states import recording, seconds
 
-Query = Callable[..., list[tuple[Any, ...]]]
 PROCESS = """
 import sys
 from sqlalchemy.engine import make_url

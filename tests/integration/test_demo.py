@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import pytest
 from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
-from tests.conftest import short_dir, stop_server
+from tests.support.databases import Query, short_dir, stop_server
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -110,7 +110,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, W
         shutil.rmtree(home, ignore_errors=True)
 
 
-Query = Callable[..., list[tuple[Any, ...]]]
 Finished = tuple[Path, Warehouse, str]
 
 

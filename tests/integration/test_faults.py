@@ -10,7 +10,6 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from states import is_nearer
 
 from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.sources.opensky.loading.files import load_file
@@ -29,8 +27,9 @@ from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.rest import SOURCE, MalformedResponse, read_response
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
+from tests.support.states import is_nearer
 
-Query = Callable[..., list[tuple[Any, ...]]]
 Meant = list[tuple[Any, Any]]
 """Values as they are sent, each with what it means."""
 BAD = object()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 import pytest
 from pydantic import SecretStr
-from states import recording, seconds
 from typer.testing import CliRunner
 
 from skyops_assets.cli import app
@@ -22,8 +21,9 @@ from skyops_assets.settings import Settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
 from skyops_assets.sources.opensky.live.credits import CreditBudget
 from skyops_assets.warehouse.connection import Warehouse, parse_url
+from tests.support.databases import Query
+from tests.support.states import recording, seconds
 
-Query = Callable[..., list[tuple[Any, ...]]]
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,10 +19,10 @@ from skyops_assets.sources.aircraft import load_aircraft
 from skyops_assets.sources.history import load, source
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
 pytestmark = pytest.mark.xdist_group("checks")
 
-Query = Callable[..., list[tuple[Any, ...]]]
 CONTENT = f"select md5(string_agg(h::text, '|' order by airport, uid)) from {load.TARGET} as h"
 REASONS = {
     "no crossing of any ring": 174,

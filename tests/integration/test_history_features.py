@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Databases, Dbt
-from reports import reports
 
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
@@ -17,6 +14,9 @@ from skyops_assets.sources.history import load, source
 from skyops_assets.sources.weather import load as weather
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
+from tests.support.reports import reports
 
 pytestmark = [
     pytest.mark.mirror,
@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.usefixtures("manifest"),
 ]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 TABLES = ("features.crossing_features", "features.arrival_features")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from skyops_assets.instance import storage
 from skyops_assets.instance.storage import AT_MOST, KEPT
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
-Query = Callable[..., list[tuple[Any, ...]]]
 OPEN = (
     "select pid from pg_stat_activity "
     "where datname = current_database() and pid <> pg_backend_pid()"

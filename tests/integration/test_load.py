@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from states import traffic_row, write_recording
 
 from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
@@ -26,8 +24,9 @@ from skyops_assets.sources.opensky.loading.malformed_responses import keep_malfo
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START, open_recording
 from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, connection_lost
+from tests.support.databases import Query
+from tests.support.states import traffic_row, write_recording
 
-Query = Callable[..., list[tuple[Any, ...]]]
 START = int(DEMO_START.timestamp())
 CONTENT = (
     "select (select md5(string_agg(s::text, '' order by s.icao24, s.time_position, s.source)) "

@@ -13,7 +13,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from conftest import Databases, Dbt
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -22,10 +21,11 @@ from dagster._core.storage.tags import (
 from skyops_assets.arrivals.steps import evaluate, promote, train
 from skyops_assets.settings import load_settings
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
 
 pytestmark = [pytest.mark.mirror, pytest.mark.xdist_group("loop")]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 LOG_ID = "skyops/monitoring_log_id"
 FEATURES = dg.AssetKey(["features", "arrival_features"])

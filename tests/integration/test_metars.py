@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,10 +17,10 @@ from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.sources.weather import load, source
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
 pytestmark = pytest.mark.xdist_group("checks")
 
-Query = Callable[..., list[tuple[Any, ...]]]
 DAY = date(2021, 10, 7)
 TEMPLATE = "/asos.py?station={airport}&sts={day}T00:00Z&ets={next_day}T00:00Z"
 

@@ -22,11 +22,6 @@ import numpy as np
 import onnxruntime
 import psycopg2
 import pytest
-from conftest import Databases, short_dir, stop_server
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "arrivals"))
-
-from arrival_frames import raw_synthetic
 from test_arrivals import EASY, Here, fill
 
 from skyops_assets.arrivals import features
@@ -42,6 +37,8 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.query import insert_statement
+from tests.support.arrival_frames import raw_synthetic
+from tests.support.databases import Databases, short_dir, stop_server
 
 pytestmark = pytest.mark.xdist_group("models")
 

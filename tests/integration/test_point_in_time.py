@@ -19,8 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import MIRROR, Databases, Dbt, short_dir
-from reports import reports
 
 from skyops_assets.settings import Settings
 from skyops_assets.simulate.flights import Plan
@@ -40,6 +38,9 @@ from skyops_assets.sources.opensky.reading.recordings import (
 from skyops_assets.sources.weather import load as weather
 from skyops_assets.transform.dbt import TARGET
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, short_dir
+from tests.support.dbt import Dbt
+from tests.support.reports import reports
 
 pytestmark = [
     pytest.mark.mirror,
@@ -179,7 +180,7 @@ def built(
 ) -> Iterator[tuple[Warehouse, list[Built], dict[str, str]]]:
     """The warehouse with all data, those with cut data, and the first one's SQL of each family."""
     luck = random.Random(23)
-    folder, mirror = short_dir(), Path(os.environ[MIRROR])
+    folder, mirror = short_dir(), Path(os.environ["SKYOPS_DATA_MIRROR"])
     sources = {
         "paris": read_recording(demo_recording(), DEMO_START, DEMO_END).states,
         "synthetic:seed-15": simulated(folder / "simulated"),

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -19,15 +18,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from states import recording, seconds, state, states, traffic_row, write_recording
 
 from skyops_assets.quality.reconciliation import Load, accounts, last_load, loaded_states
+from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
+from tests.support.states import recording, seconds, state, states, traffic_row, write_recording
 
-Query = Callable[..., list[tuple[Any, ...]]]
 HOUR = timedelta(hours=1)
 CONTENT = (
     "select (select md5(string_agg(s::text, '' order by s.icao24, s.time_position, s.source)) "
@@ -309,8 +309,7 @@ def test_loads_at_once_lose_nothing_and_store_nothing_twice(
 
 KILLED = """
     import os, signal, sys
-    sys.path.insert(0, sys.argv[1])
-    from states import recording, seconds, state
+    from tests.support.states import recording, seconds, state
     from skyops_assets.sources.opensky.loading import states as load
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse import bulk
@@ -319,7 +318,7 @@ KILLED = """
     def die(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    where, name = sys.argv[2].split(".")
+    where, name = sys.argv[1].split(".")
     setattr({"load": load, "bulk": bulk}[where], name, die)
     rows = [*seconds(1000), state(latitude_deg=None)]
     load.load_states(open_warehouse(load_settings()), recording(*rows))
@@ -332,7 +331,8 @@ def test_a_load_that_is_killed_leaves_nothing_and_can_be_repeated(
     warehouse: Warehouse, query: Query, home: Path, moment: str
 ) -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(Path(__file__).parents[1]), moment],
+        [sys.executable, "-c", textwrap.dedent(KILLED), moment],
+        cwd=PROJECT_ROOT,
         env={**os.environ, "SKYOPS_HOME": str(home), "SKYOPS_WAREHOUSE_URL": warehouse.libpq()},
         check=False,
     )

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import Databases, Dbt
 
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
@@ -21,10 +20,11 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 LEFT_BOURGET = "3992f1"
 CLIMBING_AT = datetime(2021, 10, 7, 13, 13, 53, tzinfo=UTC)
 """Half a minute after its take-off at LFPB, in the turn towards LFPG."""

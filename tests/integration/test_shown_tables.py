@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +11,8 @@ import pytest
 
 from skyops_assets.transform.tables import columns_of, row_count
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
-Query = Callable[..., list[tuple[Any, ...]]]
 MODEL = "model.skyops.fct_fixes"
 MANIFEST: dict[str, Any] = {
     "nodes": {

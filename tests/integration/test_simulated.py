@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from states import recording, seconds, state
 
 from skyops_assets.arrivals.steps import train
 from skyops_assets.arrivals.store import inputs
@@ -26,8 +25,9 @@ from skyops_assets.sources.opensky.loading import replay
 from skyops_assets.sources.opensky.loading.files import load_file
 from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
+from tests.support.states import recording, seconds, state
 
-Query = Callable[..., list[tuple[Any, ...]]]
 MARKED = "simulated:fake-opensky"
 BOX = BoundingBox(45, -4, 53, 8)
 SOURCES = "select source, count(*) from {} group by 1 order by 1"

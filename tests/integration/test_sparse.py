@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import Dbt
 
-from benchmarks.sparse import landings_of, matched, peer_landings, thinned
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
@@ -23,6 +20,9 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
+from tests.support.dbt import Dbt
+from validation.sparse import landings_of, matched, peer_landings, thinned
 
 pytestmark = [
     pytest.mark.xdist_group("transform"),
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.mirror,
 ]
 
-Query = Callable[..., list[tuple[Any, ...]]]
 Dbts = Callable[[Warehouse], Dbt]
 
 

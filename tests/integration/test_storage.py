@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from states import is_nearer, recording, seconds, state, traffic_row, write_recording
 
 from skyops_assets.quality.reconciliation import accounts, stored_twice
+from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.sources.opensky import schema
 from skyops_assets.sources.opensky.loading import replay
 from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
@@ -44,8 +44,9 @@ from skyops_assets.sources.opensky.reading.rest import SOURCE, read_response
 from skyops_assets.warehouse.bulk import Batch
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
+from tests.support.databases import Query
+from tests.support.states import is_nearer, recording, seconds, state, traffic_row, write_recording
 
-Query = Callable[..., list[tuple[Any, ...]]]
 MIDNIGHT = datetime(2021, 10, 8, tzinfo=UTC)
 DAY = date(2021, 10, 7)
 PARTITIONS = (
@@ -177,14 +178,13 @@ def test_a_load_that_meets_no_stored_row_needs_no_index_and_one_that_does_makes_
 LOADER = """
     import sys
     from datetime import timedelta
-    sys.path.insert(0, sys.argv[1])
-    from states import recording, seconds
+    from tests.support.states import recording, seconds
     from skyops_assets.sources.opensky.loading.states import load_states
     from skyops_assets.sources.opensky.reading.recordings import DEMO_START
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse.connection import open_warehouse
 
-    number = int(sys.argv[2])
+    number = int(sys.argv[1])
     warehouse = open_warehouse(load_settings())
     days = [0, 1, 2] if number % 2 else [2, 1, 0]
     print("ready", flush=True)
@@ -200,8 +200,8 @@ LOADER = """
 
 def start_loader(warehouse: Warehouse, home: Path, number: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(LOADER), str(Path(__file__).parents[1]),
-         str(number)],
+        [sys.executable, "-c", textwrap.dedent(LOADER), str(number)],
+        cwd=PROJECT_ROOT,
         env={**os.environ, "SKYOPS_HOME": str(home), "SKYOPS_WAREHOUSE_URL": warehouse.libpq()},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

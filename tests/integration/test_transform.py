@@ -8,14 +8,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from conftest import Databases, Dbt
-from reports import reports
-from states import recording, seconds, turns, with_address
 
 from skyops_assets.simulate.flights import Plan
 from skyops_assets.simulate.reception import Quality
@@ -36,12 +32,15 @@ from skyops_assets.transform.dbt import build_arguments, transform_fingerprint
 from skyops_assets.transform.tables import column_sources, columns_of
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS
+from tests.support.databases import Databases, Query
+from tests.support.dbt import Dbt
+from tests.support.reports import reports
+from tests.support.states import recording, seconds, turns, with_address
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 
 # At the first and the third field the ground is heard: there stands part flights.
 SIMULATED = Plan(6, datetime(2024, 1, 31, tzinfo=UTC), 2, ("EHAM", "LEMD", "LSZH"))
-Query = Callable[..., list[tuple[Any, ...]]]
 MODELS = (
     "staging.stg_opensky__states",
     "intermediate.int_flights__segmented",

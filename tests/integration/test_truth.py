@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import truth
 from skyops_assets.simulate.fields import AIRPORTS
 from skyops_assets.simulate.flights import Plan
 from skyops_assets.simulate.reception import Quality
 from skyops_assets.simulate.write import Layout, simulate, write
 from skyops_assets.warehouse.connection import Warehouse
+from validation import truth
 
 pytestmark = pytest.mark.xdist_group("transform")
 

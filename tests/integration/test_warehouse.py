@@ -22,7 +22,6 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Databases, stop_server
 from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
@@ -31,8 +30,8 @@ from skyops_assets.warehouse import embedded
 from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.connection import open_warehouse, server_version
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
+from tests.support.databases import Databases, Query, stop_server
 
-Query = Callable[..., list[tuple[Any, ...]]]
 SECONDS = 10
 """The longest that an unusable server may keep a person waiting."""
 

@@ -14,14 +14,14 @@ from signal import SIGTERM
 from time import monotonic, sleep
 
 import pytest
-from conftest import short_dir, stop_server
-from recordings import AIRCRAFT, Truth, write_all
-from states import recording, seconds
-from victims import PATIENCE_S, Arena, Command, Killer
 
 from skyops_assets.quality.reconciliation import accounts, stored_twice
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
+from tests.support.databases import short_dir, stop_server
+from tests.support.states import recording, seconds
+from tests.torture.recordings import AIRCRAFT, Truth, write_all
+from tests.torture.victims import PATIENCE_S, Arena, Command, Killer
 
 pytestmark = [pytest.mark.xdist_group("torture"), pytest.mark.timeout(3600)]
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from states import GOOD, recording, seconds, state
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import load_settings
@@ -42,6 +41,7 @@ from skyops_assets.sources.opensky.live.failures import (
 )
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
 from skyops_assets.warehouse.connection import ServerUnreachable
+from tests.support.states import GOOD, recording, seconds, state
 
 SECRET = "zQclientsecretQz"
 PARIS = BoundingBox(48, 1, 50, 4)

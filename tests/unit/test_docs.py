@@ -17,14 +17,16 @@ DOCS = PROJECT_ROOT / "docs"
 PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 CODE = [
     path
-    for folder in ("skyops_assets", "dbt_project", "tests", "benchmarks")
+    for folder in ("skyops_assets", "dbt_project", "tests", "benchmarks", "validation")
     for path in sorted((PROJECT_ROOT / folder).rglob("*"))
     if path.suffix in (".py", ".sql", ".yml") and "target" not in path.parts
 ]
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
-FILE = re.compile(r"`((?:skyops_assets|dbt_project|tests|benchmarks|docker|docs)/[\w./-]*)`")
+FILE = re.compile(
+    r"`((?:skyops_assets|dbt_project|tests|benchmarks|validation|docker|docs)/[\w./-]*)`"
+)
 MADE_LATER = {"docker/.env", "dbt_project/target"}
 """By the reader, or by dbt; a clone does not have them."""
 TABLE = re.compile(r"`(raw|staging|intermediate|metrics|features|ml|audit)\.([a-z]\w+)")

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from states import traffic_row
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.reading.json_files import _cut
@@ -30,6 +29,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
     iter_recording,
     open_recording,
 )
+from tests.support.states import traffic_row
 
 START = int(DEMO_START.timestamp())
 HISTORY: dict[str, Any] = {

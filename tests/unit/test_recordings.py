@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from states import traffic_row, write_recording
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.reading.recording import Recording
@@ -21,6 +20,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
+from tests.support.states import traffic_row, write_recording
 
 
 def read(folder: Path, *rows: dict[str, Any]) -> Recording:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from states import state, states
 
 from skyops_assets.sources.opensky.schema import LIMITS, STATE_VECTOR, rejection_reasons
+from tests.support.states import state, states
 
 
 def reason(**changes: Any) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals.learning.baselines import PREFIX, UNTRAINED, answers, fit_baselines
+from tests.support.arrival_frames import synthetic
 
 TRAIN = pd.DataFrame(
     {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from skyops_assets.arrivals.evaluation.metrics import (
 )
 from skyops_assets.arrivals.learning import fit
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import synthetic
 
 ACTUAL = np.array([10.0, 12.0, 14.0, 20.0])
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals.evaluation import metrics, report
 from skyops_assets.arrivals.gate import evidence, policy
 from skyops_assets.arrivals.gate.report import decision_markdown
+from tests.support.arrival_frames import synthetic
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 300])

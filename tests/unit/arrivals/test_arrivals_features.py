@@ -9,12 +9,12 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import raw_synthetic, synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyops_assets.arrivals import features
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import raw_synthetic, synthetic
 
 
 def test_no_identifier_and_no_label_is_a_feature() -> None:

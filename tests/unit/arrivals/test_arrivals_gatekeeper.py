@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from arrival_frames import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from skyops_assets.arrivals.learning import fit
 from skyops_assets.arrivals.learning.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.backtest import gate_calibration
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import synthetic
 
 PROBE = Probe(None, 5.0, 400.0, 200, 4.0, 8.0, True)
 LOGIC = SanityReport((), "congestion", {"a": -0.5, "b": 0.01, "c": None}, 0.0, -0.01)

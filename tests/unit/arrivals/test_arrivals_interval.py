@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals.features import LABEL
 from skyops_assets.arrivals.learning import fit, interval, recipes, split
+from tests.support.arrival_frames import synthetic
 
 
 @pytest.mark.parametrize("noise_min", [0.5, 2.0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals.evaluation import sanity
 from skyops_assets.arrivals.evaluation.sanity import (
@@ -15,6 +14,7 @@ from skyops_assets.arrivals.evaluation.sanity import (
     wrong_way_min,
 )
 from skyops_assets.arrivals.learning import fit
+from tests.support.arrival_frames import synthetic
 
 UP = Direction("more", ("inbound_inside_count", "unlanded_count"), 2, 1)
 

@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import lszh, mirror, synthetic, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, NUMERIC
 from skyops_assets.arrivals.learning import fit, interval, onnx_model
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import lszh, mirror, synthetic, with_gaps
 
 
 @cache

@@ -7,10 +7,10 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals import scoring
 from skyops_assets.arrivals.scoring import Predictor
+from tests.support.arrival_frames import synthetic
 
 AT = pd.Timestamp("2021-10-07T12:00:00Z")
 

@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-from arrival_frames import synthetic, with_gaps
 
 from skyops_assets.arrivals.features import LABEL, NUMERIC
 from skyops_assets.arrivals.learning import fit, onnx_model, recipes
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import synthetic, with_gaps
 
 EACH = pytest.mark.parametrize("name", list(recipes.RECIPES))
 

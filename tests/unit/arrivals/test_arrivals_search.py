@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals.features import LABEL
 from skyops_assets.arrivals.learning import fit, recipes, search
+from tests.support.arrival_frames import synthetic
 
 QUICK = recipes.RIDGE.using({"alpha": 1e6})
 RIDGE = replace(QUICK, candidates=({"alpha": 1e5}, {"alpha": 1.0}, {"alpha": 2.0}))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 
 from skyops_assets.arrivals.evaluation import metrics, report
 from skyops_assets.arrivals.evaluation.slices import Slice, slices
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import synthetic
 
 
 def parts(test: pd.DataFrame, train: pd.DataFrame | None = None) -> dict[str, np.ndarray]:

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from arrival_frames import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyops_assets.arrivals.learning import split
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import synthetic
 
 
 def test_seventy_percent_lie_before_the_cut_and_landings_after_it_are_embargoed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from arrival_frames import raw_synthetic, synthetic
 
 from skyops_assets.arrivals.features import (
     CATEGORICAL,
@@ -16,6 +15,7 @@ from skyops_assets.arrivals.features import (
 from skyops_assets.arrivals.learning import fit, onnx_model, recipes
 from skyops_assets.arrivals.learning.recipes import GRADIENT_BOOSTING_L1
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import raw_synthetic, synthetic
 
 
 def test_the_same_rows_give_the_same_predictions_to_the_bit() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from arrival_frames import raw_synthetic, synthetic
 
 from skyops_assets.arrivals import features
 from skyops_assets.arrivals.evaluation import sanity
 from skyops_assets.arrivals.learning import fit, split
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import raw_synthetic, synthetic
 
 ROWS = 400
 CANONICAL = features.canonical_arrivals
@@ -105,7 +105,7 @@ def test_good_features_are_not_taken_for_leaks(mirror_rows: pd.DataFrame | None)
 def mirror_rows() -> pd.DataFrame | None:
     import os
 
-    from arrival_frames import lszh
+    from tests.support.arrival_frames import lszh
 
     folder = os.environ.get("SKYOPS_DATA_MIRROR")
     return lszh(Path(folder), "2019-03").drop_duplicates("flight_id") if folder else None

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "arrivals"))
-
-from arrival_frames import synthetic
-
 from skyops_assets.backtest import alarm_calibration
 from skyops_assets.backtest.alarm_calibration import ALTITUDE_BIAS_M, LONGER_WAY_MIN
 from skyops_assets.errors import SkyOpsError
+from tests.support.arrival_frames import synthetic
 
 START = datetime(2021, 10, 10, 12, tzinfo=UTC)
 

@@ -1,6 +1,6 @@
 """What sparse feeds show: the demo's recording, thinned, against the landings of the peer's table.
 
-`skyops exec -- python -m benchmarks.sparse [STEP_S ...]` thins the recording to one vector in so
+`skyops exec -- python -m validation.sparse [STEP_S ...]` thins the recording to one vector in so
 many seconds, at five phases of the clock each, and prints what was found, and how far off each
 class of `label_quality` is. Needs `SKYOPS_DATA_MIRROR` with `yardstick/paris_landings.csv`.
 """

@@ -1,6 +1,6 @@
 """How well arrivals are predicted: Zurich, 40 NM, learned from the past of the open history only.
 
-`skyops exec -- python -m benchmarks.arrivals` loads the three months of LSZH into a database of its
+`skyops exec -- python -m validation.arrivals` loads the three months of LSZH into a database of its
 own, runs dbt, and trains with the production recipe on `features.arrival_features`. Each period is
 scored on all arrivals with a transit of 3 to 90 minutes, night included, one row a flight.
 """

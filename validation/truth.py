@@ -1,6 +1,6 @@
 """How right SkyOps is about simulated flights: phases, flights, airports, movements.
 
-`skyops exec -- python -m benchmarks.truth [FLIGHTS DAYS SEED [LAYOUT]]` simulates, loads, runs dbt
+`skyops exec -- python -m validation.truth [FLIGHTS DAYS SEED [LAYOUT]]` simulates, loads, runs dbt
 in a database of its own, and prints shares. Flights that share an address with another airframe are
 left out. Only rows with a fresh position count for phases.
 """

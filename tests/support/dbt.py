@@ -5,10 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from skyops_assets.runtime import environment
+from skyops_assets.settings import Settings
 from skyops_assets.transform.dbt import DBT_PROJECT
+from skyops_assets.warehouse.connection import Warehouse
+
+Dbt = Callable[..., str]
+"""Runs `skyops-dbt` with these arguments and returns what it printed."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -24,6 +30,20 @@ _CONTEXT.set_forkserver_preload(
         "sqlparse",
     ]
 )
+
+
+def dbt_environment(home: Path, target: Path, warehouse: Warehouse) -> dict[str, str]:
+    """The variables of a dbt that works on a warehouse and writes its artifacts into a folder."""
+    return {
+        **os.environ,
+        **environment(Settings(home=home), warehouse),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target),
+        # Two seconds of each run, for what no test reads.
+        "DBT_LOG_LEVEL_FILE": "none",
+        "DBT_WRITE_JSON": "false",
+        "SKYOPS_DBT_THREADS": "2",
+    }
 
 
 def run_dbt(

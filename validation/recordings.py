@@ -1,6 +1,6 @@
 """What real recordings give: each through load and the whole build, with all its tests.
 
-`skyops exec -- python -m benchmarks.recordings [PATH ...]` takes files and folders, each in a
+`skyops exec -- python -m validation.recordings [PATH ...]` takes files and folders, each in a
 database of its own; without any, the folders of samples in the demo's package. It prints a line of
 docs/validation.md's table for each. An end of a flight is unnamed where the flight begins or ends
 low, or on the ground, and no field is told.

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import writers
-from tracks import (
+from skyops_assets.simulate.geometry import offset, unit
+from tests.support import writers
+from tests.support.tracks import (
     Pen,
     Row,
     changed,
@@ -28,8 +29,6 @@ from tracks import (
     unheard,
     without,
 )
-
-from skyops_assets.simulate.geometry import offset, unit
 
 START = datetime(2024, 5, 14, tzinfo=UTC)
 APART = timedelta(hours=3)

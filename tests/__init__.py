@@ -1,0 +1,1 @@
+"""The tests. A package, so that no other installed `tests` is taken for it."""

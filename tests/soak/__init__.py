@@ -1,0 +1,1 @@
+"""Long runs of a whole instance, started by hand: `make loop`."""

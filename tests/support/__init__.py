@@ -1,0 +1,1 @@
+"""What several test modules use: inputs, servers, commands. Fixtures are in the conftest files."""

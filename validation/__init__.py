@@ -1,0 +1,1 @@
+"""How right SkyOps is, against simulated truth, other people's tables and real recordings."""
