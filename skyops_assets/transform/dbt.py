@@ -201,6 +201,7 @@ def main() -> None:
     from dbt.cli.main import cli
 
     from skyops_assets.settings import load_settings
+    from skyops_assets.transform.dbt_connections import keep_connections
     from skyops_assets.warehouse.connection import only_one, open_warehouse
 
     if _WRITING.intersection(sys.argv[1:]):
@@ -212,6 +213,7 @@ def main() -> None:
                 os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = fingerprint
                 if needs_full_refresh(warehouse, fingerprint) and "--full-refresh" not in sys.argv:
                     sys.argv.append("--full-refresh")
+            keep_connections()
             cli()
     else:
         cli()
