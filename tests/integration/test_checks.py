@@ -994,16 +994,10 @@ def freeze(warehouse: Warehouse, home: Path, frame: Any) -> None:
 def spoil_training(frame: Any, expectation: dict[str, Any]) -> Any:
     kind, kwargs = expectation["type"], expectation["kwargs"]
     spoilt, column = frame.copy(), kwargs.get("column")
-    if kind == "expect_compound_columns_to_be_unique":
-        spoilt.iloc[1] = spoilt.iloc[0]
-    elif kind == "expect_column_pair_values_a_to_be_greater_than_b":
-        spoilt.loc[3, kwargs["column_A"]] = spoilt.loc[3, kwargs["column_B"]]
-    elif kind == "expect_column_values_to_not_be_null":
-        spoilt.loc[: int(len(frame) * (1 - kwargs.get("mostly", 1))), column] = None
+    if kind == "expect_column_values_to_not_be_null":
+        spoilt.loc[: int(len(frame) * (1 - kwargs["mostly"])), column] = None
     elif kind == "expect_column_values_to_not_be_in_set":
         spoilt.loc[3, column] = kwargs["value_set"][0]
-    elif kind == "expect_column_values_to_be_in_set":
-        spoilt.loc[3, column] = "north"
     elif kind == "expect_column_values_to_be_between":
         spoilt.loc[3, column] = kwargs["max_value"] + 1
     elif kind == "expect_column_median_to_be_between":
