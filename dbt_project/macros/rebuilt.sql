@@ -71,10 +71,16 @@ models that read it follow at once. Overrides the macro of dbt that all of them 
     {{ return(context['_is_new_table']) }}
 {%- endmacro -%}
 
-{#- The columns of the model's query, as text; those that the table lacks are added to it. -#}
+{#-
+The columns of the model's query, as text. Those that the table lacks are added to it; those that the query lacks may be
+null from now on.
+-#}
 {%- macro _columns_with_new_ones_added(existing, sql) -%}
     {%- set stored = adapter.get_columns_in_relation(existing) | map(attribute='name') | list -%}
     {%- set computed = get_columns_in_query(sql) -%}
+    {%- for column in stored if column not in computed -%}
+        {% do run_query('alter table ' ~ existing ~ ' alter column ' ~ adapter.quote(column) ~ ' drop not null') %}
+    {%- endfor -%}
     {%- if computed | reject('in', stored) | list -%}
         {#- A table without rows tells the types, as in dbt's own incremental models. -#}
         {%- set shape = make_temp_relation(existing) -%}

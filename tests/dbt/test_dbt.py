@@ -169,6 +169,38 @@ def test_each_rule_of_the_features_can_be_broken(
     assert broken == rules
 
 
+@pytest.mark.xdist_group("dbt")
+def test_every_table_has_statistics_as_soon_as_it_is_built(
+    built: Run, shared_warehouse: Warehouse, query: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    """Models that read it follow at once; of a table never analyzed Postgres has -1 rows."""
+    found = query(
+        shared_warehouse,
+        "select count(*) > 30, min(reltuples) from pg_class where relkind = 'r' "
+        "and relnamespace::regnamespace::text "
+        "in ('staging', 'intermediate', 'metrics', 'features')",
+    )
+    assert found == [(True, 0)]
+
+
+@pytest.mark.xdist_group("dbt")
+def test_functions_are_those_of_the_project_whichever_model_is_run(
+    built: Run, shared_warehouse: Warehouse, query: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    """One of another version, with other results and columns, is replaced."""
+    sources = "select proname, prosrc from pg_proc where pronamespace = 'staging'::regnamespace"
+    expected = query(shared_warehouse, f"{sources} order by 1")
+    assert [name for name, _ in expected] == ["judge_altitude_runs", "track_airframes"]
+    query(
+        shared_warehouse,
+        "drop function staging.track_airframes; "
+        "create function staging.track_airframes() returns int language sql as 'select 1'",
+    )
+    code, said = built("run", "--select", "stg_reference__runway_ends")
+    assert code == 0, said
+    assert query(shared_warehouse, f"{sources} order by 1") == expected
+
+
 @pytest.fixture(scope="module")
 def nodes(manifest: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(manifest.read_text())
