@@ -39,14 +39,14 @@ def measure(hours: int = HOURS) -> Iterator[Row]:
 
     And the very first, without a cursor: that of `retrain_when_asked` starts a run.
     """
-    from skyops_assets.definitions import defs
+    from skyops_assets.definitions import usual_defs
 
     with instance_with(hours) as (instance, warehouse, rows):
         fill_log(warehouse, hours)
-        repository = defs.get_repository_def()
+        repository = usual_defs().get_repository_def()
         for name, tick in ticks(instance, repository):
             first, cursor = timed(lambda tick=tick: tick(None))
-            an_hour(instance, defs, hours + 1)
+            an_hour(instance, usual_defs(), hours + 1)
             spent = [timed(lambda tick=tick, at=cursor: tick(at))[0] for _ in range(ROUNDS)]
             yield (
                 f"tick of {name}",
@@ -68,16 +68,18 @@ def ticks(
     """Name, and what evaluates it from a cursor and returns the next one."""
     import dagster as dg
 
+    from skyops_assets.definitions import usual_defs
     from skyops_assets.defs.resources import WarehouseResource
 
     for sensor in repository.sensor_defs:
         if sensor.sensor_type.value == "AUTO_MATERIALIZE":
-            from skyops_assets.definitions import defs
 
             def automation(cursor: Any) -> Any:
                 # Dagster's own use of what it calls beta.
                 warnings.simplefilter("ignore", dg.BetaWarning)
-                return dg.evaluate_automation_conditions(defs, instance, cursor=cursor).cursor
+                return dg.evaluate_automation_conditions(
+                    usual_defs(), instance, cursor=cursor
+                ).cursor
 
             yield sensor.name, automation
             continue
@@ -112,7 +114,7 @@ def instance_with(hours: int) -> Iterator[tuple[dg.DagsterInstance, Warehouse, i
     """A Dagster instance with its history, a warehouse, and how many events there are."""
     import dagster as dg
 
-    from skyops_assets.definitions import defs
+    from skyops_assets.definitions import usual_defs
     from skyops_assets.settings import PROJECT_ROOT, load_settings
     from skyops_assets.warehouse import scratch
     from skyops_assets.warehouse.connection import open_warehouse
@@ -131,7 +133,7 @@ def instance_with(hours: int) -> Iterator[tuple[dg.DagsterInstance, Warehouse, i
         (Path(home) / "dagster.yaml").write_bytes((PROJECT_ROOT / "dagster.yaml").read_bytes())
         try:
             with dg.DagsterInstance.get() as instance:
-                template = an_hour(instance, defs, 0)
+                template = an_hour(instance, usual_defs(), 0)
                 yield instance, warehouse, copy_hours(warehouse, template, hours)
         finally:
             os.environ.clear()

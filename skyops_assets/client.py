@@ -48,11 +48,11 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
             ("failed check", name).
     """
     # In this order: the definitions load their parts without a word about what is beta.
-    from skyops_assets.definitions import defs
+    from skyops_assets.definitions import usual_defs
     from skyops_assets.defs.raw.assets import HOURS
 
     hours = HOURS.get_partition_keys_in_time_window(dg.TimeWindow(start, end))
-    job = defs.resolve_job_def("main")
+    job = usual_defs().resolve_job_def("main")
     with dg.DagsterInstance.get() as instance:
         _end_dead_runs(instance)
         run_id = str(uuid4())
@@ -141,11 +141,11 @@ def report_champion(moved: "ChampionSwitch") -> None:
 
 def failed_checks_now() -> tuple[str, ...]:
     """The blocking checks of what the model learns from whose last result is a failure."""
-    from skyops_assets.definitions import defs
+    from skyops_assets.definitions import usual_defs
 
     training_sets = dg.AssetKey(["ml", "training_sets"])
     with dg.DagsterInstance.get() as instance:
-        return failed_checks(instance, defs.resolve_asset_graph(), training_sets)
+        return failed_checks(instance, usual_defs().resolve_asset_graph(), training_sets)
 
 
 def last_runs(limit: int = 5) -> list[dict[str, Any]]:

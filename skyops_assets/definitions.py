@@ -1,8 +1,12 @@
-"""The root of the graph: every definition under ``defs/``, bound to its resources."""
+"""The root of the graph: every definition under ``defs/``, bound to its resources.
+
+Importing it reads no settings and parses no dbt project: `defs` does, when Dagster loads it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -16,7 +20,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Bind the graph.
 
     Args:
-        overrides: resources by name that take the place of the usual ones.
+        overrides: resources by name that take the place of the usual ones, such as
+            ``{"warehouse": WarehouseResource(url=dg.EnvVar("OTHER_URL"))}`` for another database.
     """
 
     def graph() -> BaseAssetGraph:
@@ -38,4 +43,13 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     return bound
 
 
-defs = build_defs()
+@cache
+def usual_defs() -> dg.Definitions:
+    """The graph with its usual resources, built once a process."""
+    return build_defs()
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads."""
+    return usual_defs()

@@ -39,7 +39,6 @@ def dagster_home(settings: Settings) -> Path:
 
 def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     """The variables that SkyOps' child processes need, on top of the present ones."""
-    parts = warehouse.parts
     bin_dir = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     return {
@@ -49,18 +48,26 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PATH": path if bin_dir in path.split(os.pathsep) else bin_dir + os.pathsep + path,
         "SKYOPS_HOME": str(settings.home),
-        "SKYOPS_WAREHOUSE_URL": warehouse.libpq(),
+        **database_variables(warehouse),
         "SKYOPS_WATCH_AIRPORTS": ",".join(settings.watch_airports),
         "SKYOPS_DBT_THREADS": str(settings.dbt_threads),
         "SKYOPS_DAGSTER_URL": warehouse.sqlalchemy(settings.dagster_database),
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        "DBT_PROJECT_DIR": str(DBT_PROJECT),
+        "DBT_PROFILES_DIR": str(DBT_PROJECT),
+    }
+
+
+def database_variables(warehouse: Warehouse) -> dict[str, str]:
+    """The variables that name the warehouse's database, for SkyOps and for dbt."""
+    parts = warehouse.parts
+    return {
+        "SKYOPS_WAREHOUSE_URL": warehouse.libpq(),
         "SKYOPS_PG_HOST": parts["host"],
         "SKYOPS_PG_PORT": parts["port"],
         "SKYOPS_PG_USER": parts["user"],
         "SKYOPS_PG_PASSWORD": parts["password"],
         "SKYOPS_PG_DBNAME": parts["dbname"],
-        "DAGSTER_HOME": str(dagster_home(settings)),
-        "DBT_PROJECT_DIR": str(DBT_PROJECT),
-        "DBT_PROFILES_DIR": str(DBT_PROJECT),
     }
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -194,7 +195,7 @@ def dbt_of(dbt_folder: Path) -> Callable[[Warehouse], Dbt]:
 
 @pytest.fixture(scope="session")
 def graph(manifest: Path) -> Any:
-    """The module `skyops_assets.definitions`, whose import needs the manifest."""
-    import skyops_assets.definitions
+    """`build_defs`, and `defs`: the graph with its usual resources, which needs the manifest."""
+    from skyops_assets.definitions import build_defs, usual_defs
 
-    return skyops_assets.definitions
+    return SimpleNamespace(build_defs=build_defs, defs=usual_defs())

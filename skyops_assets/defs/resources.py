@@ -1,17 +1,22 @@
 """The resources that assets, checks and sensors ask for by name."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import SecretStr
 
 from skyops_assets.instance.dbt_cli import LeanDbtCliResource
 from skyops_assets.instance.private import BaseAssetGraph
+from skyops_assets.runtime import database_variables
 from skyops_assets.settings import Settings, load_settings
 from skyops_assets.transform.dbt import DBT_PROJECT
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from skyops_assets.warehouse.migrate import migrate
 
 Graph = Callable[[], BaseAssetGraph]
 """Gives the whole graph that an asset or a sensor is part of.
@@ -21,20 +26,52 @@ Not the context's repository: a run in a process of its own, such as the demo's,
 
 
 class WarehouseResource(dg.ConfigurableResource):
-    """The warehouse and the settings that name it, read when a step first needs them."""
+    """The warehouse and the settings that name it, read when a step first needs them.
+
+    Attributes:
+        url: another database than that of the environment, which SKYOPS_DATABASE_URL names. As
+            ``dg.EnvVar``, so that the UI does not show its password.
+    """
+
+    url: str | None = None
 
     @property
     def settings(self) -> Settings:
         """The settings of this process's environment."""
-        return load_settings()
+        settings = load_settings()
+        if self.url is None:
+            return settings
+        other = {"database_url": SecretStr(self.url), "warehouse_url": None}
+        return settings.model_copy(update=other)
 
     def open(self) -> Warehouse:
-        """The running warehouse.
+        """The running warehouse; another one than the environment's with its schema.
 
         Raises:
             SkyOpsError: it cannot be reached; the message says what to do.
         """
-        return open_warehouse(self.settings)
+        warehouse = open_warehouse(self.settings)
+        if self.url is not None:
+            migrate(warehouse)
+        return warehouse
+
+    @contextmanager
+    def inherited(self) -> Iterator[None]:
+        """Within it, processes that are started have this warehouse too."""
+        if self.url is None:
+            yield
+            return
+        variables = database_variables(self.open())
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def resources() -> dict[str, Any]:

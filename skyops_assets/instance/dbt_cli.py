@@ -6,9 +6,12 @@ Belongs here: what of dagster-dbt is overridden by private names. Does not: how 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
+from typing import Any
+from unittest.mock import patch
 
 from dagster_dbt import DbtCliResource
 from packaging.version import Version, parse
@@ -27,3 +30,22 @@ class LeanDbtCliResource(DbtCliResource):
     @cached_property
     def _cli_version(self) -> Version:  # type: ignore[override]
         return parse(version("dbt-core"))
+
+
+@contextmanager
+def every_node() -> Iterator[None]:
+    """Within it, `@dbt_assets` takes all nodes of a manifest without asking dbt which.
+
+    dagster-dbt does so itself where dbt-core is not installed; where it is, the default selection,
+    which is everything, costs the import of dbt's graph and of networkx: 0.4 of the 1.4 s of CPU
+    that loading the code location takes beside importing Dagster.
+    """
+
+    def select(
+        select: str, exclude: str, selector: str, project: Any, manifest_json: Mapping[str, Any]
+    ) -> set[str]:
+        assert (select, exclude, selector) == ("fqn:*", "", "")
+        return set(manifest_json["nodes"])
+
+    with patch("dagster_dbt.asset_utils.select_unique_ids", select):
+        yield

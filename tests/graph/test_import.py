@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-BUDGET = 1.55
-"""1.51 to 1.53 on the slowest machine that was tried."""
+BUDGET = 1.35
+"""With the graph built, as a code server does at once."""
 HEAVY = ("mlflow", "sklearn", "great_expectations", "pandas", "matplotlib", "scipy", "skops")
 
 MEASURE = """
@@ -26,10 +26,11 @@ between = time.process_time()
 with warnings.catch_warnings(record=True) as found:
     warnings.simplefilter("always")
     import skyops_assets.definitions
+    graph = skyops_assets.definitions.usual_defs()
 ended = time.process_time()
 with warnings.catch_warnings(record=True) as resolved:
     warnings.simplefilter("always")
-    skyops_assets.definitions.defs.get_repository_def()
+    graph.get_repository_def()
 modules = {name.split(".")[0] for name in sys.modules}
 print(json.dumps({
     "base": between - began,

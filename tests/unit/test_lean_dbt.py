@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from dagster_dbt import DbtCliResource
 from dbt.version import __version__
 
 from skyops_assets.defs.resources import resources
-from skyops_assets.instance.dbt_cli import LeanDbtCliResource
+from skyops_assets.instance.dbt_cli import LeanDbtCliResource, every_node
 
 
 def test_what_is_overridden_is_there() -> None:
@@ -17,3 +20,18 @@ def test_what_is_overridden_is_there() -> None:
 
 def test_dbt_has_the_version_that_is_told_without_asking_it() -> None:
     assert str(resources()["dbt"]._cli_version) == __version__
+
+
+def test_all_nodes_are_those_that_dbt_itself_would_select(manifest: Path) -> None:
+    from dagster_dbt import asset_utils
+
+    nodes = json.loads(manifest.read_text())
+    asked = {"select": "fqn:*", "exclude": "", "selector": "", "project": None}
+    by_dbt = asset_utils.select_unique_ids(**asked, manifest_json=nodes)
+    with every_node():
+        found = asset_utils.select_unique_ids(**asked, manifest_json=nodes)
+    kinds = ("model.", "test.")
+    assert {one for one in found if one.startswith(kinds)} == {
+        one for one in by_dbt if one.startswith(kinds)
+    }
+    assert asset_utils.select_unique_ids(**asked, manifest_json=nodes) == by_dbt

@@ -18,6 +18,7 @@ from dagster_dbt import (
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED
+from skyops_assets.instance.dbt_cli import every_node
 from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.transform.dbt import (
     build_arguments,
@@ -59,16 +60,17 @@ class SkyOpsTranslator(DagsterDbtTranslator):
         return spec._replace(description=said, metadata={**spec.metadata, **OWNED})
 
 
-@dbt_assets(manifest=prepare_manifest(), dagster_dbt_translator=SkyOpsTranslator())
+@every_node()(dbt_assets)(manifest=prepare_manifest(), dagster_dbt_translator=SkyOpsTranslator())
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
 ) -> Iterator[Any]:
     """Build and test the models of `dbt_project/`."""
-    invocation = dbt.cli(
-        build_arguments(),
-        context=context,
-        target_path=run_target(warehouse.settings.home, context.run.run_id),
-    )
+    with warehouse.inherited():
+        invocation = dbt.cli(
+            build_arguments(),
+            context=context,
+            target_path=run_target(warehouse.settings.home, context.run.run_id),
+        )
     # Not the stream's own `fetch_row_counts` and `fetch_column_metadata`: both wait for dbt in a
     # loop without a pause, which takes a core from it, and read a model's SQL anew for each column.
     # Measured in the demo on two cores: 70 s for a step in which dbt works for 20.
