@@ -38,7 +38,12 @@ class MainRun:
     failures: list[str]
 
 
-def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None]) -> MainRun:
+def run_main(
+    start: datetime,
+    end: datetime,
+    on_event: Callable[[str, str], None],
+    recording: str | None = None,
+) -> MainRun:
     """Materialise the whole graph for the hours from ``start`` to ``end`` (exclusive), as one run.
 
     The caller holds the warehouse's lock "skyops.demo".
@@ -46,12 +51,14 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
     Args:
         on_event: called with (kind, name): ("start", step), ("asset", key),
             ("failed check", name).
+        recording: what the hours are read from: a path, or `demo`; None takes SKYOPS_RECORDING.
     """
     # In this order: the definitions load their parts without a word about what is beta.
     from skyops_assets.definitions import usual_defs
-    from skyops_assets.defs.raw.assets import HOURS
+    from skyops_assets.defs.raw.assets import HOURS, opensky_states
 
     hours = HOURS.get_partition_keys_in_time_window(dg.TimeWindow(start, end))
+    states = {"config": {"recording": recording}}
     job = usual_defs().resolve_job_def("main")
     with dg.DagsterInstance.get() as instance:
         _end_dead_runs(instance)
@@ -61,7 +68,10 @@ def run_main(start: datetime, end: datetime, on_event: Callable[[str, str], None
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "INFO"}}},
+                "ops": {opensky_states.op.name: states},
+            },
             tags={
                 **DEMO,
                 **host_tag(),

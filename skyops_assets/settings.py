@@ -101,7 +101,8 @@ class Settings(BaseSettings):
     recording: Path | None = Field(
         None,
         description="Recording, or folder of recordings, that `raw/opensky_states` reads; see "
-        "[recordings](recordings.md). Unset: the demo's.",
+        "[recordings](recordings.md). `demo` is the demo's. Unset: only the present hour is read, "
+        "from OpenSky.",
     )
     first_hour: datetime = Field(
         datetime(2021, 10, 7, 12),

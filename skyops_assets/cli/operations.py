@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @app.command()
 def demo() -> None:
     """Run the whole graph on the Paris recording and show what it produced."""
-    from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
+    from skyops_assets.sources.opensky.reading.recordings import DEMO, DEMO_END, DEMO_START
     from skyops_assets.warehouse.connection import only_one
 
     settings, warehouse = prepare()
@@ -46,7 +46,8 @@ def demo() -> None:
         progress.line("loading the asset graph")
         from skyops_assets.client import run_main
 
-        run = run_main(DEMO_START, DEMO_END, progress.event)
+        recording = None if settings.recording else DEMO
+        run = run_main(DEMO_START, DEMO_END, progress.event, recording)
     if not run.is_success:
         raise SkyOpsError(
             f"The main job failed. {' '.join(run.failures)} "

@@ -419,3 +419,27 @@ def test_cutting_a_recording_keeps_rows_and_states_together() -> None:
     rows = pa.table({"n": [1, 2]})
     found = Recording("x", rows, states(state(), state(time_position=DEMO_START + HOUR)))
     assert found.between(DEMO_START, DEMO_START + HOUR).rows["n"].to_pylist() == [1]
+
+
+def test_a_past_hour_is_read_only_from_a_recording_that_is_named(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, query: Query
+) -> None:
+    """Neither from the demo's file, which is there, nor from OpenSky, which tells of now only."""
+    import dagster as dg
+
+    from skyops_assets.defs.raw.assets import opensky_states
+
+    monkeypatch.delenv("SKYOPS_RECORDING", raising=False)
+    hour = "2021-10-07-12:00"
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = materialize([opensky_states], instance, partition_key=hour, raise_on_error=False)
+        (failed,) = [event for event in run.all_events if event.is_step_failure]
+        said = failed.step_failure_data.error.cause.message
+        assert f"No recording is set, and OpenSky tells of the present only: {hour}" in said
+        assert "`demo` names the demo's" in said
+        assert query(pointed, "select count(*) from raw.ingest_batches") == [(0,)]
+        config = {"ops": {opensky_states.op.name: {"config": {"recording": "demo"}}}}
+        assert materialize(
+            [opensky_states], instance, partition_key=hour, run_config=config
+        ).success
+    assert query(pointed, "select count(*) > 0 from raw.opensky_states") == [(True,)]

@@ -1,7 +1,7 @@
 """Raw data: positions by the hour, past arrivals and weather by the day, and the reference rows."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -55,6 +55,12 @@ DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
 METAR_DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
 
 
+class StatesConfig(dg.Config):
+    """Where past hours are read from in this run: a path, or `demo`; unset: SKYOPS_RECORDING."""
+
+    recording: str | None = None
+
+
 @dg.asset(
     **placed("raw", "opensky_states"),
     kinds={"postgres", "python"},
@@ -67,12 +73,14 @@ METAR_DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
         "nothing is broken.",
     },
 )
-def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
+def opensky_states(
+    context: dg.AssetExecutionContext, config: StatesConfig, warehouse: WarehouseResource
+) -> None:
     """One row per state vector (icao24, time_position, source), in SI units.
 
-    Reads the hours asked for from the recording, or the folder of recordings. Without
-    SKYOPS_RECORDING the present hour is one live response of OpenSky a watched box instead; `skyops
-    collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a reason;
+    Reads the hours asked for from the recording, or the folder of recordings. Without one the
+    present hour is one live response of OpenSky a watched box instead, and a past hour fails;
+    `skyops collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a reason;
     loading the same hours again changes nothing. Files of a folder that are damaged, or no
     recordings, are warned of, and the others are loaded.
     """
@@ -82,7 +90,7 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
         drop_old_partitions,
         index_finished_days,
     )
-    from skyops_assets.sources.opensky.reading.recordings import demo_recording
+    from skyops_assets.sources.opensky.reading.recordings import named_recording
     from skyops_assets.sources.text import shown
 
     settings = warehouse.settings
@@ -94,9 +102,18 @@ def opensky_states(context: dg.AssetExecutionContext, warehouse: WarehouseResour
         context.log.warning(
             f"SKYOPS_RAW_RETENTION_DAYS does not keep {day}: it is loaded and dropped again."
         )
-    recorded = {key: hour for key, hour in hours.items() if settings.recording or hour.end <= now}
-    if recorded:
-        path = settings.recording or demo_recording()
+    recording = config.recording or settings.recording
+    # A poll that waited for its turn until its hour was over still asks.
+    over = [key for key, hour in hours.items() if hour.end <= now - timedelta(hours=1)]
+    if over and not recording:
+        raise SkyOpsError(
+            f"No recording is set, and OpenSky tells of the present only: {first_few(over)} cannot "
+            "be loaded. Set SKYOPS_RECORDING to a recording or a folder of them, or `recording` in "
+            "the run's configuration; `demo` names the demo's."
+        )
+    recorded = hours if recording else {}
+    if recording:
+        path = named_recording(recording)
         last = list(recorded.values())[-1]
         recordings, reports = read_hours(
             database,

@@ -62,6 +62,15 @@ def demo_recording() -> Path:
     return Path(spec.origin).parent / "data/samples/collections/quickstart.json.gz"
 
 
+DEMO = "demo"
+"""The demo's recording by name, where a path may stand."""
+
+
+def named_recording(name: str | Path) -> Path:
+    """The path of a recording, or of the demo's where it is called `demo`."""
+    return demo_recording() if str(name) == DEMO else Path(name)
+
+
 def find_recordings(paths: Iterable[Path]) -> list[Path]:
     """The files named, and what is in the folders named, at any depth, in the order of the names.
 
