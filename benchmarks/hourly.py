@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.connection import Warehouse
 
-ROUNDS = 3
+ROUNDS = 2
 ALLOWED_NOTHING_S, ALLOWED_LIVE_S = 25, 40
 BIN = Path(sys.executable).parent
 
@@ -49,7 +49,7 @@ class Refresh:
 
 
 def measure() -> Iterator[Row]:
-    """Rows of the benchmark's table; the fastest of three of each."""
+    """Rows of the benchmark's table; the fastest of each."""
     from skyops_assets.runtime import environment
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.connection import open_warehouse

@@ -322,6 +322,7 @@ NO_SQL = {
     "create_functions": "runs the files of functions/, which are linted",
     "begin_transform": "runs insert_changes and insert_feature_changes, and statements of one line",
     "end_transform": "statements of one line",
+    "add_constraints": "a block of plpgsql, whose rows are the contracts' columns",
     "split_airframes": "a post-hook: contested_stretches, contested_fixes and cleaned_states",
     "judge_altitudes": "a post-hook: stepping_addresses and two updates",
     "get_where_subquery": "dbt calls it for tests",
