@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -20,6 +20,9 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, short_dir, stop_server
 from tests.support.dbt import Dbt, dbt_environment, run_dbt
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 MIRROR = "SKYOPS_DATA_MIRROR"
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
@@ -198,3 +201,12 @@ def graph(manifest: Path) -> Any:
     import skyops_assets.definitions
 
     return skyops_assets.definitions
+
+
+@pytest.fixture
+def lasting(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that other processes can open, as schedules and launched runs ask for."""
+    import dagster as dg
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
+        yield fresh
