@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -21,6 +21,9 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, short_dir, stop_server
 from tests.support.dbt import Dbt, dbt_environment, run_dbt
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 MIRROR = "SKYOPS_DATA_MIRROR"
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
@@ -199,3 +202,12 @@ def graph(manifest: Path) -> Any:
     from skyops_assets.definitions import build_defs, usual_defs
 
     return SimpleNamespace(build_defs=build_defs, defs=usual_defs())
+
+
+@pytest.fixture
+def lasting(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that other processes can open, as schedules and launched runs ask for."""
+    import dagster as dg
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
+        yield fresh

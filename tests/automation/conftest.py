@@ -1,8 +1,9 @@
-"""Dagster instances that live as long as one test."""
+"""What is ticked: an instance that lives as long as one test, and the graph's repository."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -12,3 +13,8 @@ import pytest
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+def repository(graph: Any) -> Any:
+    return graph.defs.get_repository_def()

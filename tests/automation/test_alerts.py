@@ -183,11 +183,6 @@ def told(
 # The sensor
 
 
-@pytest.fixture(scope="module")
-def repository(graph: Any) -> Any:
-    return graph.defs.get_repository_def()
-
-
 class Ticks:
     """The sensor's ticks, with its cursor between them."""
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,18 +27,6 @@ RAW = dg.AssetKey(["raw", "opensky_states"])
 HISTORY = dg.AssetKey(["raw", "arrivals_history"])
 METARS = dg.AssetKey(["raw", "metars"])
 FEATURES = dg.AssetKey(["features", "arrival_features"])
-
-
-@pytest.fixture
-def lasting(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A schedule's context takes only an instance that another process could open."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
-        yield fresh
-
-
-@pytest.fixture(scope="module")
-def repository(graph: Any) -> Any:
-    return graph.defs.get_repository_def()
 
 
 def materialized(

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,6 @@ from skyops_assets.instance.repair import HOST_TAG, host_tag, reap, remove_old_r
 
 FAILED = dg.DagsterRunStatus.FAILURE
 STARTED = dg.DagsterRunStatus.STARTED
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
-        yield fresh
 
 
 # Processes
@@ -87,7 +81,7 @@ def free_port() -> int:
 
 
 def test_a_run_killed_with_its_code_server_fails_with_the_reason_and_gives_its_slot_back(
-    instance: dg.DagsterInstance, tmp_path: Path
+    lasting: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import GrpcServerTarget
@@ -99,42 +93,42 @@ def test_a_run_killed_with_its_code_server_fails_with_the_reason_and_gives_its_s
          "--host", "127.0.0.1", "--port", str(port), "--location-name", "here"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    slots = instance.event_log_storage
+    slots = lasting.event_log_storage
     slots.set_concurrency_slots("tap", 1)
     worker: psutil.Process | None = None
     try:
         wait_for(lambda: listens("127.0.0.1", port))
         target = GrpcServerTarget(host="127.0.0.1", port=port, socket=None, location_name="here")
-        with WorkspaceProcessContext(instance, target) as process:
+        with WorkspaceProcessContext(lasting, target) as process:
             workspace = process.create_request_context()
             (repository,) = workspace.get_code_location("here").get_repositories().values()
             job = repository.get_full_job("pump")
-            run = instance.create_run_for_job(
+            run = lasting.create_run_for_job(
                 _loaded(tmp_path / "job.py"),
                 remote_job_origin=job.get_remote_origin(),
                 job_code_origin=job.get_python_origin(),
             )
-            instance.launch_run(run.run_id, workspace)
+            lasting.launch_run(run.run_id, workspace)
             wait_for(lambda: slots.get_concurrency_info("tap").active_slot_count == 1)
-        assert reap(instance) == []
+        assert reap(lasting) == []
         (worker,) = psutil.Process(server.pid).children()[-1:]
         server.kill()
         server.wait()
         # The run goes on without its server, and so it is left alone.
-        assert reap(instance) == []
-        assert instance.get_run_by_id(run.run_id).status == STARTED
+        assert reap(lasting) == []
+        assert lasting.get_run_by_id(run.run_id).status == STARTED
         worker.kill()
         wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-        assert reap(instance) == [f"{run.run_id}: The process {worker.pid} of this run is gone."]
+        assert reap(lasting) == [f"{run.run_id}: The process {worker.pid} of this run is gone."]
     finally:
         for process_left in [worker, server]:
             if process_left is not None and psutil.pid_exists(process_left.pid):
                 process_left.kill()
-    assert instance.get_run_by_id(run.run_id).status == FAILED
-    (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert lasting.get_run_by_id(run.run_id).status == FAILED
+    (event,) = lasting.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     assert "It did not end by itself" in event.message
     assert slots.get_concurrency_info("tap").active_slot_count == 0
-    assert reap(instance) == []
+    assert reap(lasting) == []
 
 
 def _loaded(path: Path) -> Any:
@@ -151,16 +145,14 @@ def idle() -> None: ...
 
 
 def run_of(
-    instance: dg.DagsterInstance,
+    lasting: dg.DagsterInstance,
     status: dg.DagsterRunStatus = STARTED,
     tags: dict[str, str] | None = None,
     pid: int | None = None,
 ) -> str:
-    run = instance.create_run_for_job(
-        idle, status=status, tags=host_tag() if tags is None else tags
-    )
+    run = lasting.create_run_for_job(idle, status=status, tags=host_tag() if tags is None else tags)
     if pid is not None:
-        instance.report_engine_event("Started", run, EngineEventData.in_process(pid))
+        lasting.report_engine_event("Started", run, EngineEventData.in_process(pid))
     return run.run_id
 
 
@@ -172,63 +164,63 @@ def dead() -> int:
     return child.pid
 
 
-def statuses(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
-    return {run.run_id: run.status for run in instance.get_runs()}
+def statuses(lasting: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
+    return {run.run_id: run.status for run in lasting.get_runs()}
 
 
 def test_a_run_that_lives_and_a_run_of_another_machine_are_left_alone(
-    instance: dg.DagsterInstance, dead: int
+    lasting: dg.DagsterInstance, dead: int
 ) -> None:
     server = f'{{"host": "192.0.2.1", "port": {free_port()}}}'
-    run_of(instance, pid=os.getpid())
-    run_of(instance, pid=dead, tags={HOST_TAG: "elsewhere"})
-    run_of(instance, pid=dead, tags={})
-    run_of(instance, pid=dead, tags={GRPC_INFO_TAG: server})
-    run_of(instance, tags={GRPC_INFO_TAG: server})
-    run_of(instance, status=dg.DagsterRunStatus.NOT_STARTED, pid=dead)
-    assert reap(instance) == []
-    assert set(statuses(instance).values()) == {STARTED, dg.DagsterRunStatus.NOT_STARTED}
+    run_of(lasting, pid=os.getpid())
+    run_of(lasting, pid=dead, tags={HOST_TAG: "elsewhere"})
+    run_of(lasting, pid=dead, tags={})
+    run_of(lasting, pid=dead, tags={GRPC_INFO_TAG: server})
+    run_of(lasting, tags={GRPC_INFO_TAG: server})
+    run_of(lasting, status=dg.DagsterRunStatus.NOT_STARTED, pid=dead)
+    assert reap(lasting) == []
+    assert set(statuses(lasting).values()) == {STARTED, dg.DagsterRunStatus.NOT_STARTED}
 
 
 def test_a_run_that_was_being_cancelled_is_cancelled(
-    instance: dg.DagsterInstance, dead: int
+    lasting: dg.DagsterInstance, dead: int
 ) -> None:
-    run_id = run_of(instance, status=dg.DagsterRunStatus.CANCELING, pid=dead)
-    assert len(reap(instance)) == 1
-    assert statuses(instance) == {run_id: dg.DagsterRunStatus.CANCELED}
+    run_id = run_of(lasting, status=dg.DagsterRunStatus.CANCELING, pid=dead)
+    assert len(reap(lasting)) == 1
+    assert statuses(lasting) == {run_id: dg.DagsterRunStatus.CANCELED}
 
 
-def test_a_run_whose_code_server_died_before_it_began_fails(instance: dg.DagsterInstance) -> None:
+def test_a_run_whose_code_server_died_before_it_began_fails(lasting: dg.DagsterInstance) -> None:
     starting = dg.DagsterRunStatus.STARTING
     tags = {GRPC_INFO_TAG: f'{{"host": "127.0.0.1", "port": {free_port()}}}'}
-    run_id = run_of(instance, status=starting, tags=tags)
-    (ended,) = reap(instance)
+    run_id = run_of(lasting, status=starting, tags=tags)
+    (ended,) = reap(lasting)
     assert "that was to start this run is gone" in ended
-    assert statuses(instance) == {run_id: FAILED}
+    assert statuses(lasting) == {run_id: FAILED}
 
 
-def test_a_slot_of_a_run_that_is_over_or_removed_is_freed(instance: dg.DagsterInstance) -> None:
-    slots = instance.event_log_storage
+def test_a_slot_of_a_run_that_is_over_or_removed_is_freed(lasting: dg.DagsterInstance) -> None:
+    slots = lasting.event_log_storage
     slots.set_concurrency_slots("tap", 3)
-    over = run_of(instance, status=dg.DagsterRunStatus.SUCCESS)
-    living = run_of(instance, pid=os.getpid())
+    over = run_of(lasting, status=dg.DagsterRunStatus.SUCCESS)
+    living = run_of(lasting, pid=os.getpid())
     for run_id in (over, living, "removed"):
         slots.claim_concurrency_slot("tap", run_id, "step")
     assert slots.get_concurrency_info("tap").active_slot_count == 3
-    reap(instance)
+    reap(lasting)
     assert slots.get_concurrency_run_ids() == {living}
 
 
-def test_the_sensor_says_what_it_ended(graph: Any, instance: dg.DagsterInstance, dead: int) -> None:
+def test_the_sensor_says_what_it_ended(graph: Any, lasting: dg.DagsterInstance, dead: int) -> None:
     repository = graph.defs.get_repository_def()
 
     def said() -> str:
-        context = dg.build_sensor_context(instance=instance, repository_def=repository)
+        context = dg.build_sensor_context(instance=lasting, repository_def=repository)
         found = repository.get_sensor_def("reap_dead_runs").evaluate_tick(context)
         return str(found.skip_message)
 
     assert said() == "Every unfinished run has its process."
-    run_id = run_of(instance, pid=dead)
+    run_id = run_of(lasting, pid=dead)
     assert said() == f"{run_id}: The process {dead} of this run is gone."
 
 
@@ -263,12 +255,12 @@ def has_water() -> dg.AssetCheckResult:
 
 
 def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
-    instance: dg.DagsterInstance, tmp_path: Path
+    lasting: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     from dagster._core.test_utils import freeze_time
 
     def made(*what: Any, **options: Any) -> str:
-        return dg.materialize([*what], instance=instance, **options).run_id
+        return dg.materialize([*what], instance=lasting, **options).run_id
 
     with freeze_time(datetime.now(UTC) - timedelta(days=91)):
         first_well = made(well)
@@ -277,27 +269,27 @@ def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
         again = made(hourly, partition_key="1")
         other_hour = made(hourly, partition_key="2")
         last_well = made(well)
-        nothing = run_of(instance)
-        instance.report_run_canceled(instance.get_run_by_id(nothing))
-        unfinished = run_of(instance)
+        nothing = run_of(lasting)
+        lasting.report_run_canceled(lasting.get_run_by_id(nothing))
+        unfinished = run_of(lasting)
     logs = [path for path in tmp_path.rglob("compute_logs") if first_well in str(path)]
     assert logs, "output is kept where the test looks for it"
     with freeze_time(datetime.now(UTC) - timedelta(days=89)):
         recent = made(well)
     # The well's first two runs are old, and its latest is the recent one.
-    found = remove_old_runs(instance, 90)
-    assert set(statuses(instance)) == {last_check, again, other_hour, unfinished, recent}
+    found = remove_old_runs(lasting, 90)
+    assert set(statuses(lasting)) == {last_check, again, other_hour, unfinished, recent}
     assert (found.removed, found.kept) == (4, 3)
-    assert {first_well, first_hour, last_well, nothing}.isdisjoint(statuses(instance))
-    assert instance.get_latest_materialization_event(well.key).run_id == recent
-    assert instance.get_materialized_partitions(hourly.key) == {"1", "2"}
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+    assert {first_well, first_hour, last_well, nothing}.isdisjoint(statuses(lasting))
+    assert lasting.get_latest_materialization_event(well.key).run_id == recent
+    assert lasting.get_materialized_partitions(hourly.key) == {"1", "2"}
+    latest = lasting.event_log_storage.get_latest_asset_check_execution_by_key(
         [has_water.check_key]
     )
     assert latest[has_water.check_key].run_id == last_check
     left = {path.parent.name for path in tmp_path.rglob("compute_logs")}
     assert left == {recent}
-    assert remove_old_runs(instance, 90).removed == 0
+    assert remove_old_runs(lasting, 90).removed == 0
 
 
 def test_old_reports_go_and_other_files_of_their_folder_stay(tmp_path: Path) -> None:

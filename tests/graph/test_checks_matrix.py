@@ -59,11 +59,6 @@ GROUPS = {row.asset.removesuffix("/*"): row for row in rows() if row.check == DB
 
 
 @pytest.fixture(scope="module")
-def asset_graph(graph: Any) -> Any:
-    return graph.defs.resolve_asset_graph()
-
-
-@pytest.fixture(scope="module")
 def dbt_checks(graph: Any) -> set[dg.AssetCheckKey]:
     from skyops_assets.defs.transform.assets import dbt_models
 

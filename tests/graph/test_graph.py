@@ -18,11 +18,6 @@ SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
 
 
-@pytest.fixture(scope="module")
-def asset_graph(graph: Any) -> Any:
-    return graph.defs.resolve_asset_graph()
-
-
 def name(key: dg.AssetKey) -> str:
     return key.to_user_string()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -31,12 +30,6 @@ LOG_ID = "skyops/monitoring_log_id"
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
 OUTCOMES = dg.AssetKey(["ml", "prediction_outcomes"])
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as fresh:
-        yield fresh
 
 
 @pytest.fixture
@@ -118,15 +111,15 @@ group by 1 order by 1
 def test_skill_sags_and_a_successor_is_trained_and_predicts(
     graph: Any,
     zurich: Warehouse,
-    instance: dg.DagsterInstance,
+    lasting: dg.DagsterInstance,
     query: Query,
     dbt_of: Callable[[Warehouse], Dbt],
 ) -> None:
     from skyops_assets.defs.raw.assets import airports, runways
 
-    platform, settings = Platform(graph, instance), load_settings()
+    platform, settings = Platform(graph, lasting), load_settings()
     resources = graph.resources()
-    assert dg.materialize([airports, runways], instance=instance, resources=resources).success
+    assert dg.materialize([airports, runways], instance=lasting, resources=resources).success
     platform.load("2019-03-01", "2019-03-10")
     platform.load("2019-05-09", "2019-05-22")
     morning = datetime(2019, 5, 23, 6, 30, tzinfo=UTC)
@@ -136,7 +129,7 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
         OUTCOMES,
     }
     dbt_of(zurich)("run")
-    instance.report_runless_asset_event(dg.AssetMaterialization(FEATURES))
+    lasting.report_runless_asset_event(dg.AssetMaterialization(FEATURES))
     # The champion is of 10 March, made of what was known then.
     train.build_training_set(zurich, settings, as_of=datetime(2019, 3, 10, 4, tzinfo=UTC))
     train.train_challenger(zurich, settings)
@@ -155,7 +148,7 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
     (request,) = platform.asked()
     assert request.tags[LOG_ID] == str(log_id)
     run_id = platform.run("retrain", request)
-    run = instance.get_run_by_id(run_id)
+    run = lasting.get_run_by_id(run_id)
     assert run is not None and run.tags[LOG_ID] == str(log_id)
 
     [(*_, outcome, training_run_id)] = query(zurich, VERDICT)

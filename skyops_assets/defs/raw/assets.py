@@ -80,8 +80,8 @@ def opensky_states(
 
     Reads the hours asked for from the recording, or the folder of recordings. Without one the
     present hour is one live response of OpenSky a watched box instead, and a past hour fails;
-    `skyops collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a reason;
-    loading the same hours again changes nothing. Files of a folder that are damaged, or no
+    `skyops collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a
+    reason; loading the same hours again changes nothing. Files of a folder that are damaged, or no
     recordings, are warned of, and the others are loaded.
     """
     from skyops_assets.sources.opensky.loading.files import load_hour, read_hours
