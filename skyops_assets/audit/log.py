@@ -42,7 +42,7 @@ def record_verdict(warehouse: Warehouse, row: Mapping[str, Any]) -> int:
     names = ", ".join(values)
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            f"insert into audit.monitoring_log ({names})"
+            f"insert into audit.monitoring_log ({names})"  # noqa: S608
             f" values ({', '.join(f'%({name})s' for name in values)})"
             " on conflict (kind, run_id) where run_id is not null do update set"
             f" {', '.join(f'{name} = excluded.{name}' for name in row)} returning log_id",
@@ -141,7 +141,7 @@ def _newest(
         connection.cursor(cursor_factory=RealDictCursor) as cursor,
     ):
         cursor.execute(
-            "select * from audit.monitoring_log where kind = %s and model_name = %s "
+            "select * from audit.monitoring_log where kind = %s and model_name = %s "  # noqa: S608
             f"{condition} order by log_id desc limit 1",
             (MONITOR, model_name, *values),
         )

@@ -25,7 +25,7 @@ from skyops_assets.arrivals.store import inputs, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import monitor, policy
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.bulk import quote, read_arrow
+from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.scratch import copy_table, scratch
 
@@ -214,7 +214,6 @@ def _replay_databases(
     """The database of a replay with what the steps read, and settings that point to it."""
     # Another each time: MLflow remembers in which databases it made its tables.
     name = f"skyops_backtest_{secrets.token_hex(6)}"
-    codes = ", ".join(map(quote, airports))
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="backtest-", dir=settings.home) as folder:
         own = Settings(
@@ -228,19 +227,20 @@ def _replay_databases(
         ).model_copy(update={"watch_airports": tuple(airports)})
         with scratch(warehouse, name, own.mlflow_database) as stage:
             for table in TABLES:
-                condition = _condition(table, codes, end, ring_nm)
+                condition = _condition(table)
                 if table == features.ARRIVALS_TABLE and not settings.learn_from_simulated:
                     condition += " and is_simulated is not true"
-                copy_table(warehouse, stage, table, condition)
+                values = {"airports": list(airports), "end": f"{end}T24:00Z", "ring_nm": ring_nm}
+                copy_table(warehouse, stage, table, condition, values)
             yield stage, own
 
 
-def _condition(table: str, codes: str, end: date, ring_nm: int) -> str:
+def _condition(table: str) -> str:
     if table == "metrics.fct_flights":
-        return f"first_seen_at < {quote(f'{end}T24:00Z')}"
-    condition = f"airport in ({codes})"
+        return "first_seen_at < %(end)s"
+    condition = "airport = any(%(airports)s)"
     if table.startswith("features.") or table == "metrics.fct_arrivals":
-        condition += f" and ring_nm = {ring_nm:d} and crossed_at < {quote(f'{end}T24:00Z')}"
+        condition += " and ring_nm = %(ring_nm)s and crossed_at < %(end)s"
     return condition
 
 
@@ -248,7 +248,7 @@ def _days(stage: Warehouse, start: date, end: date, ring_nm: int) -> list[date]:
     """The days from `start` through `end` on which anything arrived."""
     with stage.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select distinct (crossed_at at time zone 'UTC')::date as day"
+            "select distinct (crossed_at at time zone 'UTC')::date as day"  # noqa: S608
             f" from {features.ARRIVALS_TABLE} where ring_nm = %s order by day",
             (ring_nm,),
         )
@@ -267,10 +267,10 @@ def _predictions_as_issued(stage: Warehouse, start: date, end: date, ring_nm: in
             predicted_transit_min as predicted, baseline, baseline_transit_min
         from ml.predictions
         where not is_in_sample and ring_nm = {ring_nm:d}
-            and crossed_at >= {quote(f"{start}T00:00Z")}
-            and crossed_at < {quote(f"{end}T24:00Z")}
+            and crossed_at >= $1::text::timestamptz and crossed_at < $2::text::timestamptz
         order by flight_id, airport, ring_nm, predicted_at
-        """,
+        """,  # noqa: S608
+        (f"{start}T00:00Z", f"{end}T24:00Z"),
     ).to_pandas()
     return rows.merge(first, on=list(features.KEY)).reset_index(drop=True)
 

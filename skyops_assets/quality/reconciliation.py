@@ -64,7 +64,7 @@ def accounts(warehouse: Warehouse, target: str = TARGET) -> Accounts:
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select coalesce(sum(read_rows), 0), "
+            "select coalesce(sum(read_rows), 0), "  # noqa: S608
             "coalesce(sum(loaded_rows + duplicate_rows + rejected_rows), 0), "
             f"coalesce(sum(loaded_rows), 0), (select count(*) from {target}), "
             "(select coalesce(sum(row_count), 0) from raw.dropped_partitions where target = %s), "
@@ -82,7 +82,7 @@ def stored_twice(warehouse: Warehouse, start: datetime, end: datetime) -> int:
     """Rows with ``start <= time_position <= end`` more than there are (icao24, time, source)."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select coalesce(sum(copies - 1), 0) from (select count(*) as copies "
+            "select coalesce(sum(copies - 1), 0) from (select count(*) as copies "  # noqa: S608
             f"from {TARGET} where time_position between %s and %s "
             "group by icao24, time_position, source having count(*) > 1) as found",
             (start, end),
@@ -180,7 +180,7 @@ def loaded_states(warehouse: Warehouse, load: Load) -> Iterator[pd.DataFrame]:
     if load.batch_ids is not None:
         condition += f" and batch_id in ({', '.join(map(str, load.batch_ids))})"
     with bulk.transaction(warehouse) as cursor:
-        cursor.execute(f"select {columns} from {TARGET} where {condition}")
+        cursor.execute(f"select {columns} from {TARGET} where {condition}")  # noqa: S608
         reader = cursor.fetch_record_batch()
         part, size = [], 0
         for batch in reader:
@@ -301,7 +301,7 @@ def counts_by_hour(
             from compared
             inner join counted on counted.hour = compared.past_hour
             order by compared.hour, compared.back
-            """,
+            """,  # noqa: S608
             {"hours": list(hours), "days": USUAL_DAYS},
         )
         return cursor.fetchall()

@@ -104,13 +104,13 @@ def predictions(warehouse: Warehouse) -> Broken:
                             version.model_name = prediction.model_name
                             and version.version = prediction.model_version
                     )
-            """,
+            """,  # noqa: S608
         },
     )
 
 
 def _count(warehouse: Warehouse, queries: dict[str, str]) -> Broken:
-    counts = ", ".join(f"(select count(*) from ({query}) as broken)" for query in queries.values())
+    counts = ", ".join(f"(select count(*) from ({query}) as broken)" for query in queries.values())  # noqa: S608
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"select {counts}")
         row = cursor.fetchone() or ()

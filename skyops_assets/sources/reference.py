@@ -137,7 +137,7 @@ def replace_reference(
         batch_id = bulk.next_batch(cursor)
         batch = bulk.Batch(batch_id, target, source, None, None, len(rows), len(rows), 0, 0)
         bulk.record_batch(cursor, batch, started_at=started_at, run_id=run_id)
-        cursor.execute(f"delete from {schema}.{table}")
+        cursor.execute(f"delete from {schema}.{table}")  # noqa: S608
         column = pa.array([batch_id] * len(rows), pa.int64())
         cursor.adbc_ingest(
             table, rows.append_column("batch_id", column), mode="append", db_schema_name=schema

@@ -153,7 +153,7 @@ def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str
     with warehouse.connect() as connection, connection.cursor() as cursor:
         for table, key in (("raw.airports", "icao"), ("raw.runways", "runway_id")):
             cursor.execute(
-                f"select md5(string_agg((to_jsonb(t) - 'batch_id')::text, '' order by {key})) "
+                f"select md5(string_agg((to_jsonb(t) - 'batch_id')::text, '' order by {key})) "  # noqa: S608
                 f"from {table} as t"
             )
             digest.update(str(cursor.fetchone()).encode())

@@ -90,28 +90,23 @@ def _is_lost(error: adbc.OperationalError) -> bool:
     return error.status_code == AdbcStatusCode.IO and (not said or said.startswith("57P0"))
 
 
-def read_arrow(warehouse: Warehouse, query: str) -> pa.Table:
-    """The answer of a query as an Arrow table."""
+def read_arrow(warehouse: Warehouse, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
+    """The rows of a query, whose `$1`, `$2`, ... are bound to the parameters, as an Arrow table."""
     with transaction(warehouse) as cursor:
-        cursor.execute(query)
+        cursor.execute(query, parameters or None)
         return cursor.fetch_arrow_table()
 
 
-def scalar(cursor: Cursor, query: str) -> Any:
-    """The first column of the first row of a query."""
-    cursor.execute(query)
+def scalar(cursor: Cursor, query: str, parameters: Sequence[Any] = ()) -> Any:
+    """The first column of the first row of a query, with its parameters bound."""
+    cursor.execute(query, parameters or None)
     row = cursor.fetchone()
     return None if row is None else row[0]
 
 
-def quote(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def lock(cursor: Cursor, target: str) -> None:
     """Wait for other loads into a table, until the end of this transaction."""
-    cursor.execute(f"select pg_advisory_xact_lock(hashtext({quote('skyops.' + target)}))")
+    cursor.execute("select pg_advisory_xact_lock(hashtext($1))", (f"skyops.{target}",))
 
 
 def append(cursor: Cursor, batch: Batch, rows: pa.Table) -> None:

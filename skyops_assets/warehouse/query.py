@@ -1,7 +1,7 @@
 """Asks the warehouse with psycopg2, a row at a time, and writes rows.
 
-Belongs here: one way to ask, to insert, to make literals of conditions. Does not: Arrow and loads
-(`bulk`).
+Belongs here: one way to ask, to insert, to write a moment into a condition. Does not: Arrow and
+loads (`bulk`). User text is bound, never written into a statement.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def literal(value: str) -> str:
-    """A text as an SQL literal, for conditions that are put together."""
-    return "'" + value.replace("'", "''") + "'"
+def timestamp(moment: datetime) -> str:
+    """A moment as an SQL literal; its text is Python's own, so that nothing has to be quoted.
+
+    Raises:
+        SkyOpsError: it has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise SkyOpsError(f"The moment {moment} has no time zone; give it in UTC.")
+    return f"timestamptz '{moment.isoformat()}'"
 
 
 def moment_condition(column: str, moment: datetime | None, operator: str = "<") -> str:
     """The condition that leaves out what was known only after `moment`; none for None."""
     if moment is None:
         return ""
-    if moment.tzinfo is None:
-        raise SkyOpsError(f"The moment {moment} has no time zone; give it in UTC.")
-    return f" and {column} {operator} {literal(moment.isoformat())}::timestamptz"
+    return f" and {column} {operator} {timestamp(moment)}"
 
 
 def field_names(kind: type) -> str:
@@ -41,7 +45,7 @@ def insert_statement(table: str, row: dict[str, Any]) -> str:
     """An insert of one row, whose values are bound by name."""
     names = list(row)
     values = ", ".join(f"%({name})s" for name in names)
-    return f"insert into {table} ({', '.join(names)}) values ({values})"
+    return f"insert into {table} ({', '.join(names)}) values ({values})"  # noqa: S608
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -59,7 +63,7 @@ def insert_many(cursor: Any, table: str, rows: Sequence[dict[str, Any]], suffix:
     names = list(rows[0])
     written = execute_values(
         cursor,
-        f"insert into {table} ({', '.join(names)}) values %s{suffix}",
+        f"insert into {table} ({', '.join(names)}) values %s{suffix}",  # noqa: S608
         [tuple(row[name] for name in names) for row in rows],
         page_size=2000,
         fetch="returning" in suffix,

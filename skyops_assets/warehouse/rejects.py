@@ -60,13 +60,14 @@ def keep_payloads(
         f"""
         with inserted as (
             insert into raw.rejected_states (target, source, payload, reason, batch_id)
-            select {bulk.quote(target)}, {bulk.quote(source)}, payload::jsonb, reason, {batch_id}
+            select $1, $2, payload::jsonb, reason, {batch_id:d}
             from incoming_rejected
             on conflict do nothing
             returning 1
         )
         select count(*) from inserted
-        """,
+        """,  # noqa: S608
+        (target, source),
     )
     cursor.execute("drop table incoming_rejected")
     return int(count)

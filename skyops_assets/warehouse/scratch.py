@@ -5,8 +5,9 @@ Belongs here: making, copying, dropping. Does not: what is done in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import migrate
@@ -29,8 +30,12 @@ def scratch(server: Warehouse, name: str, *others: str) -> Iterator[Warehouse]:
         _drop(server, (name, *others))
 
 
-def copy_table(source: Warehouse, target: Warehouse, table: str, condition: str) -> int:
+def copy_table(
+    source: Warehouse, target: Warehouse, table: str, condition: str, values: Mapping[str, Any]
+) -> int:
     """Make `table` ("schema.name") in the target with the source's rows that meet `condition`.
+
+    Values are bound to the condition by name, as in ``%(airports)s``.
 
     Columns keep their order and types; keys and indexes are not copied. A table that the source
     has not is not made.
@@ -50,9 +55,12 @@ def copy_table(source: Warehouse, target: Warehouse, table: str, condition: str)
         if not columns:
             return 0
         names = ", ".join(column for column, _ in columns)
+        # COPY binds nothing, so the driver writes the values in.
+        chosen = cursor.mogrify(condition, values).decode()
         with tempfile.TemporaryFile() as file:
             cursor.copy_expert(
-                f"copy (select {names} from {table} where {condition}) to stdout (format binary)",
+                f"copy (select {names} from {table} where {chosen}) "  # noqa: S608
+                "to stdout (format binary)",
                 file,
             )
             file.seek(0)

@@ -327,7 +327,6 @@ NO_SQL = {
     "judge_altitudes": "a post-hook: stepping_addresses and two updates",
     "get_where_subquery": "dbt calls it for tests",
     "postgres__create_indexes": "dbt calls it for tables",
-    "add_constraints": "a do block, which sqlfluff takes for a string",
     "is_built_whole": "a flag",
     "is_by_hours": "a flag",
     "changes_of": "the name of a table",

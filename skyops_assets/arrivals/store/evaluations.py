@@ -94,7 +94,7 @@ def save_evaluation(
             ("ml.evaluation_slices", parts),
             ("ml.feature_importance", groups),
         ):
-            cursor.execute(f"delete from {table} where training_run_id = %s", (training_run_id,))
+            cursor.execute(f"delete from {table} where training_run_id = %s", (training_run_id,))  # noqa: S608
             insert_many(cursor, table, content)
 
 

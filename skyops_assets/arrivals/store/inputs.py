@@ -24,7 +24,7 @@ from skyops_assets.arrivals.features import (
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.connection import Warehouse
-from skyops_assets.warehouse.query import fetch_all, fetch_one, literal, moment_condition
+from skyops_assets.warehouse.query import fetch_all, fetch_one, moment_condition, timestamp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def simulated_flights(
     """Flights with any simulated position that arrived through a ring; with `as_of` by then."""
     rows = fetch_all(
         warehouse,
-        f"select distinct flight_id::text as flight_id from {ARRIVALS_TABLE}"
+        f"select distinct flight_id::text as flight_id from {ARRIVALS_TABLE}"  # noqa: S608
         f" where is_simulated and ring_nm = {ring_nm:d}" + moment_condition("landed_at", as_of),
         {},
     )
@@ -94,19 +94,20 @@ def read_unpredicted_crossings(
         select from ml.predictions p
         where p.flight_id = t.flight_id::text and p.airport = t.airport::text
             and p.ring_nm = {ring_nm:d}
-            and p.model_name = {literal(model_name)} and p.model_version = {literal(model_version)}
+            and p.model_name = $1 and p.model_version = $2
     ){moment_condition("known_at", as_of, "<=")}"""
-    watched = f"source = '{HISTORY}' and airport::text in ({', '.join(map(literal, airports))})"
+    watched = f"source = '{HISTORY}' and airport::text = any(string_to_array($3, ','))"
     since = (
-        f"{literal(history_after.isoformat())}::timestamptz"
+        timestamp(history_after)
         if history_after
         else f"""(
         select max(crossed_at) - interval '{HISTORY_DAYS} days' from {CROSSINGS_TABLE}
         where ring_nm = {ring_nm:d} and {watched}{moment_condition("known_at", as_of, "<=")}
-    )"""
+    )"""  # noqa: S608
     )
     condition += f" and (source = '{POSITIONS}' or {watched} and crossed_at > {since})"
-    frame = _read(warehouse, CROSSINGS_TABLE, (*crossing_columns(), "source"), condition)
+    names = (model_name, model_version, ",".join(airports))
+    frame = _read(warehouse, CROSSINGS_TABLE, (*crossing_columns(), "source"), condition, names)
     return canonical_crossings(frame).merge(frame[[*KEY, "source"]], on=list(KEY), how="left")
 
 
@@ -119,10 +120,10 @@ def arrivals_since(
     with_simulated: bool = False,
 ) -> tuple[int, datetime | None]:
     """How many arrivals crossed after `since` (None: at all), and the last landing of all."""
-    later = "true" if since is None else f"crossed_at > {literal(since.isoformat())}::timestamptz"
+    later = "true" if since is None else f"crossed_at > {timestamp(since)}"
     row = fetch_one(
         warehouse,
-        f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"
+        f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"  # noqa: S608
         f" from {ARRIVALS_TABLE} where ring_nm = {ring_nm:d} and label_quality <> '{PROVISIONAL}'"
         + moment_condition("landed_at", as_of)
         + _observed(with_simulated),
@@ -137,7 +138,7 @@ def runway_changes(
     """airport, changed_at, from_direction and to_direction since a moment, the oldest first."""
     return fetch_all(
         warehouse,
-        "select airport, changed_at, from_direction, to_direction"
+        "select airport, changed_at, from_direction, to_direction"  # noqa: S608
         " from metrics.runway_configuration_changes where true"
         + moment_condition("changed_at", since, ">=")
         + moment_condition("known_at", as_of, "<=")
@@ -169,7 +170,7 @@ def read_landings(
     _require(table, _columns(warehouse, table), needed)
     return read_arrow(
         warehouse,
-        "select flight_id::text as flight_id, airport::text as airport, "
+        "select flight_id::text as flight_id, airport::text as airport, "  # noqa: S608
         f"{landed_at}::timestamptz as landed_at from {table} where {condition}",
     ).to_pandas()
 
@@ -181,19 +182,25 @@ def read_flights(warehouse: Warehouse, *, as_of: datetime | None = None) -> pd.D
     last_seen_at, condition = "last_seen_at", "true"
     if as_of:
         _require(FLIGHTS_TABLE, columns, ("first_seen_at",))
-        last_seen_at = f"least(last_seen_at, {literal(as_of.isoformat())}::timestamptz)"
+        last_seen_at = f"least(last_seen_at, {timestamp(as_of)})"
         condition += moment_condition("first_seen_at", as_of, "<=")
     return read_arrow(
         warehouse,
-        f"select flight_id::text as flight_id, {last_seen_at} as last_seen_at "
+        f"select flight_id::text as flight_id, {last_seen_at} as last_seen_at "  # noqa: S608
         f"from {FLIGHTS_TABLE} where {condition}",
     ).to_pandas()
 
 
-def _read(warehouse: Warehouse, table: str, columns: Sequence[str], condition: str) -> pd.DataFrame:
+def _read(
+    warehouse: Warehouse,
+    table: str,
+    columns: Sequence[str],
+    condition: str,
+    parameters: Sequence[str] = (),
+) -> pd.DataFrame:
     _require(table, _columns(warehouse, table), columns)
-    query = f"select {', '.join(_cast(name) for name in columns)} from {table} t where {condition}"
-    return read_arrow(warehouse, query).to_pandas()
+    query = f"select {', '.join(_cast(name) for name in columns)} from {table} t where {condition}"  # noqa: S608
+    return read_arrow(warehouse, query, parameters).to_pandas()
 
 
 def _columns(warehouse: Warehouse, table: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.connection import Warehouse
-from skyops_assets.warehouse.query import insert_many, literal, moment_condition, records
+from skyops_assets.warehouse.query import insert_many, moment_condition, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def save_predictions(warehouse: Warehouse, rows: pd.DataFrame) -> int:
 def read_predictions(warehouse: Warehouse, ring_nm: int) -> pd.DataFrame:
     """Key, source, crossed_at, predicted_transit_min and is_in_sample of all of a ring."""
     columns = (*_PREDICTION_KEY, "source", "crossed_at", "predicted_transit_min", "is_in_sample")
-    query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"
+    query = f"select {', '.join(columns)} from ml.predictions where ring_nm = {ring_nm:d}"  # noqa: S608
     frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
     return frame.sort_values(list(_PREDICTION_KEY)).reset_index(drop=True)
 
@@ -38,12 +38,13 @@ def read_fair_predictions(
 ) -> pd.DataFrame:
     """The key and the minutes of what a version predicted of crossings it has not learned from."""
     query = (
-        "select flight_id, airport, ring_nm, predicted_transit_min from ml.predictions"
-        f" where ring_nm = {ring_nm:d} and model_name = {literal(version.model_name)}"
-        f" and model_version = {literal(version.version)} and not is_in_sample"
+        "select flight_id, airport, ring_nm, predicted_transit_min from ml.predictions"  # noqa: S608
+        f" where ring_nm = {ring_nm:d} and model_name = $1 and model_version = $2"
+        " and not is_in_sample"
         " and predicted_transit_min is not null" + moment_condition("crossed_at", since, ">=")
     )
-    frame: pd.DataFrame = read_arrow(warehouse, query).to_pandas()
+    names = (version.model_name, version.version)
+    frame: pd.DataFrame = read_arrow(warehouse, query, names).to_pandas()
     return frame.astype({"ring_nm": "int64"})
 
 

@@ -134,7 +134,7 @@ def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
     """
     row = fetch_one(
         warehouse,
-        f"select {field_names(TrainingSet)} from ml.training_sets where ring_nm = %(ring_nm)s"
+        f"select {field_names(TrainingSet)} from ml.training_sets where ring_nm = %(ring_nm)s"  # noqa: S608
         " order by last_built_at desc limit 1",
         {"ring_nm": ring_nm},
     )
@@ -198,7 +198,7 @@ def latest_training_run(warehouse: Warehouse, model_name: str) -> TrainingRun | 
     """The training run that ran last."""
     row = fetch_one(
         warehouse,
-        f"select {field_names(TrainingRun)} from ml.training_runs where model_name = %(name)s"
+        f"select {field_names(TrainingRun)} from ml.training_runs where model_name = %(name)s"  # noqa: S608
         " order by last_trained_at desc limit 1",
         {"name": model_name},
     )
@@ -209,7 +209,7 @@ def training_run(warehouse: Warehouse, training_run_id: str) -> TrainingRun | No
     """A training run by its id."""
     row = fetch_one(
         warehouse,
-        f"select {field_names(TrainingRun)} from ml.training_runs where training_run_id = %(id)s",
+        f"select {field_names(TrainingRun)} from ml.training_runs where training_run_id = %(id)s",  # noqa: S608
         {"id": training_run_id},
     )
     return None if row is None else _training_run(row)
@@ -219,7 +219,7 @@ def training_set(warehouse: Warehouse, fingerprint: str) -> TrainingSet | None:
     """A training set by its fingerprint."""
     row = fetch_one(
         warehouse,
-        f"select {field_names(TrainingSet)} from ml.training_sets"
+        f"select {field_names(TrainingSet)} from ml.training_sets"  # noqa: S608
         " where fingerprint = %(fingerprint)s",
         {"fingerprint": fingerprint},
     )

@@ -132,7 +132,7 @@ def champion_changes(warehouse: Warehouse, model_name: str) -> list[ChampionChan
     """Every change of the champion, oldest first."""
     rows = fetch_all(
         warehouse,
-        f"select {field_names(ChampionChange)} from audit.champion_changes"
+        f"select {field_names(ChampionChange)} from audit.champion_changes"  # noqa: S608
         " where model_name = %(name)s order by change_id",
         {"name": model_name},
     )
@@ -154,7 +154,7 @@ def taken_back(warehouse: Warehouse, training_run_id: str) -> ChampionChange | N
                 and mlflow_run_id in (from_mlflow_run_id, to_mlflow_run_id)
         )
         order by change_id desc limit 1
-        """,
+        """,  # noqa: S608
         {"id": training_run_id},
     )
     if row is None:
@@ -280,7 +280,7 @@ def move_champion(
 def _version(warehouse: Warehouse, condition: str, key: str) -> ModelVersion | None:
     row = fetch_one(
         warehouse,
-        "select v.model_name, v.version, v.training_run_id, v.fingerprint, v.mlflow_run_id,"
+        "select v.model_name, v.version, v.training_run_id, v.fingerprint, v.mlflow_run_id,"  # noqa: S608
         " v.is_champion, r.trained_through_at"
         " from ml.model_versions v join ml.training_runs r using (training_run_id)"
         f" where {condition}",

@@ -73,7 +73,8 @@ def load_rows(
 
 def _stored(cursor: Cursor, airport: str, day: date) -> dict[str, dict[str, Any]]:
     cursor.execute(
-        f"select {_COLUMNS} from {TARGET} where airport = {bulk.quote(airport)} and day = '{day}'"
+        f"select {_COLUMNS} from {TARGET} where airport = $1 and day = $2",  # noqa: S608
+        (airport, day),
     )
     found = cursor.fetch_arrow_table().cast(ARRIVAL).to_pylist()
     return {row["uid"]: row for row in found}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.sources.history.load import TARGET
 from skyops_assets.sources.history.schema import ARRIVAL
-from skyops_assets.warehouse.bulk import quote, read_arrow
+from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ def loaded_arrivals(warehouse: Warehouse, run_id: str) -> pd.DataFrame:
     """
     frame: pd.DataFrame = read_arrow(
         warehouse,
-        f"select {', '.join(ARRIVAL.names)} from {TARGET} where batch_id in ("
-        f"select batch_id from raw.ingest_batches where target = {quote(TARGET)} "
-        f"and (transformed_at is null or run_id = {quote(run_id)}))",
+        f"select {', '.join(ARRIVAL.names)} from {TARGET} where batch_id in ("  # noqa: S608
+        "select batch_id from raw.ingest_batches where target = $1 "
+        "and (transformed_at is null or run_id = $2))",
+        (TARGET, run_id),
     ).to_pandas()
     return frame

@@ -80,8 +80,9 @@ def load_rows(
 
 def _stored(cursor: Cursor, airport: str, day: date) -> dict[datetime, str]:
     cursor.execute(
-        f"select observed_at, report from {TARGET} where airport = {bulk.quote(airport)} "
-        f"and observed_at >= '{day}' and observed_at < date '{day}' + 1"
+        f"select observed_at, report from {TARGET} where airport = $1 "  # noqa: S608
+        "and observed_at >= $2 and observed_at < $2 + 1",
+        (airport, day),
     )
     return {at.astimezone(UTC): report for at, report in cursor.fetchall()}
 

@@ -220,7 +220,7 @@ def reserve(
             where credits.spent + excluded.spent <= %(limit)s
                 and coalesce(credits.blocked_until <= now(), true)
             returning spent
-            """,
+            """,  # noqa: S608
             {"account": account, "cost": cost, "limit": limit},
         )
         row = cursor.fetchone()
@@ -264,7 +264,7 @@ def settle(
                     select from raw.opensky_requests as later
                     where later.account = ended.account and later.request_id > ended.request_id
                 )
-            """,
+            """,  # noqa: S608
             (request_id,),
         )
         row = cursor.fetchone()
@@ -272,7 +272,7 @@ def settle(
             return
         is_exact = bool(row[1])
         cursor.execute(
-            "select spent, heard_spent, heard_remaining from raw.opensky_credits "
+            "select spent, heard_spent, heard_remaining from raw.opensky_credits "  # noqa: S608
             f"where utc_day = {_TODAY} and account = %s",
             (account,),
         )
@@ -290,7 +290,7 @@ def settle(
                 heard_spent = coalesce(excluded.heard_spent, credits.heard_spent),
                 heard_remaining = coalesce(excluded.heard_remaining, credits.heard_remaining),
                 updated_at = now()
-            """,
+            """,  # noqa: S608
             {
                 "account": account,
                 "spent": spent,
@@ -368,7 +368,7 @@ def block(warehouse: Warehouse, account: str, seconds: float) -> None:
             on conflict (utc_day, account) do update
             set blocked_until = greatest(credits.blocked_until, excluded.blocked_until),
                 updated_at = now()
-            """,
+            """,  # noqa: S608
             {"account": account, "seconds": seconds},
         )
 
@@ -385,7 +385,7 @@ def read_credits(warehouse: Warehouse, account: str, limit: int) -> CreditState:
                 coalesce(extract(epoch from max(blocked_until) - now()), 0)
             from raw.opensky_credits
             where account = %s
-            """,
+            """,  # noqa: S608
             (account,),
         )
         row = cursor.fetchone()

@@ -142,7 +142,7 @@ def hour_rows(warehouse: Warehouse, hours: set[datetime]) -> dict[datetime, int]
     with warehouse.connect() as connection, connection.cursor() as cursor:
         for hour in sorted(hours):
             cursor.execute(
-                f"select count(*) from {TARGET} where time_position >= %s and time_position < %s",
+                f"select count(*) from {TARGET} where time_position >= %s and time_position < %s",  # noqa: S608
                 (hour, hour + timedelta(hours=1)),
             )
             row = cursor.fetchone()

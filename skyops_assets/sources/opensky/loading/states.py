@@ -183,8 +183,9 @@ def _has_any(cursor: Cursor, day: date, source: str, first_us: int, last_us: int
     cursor.execute("set local enable_seqscan = off")
     found = bulk.scalar(
         cursor,
-        f"select exists (select from raw.{partition(day)} where source = {bulk.quote(source)} "
+        f"select exists (select from raw.{partition(day)} where source = $1 "  # noqa: S608
         f"and time_position between {_at(first_us)} and {_at(last_us)})",
+        (source,),
     )
     cursor.execute("set local enable_seqscan = on")
     return bool(found)
@@ -199,8 +200,8 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
     table, columns = f"raw.{partition(day)}", ", ".join(rows.schema.names)
     cursor.adbc_ingest("incoming_states", rows, mode="create", temporary=True)
     cursor.execute("analyze incoming_states")
-    same = f"""
-        stored.source = {bulk.quote(source)}
+    same = """
+        stored.source = $1
         and stored.icao24 = incoming.icao24
         and stored.time_position = incoming.time_position
     """
@@ -217,7 +218,8 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
             returning 1
         )
         select count(*) from replaced
-        """,
+        """,  # noqa: S608
+        (source,),
     )
     inserted = bulk.scalar(
         cursor,
@@ -230,7 +232,8 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -
             returning 1
         )
         select count(*) from inserted
-        """,
+        """,  # noqa: S608
+        (source,),
     )
     cursor.execute("drop table incoming_states")
     return int(inserted) - int(replaced)
