@@ -32,6 +32,8 @@ changes. Rows that are not rebuilt have null there. A column that the query no l
         {% do persist_docs(target_relation, model) %}
         {{ adapter.commit() }}
         {{ drop_relation_if_exists(backup) }}
+    {%- elif is_unchanged(changes_of(meta)) -%}
+        {% call noop_statement('main', 'UNCHANGED') %}{% endcall %}
     {%- else -%}
         {{ run_hooks(pre_hooks, inside_transaction=True) }}
         {% call statement('delete') -%}
@@ -92,12 +94,22 @@ null from now on.
 {%- endmacro -%}
 
 {#-
+Whether a table stays as it is: `skyops-dbt`'s fingerprint of models, settings, airports and runways is that of the last
+finished run, and `changes`, the audit table that lists what to rebuild, has no row.
+-#}
+{%- macro is_unchanged(changes=none) -%}
+    {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
+    {%- set is_same %}exists (select from audit.transform_state where fingerprint = '{{ fingerprint }}'){% endset -%}
+    {%- set is_idle %} and not exists (select from {{ changes }}){% endset -%}
+    {{ return(run_query('select ' ~ is_same ~ (is_idle if changes else ''))[0][0]) }}
+{%- endmacro -%}
+
+{#-
 A table of reference data alone. It is rebuilt when the fingerprint of models, settings, airports and runways changes,
 that is, together with the tables made from it; a run that only brings positions leaves it unchanged.
 -#}
 {%- materialization reference, adapter='postgres' -%}
-    {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
-    {%- if is_rebuilding() and run_query("select max(fingerprint) from audit.transform_state")[0][0] == fingerprint -%}
+    {%- if is_rebuilding() and is_unchanged() -%}
         {% call noop_statement('main', 'UNCHANGED') %}{% endcall %}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
