@@ -113,7 +113,7 @@ def refresh(settings: Settings, warehouse: Warehouse, variables: dict[str, str])
 def _one(warehouse: Warehouse, database: str, query: str) -> int:
     with warehouse.connect(database) as connection, connection.cursor() as cursor:
         cursor.execute(query)
-        return int(cursor.fetchone()[0])  # type: ignore[index]
+        return int(cursor.fetchone()[0])
 
 
 def _server_s(settings: Settings) -> float:

@@ -98,7 +98,7 @@ def ticks(
         yield sensor.name, one
     for schedule in repository.schedule_defs:
 
-        def planned(cursor: Any, schedule: dg.ScheduleDefinition = schedule) -> None:
+        def planned(_: Any, schedule: dg.ScheduleDefinition = schedule) -> None:
             context = dg.build_schedule_context(
                 instance=instance,
                 scheduled_execution_time=datetime.now(UTC),

@@ -237,7 +237,7 @@ def stored(warehouse: Warehouse) -> int:
     """How many positions the warehouse holds."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select count(*) from raw.opensky_states")
-        return int(cursor.fetchone()[0])  # type: ignore[index]
+        return int(cursor.fetchone()[0])
 
 
 def load(warehouse: Warehouse, states: pa.Table) -> None:

@@ -35,12 +35,12 @@ def send(settings: Settings, channel: str, address: str, title: str, details: st
     )
 
 
-def _to_log(settings: Settings, address: str, title: str, details: str) -> None:
+def _to_log(_settings: Settings, _address: str, title: str, details: str) -> None:
     # A warning: what is below goes nowhere in a process that has set up no log.
     log.warning("%s\n%s", title, details)
 
 
-def _to_webhook(settings: Settings, address: str, title: str, details: str) -> None:
+def _to_webhook(_settings: Settings, address: str, title: str, details: str) -> None:
     """Slack's format, which Mattermost, Rocket.Chat and others read too."""
     import httpx
 

@@ -54,12 +54,12 @@ class Outcome:
     columns: dict[str, int]
 
 
-def undisturbed(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def undisturbed(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     """As it was."""
     return rows
 
 
-def removed_runway(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def removed_runway(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     """The direction that most aircraft landed in is closed.
 
     Where it was in use the next most used one is, and there all transits, those of the others that
@@ -91,7 +91,7 @@ def more_traffic(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return result
 
 
-def altitude_bias(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def altitude_bias(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     """All altitudes are 300 ft too high."""
     return rows.assign(altitude_m=rows["altitude_m"] + ALTITUDE_BIAS_M)
 

@@ -109,7 +109,7 @@ def replay(
     end: date,
     retrain: Retrain,
     ring_nm: int = features.RING_NM,
-    on_day: Callable[[Event, int, int], None] = lambda event, done, days: None,
+    on_day: Callable[[Event, int, int], None] = lambda *_: None,
 ) -> Replay:
     """Replay the arrivals from `start` through `end`, a day at a time.
 

@@ -24,11 +24,11 @@ class LeanDbtCliResource(DbtCliResource):
     `fetch_column_metadata`, which must therefore not be asked of it.
     """
 
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override] # noqa: ARG002
         return None
 
     @cached_property
-    def _cli_version(self) -> Version:  # type: ignore[override]
+    def _cli_version(self) -> Version:
         return parse(version("dbt-core"))
 
 

@@ -192,7 +192,7 @@ def category_bins(reference: pd.Series) -> tuple[Callable[[pd.Series], np.ndarra
     return place, len(names) + 1
 
 
-def missing_bins(reference: pd.Series) -> tuple[Callable[[pd.Series], np.ndarray], int]:
+def missing_bins(_: pd.Series) -> tuple[Callable[[pd.Series], np.ndarray], int]:
     """There, or missing."""
     return lambda values: values.isna().to_numpy().astype("int64"), 2
 

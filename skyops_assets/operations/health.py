@@ -150,7 +150,7 @@ def probe_warehouse(settings: Settings, warehouse: Warehouse) -> tuple[State, st
     return State.OK, f"Postgres {version}, {size / 2**30:.1f} GiB, schema current."
 
 
-def probe_disk(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+def probe_disk(settings: Settings, _: Warehouse) -> tuple[State, str]:
     """The disk of SKYOPS_HOME, where an embedded warehouse lies too."""
     usage = shutil.disk_usage(settings.home)
     return judge_disk(usage.free, usage.total, settings.home)
@@ -322,7 +322,7 @@ def probe_opensky(settings: Settings, warehouse: Warehouse) -> tuple[State, str]
     )
 
 
-def probe_docs(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+def probe_docs(settings: Settings, _: Warehouse) -> tuple[State, str]:
     """The dbt docs are built, as one whole page."""
     page = settings.home / "docs" / "index.html"
     try:

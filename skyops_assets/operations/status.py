@@ -32,7 +32,7 @@ def gather(
         },
         "opensky": opensky(settings, warehouse),
         "counts": row_counts(warehouse),
-        "champion": champion_summary(warehouse, settings),
+        "champion": champion_summary(warehouse),
         "last_runs": last_runs(),
     }
 

@@ -68,7 +68,7 @@ class _Stopped(Exception):
     """A signal asked for the end."""
 
 
-def _stop(number: int, frame: object) -> None:
+def _stop(_number: int, _frame: object) -> None:
     raise _Stopped
 
 

@@ -427,14 +427,8 @@ class FakeOpenSky:
             if wait_s is None:
                 wait_s = seconds_left_of_day(datetime.now(UTC))
             return 429, b"Too many requests", {RETRY_AFTER: f"{math.ceil(wait_s)}"}
-        if fault == "204":
-            return 204, b"", None
-        if fault == "301":
-            return 301, b"", {"Location": f"{NEW_URL}{request.url.path[4:]}?{request.url.query}"}
-        if fault in ("500", "503"):
-            return int(fault), b"<html>Something went wrong</html>", None
-        if fault == "reset":
-            return 0, b"", None
+        if failure := _failure(request, fault):
+            return failure
         self.accounts.charged_credits[account] += cost
         headers = {REMAINING: str(self.remaining(account))}
         if fault == "html":
@@ -558,6 +552,21 @@ def check_fault(name: str) -> str:
     if name not in known:
         raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(known)}.")
     return name
+
+
+def _failure(
+    request: Request, fault: str | None
+) -> tuple[int, bytes, dict[str, str] | None] | None:
+    """The response to a request that costs nothing, because the fault keeps it from the states."""
+    if fault == "204":
+        return 204, b"", None
+    if fault == "301":
+        return 301, b"", {"Location": f"{NEW_URL}{request.url.path[4:]}?{request.url.query}"}
+    if fault in ("500", "503"):
+        return int(fault), b"<html>Something went wrong</html>", None
+    if fault == "reset":
+        return 0, b"", None
+    return None
 
 
 def _box_of(request: Request) -> BoundingBox | None:

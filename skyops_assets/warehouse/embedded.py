@@ -124,7 +124,7 @@ def _patch_pgserver() -> None:
 
     class Time:
         @staticmethod
-        def sleep(seconds: float) -> None:
+        def sleep(_seconds: float) -> None:
             raise AssertionError("the server that was started is not there")
 
     def put(self: DiskList, values: list[int]) -> None:

@@ -107,11 +107,23 @@ class Talk(socketserver.StreamRequestHandler):
 
     def secure(self, tls: ssl.SSLContext) -> None:
         self.connection = tls.wrap_socket(self.connection, server_side=True)
-        self.rfile = self.connection.makefile("rb")  # type: ignore[assignment]
-        self.wfile = self.connection.makefile("wb", buffering=0)  # type: ignore[assignment]
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", buffering=0)
+
+    def say_what_it_can(self, has_tls: bool) -> None:
+        self.wfile.write(b"250-here\r\n")
+        if has_tls:
+            self.wfile.write(b"250-STARTTLS\r\n")
+        self.say("250 AUTH PLAIN")
+
+    def message(self) -> Message:
+        body = b""
+        while not body.endswith(b"\r\n.\r\n"):
+            body += self.rfile.readline()
+        return email.message_from_bytes(body[:-3], policy=policy.default)
 
     def handle(self) -> None:
-        mail: Mail = self.server  # type: ignore[assignment]
+        mail: Mail = self.server
         is_secure, is_known, to = mail.is_implicit, mail.password is None, []
         if mail.tls and mail.is_implicit:
             self.secure(mail.tls)
@@ -119,10 +131,7 @@ class Talk(socketserver.StreamRequestHandler):
         while line := self.rfile.readline().decode().strip():
             verb = line.split()[0].upper()
             if verb == "EHLO":
-                self.wfile.write(b"250-here\r\n")
-                if mail.tls and not is_secure:
-                    self.wfile.write(b"250-STARTTLS\r\n")
-                self.say("250 AUTH PLAIN")
+                self.say_what_it_can(mail.tls is not None and not is_secure)
             elif verb == "STARTTLS" and mail.tls:
                 self.say("220 go")
                 self.secure(mail.tls)
@@ -138,12 +147,7 @@ class Talk(socketserver.StreamRequestHandler):
                 self.say("554 no")
             elif verb == "DATA":
                 self.say("354 go on")
-                body = b""
-                while not body.endswith(b"\r\n.\r\n"):
-                    body += self.rfile.readline()
-                mail.got.append(
-                    (to, email.message_from_bytes(body[:-3], policy=policy.default), is_secure)
-                )
+                mail.got.append((to, self.message(), is_secure))
                 self.say("250 ok")
             elif verb == "QUIT":
                 self.say("221 bye")

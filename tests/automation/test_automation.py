@@ -503,7 +503,7 @@ def watch(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> 
         resources={"warehouse": WarehouseResource()},
     )
     sensor = repository.get_sensor_def("run_failures_to_audit_log")
-    return sensor.evaluate_tick(context).cursor  # type: ignore[no-any-return]
+    return sensor.evaluate_tick(context).cursor
 
 
 LOG = "select kind, run_id, details ->> 'job', error from audit.monitoring_log"

@@ -62,7 +62,7 @@ def test_a_finished_run_has_a_finished_status(instance: dg.DagsterInstance) -> N
     red = dg.materialize(
         [hourly], instance=instance, partition_key="2024-01-01-01:00", raise_on_error=False
     )
-    statuses = {instance.get_run_by_id(one.run_id).status for one in (ok, red)}  # type: ignore[union-attr]
+    statuses = {instance.get_run_by_id(one.run_id).status for one in (ok, red)}
     assert statuses == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
     assert statuses < private.FINISHED_STATUSES
     assert dg.DagsterRunStatus.STARTED not in private.FINISHED_STATUSES

@@ -121,7 +121,7 @@ def test_every_line_says_why_and_what_to_do() -> None:
 
 
 def test_every_dbt_test_is_of_a_group_of_the_page_and_blocks(
-    asset_graph: Any, dbt_checks: set[dg.AssetCheckKey], graph: Any
+    dbt_checks: set[dg.AssetCheckKey], graph: Any
 ) -> None:
     assert {key.asset_key.path[0] for key in dbt_checks} == set(GROUPS)
     specs = {spec.key: spec for spec in all_specs(graph)}
@@ -160,7 +160,7 @@ def held_back(
     def run(name: str, red: dg.AssetCheckKey) -> set[str]:
         job = graph.defs.resolve_job_def(name)
 
-        def compute(context: Any, inputs: Any) -> Iterator[Any]:
+        def compute(context: Any, _: Any) -> Iterator[Any]:
             # As `dbt build` does: what follows from a model with a failed test is not built.
             context = getattr(context, "op_execution_context", context)
             selected, checks = context.selected_asset_keys, context.selected_asset_check_keys

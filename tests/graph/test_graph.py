@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+GROUPS = ["raw", "transform", "features", "model", "predictions", "monitoring"]
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
 
@@ -26,14 +27,18 @@ def describe(defs: dg.Definitions, asset_graph: Any) -> str:
     """The graph as text: stages in flow order, then what runs by itself."""
     from skyops_assets.defs.transform.assets import dbt_models
 
-    repository = defs.get_repository_def()
-    lines = ["assets"]
     # They are many, and named by dbt; the yml files of the project list them.
     dbt_tests = set(dbt_models.check_keys)
-    groups = ["raw", "transform", "features", "model", "predictions", "monitoring"]
+    lines = ["assets", *assets(asset_graph, dbt_tests)]
+    lines += automation(defs.get_repository_def(), asset_graph, dbt_tests)
+    return "\n".join(lines) + "\n"
+
+
+def assets(asset_graph: Any, dbt_tests: set[dg.AssetCheckKey]) -> list[str]:
+    lines = []
     nodes = [asset_graph.get(key) for key in asset_graph.get_all_asset_keys()]
-    assert {node.group_name for node in nodes} <= set(groups)
-    for node in sorted(nodes, key=lambda n: (groups.index(n.group_name), name(n.key))):
+    assert {node.group_name for node in nodes} <= set(GROUPS)
+    for node in sorted(nodes, key=lambda n: (GROUPS.index(n.group_name), name(n.key))):
         lines += ["", f"{name(node.key)}  [{node.group_name}]"]
         if node.partitions_def:
             lines.append(f"  partitioned: {type(node.partitions_def).__name__}")
@@ -51,11 +56,17 @@ def describe(defs: dg.Definitions, asset_graph: Any) -> str:
                 lines.append(f"  check {check_key.name}{blocking}")
         if tests:
             lines.append(f"  dbt tests (blocking): {tests}")
-    lines += ["", "", "jobs", ""]
+    return lines
+
+
+def automation(
+    repository: dg.RepositoryDefinition, asset_graph: Any, dbt_tests: set[dg.AssetCheckKey]
+) -> list[str]:
+    lines = ["", "", "jobs", ""]
     for job in sorted(repository.get_all_jobs(), key=lambda one: one.name):
         if not job.name.startswith("__"):
             chosen = job.asset_layer.selected_asset_keys
-            stages = sorted({asset_graph.get(k).group_name for k in chosen}, key=groups.index)
+            stages = sorted({asset_graph.get(k).group_name for k in chosen}, key=GROUPS.index)
             checks = len(job.asset_layer.asset_graph.asset_check_keys - dbt_tests)
             of = f" of {', '.join(stages)}" if stages else ""
             lines.append(f"{job.name}: {len(chosen)} assets{of}; {checks} checks beside dbt's")
@@ -71,7 +82,7 @@ def describe(defs: dg.Definitions, asset_graph: Any) -> str:
             f"{sensor.name}: {sensor.sensor_type.value}, every "
             f"{sensor.minimum_interval_seconds} s, {sensor.default_status.value}"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def test_the_graph_is_the_one_in_the_snapshot(graph: Any, asset_graph: Any) -> None:

@@ -93,7 +93,7 @@ def home() -> Iterator[Path]:
 def settings(home: Path) -> Settings:
     # With a space: people have such folders.
     artifacts = str(home / "ml flow")
-    return Settings(home=home, database_url=None, warehouse_url=None, mlflow_artifacts=artifacts)  # type: ignore[call-arg]
+    return Settings(home=home, database_url=None, warehouse_url=None, mlflow_artifacts=artifacts)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_with_hardly_any_arrivals_every_step_ends_well_and_makes_nothing_up(
     assert predicted.crossings == predicted.new_predictions == rows
     assert predicted.model_name.startswith("baseline:")
     assert recorded.predictions == rows
-    assert versions.champion_summary(warehouse, settings) is None
+    assert versions.champion_summary(warehouse) is None
     before = counts(warehouse)
     run_all(warehouse, settings)
     assert counts(warehouse) == before
@@ -266,9 +266,9 @@ def test_a_better_challenger_becomes_champion_once_and_predicts(
         " where not is_in_sample",
     )
     assert low == 600 - predicted.in_sample
-    assert float(least) > 0  # type: ignore[arg-type]
-    assert 0.8 < float(covered) < 0.97  # type: ignore[arg-type]
-    summary = versions.champion_summary(warehouse, settings)
+    assert float(least) > 0
+    assert 0.8 < float(covered) < 0.97
+    summary = versions.champion_summary(warehouse)
     assert summary is not None
     assert summary["version"] == "1"
     assert summary["mae_min"] == evaluated.metrics.mae_min
@@ -590,7 +590,7 @@ def test_what_is_simulated_is_neither_learned_from_nor_judged_by(
     assert every.out_of_sample_landed > recorded.out_of_sample_landed
 
 
-def test_the_same_rows_in_another_process_give_the_same_predictions(tmp_path: Path) -> None:
+def test_the_same_rows_in_another_process_give_the_same_predictions() -> None:
     script = (
         "from tests.support.arrival_frames import synthetic\n"
         "from skyops_assets.arrivals import features\n"
@@ -963,7 +963,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     pressed = look(12, strict, request=policy.BUTTON)
     assert pressed.decision.should_retrain
     log.record_failure(warehouse, pressed.log_id, "out of memory")
-    assert log.newest_verdict(warehouse, asked.model_name)["outcome"] == log.FAILED  # type: ignore[index]
+    assert log.newest_verdict(warehouse, asked.model_name)["outcome"] == log.FAILED
 
 
 def test_with_no_arrivals_at_all_the_monitor_says_so(

@@ -7,7 +7,6 @@ definition. It shares nothing with the SQL but the list of arrivals that were lo
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -24,7 +23,7 @@ from skyops_assets.warehouse.connection import Warehouse
 
 pytestmark = [pytest.mark.mirror, pytest.mark.xdist_group("dbt")]
 
-Dbt = Callable[..., subprocess.CompletedProcess[str]]
+Dbt = Callable[..., tuple[int, str]]
 RINGS = (40, 50, 100)
 GROUP = ["ring_nm", "sector", "RWY"]
 
@@ -100,7 +99,7 @@ def with_references(rows: pd.DataFrame) -> pd.DataFrame:
         for key, group in window.groupby(GROUP):
             found = fifth_percentile(group["transit_s"].to_numpy())
             if (group["transit_s"] <= found).sum() >= 20:
-                same = (rows[GROUP] == list(key)).all(axis=1)  # type: ignore[call-overload]
+                same = (rows[GROUP] == list(key)).all(axis=1)
                 rows.loc[counted & (periods == month) & same, "reference_s"] = found
     rows["additional_s"] = rows["transit_s"] - rows["reference_s"]
     return rows

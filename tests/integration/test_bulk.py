@@ -25,7 +25,7 @@ def batch(number: int, **changes: object) -> bulk.Batch:
         "window_start_at": AT, "window_end_at": AT, "read_rows": 3, "loaded_rows": 1,
         "duplicate_rows": 1, "rejected_rows": 1,
     }  # fmt: skip
-    return bulk.Batch(**{**fields, **changes})  # type: ignore[arg-type]
+    return bulk.Batch(**{**fields, **changes})
 
 
 def test_a_table_comes_back_as_it_went_in(warehouse: Warehouse) -> None:

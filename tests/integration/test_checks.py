@@ -287,10 +287,10 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
             partition_key="2021-10-07-12:00",
             resources={"warehouse": WarehouseResource()},
         )
-        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+        logged = [entry.user_message for entry in instance.all_logs(result.run_id)]
     assert (
         "SKYOPS_RAW_RETENTION_DAYS does not keep 2021-10-07: it is loaded and dropped again."
-        in said
+        in logged
     )
     assert query(pointed, "select sum(loaded_rows) from raw.ingest_batches") == [(1,)]
     assert query(pointed, "select count(*) from raw.opensky_states") == [(0,)]
@@ -940,7 +940,7 @@ def test_arrivals_that_were_there_already_hold_nothing_back(
 
 @pytest.mark.mirror
 def test_a_real_day_of_arrivals_is_green_and_its_accounts_balance(
-    arrivals: Warehouse, query: Query, home: Path
+    arrivals: Warehouse, query: Query
 ) -> None:
     from skyops_assets.defs.raw.checks import arrivals_are_plausible, no_arrival_is_lost
 
@@ -1319,7 +1319,6 @@ def test_a_run_that_never_ends_is_an_orphan(pointed: Warehouse) -> None:
 )  # fmt: skip
 def test_a_disk_without_room_is_told(
     pointed: Warehouse,
-    query: Query,
     monkeypatch: pytest.MonkeyPatch,
     setting: str,
     said: str,
@@ -1514,7 +1513,8 @@ def test_a_red_light_is_a_warning_with_its_reasons(
         "skyops_assets.arrivals.steps.promote.judge_challenger", lambda *_: decision
     )
     found = {
-        result.check_name: result for result in gatekeeper_lights(warehouse=WarehouseResource())
+        result.check_name: result
+        for result in gatekeeper_lights(warehouse=WarehouseResource())  # type: ignore[attr-defined]
     }
     assert set(found) == {f"challenger_{light}" for light in LIGHTS}
     for light in LIGHTS:

@@ -402,7 +402,7 @@ def test_a_strange_answer_later_costs_no_five_minutes(
                 fake.demand(fault)
             return states(box)
 
-        feed.states = first_it_works  # type: ignore[method-assign]
+        feed.states = first_it_works
         one.run(stop)
         assert budget.read().spent == fake.accounts.charged_credits[account_name("me")] == 3
     assert asked_at[2] - asked_at[1] < 60

@@ -99,7 +99,7 @@ def tables(warehouse: Warehouse) -> dict[str, tuple[int, str]]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Warehouse, str]]:
+def finished() -> Iterator[tuple[Path, Warehouse, str]]:
     """A home in which the demo ran once, its warehouse, and what the demo printed."""
     home = short_dir()
     try:
@@ -192,7 +192,7 @@ def sources(
         # Why, dagster-dbt tells the step's log alone.
         logs = [file.read_text(errors="replace") for file in home.rglob("*.err")]
         assert found is not None, f"{key.to_user_string()} has no column lineage: {logs}"
-        parents = found.value.deps_by_column.get(column, [])  # type: ignore[union-attr]
+        parents = found.value.deps_by_column.get(column, [])
         return {raw for dep in parents for raw in back(dep.asset_key, dep.column_name)}
 
     with dg.DagsterInstance.get() as instance:

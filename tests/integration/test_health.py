@@ -95,14 +95,14 @@ def test_the_heartbeats_are_those_of_dagster(tmp_path: Path) -> None:
 
 def test_a_model_store_that_takes_a_file_is_well_and_keeps_nothing_of_it(home: Path) -> None:
     settings = Settings(home=home)
-    assert health.probe_model_store(settings, None)[0] is State.OK  # type: ignore[arg-type]
+    assert health.probe_model_store(settings, None)[0] is State.OK
     assert list((home / "mlflow").iterdir()) == []
 
 
 def test_a_model_store_that_cannot_be_written_is_broken(home: Path) -> None:
     (home / "file").write_text("")
     settings = Settings(home=home, mlflow_artifacts=str(home / "file" / "mlflow"))
-    state, says = health.probe_model_store(settings, None)  # type: ignore[arg-type]
+    state, says = health.probe_model_store(settings, None)
     assert state is State.BROKEN and "SKYOPS_MLFLOW_ARTIFACTS" in says
 
 
@@ -120,7 +120,7 @@ def test_the_docs_are_a_whole_page(home: Path) -> None:
     page = home / "docs" / "index.html"
 
     def found() -> State:
-        return health.probe_docs(settings, None)[0]  # type: ignore[arg-type]
+        return health.probe_docs(settings, None)[0]
 
     assert found() is State.WARNING
     page.parent.mkdir()

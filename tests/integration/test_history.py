@@ -155,9 +155,7 @@ def test_a_load_that_is_killed_leaves_nothing_and_the_next_one_all(
 
 
 @pytest.mark.mirror
-def test_two_loads_of_one_day_at_once_load_it_once(
-    warehouse: Warehouse, query: Query, mirror: Path
-) -> None:
+def test_two_loads_of_one_day_at_once_load_it_once(warehouse: Warehouse, mirror: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         made = list(
             pool.map(lambda _: load_day(warehouse, mirror, date(2019, 3, 1)), range(2))

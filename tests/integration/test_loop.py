@@ -77,7 +77,7 @@ class Platform:
             instance=self.instance, scheduled_execution_time=at, repository_def=self.repository
         )
         (request,) = self.repository.get_schedule_def(schedule).evaluate_tick(context).run_requests
-        return request  # type: ignore[no-any-return]
+        return request
 
     def asked(self) -> list[dg.RunRequest]:
         """What the sensor that retrains asks for."""

@@ -119,7 +119,6 @@ def test_no_model_learns_from_the_stand_in_unless_the_setting_says_so(
     query: Query,
     dbt_of: Callable[[Warehouse], Callable[..., str]],
     home: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ninety minutes of Paris as the stand-in gives them, through the whole transform."""
     import pyarrow.compute as pc

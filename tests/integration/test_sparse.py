@@ -47,7 +47,7 @@ def test_a_sparse_feed_has_its_landings(
     rows = thinned(recorded, step_s, phase_s)
     load_states(warehouse, Recording("test", rows, rows))
     mirror = Path(os.environ["SKYOPS_DATA_MIRROR"])
-    settings = Settings(data_mirror=mirror)  # type: ignore[call-arg]
+    settings = Settings(data_mirror=mirror)
     for name, table in (
         ("airports", reference.airports()),
         ("runways", reference.runways(settings)),

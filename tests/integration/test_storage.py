@@ -617,7 +617,7 @@ def test_an_answer_without_rows_leaves(warehouse: Warehouse, query: Query) -> No
 
 
 def test_answers_that_still_are_none_stay_beside_those_that_are_some(
-    warehouse: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "PAGE_ROWS", 1)
     whole = json.dumps({"time": START, "states": [rest_row(), rest_row(squawk=True)]}).encode()
@@ -634,7 +634,7 @@ def test_answers_that_still_are_none_stay_beside_those_that_are_some(
 
 
 def test_a_list_in_a_recording_is_no_row_of_an_answer(warehouse: Warehouse, tmp_path: Path) -> None:
-    path = write_recording(tmp_path / "some.json", traffic_row(), rest_row())  # type: ignore[arg-type]
+    path = write_recording(tmp_path / "some.json", traffic_row(), rest_row())
     for chunk in iter_recording(path):
         load_states(warehouse, chunk)
     assert replay.replay_rejected(warehouse) == replay.Replayed(1, 0, 0)

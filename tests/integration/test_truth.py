@@ -18,9 +18,7 @@ pytestmark = pytest.mark.xdist_group("transform")
 
 
 @pytest.mark.mirror
-def test_simulated_flights_are_recovered(
-    warehouse: Warehouse, mirror: Path, tmp_path: Path
-) -> None:
+def test_simulated_flights_are_recovered(warehouse: Warehouse, tmp_path: Path) -> None:
     """The goals, at a seed of their own; a month ends on the first day."""
     plan = Plan(11, datetime(2024, 1, 31, tzinfo=UTC), 2, AIRPORTS)
     made = simulate(plan, flights=150, quality=Quality(), layout=Layout.traffic)

@@ -134,9 +134,7 @@ def test_missing_databases_are_made_and_making_them_again_is_harmless(
     assert query(databases.server, names) == [("made_d",), ("made_here",), ("made_m",)]
 
 
-def test_two_processes_that_make_the_databases_at_once_both_succeed(
-    databases: Databases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_that_make_the_databases_at_once_both_succeed(databases: Databases) -> None:
     url = databases.server.url.set(database="raced").render_as_string(hide_password=False)
     settings = Settings(database_url=SecretStr(url), dagster_database="raced_d",
                         mlflow_database="raced_m")  # fmt: skip
@@ -391,7 +389,7 @@ def test_only_dagsters_events_are_committed_without_waiting_for_the_disk(home: P
     def waits(database: str) -> str:
         with warehouse.connect(database) as connection, connection.cursor() as cursor:
             cursor.execute("show synchronous_commit")
-            return str(cursor.fetchone()[0])  # type: ignore[index]
+            return str(cursor.fetchone()[0])
 
     names = ("skyops", settings.dagster_database, settings.mlflow_database)
     expected = {"skyops": "on", settings.dagster_database: "off", settings.mlflow_database: "on"}

@@ -364,7 +364,7 @@ def instance_at(home: Path) -> Iterator[Running]:
         environment.pop(name, None)
     os.environ.update({name: environment[name] for name in environment if name[:7] == "SKYOPS_"})
     os.environ.pop("SKYOPS_WAREHOUSE_URL", None)
-    warehouse = prepare(Settings(home=home, database_url=None, warehouse_url=None))  # type: ignore[call-arg]
+    warehouse = prepare(Settings(home=home, database_url=None, warehouse_url=None))
     log = home / "up.log"
     up = _up(environment, log)
     with dg.DagsterInstance.get() as instance:

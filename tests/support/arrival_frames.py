@@ -84,7 +84,7 @@ def raw_synthetic(
 
 def synthetic(rows: int, **options: float) -> pd.DataFrame:
     """`raw_synthetic` in canonical form."""
-    return canonical_arrivals(raw_synthetic(rows, **options))  # type: ignore[arg-type]
+    return canonical_arrivals(raw_synthetic(rows, **options))
 
 
 def with_gaps(frame: pd.DataFrame, share: float = 0.2, seed: int = 3) -> pd.DataFrame:

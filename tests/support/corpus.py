@@ -165,7 +165,7 @@ def altered(alter: Callable[[Sequence[Row], datetime], Sequence[Row]], **truth: 
 
     def draw(icao24: str, at: datetime) -> Drawn:
         rows, true = a_landing(icao24, at)
-        return alter(rows, at), replace(true, **truth)  # type: ignore[arg-type]
+        return alter(rows, at), replace(true, **truth)
 
     return draw
 
@@ -227,7 +227,7 @@ def with_qnh(
         pen = flies(icao24, EHAM_24, at, qnh_hpa=hpa)
         movement, within_s = ("landing", 20) if flies is landing else ("takeoff", 10)
         moved = Moved(movement, "EHAM", "24", at, within_s)
-        return pen.rows, replace(Truth([moved]), **truth)  # type: ignore[arg-type]
+        return pen.rows, replace(Truth([moved]), **truth)
 
     return draw
 
@@ -362,7 +362,7 @@ def cruise(icao24: str, at: datetime, **truth: object) -> Drawn:
         departure=["first_seen_en_route"], arrival=["last_seen_en_route"], status=["lost"],
         max_height_m=10_000, unlike=["GROUND", "TAKEOFF", "LANDING"],
     )  # fmt: skip
-    return rows, replace(true, **truth)  # type: ignore[arg-type]
+    return rows, replace(true, **truth)
 
 
 def garbage(number: int) -> Callable[[str, datetime], Drawn]:
@@ -396,7 +396,7 @@ def once(row_of: Callable[[Sequence[Row]], Row], pen_of: Callable[[str, datetime
     def draw(icao24: str, at: datetime) -> Drawn:
         may = [Moved(kind, "EHAM", "24", at, 300, False) for kind in ("takeoff", "landing")]
         row = row_of(pen_of(icao24, at).rows)
-        return [row], replace(Truth(may=may), **truth)  # type: ignore[arg-type]
+        return [row], replace(Truth(may=may), **truth)
 
     return draw
 

@@ -188,7 +188,7 @@ class Answers(set[tuple[str, int]]):
         super().__init__()
         self.each: list[set[tuple[str, int]]] = []
 
-    def __ior__(self, more: set[tuple[str, int]]) -> Answers:  # type: ignore[override, misc]
+    def __ior__(self, more: set[tuple[str, int]]) -> Answers:  # type: ignore[override]
         self.each.append(set(more))
         self.update(more)
         return self

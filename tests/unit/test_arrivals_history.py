@@ -141,7 +141,7 @@ def test_a_landing_after_midnight_is_good_where_a_crossing_shows_it() -> None:
 
 def test_a_row_with_too_few_or_too_many_values_is_rejected() -> None:
     assert reason({"C100_OFFSET": None}) == "the row does not have 25 values"
-    (found,) = judge([GOOD | {None: ["x"]}], "LSZH", DAY)  # type: ignore[dict-item]
+    (found,) = judge([GOOD | {None: ["x"]}], "LSZH", DAY)
     assert found.reason == "the row does not have 25 values"
 
 

@@ -135,7 +135,7 @@ def test_an_answer_outlives_a_budget_that_cannot_note_it(world: World) -> None:
     """A warehouse that goes away between the response and its note costs no position."""
 
     class Gone(Spending):
-        def settle(self, reservation: Reservation, remaining: int | None) -> None:
+        def settle(self, *_: object) -> None:
             raise ServerUnreachable("gone")
 
     world.serve()

@@ -209,7 +209,7 @@ def test_an_airframe_is_in_one_place_and_leaves_from_where_it_came(flights: list
 
 def test_some_turn_round_in_20_to_40_minutes(flights: list[Flight]) -> None:
     ground_min = [
-        (other.first("takeoff").moved_at - one.first("landing").moved_at) / 60  # type: ignore[union-attr]
+        (other.first("takeoff").moved_at - one.first("landing").moved_at) / 60
         for one, other in pairwise(flights)
         if one.icao24 == other.icao24 and one.first("landing") and other.first("takeoff")
     ]

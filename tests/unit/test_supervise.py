@@ -56,10 +56,9 @@ def test_the_code_server_is_over_when_the_process_behind_it_is(
     assert not supervise._is_over("ui", parent, 60)
 
 
-def test_what_ends_again_and_again_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings, times = Settings(home=tmp_path), []
+def test_what_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    times: list[float] = []
     for _ in range(supervise.RESTARTS):
         times = supervise._again(settings, "ui", times)
     with pytest.raises(SkyOpsError, match=r"ended by itself 6 times within 600 s; see .*ui\.log"):

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import fetch_all, fetch_one, field_names, insert_statement
 
@@ -198,9 +197,7 @@ def change_champion(
         move_champion(cursor, before, after, action=action, actor=actor, reason=reason)
 
 
-def champion_summary(
-    warehouse: Warehouse, settings: Settings, ring_nm: int = 40
-) -> dict[str, Any] | None:
+def champion_summary(warehouse: Warehouse, ring_nm: int = 40) -> dict[str, Any] | None:
     """name, version, mae_min, skill and trained_through (ISO, UTC) of the champion, or None.
 
     Reads Postgres only. `mae_min` and `skill` are those measured before it was promoted.

@@ -43,7 +43,7 @@ class Hours(dg.HourlyPartitionsDefinition):
 
 
 @lru_cache(maxsize=1)
-def _keys(hours: Hours, last: str | None) -> Sequence[str]:
+def _keys(hours: Hours, _last: str | None) -> Sequence[str]:
     return super(Hours, hours).get_partition_keys()
 
 

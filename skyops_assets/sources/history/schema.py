@@ -202,26 +202,34 @@ def _problems(arrival: Mapping[str, Any]) -> Iterator[str]:
         yield "RWY is not a runway"
     # Outermost first, as an arrival meets them.
     seen = [ring for ring in reversed(RINGS_NM) if arrival[f"ring_{ring}nm_crossed_at"]]
-    days_off = (landed_at.date() - arrival["day"]).days
-    # An arrival over midnight lands a day after its file's; then a crossing has to show it.
-    if days_off not in (0, 1) or (days_off and not seen):
-        yield "threshold time is on another day and no crossing confirms it"
-    if not seen:
-        yield "no crossing of any ring"
-    for ring in seen:
-        transit_s = (landed_at - arrival[f"ring_{ring}nm_crossed_at"]).total_seconds()
-        if transit_s <= 0:
-            yield "threshold time is not after the crossing"
-        if transit_s > MAX_TRANSIT_MIN * 60:
-            yield f"transit of more than {MAX_TRANSIT_MIN:g} minutes"
+    yield from _day_problems((landed_at.date() - arrival["day"]).days, has_crossing=bool(seen))
+    transits_s = {
+        ring: (landed_at - arrival[f"ring_{ring}nm_crossed_at"]).total_seconds() for ring in seen
+    }
+    for transit_s in transits_s.values():
+        yield from _transit_problems(transit_s)
     for ring in RINGS_NM:
         yield from _ring_problems(arrival, ring)
     for outer, inner in itertools.pairwise(seen):
         yield from _leg_problems(arrival, outer, inner)
-    for ring in seen:
-        transit_s = (landed_at - arrival[f"ring_{ring}nm_crossed_at"]).total_seconds()
+    for ring, transit_s in transits_s.items():
         if transit_s * MAX_SPEED_MPS < ring * NAUTICAL_MILE_M:
             yield "faster than 700 knots from ring to threshold"
+
+
+def _day_problems(days_off: int, *, has_crossing: bool) -> Iterator[str]:
+    # An arrival over midnight lands a day after its file's; then a crossing has to show it.
+    if days_off not in (0, 1) or (days_off and not has_crossing):
+        yield "threshold time is on another day and no crossing confirms it"
+    if not has_crossing:
+        yield "no crossing of any ring"
+
+
+def _transit_problems(transit_s: float) -> Iterator[str]:
+    if transit_s <= 0:
+        yield "threshold time is not after the crossing"
+    if transit_s > MAX_TRANSIT_MIN * 60:
+        yield f"transit of more than {MAX_TRANSIT_MIN:g} minutes"
 
 
 def _ring_problems(arrival: Mapping[str, Any], ring: int) -> Iterator[str]:

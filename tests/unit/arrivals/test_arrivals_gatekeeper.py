@@ -93,7 +93,7 @@ TOGETHER = {"loads": {"start"}}
 
 @pytest.mark.parametrize("rule", RED)
 def test_each_rule_goes_red_alone(rule: str) -> None:
-    decision = decide(replace(AGAINST_CHAMPION, **RED[rule]))  # type: ignore[arg-type]
+    decision = decide(replace(AGAINST_CHAMPION, **RED[rule]))
     assert not decision.is_promoted
     assert {reason.rule for reason in decision.failed} == {rule} | TOGETHER.get(rule, set())
     red = {reason.light for reason in decision.failed}
@@ -109,7 +109,7 @@ def test_every_rule_has_its_red_test() -> None:
     "metric", ["scored_rows", "scored_share", "test_days", "gain", "gain_low", "skill"]
 )
 def test_a_metric_that_was_not_computed_fails_and_is_not_filled(metric: str) -> None:
-    decision = decide(replace(AGAINST_CHAMPION, **{metric: None}))  # type: ignore[arg-type]
+    decision = decide(replace(AGAINST_CHAMPION, **{metric: None}))
     assert not decision.is_promoted
     assert any(reason.value is None and "could not" in reason.text for reason in decision.failed)
 
@@ -234,4 +234,4 @@ def test_identical_recipes_are_not_promoted() -> None:
 
 def test_the_policy_is_frozen() -> None:
     with pytest.raises(AttributeError):
-        GatePolicy().min_gain = 0.0  # type: ignore[misc]
+        GatePolicy().min_gain = 0.0

@@ -49,7 +49,7 @@ def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
         lambda f: fit.predict(model, f),
         ("altitude_m", "callsign"),
         importance={"altitude": 1.0, "speed": 0.1},
-        **rows,  # type: ignore[arg-type]
+        **rows,
     )
     assert found.identifiers == ("callsign",)
     assert found.leading_group == "altitude"

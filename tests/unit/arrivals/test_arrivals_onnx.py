@@ -52,7 +52,7 @@ def test_values_on_and_beside_every_threshold_agree() -> None:
     """Where a threshold kept as a 32-bit float would send them the other way."""
     pipeline, graph = fitted()
     made = interval.of(pipeline)
-    models = (pipeline.named_steps["model"], made["low"], made["high"])  # type: ignore[attr-defined, index]
+    models = (pipeline.named_steps["model"], made["low"], made["high"])  # type: ignore[attr-defined]
     nodes = np.concatenate([tree.nodes for model in models for (tree,) in model._predictors])
     numbers = pipeline.named_steps["columns"].transformers_[1][2]  # type: ignore[attr-defined]
     first = int(nodes["feature_idx"].max()) + 1 - len(numbers)

@@ -76,9 +76,9 @@ def test_a_new_feature_is_written_into_four_files() -> None:
     for name, family in names.items():
         in_yml = listed[f"dbt_project/models/intermediate/crossings/int_crossings__{family}.yml"]
         assert name in in_yml
-    for path, found in listed.items():
-        if path.startswith("dbt_project/models/"):
+    for place, found in listed.items():
+        if place.startswith("dbt_project/models/"):
             families = {f"int_crossings__{names[name]}" for name in found}
-            assert families == {Path(path).stem} or path.startswith(STAGING), path
+            assert families == {Path(place).stem} or place.startswith(STAGING), place
         else:
-            assert len(found) < len(names) / 5, path
+            assert len(found) < len(names) / 5, place

@@ -134,4 +134,4 @@ def test_a_trigger_without_a_limit_never_asks(off: RetrainPolicy, rule: str) -> 
 
 def test_the_policy_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        RetrainPolicy().min_r2 = 0.0  # type: ignore[misc]
+        RetrainPolicy().min_r2 = 0.0
