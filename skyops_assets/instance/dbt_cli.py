@@ -42,7 +42,7 @@ def every_node() -> Iterator[None]:
     """
 
     def select(
-        select: str, exclude: str, selector: str, project: Any, manifest_json: Mapping[str, Any]
+        select: str, exclude: str, selector: str, manifest_json: Mapping[str, Any], **_: Any
     ) -> set[str]:
         assert (select, exclude, selector) == ("fqn:*", "", "")
         return set(manifest_json["nodes"])

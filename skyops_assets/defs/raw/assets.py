@@ -1,8 +1,9 @@
 """Raw data: positions by the hour, past arrivals and weather by the day, and the reference rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -84,14 +85,12 @@ def opensky_states(
     reason; loading the same hours again changes nothing. Files of a folder that are damaged, or no
     recordings, are warned of, and the others are loaded.
     """
-    from skyops_assets.sources.opensky.loading.files import load_hour, read_hours
     from skyops_assets.sources.opensky.loading.partitions import (
         days_to_drop,
         drop_old_partitions,
         index_finished_days,
     )
     from skyops_assets.sources.opensky.reading.recordings import named_recording
-    from skyops_assets.sources.text import shown
 
     settings = warehouse.settings
     now = datetime.now(UTC)
@@ -111,33 +110,46 @@ def opensky_states(
             "be loaded. Set SKYOPS_RECORDING to a recording or a folder of them, or `recording` in "
             "the run's configuration; `demo` names the demo's."
         )
-    recorded = hours if recording else {}
+    problem = None
     if recording:
-        path = named_recording(recording)
-        last = list(recorded.values())[-1]
-        recordings, reports = read_hours(
-            database,
-            path,
-            context.partition_time_window.start,
-            last.end,
-            run_id=context.run.run_id,
-        )
-    for key, hour in recorded.items():
+        problem = _read(context, database, named_recording(recording), hours)
+    else:
+        for key in hours:
+            _poll(context, settings, database, key)
+    for day, rows in drop_old_partitions(database, settings.raw_retention_days, now).items():
+        context.log.info(f"Retention dropped {rows} positions of {day}.")
+    index_finished_days(database, now)
+    if problem:
+        # Of a folder the other files are there; this is all that was asked for.
+        raise SkyOpsError(problem)
+
+
+def _read(
+    context: dg.AssetExecutionContext,
+    database: Warehouse,
+    path: Path,
+    hours: Mapping[str, dg.TimeWindow],
+) -> str | None:
+    """Load hours from a recording, or a folder of them; what is wrong with a single file."""
+    from skyops_assets.sources.opensky.loading.files import load_hour, read_hours
+    from skyops_assets.sources.text import shown
+
+    last = list(hours.values())[-1]
+    recordings, reports = read_hours(
+        database,
+        path,
+        context.partition_time_window.start,
+        last.end,
+        run_id=context.run.run_id,
+    )
+    for key, hour in hours.items():
         batch = load_hour(database, recordings, hour.start, hour.end, run_id=context.run.run_id)
         context.add_asset_metadata(batch_metadata(batch), partition_key=key)
         if not batch.read_rows:
             context.log.warning(f"{shown(path)} has no rows in the hour {key}.")
-    if recorded:
-        for text in filter(None, (one.foreign or one.failure for one in reports)):
-            context.log.warning(text)
-    for key in hours.keys() - recorded.keys():
-        _poll(context, settings, database, key)
-    for day, rows in drop_old_partitions(database, settings.raw_retention_days, now).items():
-        context.log.info(f"Retention dropped {rows} positions of {day}.")
-    index_finished_days(database, now)
-    if recorded and path.is_file() and (error := reports[0].error):
-        # Of a folder the other files are there; this is all that was asked for.
-        raise SkyOpsError(error)
+    for text in filter(None, (one.foreign or one.failure for one in reports)):
+        context.log.warning(text)
+    return reports[0].error if path.is_file() else None
 
 
 def _poll(

@@ -123,12 +123,12 @@ def replay_rejected(
         chosen = (source, pattern, last_batch)
         if rest.is_of_answers(source):
             # One may hold as many rows as a page.
-            pages = _replay(warehouse, chosen, _ANSWER, 1, _load_answer, run_id)
+            pages = _replay(warehouse, chosen, _ANSWER, 1, _load_answer, run_id=run_id)
             for length, batch in pages:
                 looked_at.append(length)
                 responses += [batch] if batch else []
         rows_only = f"not {_ANSWER}" if rest.is_of_answers(source) else "true"
-        pages = _replay(warehouse, chosen, rows_only, PAGE_ROWS, _load_rows, run_id)
+        pages = _replay(warehouse, chosen, rows_only, PAGE_ROWS, _load_rows, run_id=run_id)
         for length, batch in pages:
             looked_at.append(length)
             rows += [batch] if batch else []
@@ -171,6 +171,7 @@ def _replay(
     kind: str,
     page_rows: int,
     load_page: Callable[[Cursor, list[_Kept]], bulk.Batch | None],
+    *,
     run_id: str | None,
 ) -> Iterator[tuple[int, bulk.Batch | None]]:
     """Load page by page; the length of each page and its batch, if any of it was good.
