@@ -328,6 +328,7 @@ NO_SQL = {
     "get_where_subquery": "dbt calls it for tests",
     "postgres__create_indexes": "dbt calls it for tables",
     "is_built_whole": "a flag",
+    "is_unchanged": "a flag, asked of two audit tables",
     "is_by_hours": "a flag",
     "changes_of": "the name of a table",
     "is_changed": "a condition of three lines, for the materialization and for tests",
