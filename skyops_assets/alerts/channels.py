@@ -10,6 +10,7 @@ import html
 import logging
 from urllib.parse import urlsplit
 
+from skyops_assets.addresses import LOOPBACK
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 
@@ -17,7 +18,6 @@ TIMEOUT_S = 5.0
 """A dead server must not hold the tick that sends; the next tick tries again."""
 IMPLICIT_TLS_PORT = 465
 """There a mail server speaks TLS from the first byte, and not from STARTTLS on (RFC 8314)."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger("skyops_assets.alerts")
 
 
@@ -49,7 +49,7 @@ def _to_webhook(_settings: Settings, address: str, title: str, details: str) -> 
     text = html.escape(f"*{title}*\n{details}", quote=False)
     # Raised outside the handler: httpx's error holds the request, and with it the address.
     try:
-        is_here = urlsplit(address).hostname in _LOOPBACK
+        is_here = urlsplit(address).hostname in LOOPBACK
         answer = httpx.post(address, json={"text": text}, timeout=TIMEOUT_S, trust_env=not is_here)
         problem = None if answer.is_success else f"answered {answer.status_code}"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
@@ -69,7 +69,7 @@ def _by_email(settings: Settings, address: str, title: str, details: str) -> Non
     host, port = str(settings.alert_smtp_host), settings.alert_smtp_port
     is_implicit = port == IMPLICIT_TLS_PORT
     has_tls = is_implicit or settings.alert_smtp_starttls
-    if settings.alert_smtp_user and not has_tls and host not in _LOOPBACK:
+    if settings.alert_smtp_user and not has_tls and host not in LOOPBACK:
         raise SkyOpsError(
             "A password is sent over TLS only: set SKYOPS_ALERT_SMTP_STARTTLS=true, or no "
             "SKYOPS_ALERT_SMTP_USER."

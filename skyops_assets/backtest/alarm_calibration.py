@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals.features import LABEL, NUMERIC
+from skyops_assets.arrivals.features import LABEL, NUMERIC, SEED
 from skyops_assets.arrivals.learning import baselines, fit
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring import drift, skill
@@ -29,7 +29,6 @@ TRAFFIC_SHARE = 0.3
 ALTITUDE_BIAS_M = 300 * 0.3048
 LONGER_WAY_MIN = 3.0
 """What the way to another runway takes longer."""
-SEED = 20211007
 
 Disturbance = Callable[["pd.DataFrame", "np.random.Generator"], "pd.DataFrame"]
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from skyops_assets.arrivals import features
 from skyops_assets.arrivals.evaluation import metrics, slices
 from skyops_assets.arrivals.evaluation.sanity import SanityReport
+from skyops_assets.arrivals.features import SEED
 from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 from skyops_assets.arrivals.gate.policy import PHYSICS, GatePolicy, decide
 from skyops_assets.arrivals.learning import fit, split
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 DRAWS = 16
 """So many of a kind are 240 challengers."""
-SEED = 20211007
 WINDOW_DAYS = 7
 WINDOW_ROWS = 2000
 TRUE_GAIN = 0.05

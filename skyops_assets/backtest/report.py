@@ -14,6 +14,7 @@ from skyops_assets.arrivals.evaluation import metrics
 from skyops_assets.arrivals.features import LABEL
 from skyops_assets.backtest.replay import Event, Replay, Retrain
 from skyops_assets.reporting import html, plots
+from skyops_assets.reporting.markdown import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,10 +160,10 @@ def _page(replay: Replay) -> str:
                 (
                     line.month,
                     f"{line.rows:,}",
-                    _number(line.mae_min),
-                    _number(line.kept_mae_min),
+                    number(line.mae_min, ".3f"),
+                    number(line.kept_mae_min, ".3f"),
                     _share(line.against_kept),
-                    _number(line.baseline_mae_min),
+                    number(line.baseline_mae_min, ".3f"),
                     _share(line.against_baseline),
                     line.versions,
                 )
@@ -227,10 +228,6 @@ def _weeks(replay: Replay) -> bytes:
     axes.set_title("Dotted lines are promotions", fontsize=9, loc="left")
     axes.legend(frameon=False)
     return plots.to_png(figure)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _share(against: Comparison | None) -> str:

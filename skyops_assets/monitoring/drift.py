@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals.features import CATEGORICAL, FEATURE_GROUPS, LABEL, NUMERIC
+from skyops_assets.arrivals.features import CATEGORICAL, FEATURE_GROUPS, LABEL, NUMERIC, SEED
 from skyops_assets.monitoring.skill import MIN_ROWS
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ MIN_BLOCKS = 10
 """Days that a reference needs before its thresholds are calibrated on them."""
 FOLDS = 3
 MAX_REFERENCE_ROWS = 3000
-SEED = 20211007
 
 
 @dataclass(frozen=True)

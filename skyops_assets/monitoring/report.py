@@ -17,7 +17,8 @@ from skyops_assets.arrivals.store import versions
 from skyops_assets.audit import log
 from skyops_assets.monitoring import drift
 from skyops_assets.reporting import html as page
-from skyops_assets.reporting.plots import new_figure, to_png
+from skyops_assets.reporting.markdown import number, table
+from skyops_assets.reporting.plots import to_png
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -36,8 +37,7 @@ def markdown(summary: MonitorSummary) -> str:
     """The verdict, the decision and every table."""
     lines = [f"**{summary.verdict}**", "", summary.decision.sentence, ""]
     for title, names, rows in _tables(summary):
-        lines += [f"### {title}", "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-        lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
+        lines += [f"### {title}", "", table(names, rows), ""]
     return "\n".join(lines)
 
 
@@ -89,10 +89,10 @@ def _tables(summary: MonitorSummary) -> list[Table]:
             [_window_row(name, window) for name, window in windows if window],
         ),
         (
-            f"Drift score: {_figure(summary.drift_score)}",
+            f"Drift score: {number(summary.drift_score, '.3f')}",
             ["column", "statistic", "value", "threshold"],
             [
-                [one.column, one.statistic, _figure(one.value), _figure(one.threshold)]
+                [one.column, one.statistic, number(one.value, ".3f"), number(one.threshold, ".3f")]
                 for one in (summary.drift.beyond if summary.drift else ())
             ]
             or [[_no_drift(summary), "", "", ""]],
@@ -131,10 +131,10 @@ def _window_row(name: str, window: WindowSkill) -> list[str]:
     return [
         *row,
         str(window.rows),
-        _figure(window.skill),
-        f"{_figure(low)} to {_figure(high)}",
+        number(window.skill, ".3f"),
+        f"{number(low, '.3f')} to {number(high, '.3f')}",
         against.reference if against else "-",
-        *(_figure(value) for value in (metrics.mae_min, metrics.rmse_min, metrics.r2)),
+        *(number(value, ".3f") for value in (metrics.mae_min, metrics.rmse_min, metrics.r2)),
     ]
 
 
@@ -183,7 +183,3 @@ def _densities(reference: pd.Series, current: pd.Series, column: str) -> bytes:
     axes.legend(frameon=False)
     axes.set(xlabel=column, ylabel="density")
     return to_png(figure)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError, storable
+from skyops_assets.reporting.markdown import table
 from skyops_assets.settings import Settings
 from skyops_assets.sources.opensky.live.boxes import boxes_around
 from skyops_assets.sources.opensky.live.client import OpenSkyClient
@@ -99,12 +100,7 @@ def worst(findings: Sequence[Finding]) -> State:
 
 def markdown(findings: Sequence[Finding]) -> str:
     """The findings as a table."""
-    rows = [f"| {one.part} | {one.state} | {_cell(one.says)} |" for one in findings]
-    return "\n".join(["| part | state | |", "|---|---|---|", *rows])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return table(("part", "state", ""), ((one.part, one.state, one.says) for one in findings))
 
 
 def record(warehouse: Warehouse, findings: Sequence[Finding], run_id: str) -> None:
@@ -190,7 +186,7 @@ def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
     from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, RING_NM
     from skyops_assets.arrivals.learning import fit
     from skyops_assets.arrivals.models import registry
-    from skyops_assets.arrivals.steps.verify import LONGEST_TRANSIT_MIN
+    from skyops_assets.arrivals.scoring import LONGEST_TRANSIT_MIN
     from skyops_assets.arrivals.store import versions
 
     client = registry.configure(warehouse, settings)

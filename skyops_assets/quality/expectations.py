@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.quality import data_docs
+from skyops_assets.reporting.markdown import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,21 +186,14 @@ def _name(kind: str, kwargs: dict[str, Any]) -> str:
     return " ".join(part for part in (kind.removeprefix("expect_"), column, *limits) if part)
 
 
-def _cell(value: Any) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")
-
-
 def report(outcomes: list[Expected]) -> str:
     """The outcomes as a Markdown table, broken ones first."""
-    lines = [
-        "| expectation | met | rows against it | samples | what to do |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for item in sorted(outcomes, key=lambda outcome: outcome.is_met):
-        samples = ", ".join(_cell(sample) for sample in item.samples)
+        samples = ", ".join(map(str, item.samples))
         count = "" if item.unexpected_rows is None else item.unexpected_rows
         advice = "" if item.is_met else item.advice
         met = ("yes" if item.is_judged else "too few rows") if item.is_met else "**no**"
         met += "" if item.is_met or item.blocks else ", and does not block"
-        lines.append(f"| {item.expectation} | {met} | {count} | {samples} | {advice} |")
-    return "\n".join(lines)
+        rows.append((item.expectation, met, count, samples, advice))
+    return table(("expectation", "met", "rows against it", "samples", "what to do"), rows)

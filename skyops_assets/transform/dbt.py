@@ -196,6 +196,12 @@ def _say_waiting() -> None:
     print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
 
 
+def arguments(given: Sequence[str], *, is_full_refresh: bool) -> list[str]:
+    """The arguments that dbt gets: those of the command line, and a full refresh where it is due."""
+    more = is_full_refresh and "--full-refresh" not in given
+    return [*given, *(["--full-refresh"] if more else [])]
+
+
 def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
     from dbt.cli.main import cli
@@ -204,19 +210,20 @@ def main() -> None:
     from skyops_assets.transform.dbt_connections import keep_connections
     from skyops_assets.warehouse.connection import only_one, open_warehouse
 
-    if _WRITING.intersection(sys.argv[1:]):
+    given = sys.argv[1:]
+    if _WRITING.intersection(given):
         os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         warehouse = open_warehouse(load_settings())
         with only_one(warehouse, "skyops.dbt", _say_waiting):
-            if {"build", "run"}.intersection(sys.argv[1:]):
-                fingerprint = transform_fingerprint(warehouse, sys.argv)
+            is_due = False
+            if {"build", "run"}.intersection(given):
+                fingerprint = transform_fingerprint(warehouse, given)
                 os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = fingerprint
-                if needs_full_refresh(warehouse, fingerprint) and "--full-refresh" not in sys.argv:
-                    sys.argv.append("--full-refresh")
+                is_due = needs_full_refresh(warehouse, fingerprint)
             keep_connections()
-            cli()
+            cli(arguments(given, is_full_refresh=is_due))
     else:
-        cli()
+        cli(given)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.files import replacing
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -103,7 +104,7 @@ def _configure(data_dir: Path) -> None:
     text = f"shared_buffers = {buffers_mb}MB\nmax_wal_size = 2GB\ncheckpoint_timeout = 15min\n"
     own = data_dir / OWN_CONFIGURATION
     if not own.exists() or own.read_text() != text:
-        _write_whole(own, text)
+        _write(own, text)
         # The server may run as another user than the one who starts it.
         own.chmod(0o644)
     main = data_dir / "postgresql.conf"
@@ -128,17 +129,15 @@ def _patch_pgserver() -> None:
             raise AssertionError("the server that was started is not there")
 
     def put(self: DiskList, values: list[int]) -> None:
-        _write_whole(self.path, json.dumps(values))
+        _write(self.path, json.dumps(values))
 
     DiskList.put = put  # type: ignore[method-assign]
     postgres_server.time = Time  # type: ignore[assignment]
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file in a way that leaves the old one or the new one, whenever it is killed."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.replace(path)
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text)
 
 
 def _forget_dead_server(data_dir: Path) -> None:
@@ -196,4 +195,4 @@ def _forget_dead_users(data_dir: Path) -> None:
         pids = json.loads(handles.read_text())
     except (FileNotFoundError, ValueError):
         return
-    _write_whole(handles, json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
+    _write(handles, json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))

@@ -117,3 +117,20 @@ def test_a_parse_that_failed_is_tried_again(
         with pytest.raises(SkyOpsError, match="syntax error"):
             dbt.prepare_manifest()
     assert dbt.prepare_manifest().exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_due", "passed"),
+    [
+        (["build"], False, ["build"]),
+        (["build"], True, ["build", "--full-refresh"]),
+        (["build", "--full-refresh"], True, ["build", "--full-refresh"]),
+        (["run", "--select", "a b"], True, ["run", "--select", "a b", "--full-refresh"]),
+    ],
+)
+def test_a_full_refresh_is_asked_for_where_it_is_due_and_once(
+    given: list[str], is_due: bool, passed: list[str]
+) -> None:
+    before = list(given)
+    assert dbt.arguments(given, is_full_refresh=is_due) == passed
+    assert given == before

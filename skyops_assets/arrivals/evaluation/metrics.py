@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals.features import FEATURE_GROUPS, FEATURES, LABEL
+from skyops_assets.arrivals.features import FEATURE_GROUPS, FEATURES, LABEL, SEED
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MIN_DAYS_FOR_DAY_BLOCKS = 10
 RESAMPLES = 2000
-SEED = 20211007
 MAX_IMPORTANCE_ROWS = 2000
 MIN_COVERAGE = 0.9
 """A baseline that answers for fewer of the test rows cannot be the reference: it would shrink

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.evaluation.metrics import MAX_IMPORTANCE_ROWS
 from skyops_assets.arrivals.features import LABEL
+from skyops_assets.reporting.markdown import interval, number, table
 from skyops_assets.reporting.plots import BLUE, GREY, RED, new_figure, to_png
 
 if TYPE_CHECKING:
@@ -188,24 +189,23 @@ def slices_markdown(evaluation: Evaluation) -> str | None:
         f"Gain against {evaluation.slices[0].comparison.reference}. The gatekeeper does not look "
         "at parts in italics: the actual transit says who belongs to them.",
         "",
-        "| part | | arrivals | challenger (min) | champion (min) | best baseline (min) "
-        "| gain | 95 % interval |",
-        "|---|---|---|---|---|---|---|---|",
     ]
-    for part in evaluation.slices:
-        found = part.comparison
-        cells = (
+    head = ("part", "", "arrivals", "challenger (min)", "champion (min)", "best baseline (min)",
+            "gain", "95 % interval")  # fmt: skip
+    rows = (
+        (
             part.kind,
             part.name if part.is_gated else f"*{part.name}*",
-            str(found.rows),
-            _number(part.challenger_mae_min),
-            _number(part.champion_mae_min),
-            _number(part.baseline_mae_min),
-            _number(found.skill, "+.1%"),
-            _interval(found.low, found.high),
+            part.comparison.rows,
+            number(part.challenger_mae_min),
+            number(part.champion_mae_min),
+            number(part.baseline_mae_min),
+            number(part.comparison.skill, "+.1%"),
+            interval(part.comparison.low, part.comparison.high),
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for part in evaluation.slices
+    )
+    return "\n".join([*lines, table(head, rows)])
 
 
 def evaluation_markdown(evaluation: Evaluation) -> str:
@@ -214,40 +214,41 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
         f"{evaluation.scored_rows} of {evaluation.test_rows} test arrivals could be predicted by "
         f"every candidate; reference: {evaluation.reference or 'none'}.",
         "",
-        "| candidate | arrivals | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) "
-        "| within 1 min | within 2 min | skill | 95 % interval |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+    head = ("candidate", "arrivals", "MAE (min)", "RMSE (min)", "R2", "bias (min)", "P90 (min)",
+            "within 1 min", "within 2 min", "skill", "95 % interval")  # fmt: skip
+    rows = []
     for score in evaluation.scores:
         m, against = score.metrics, score.against_baseline
-        interval = _interval(against.low, against.high) if against else "-"
-        cells = (
-            score.candidate,
-            str(m.rows),
-            _number(m.mae_min),
-            _number(m.rmse_min),
-            _number(m.r2),
-            _number(m.bias_min, "+.2f"),
-            _number(m.p90_min),
-            _number(m.within_1min_share, ".0%"),
-            _number(m.within_2min_share, ".0%"),
-            _number(against.skill if against else None, "+.1%"),
-            interval,
+        rows.append(
+            (
+                score.candidate,
+                m.rows,
+                number(m.mae_min),
+                number(m.rmse_min),
+                number(m.r2),
+                number(m.bias_min, "+.2f"),
+                number(m.p90_min),
+                number(m.within_1min_share, ".0%"),
+                number(m.within_2min_share, ".0%"),
+                number(against.skill if against else None, "+.1%"),
+                interval(against.low, against.high) if against else "-",
+            )
         )
-        lines.append("| " + " | ".join(cells) + " |")
+    lines.append(table(head, rows))
     own = evaluation.score("challenger")
     if own and own.interval_coverage is not None:
         lines += [
             "",
             f"Of the arrivals {own.interval_coverage:.1%} lie within the challenger's interval, "
-            f"which is {_number(own.interval_width_min)} min wide on average.",
+            f"which is {number(own.interval_width_min)} min wide on average.",
         ]
     versus = evaluation.against_champion
     if versus:
         lines += [
             "",
             f"Gain against {versus.reference} on {versus.rows} arrivals it has not learned from: "
-            f"{_number(versus.skill, '+.1%')} ({_interval(versus.low, versus.high)}).",
+            f"{number(versus.skill, '+.1%')} ({interval(versus.low, versus.high)}).",
         ]
     return "\n".join(lines)
 
@@ -268,11 +269,3 @@ def _title(figure: Figure, title: str, rows: int) -> None:
 
 def _dot(rows: int) -> float:
     return 24 if rows < 500 else 8
-
-
-def _number(value: float | None, form: str = ".2f") -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:+.1%} to {high:+.1%}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skyops_assets.arrivals.features import IDENTIFIERS, LABEL
+from skyops_assets.arrivals.features import IDENTIFIERS, LABEL, SEED
 from skyops_assets.arrivals.learning import baselines, fit
 from skyops_assets.arrivals.learning.recipes import Recipe
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FASTEST_KT = 320
 """Ground speed straight in that no arrival keeps up from a ring; 40 NM take 7.5 minutes at it."""
-SEED = 20211007
 MAX_ROWS = 2000
 MAX_SHUFFLED_ROWS = 5000
 """More rows learn no more from labels that say nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.gate.policy import LIGHTS
+from skyops_assets.reporting.markdown import table
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.gate.policy import Decision
@@ -16,10 +17,8 @@ def decision_markdown(decision: Decision) -> str:
     lights = ", ".join(
         f"{light} {'green' if decision.lights[light] else '**red**'}" for light in LIGHTS
     )
-    rules = [
-        f"| {'pass' if reason.is_passed else '**fail**'} | {reason.light} | {reason.rule} "
-        f"| {reason.text} |"
+    rules = (
+        ("pass" if reason.is_passed else "**fail**", reason.light, reason.rule, reason.text)
         for reason in decision.reasons
-    ]
-    head = [f"**{verdict}**: {lights}", "", "| | light | rule | found |", "|---|---|---|---|"]
-    return "\n".join([*head, *rules])
+    )
+    return f"**{verdict}**: {lights}\n\n" + table(("", "light", "rule", "found"), rules)

@@ -14,14 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, LABEL, NUMERIC
+from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, LABEL, NUMERIC, SEED
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
-
-SEED = 20211007
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from skyops_assets.arrivals.store import decisions, evaluations, training, versi
 from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.reporting.markdown import number, table
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -195,17 +196,29 @@ def _metrics(facts: VersionRecord) -> list[str]:
         f"On {own['scored_rows']:,} of {own['test_rows']:,} test arrivals, those that every "
         "candidate answered. Errors are predicted minus actual.",
         "",
-        "| candidate | MAE (min) | RMSE (min) | R2 | bias (min) | P90 (min) | within 2 min |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for c in facts.candidates:
-        cells = (
-            _number(c["mae_min"]), _number(c["rmse_min"]), _number(c["r2"]),
-            _number(c["bias_min"], "+.2f"), _number(c["p90_min"]),
-            _number(c["within_2min_share"], ".0%"),
-        )  # fmt: skip
-        lines.append(f"| {c['candidate']} | {' | '.join(cells)} |")
-    lines += [
+        table(
+            (
+                "candidate",
+                "MAE (min)",
+                "RMSE (min)",
+                "R2",
+                "bias (min)",
+                "P90 (min)",
+                "within 2 min",
+            ),
+            (
+                (
+                    c["candidate"],
+                    number(c["mae_min"]),
+                    number(c["rmse_min"]),
+                    number(c["r2"]),
+                    number(c["bias_min"], "+.2f"),
+                    number(c["p90_min"]),
+                    number(c["within_2min_share"], ".0%"),
+                )
+                for c in facts.candidates
+            ),
+        ),
         "",
         f"- Skill against `{own['reference'] or 'no baseline'}`, the best baseline: "
         + _share(own["skill"], own["skill_low"], own["skill_high"])
@@ -306,10 +319,6 @@ def _span(begin: datetime | None, end: datetime | None) -> str:
 
 def _at(when: datetime | None) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else "-"
-
-
-def _number(value: float | None, form: str = ".2f") -> str:
-    return "-" if value is None else format(value, form)
 
 
 def _share(value: float | None, low: float | None, high: float | None) -> str:

@@ -20,6 +20,7 @@ from skyops_assets.arrivals.store import (
 from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.reporting.markdown import table
 from skyops_assets.settings import Settings
 from skyops_assets.transform.dbt import manifest_fingerprint
 from skyops_assets.warehouse.connection import Warehouse
@@ -283,8 +284,9 @@ def _register(
 
 def _airports_markdown(frame: pd.DataFrame) -> str:
     counts = Counter(frame["airport"])
-    lines = ["| airport | arrivals | median transit (min) |", "|---|---|---|"]
-    for airport, number in sorted(counts.items()):
-        median = frame.loc[frame["airport"] == airport, features.LABEL].median()
-        lines.append(f"| {airport} | {number} | {median:.1f} |")
-    return "\n".join([report.baseline_labels(frame), "", *lines])
+    medians = frame.groupby("airport", observed=True)[features.LABEL].median()
+    lines = table(
+        ("airport", "arrivals", "median transit (min)"),
+        ((code, count, f"{medians[code]:.1f}") for code, count in sorted(counts.items())),
+    )
+    return f"{report.baseline_labels(frame)}\n\n{lines}"

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from skyops_assets.arrivals.features import RING_NM
 from skyops_assets.arrivals.learning import fit, onnx_model, recipes, split
 from skyops_assets.arrivals.models import registry
+from skyops_assets.arrivals.scoring import LONGEST_TRANSIT_MIN
 from skyops_assets.arrivals.store import training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 
-LONGEST_TRANSIT_MIN = 120
 """EUROCONTROL's limit for a transit of 40 NM; no prediction may be beyond it."""
 
 

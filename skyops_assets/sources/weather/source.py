@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from skyops_assets.addresses import LOOPBACK
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.csv_tables import csv_rows
 from skyops_assets.sources.text import BROKEN, decompressed, decompressed_bytes
@@ -24,7 +25,6 @@ PAUSE_S = 1.5
 """Between two requests: the Iowa Environmental Mesonet answers one a second."""
 LARGEST_BODY = 4 * 2**20
 """Over 100 times a day with a report every minute."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _fetch(found: Place, sleep: Callable[[float], None]) -> bytes:
         reraise=True,
     )
     # A proxy of the surroundings does not lead to this machine.
-    is_here = urlsplit(found.location).hostname in _LOOPBACK
+    is_here = urlsplit(found.location).hostname in LOOPBACK
     with httpx.Client(
         timeout=TIMEOUT_S,
         headers={"User-Agent": "skyops"},

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from skyops_assets.addresses import LOOPBACK
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.live.boxes import BoundingBox, cost_of
 from skyops_assets.sources.opensky.live.credits import Reservation, account_name
@@ -46,7 +47,6 @@ TOKEN_LIFE_S = 1_800.0
 RENEW_BEFORE_S = 60.0
 LARGEST_BODY = 64 * 2**20
 """Forty times a response for the whole world (1.6 MB)."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ICAO24 = re.compile(r"[0-9a-f]{6}")
 
 
@@ -141,7 +141,7 @@ class OpenSkyClient:
         self._sleep = sleep
         self._on_body = on_body
         # A proxy of the surroundings does not lead to this machine.
-        is_here = urlsplit(url).hostname in _LOOPBACK
+        is_here = urlsplit(url).hostname in LOOPBACK
         self._http = httpx.Client(
             timeout=timeout_s, headers={"Accept": "application/json"}, trust_env=not is_here
         )
@@ -429,7 +429,7 @@ def _remaining(headers: Mapping[str, str]) -> int | None:
 def _must_be_private(name: str, url: str) -> None:
     """Refuse to send a secret or token in the clear, but for a server on this machine."""
     parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise SkyOpsError(
             f"{name} is {url}, and a secret is not sent without encryption: use https, or a "
             "server on this machine (127.0.0.1)."
