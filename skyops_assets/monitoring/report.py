@@ -18,7 +18,7 @@ from skyops_assets.audit import log
 from skyops_assets.monitoring import drift
 from skyops_assets.reporting import html as page
 from skyops_assets.reporting.markdown import number, table
-from skyops_assets.reporting.plots import to_png
+from skyops_assets.reporting.plots import new_figure, to_png
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 

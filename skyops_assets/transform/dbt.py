@@ -197,7 +197,7 @@ def _say_waiting() -> None:
 
 
 def arguments(given: Sequence[str], *, is_full_refresh: bool) -> list[str]:
-    """The arguments that dbt gets: those of the command line, and a full refresh where it is due."""
+    """What dbt is given: the command line, and a full refresh where one is due."""
     more = is_full_refresh and "--full-refresh" not in given
     return [*given, *(["--full-refresh"] if more else [])]
 
