@@ -407,13 +407,17 @@ proportion to the new data; all rows after a full refresh, and in `dbt test`.
     {%- set tested = graph.nodes.get(model.get('attached_node') or '') if execute -%}
     {%- if tested and tested.config.materialized == 'rebuilt' and flags.WHICH == 'build' -%}
         {%- set meta = tested.config.meta -%}
+        {%- set condition = config.get('where') -%}
         (
-            select stored.* from {{ relation }} as stored
-            where (select is_whole from audit.transform_horizon)
-            union all
-            select stored.* from {{ relation }} as stored
-            inner join {{ changes_of(meta) }} as changes on {{ is_changed(meta) }}
-            where not (select is_whole from audit.transform_horizon)
+            select * from (
+                select stored.* from {{ relation }} as stored
+                where (select is_whole from audit.transform_horizon)
+                union all
+                select stored.* from {{ relation }} as stored
+                inner join {{ changes_of(meta) }} as changes on {{ is_changed(meta) }}
+                where not (select is_whole from audit.transform_horizon)
+            ) as computed
+            {{ 'where ' ~ condition if condition }}
         ) as tested
     {%- else -%}
         {{ return(default__get_where_subquery(relation)) }}
