@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev
 
 export UV_LINK_MODE ?= copy
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-# Every process would compile Dagster and dbt anew, which takes as long again as importing them.
+# Every process would compile Dagster and dbt again, which takes as long again as importing them.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

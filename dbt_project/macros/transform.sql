@@ -333,7 +333,7 @@ those of the features that look back at them.
 {%- endmacro -%}
 
 {#-
-The contracts' not null where a table lacks it: after a change of the project tables are built anew with it, but not
+The contracts' not null where a table lacks it: after a change of the project tables are rebuilt with it, but not
 where retention has dropped what they were made from. Rows of before that break it keep their column without it.
 -#}
 {%- macro add_constraints() -%}

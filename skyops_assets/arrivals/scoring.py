@@ -1,4 +1,4 @@
-"""Predict the landing of each crossing, and say later what came of it.
+"""Predict the landing of each crossing, and record its outcome later.
 
 Belongs here: turning minutes into prediction rows, and predictions plus movements into
 outcomes; pure functions of frames. Does not: choosing the predictor (`steps`).
@@ -83,7 +83,7 @@ def score(crossings: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
 def outcomes(
     predictions: pd.DataFrame, landings: pd.DataFrame, flights: pd.DataFrame
 ) -> pd.DataFrame:
-    """What came of each prediction, as ``ml.prediction_outcomes`` keeps it.
+    """The outcome of each prediction, as ``ml.prediction_outcomes`` keeps it.
 
     landed: the flight landed at this airport after the crossing; `error_min` is predicted
     minus actual transit (null without a prediction). landed_elsewhere: its first landing

@@ -90,7 +90,7 @@ def record_outcome(
     is_promoted: bool,
     improvement: float | None,
 ) -> int | None:
-    """Write what came of the newest retraining that the monitor asked for and return its log_id.
+    """Write the outcome of the newest retraining that the monitor asked for and return its log_id.
 
     None where none is open. One that was asked for earlier and never decided has failed.
 

@@ -1,8 +1,8 @@
 """Replay history forward in time with the code that runs live: what would have happened.
 
-Belongs here: the clock, who is asked to retrain, and what came of it, in a database of its own.
+Belongs here: the clock, who is asked to retrain, and the outcome, in a database of its own.
 Does not: predicting, monitoring, training, judging (`steps`: the very functions that the graph
-calls, each told the moment up to which it may know), or the report (`backtest_report`).
+calls, each told the moment up to which it may know), or the report (`report`).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def _try_what_was_idle(engine: db.Engine) -> None:
-    """Try a connection before it is used, if it was not used just now; if it is dead, open anew."""
+    """Try a connection before it is used, if it was not used just now; if it is dead, open again."""
 
     def on_checkout(connection: Any, record: Any, _: Any) -> None:
         if time.monotonic() - record.info.get("used_at", time.monotonic()) < TRUSTED_S:
@@ -84,7 +84,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
 class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's storage in Postgres; runs, events and schedules share one pool of connections.
 
-    A connection that was idle is tried before it is used, so that a server which was started anew,
+    A connection that was idle is tried before it is used, so that a server which was started again,
     or a pooler that closes what is idle, goes unnoticed as before. Dagster's web server puts pools
     of its own in the place of this one.
     """

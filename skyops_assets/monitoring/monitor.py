@@ -198,7 +198,7 @@ def latest(warehouse: Warehouse, ring_nm: int = features.RING_NM) -> dict[str, A
 def latest_skill(warehouse: Warehouse, ring_nm: int = features.RING_NM) -> dict[str, Any]:
     """As `latest`, of the newest window in which this champion's skill was measured, if any was.
 
-    Too few rows are no recovery: nothing is known of the window. A new champion begins anew.
+    Too few rows are no recovery: nothing is known of the window. A new champion begins again.
     """
     row = latest(warehouse, ring_nm)
     if row.get("verdict") != TOO_FEW:

@@ -1,7 +1,7 @@
 """Whether what was computed leads back to what it was computed from.
 
 Belongs here: references across stages, from the predictions to the positions, on all rows. dbt's
-own tests look at the rows that a run has made anew.
+own tests look at the rows that a run has made again.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def fetch(name: str, url: str, sha256: str, settings: Settings) -> Path:
             raise Unavailable(f"SKYOPS_DATA_MIRROR has no file {path}.")
         if pooch.file_hash(str(path)) != sha256:
             raise SkyOpsError(
-                f"{path} is not the pinned version (SHA-256 {sha256[:12]}...). Fetch it anew."
+                f"{path} is not the pinned version (SHA-256 {sha256[:12]}...). Fetch it again."
             )
         return path
     pooch.get_logger().setLevel("ERROR")
@@ -119,7 +119,7 @@ def runways(settings: Settings) -> pa.Table:
             out[f"{end}_{kept}"] = read.number(column, get(column), factor)
     if torn or read.problems is not None:
         # It is the pinned file, and all of it was read when it was pinned.
-        raise SkyOpsError(f"{path} has rows that are no runways. Fetch it anew.")
+        raise SkyOpsError(f"{path} has rows that are no runways. Fetch it again.")
     return pa.table(out)
 
 

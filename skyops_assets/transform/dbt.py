@@ -184,7 +184,7 @@ def needs_full_refresh(warehouse: Warehouse, fingerprint: str) -> bool:
     if known is not None and has_dropped:
         print(
             "The models, the airports or the settings changed. Retention has dropped positions, so "
-            "tables are not made anew: only new positions are computed in the new way. To compute "
+            "tables are not rebuilt: only new positions are computed in the new way. To compute "
             "all that is kept, and lose the rest: skyops exec -- skyops-dbt build --full-refresh",
             file=sys.stderr,
         )

@@ -47,7 +47,7 @@ class VersionRecord:
 
 
 def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -> str:
-    """Write the card anew, keep it in MLflow with the version's provenance, and return it.
+    """Write the card again, keep it in MLflow with the version's provenance, and return it.
 
     Raises:
         SkyOpsError: the warehouse or MLflow has the version's run no more.

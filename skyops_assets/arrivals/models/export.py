@@ -198,7 +198,7 @@ def _write(warehouse: Warehouse, files: Files, facts: VersionRecord, onnx: bytes
             "promoted_by": facts.row["promoted_by"],
             "files": {
                 file: {"path": f"{number}/{file}", **_mark(contents[file])}
-                # Not the card: it is written anew while its version is in force.
+                # Not the card: it is written again while its version is in force.
                 for file in (registry.ONNX_FILE, METADATA)
             },
         }

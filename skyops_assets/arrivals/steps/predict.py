@@ -1,4 +1,4 @@
-"""Predicts crossings and records what came of them: `ml.predictions`, `ml.prediction_outcomes`."""
+"""Predicts crossings and records their outcomes: `ml.predictions`, `ml.prediction_outcomes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions for every crossing, and what came of them."""
+"""Predictions for every crossing, and their outcomes."""
 
 import dagster as dg
 
