@@ -30,7 +30,7 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 coverage: $(DEV) ## Which lines the tests reach; fails under 80 %
-	$(BIN)/python -m pytest -n auto --dist loadgroup --cov=skyops_assets --cov-report=term:skip-covered --cov-fail-under=80
+	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=80
 
 torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn every dbt test red
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \

@@ -224,19 +224,19 @@ def fake_opensky(  # noqa: PLR0917
     ] = False,
 ) -> None:
     """Stand in for OpenSky, so that "live" can be tried without an account."""
-    from skyops_assets.simulate import fake_opensky
+    from skyops_assets.simulate import fake_faults, fake_opensky, fake_states
     from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES
 
     names = (
-        fake_opensky.FAULTS
+        fake_faults.FAULTS
         if faults == "all"
         else [n.strip() for n in faults.split(",") if n.strip()]
     )
     with err.status("Reading what is to be replayed"):
-        source: fake_opensky.Source = (
-            fake_opensky.replay_of(None if recording == "demo" else Path(recording))
+        source: fake_states.Source = (
+            fake_states.replay_of(None if recording == "demo" else Path(recording))
             if responses is None
-            else fake_opensky.Snapshots.read(responses)
+            else fake_states.Snapshots.read(responses)
         )
         server = fake_opensky.FakeOpenSky(
             source,

@@ -1,8 +1,9 @@
 """A server that stands in for OpenSky: tokens, credits, responses, and every fault on demand.
 
 Belongs here: what the server says and to whom; it listens on loopback only. It is for tests and
-for trying SkyOps "live" without an account (``skyops fake-opensky``). Does not: anything
-that the rest of SkyOps relies on. What it gives is marked as simulated, whatever it replays.
+for trying SkyOps "live" without an account (``skyops fake-opensky``). Does not: the states that it
+gives (`fake_states`), rows that are spoilt (`fake_faults`), anything that the rest of SkyOps relies
+on. What it gives is marked as simulated, whatever it replays.
 """
 
 from __future__ import annotations
@@ -21,11 +22,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.simulate.fake_faults import check_fault, spoilt
+from skyops_assets.simulate.fake_states import (
+    CATEGORY,
+    LAST_CONTACT,
+    LATITUDE,
+    LONGITUDE,
+    TIME,
+    Source,
+    State,
+)
 from skyops_assets.sources.opensky.live.boxes import BoundingBox, cost_of
 from skyops_assets.sources.opensky.live.credits import (
     ANONYMOUS,
@@ -35,7 +45,6 @@ from skyops_assets.sources.opensky.live.credits import (
     seconds_left_of_day,
 )
 from skyops_assets.sources.opensky.live.failures import REMAINING, RETRY_AFTER
-from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.rest import SIMULATED
 
 if TYPE_CHECKING:
@@ -47,147 +56,10 @@ if TYPE_CHECKING:
 NAME = "fake-opensky"
 """What every response says of itself, so that nobody takes its positions for OpenSky's."""
 
-State = list[Any]
-"""One state vector as OpenSky sends it: 17 values by position, 18 with the category."""
-
-TIME, LAST_CONTACT, LONGITUDE, LATITUDE, ALTITUDE, VELOCITY = 3, 4, 5, 6, 7, 9
-CALLSIGN, CATEGORY = 1, 17
 HISTORY_S = 3_600
 
-REFUSALS = ("500", "503", "401", "429", "reset", "slow")
-"""Faults in place of a response."""
-BROKEN_BODIES = ("truncated", "html", "null-states")
-"""Faults of a body that comes with status 200."""
-BAD_ROWS = ("nan", "out-of-range", "swapped", "zero-position", "future", "duplicates")
-"""Faults that add rows, so that no good position is lost by them; an added row of an aircraft
-has an older last contact than the good one."""
-ODD_ROWS = ("null-callsigns", "numbers-as-text")
-"""Faults that write good values in another way."""
-FAULTS = REFUSALS + BROKEN_BODIES + BAD_ROWS + ODD_ROWS
-ON_DEMAND = ("204", "301")
-"""Faults that are never played at random: a 301 ends a collector that has had no response yet."""
 NEW_URL = "https://moved.example/api"
 """Where a 301 sends to; no such host can be (RFC 2606)."""
-
-
-class Source(Protocol):
-    """Where responses come from."""
-
-    @property
-    def start(self) -> int:
-        """Time of the first response, Unix seconds."""
-
-    @property
-    def length(self) -> int:
-        """Seconds until it starts again, with later times."""
-
-    def at(self, second: int) -> tuple[int, list[State]]:
-        """Time of the response and its 18-field states, for a second within start and length."""
-
-
-@dataclass(frozen=True)
-class Snapshots:
-    """Responses as they were recorded; each is given until the next one's time."""
-
-    responses: tuple[tuple[int, list[State]], ...]
-
-    @classmethod
-    def read(cls, folder: Path) -> Snapshots:
-        """Every ``*.json`` of a folder, by time.
-
-        Raises:
-            SkyOpsError: there is none, or one is no response of ``/states/all``.
-        """
-        found = []
-        for path in sorted(folder.glob("*.json")):
-            try:
-                response = json.loads(path.read_bytes())
-                rows = [[*row[:17], *(row[17:18] or [0])] for row in response["states"] or []]
-                found.append((int(response["time"]), rows))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise SkyOpsError(f"{path} is no response of OpenSky: {error!r}") from None
-        if not found:
-            raise SkyOpsError(f"There is no recorded response (*.json) in {folder}.")
-        return cls(tuple(sorted(found, key=lambda one: one[0])))
-
-    @property
-    def start(self) -> int:
-        """Time of the first response."""
-        return self.responses[0][0]
-
-    @property
-    def length(self) -> int:
-        """Through the last response, which then stands for ten seconds."""
-        return self.responses[-1][0] - self.start + 10
-
-    def at(self, second: int) -> tuple[int, list[State]]:
-        """The last response at or before a second."""
-        return max(
-            (one for one in self.responses if one[0] <= second),
-            key=lambda one: one[0],
-            default=self.responses[0],
-        )
-
-
-class Replay:
-    """A recording as responses: each aircraft's newest position of the last seconds.
-
-    Args:
-        recording: positions at about 1 Hz; rows that cannot be state vectors are left out.
-        resolution_s: responses change every so many seconds (OpenSky: 10 anonymous, 5 standard).
-        keep_s: an aircraft not heard for longer is gone (OpenSky: 15).
-    """
-
-    def __init__(self, recording: Recording, *, resolution_s: int = 10, keep_s: int = 15) -> None:
-        import pyarrow.compute as pc
-
-        good = recording.states.filter(pc.is_null(recording.reasons)).sort_by("time_position")
-        if not len(good):
-            raise SkyOpsError(f"{recording.source} holds no position to replay.")
-        micros = good["time_position"].cast("int64")
-        self._seconds = [value // 1_000_000 for value in micros.to_pylist()]
-        self._states = good
-        self._resolution_s = resolution_s
-        self._keep_s = keep_s
-        self.start = self._seconds[0] // resolution_s * resolution_s
-        self.length = self._seconds[-1] + 1 - self.start
-
-    def at(self, second: int) -> tuple[int, list[State]]:
-        """The response of a second."""
-        from bisect import bisect_right
-
-        second = second // self._resolution_s * self._resolution_s
-        first = bisect_right(self._seconds, second - self._keep_s)
-        last = bisect_right(self._seconds, second)
-        newest = {row["icao24"]: row for row in self._states.slice(first, last - first).to_pylist()}
-        return second, [_as_sent(row) for row in newest.values()]
-
-
-def _as_sent(row: dict[str, Any]) -> State:
-    """A state vector in the REST response's order, with its padding."""
-    at = row["time_position"].timestamp()
-    contact = row["last_contact"]
-    callsign = row["callsign"]
-    return [
-        row["icao24"],
-        None if callsign is None else callsign.ljust(8),
-        row["origin_country"] or "",
-        int(at),
-        int(at if contact is None else contact.timestamp()),
-        row["longitude_deg"],
-        row["latitude_deg"],
-        row["baro_altitude_m"],
-        bool(row["is_on_ground"]),
-        row["velocity_mps"],
-        row["true_track_deg"],
-        row["vertical_rate_mps"],
-        None,
-        row["geo_altitude_m"],
-        row["squawk"],
-        bool(row["is_spi"]),
-        row["position_source"] or 0,
-        row["category"] or 0,
-    ]
 
 
 @dataclass
@@ -455,7 +327,7 @@ class FakeOpenSky:
             if (not wanted or row[0] in wanted) and (box is None or _is_within(row, box))
         ]
         good = {(row[0], row[TIME]) for row in rows if row[TIME] is not None}
-        rows = self._spoil(rows, fault, second)
+        rows = spoilt(rows, fault, second, self._random)
         if request.query_params.get("extended") != "1":
             rows = [row[:CATEGORY] for row in rows]
         # The mark comes first, so that a response that is cut off has it too.
@@ -470,31 +342,6 @@ class FakeOpenSky:
             self.accounts.delivered |= good
         return body
 
-    def _spoil(self, rows: list[State], fault: str | None, second: int) -> list[State]:
-        """Rows with a fault's own added, or written in another way; about one in ten."""
-        if not rows:
-            return rows
-        chosen = self._random.sample(range(len(rows)), max(len(rows) // 10, 1))
-        if fault in ODD_ROWS:
-            for index in chosen:
-                row = rows[index]
-                if fault == "null-callsigns":
-                    row[CALLSIGN] = None
-                else:
-                    for place in (TIME, LONGITUDE, LATITUDE, ALTITUDE, VELOCITY):
-                        row[place] = None if row[place] is None else str(row[place])
-            return rows
-        change = _BAD_ROW.get(fault or "")
-        if change is None:
-            return rows
-        added = []
-        for index in chosen:
-            row = list(rows[index])
-            row[LAST_CONTACT] -= 1
-            change(row, second)
-            added.append(row)
-        return rows + added
-
     def _cut(self, request: Request) -> None:
         """Close the connection with a reset (RST), in place of a response."""
         assert self.server is not None and request.client is not None
@@ -506,52 +353,6 @@ class FakeOpenSky:
                     socket.SOL_SOCKET, socket.SO_LINGER, option
                 )
                 transport.abort()
-
-
-def _nan(row: State, _: int) -> None:
-    row[LATITUDE] = math.nan
-
-
-def _out_of_range(row: State, _: int) -> None:
-    row[LATITUDE] = 123.4
-
-
-def _swapped(row: State, _: int) -> None:
-    row[LONGITUDE], row[LATITUDE] = row[LATITUDE], row[LONGITUDE]
-
-
-def _zero_position(row: State, _: int) -> None:
-    row[LONGITUDE] = row[LATITUDE] = 0
-
-
-def _future(row: State, second: int) -> None:
-    row[TIME] = row[LAST_CONTACT] = second + 86_400
-
-
-def _duplicate(row: State, _: int) -> None:
-    row[LAST_CONTACT] += 1
-
-
-_BAD_ROW: dict[str, Callable[[State, int], None]] = {
-    "nan": _nan,
-    "out-of-range": _out_of_range,
-    "swapped": _swapped,
-    "zero-position": _zero_position,
-    "future": _future,
-    "duplicates": _duplicate,
-}
-
-
-def check_fault(name: str) -> str:
-    """The name of a fault, as given.
-
-    Raises:
-        SkyOpsError: there is none of this name.
-    """
-    known = FAULTS + ON_DEMAND
-    if name not in known:
-        raise SkyOpsError(f"There is no fault {name!r}; there are {', '.join(known)}.")
-    return name
 
 
 def _failure(
@@ -581,18 +382,6 @@ def _is_within(row: State, box: BoundingBox) -> bool:
     if row[LATITUDE] is None or row[LONGITUDE] is None:
         return False
     return box.contains(row[LATITUDE], row[LONGITUDE])
-
-
-def replay_of(path: Path | None) -> Replay:
-    """A recording to replay; None is the demo's.
-
-    Raises:
-        SkyOpsError: it cannot be read, or holds no position.
-    """
-    from skyops_assets.sources.opensky.reading.recordings import demo_recording, read_recording
-
-    first, last = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-    return Replay(read_recording(path or demo_recording(), first, last))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Flights whose every second is known: where, how high, in which phase, and what they did.
 
 Belongs here: who flies when, from where to where, and the flying. Does not: what a receiver makes
-of it (`reception`), files (`write`).
+of it (`reception`), files (`write`). One file, though a long one: the parts of a flight hand each
+other its state, and none of them is used alone.
 
 Phases go by what the aircraft does and by its height above the field that it leaves or goes to
 (above the sea where it knows none):

@@ -21,14 +21,9 @@ from pydantic import SecretStr
 
 from skyops_assets.quality.reconciliation import accounts
 from skyops_assets.settings import Settings, load_settings
-from skyops_assets.simulate.fake_opensky import (
-    FAULTS,
-    FakeOpenSky,
-    Replay,
-    Running,
-    replay_of,
-    running,
-)
+from skyops_assets.simulate.fake_faults import FAULTS
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Running, running
+from skyops_assets.simulate.fake_states import Replay, replay_of
 from skyops_assets.sources.opensky.live import collect, poll
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response

@@ -13,7 +13,8 @@ from hypothesis import strategies as some
 from pydantic import SecretStr
 
 from skyops_assets.settings import Settings
-from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, running
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, running
+from skyops_assets.simulate.fake_states import Replay
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import OpenSkyClient
 from skyops_assets.sources.opensky.live.credits import (

@@ -18,7 +18,8 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import health
 from skyops_assets.operations.health import Finding, State
 from skyops_assets.settings import Settings
-from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Running, running
+from skyops_assets.simulate.fake_states import Replay
 from skyops_assets.sources.opensky.live.credits import CreditBudget
 from skyops_assets.warehouse.connection import Warehouse, parse_url
 from tests.support.databases import Query

@@ -63,12 +63,13 @@ def hours(first: str, last: str) -> dict[str, str]:
     importlib.util.find_spec("traffic") is None, reason="the recording's wheel is not installed"
 )
 def test_the_paris_recording_is_loaded_to_the_row_and_again_without_change(
-    pointed: Warehouse, query: Query
+    pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import dagster as dg
 
     from skyops_assets.defs.raw.assets import opensky_states
 
+    monkeypatch.setenv("SKYOPS_RECORDING", "demo")
     tags = hours("2021-10-07-12:00", "2021-10-07-14:00")
     with dg.DagsterInstance.ephemeral() as instance:
         first = materialize([opensky_states], instance, tags=tags)

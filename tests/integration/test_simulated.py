@@ -14,7 +14,8 @@ import pytest
 from skyops_assets.arrivals.steps import train
 from skyops_assets.arrivals.store import inputs
 from skyops_assets.settings import Settings
-from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, replay_of, running
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, running
+from skyops_assets.simulate.fake_states import Replay, replay_of
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky import schema
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
@@ -76,7 +77,7 @@ def test_every_way_into_the_warehouse_keeps_the_mark(
 
 
 def test_replayed_answers_of_others_are_marked_too(tmp_path: Path) -> None:
-    from skyops_assets.simulate.fake_opensky import Snapshots
+    from skyops_assets.simulate.fake_states import Snapshots
 
     (tmp_path / "one.json").write_text(json.dumps({"time": 1_700_000_000, "states": None}))
     with asking(FakeOpenSky(Snapshots.read(tmp_path), speed=0)) as client:

@@ -16,7 +16,8 @@ from time import monotonic, sleep
 import pytest
 
 from skyops_assets.quality.reconciliation import accounts, stored_twice
-from skyops_assets.simulate.fake_opensky import FakeOpenSky, Replay, Running, running
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Running, running
+from skyops_assets.simulate.fake_states import Replay
 from skyops_assets.sources.opensky.schema import STATE_VECTOR
 from tests.support.databases import short_dir, stop_server
 from tests.support.states import recording, seconds

@@ -18,14 +18,9 @@ from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import load_settings
-from skyops_assets.simulate.fake_opensky import (
-    FAULTS,
-    FakeOpenSky,
-    Replay,
-    Running,
-    Snapshots,
-    running,
-)
+from skyops_assets.simulate.fake_faults import FAULTS
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, Running, running
+from skyops_assets.simulate.fake_states import Replay, Snapshots
 from skyops_assets.sources.opensky.live.boxes import BoundingBox
 from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response, _remaining
 from skyops_assets.sources.opensky.live.credits import Reservation

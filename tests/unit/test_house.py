@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ SQL = re.compile(
     r"\s*(select\s.+\sfrom|insert into|delete from|update .+ set|create table|with .+ as \()",
     re.IGNORECASE | re.DOTALL,
 )
+MAX_LINES = 500
+IS_LONG = "One file, though a long one"
+"""How the docstring of a file with more lines begins to say why."""
+MAX_REPEATED_LINES = 15
+NOT_COUNTED = re.compile(r"#|--|import |from \S+ import |[\W_]*$")
+"""Lines that say nothing of what is done: comments, imports, lone punctuation."""
 STAGE_FILES = {"__init__.py", "assets.py", "checks.py", "automation.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -162,6 +169,107 @@ def test_no_shipped_file_points_outside_the_project() -> None:
         if path.suffix in text and path.is_file() and outside in path.read_text(errors="ignore")
     ]
     assert not found
+
+
+# Size and repetition
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_long_file_says_why_it_is_one(path: Path) -> None:
+    text = path.read_text()
+    if len(text.splitlines()) > MAX_LINES:
+        assert IS_LONG in (ast.get_docstring(tree(path)) or "")
+    else:
+        assert IS_LONG not in text, "it is no longer long"
+
+
+def repeats(texts: Mapping[str, str], lines: int) -> list[str]:
+    """Where so many lines in a row stand a second time, white space aside."""
+    seen: dict[tuple[str, ...], str] = {}
+    found = []
+    for name, text in texts.items():
+        numbered = enumerate((" ".join(line.split()) for line in text.splitlines()), start=1)
+        counted = [(number, line) for number, line in numbered if not NOT_COUNTED.match(line)]
+        for start in range(len(counted) - lines + 1):
+            block = tuple(line for _, line in counted[start : start + lines])
+            place = f"{name}:{counted[start][0]}"
+            if block in seen:
+                found.append(f"{place} repeats {seen[block]}")
+            seen.setdefault(block, place)
+    return found
+
+
+def test_the_search_for_repeated_blocks_finds_them() -> None:
+    block = "a = 1\nb = 2\nc = 3\n"
+    spread = "    a = 1\n\n    # A comment.\n    b  =  2\n    )\n    c = 3\n"
+    assert repeats({"x": block, "y": f"z = 0\n{spread}"}, 3) == ["y:2 repeats x:1"]
+    assert repeats({"x": block + "d = 4\n" + block}, 3) == ["x:5 repeats x:1"]
+    assert repeats({"x": block, "y": "a = 1\nb = 2\n"}, 3) == []
+
+
+def test_no_block_of_code_stands_twice() -> None:
+    texts = {
+        str(path.relative_to(PROJECT_ROOT)): path.read_text()
+        for folder in ("skyops_assets", "dbt_project", "tests", "benchmarks", "validation")
+        for path in sorted((PROJECT_ROOT / folder).rglob("*"))
+        if path.suffix in (".py", ".sql") and "target" not in path.parts
+    }
+    assert repeats(texts, MAX_REPEATED_LINES + 1) == []
+
+
+# Tests
+
+
+def borrowed(source: ast.AST) -> list[str]:
+    """What of a test module belongs to another, or edits where modules are searched."""
+    found = []
+    for node in ast.walk(source):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.path":
+            found.append("sys.path")
+    return [
+        one
+        for one in found
+        if one == "sys.path" or re.match(r"(tests\.([a-z]+\.)*)?(conftest|test_\w+)(\.|$)", one)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from test_load import counts", ["test_load.counts"]),
+        ("from tests.unit.test_load import counts", ["tests.unit.test_load.counts"]),
+        ("def f():\n    import conftest", ["conftest"]),
+        ("from tests.conftest import Dbt", ["tests.conftest.Dbt"]),
+        ("sys.path.insert(0, '..')", ["sys.path"]),
+        ("from tests.support.states import seconds", []),
+        ("from dagster._core.test_utils import freeze_time", []),
+    ],
+)
+def test_the_search_for_borrowed_tests_finds_them(source: str, found: list[str]) -> None:
+    assert borrowed(ast.parse(source)) == found
+
+
+def test_test_modules_share_only_what_is_in_support() -> None:
+    for path in sorted((PROJECT_ROOT / "tests").rglob("*.py")):
+        assert borrowed(tree(path)) == [], path.name
+
+
+def test_no_fixture_is_defined_twice() -> None:
+    """One of the same name may do something else; what two modules need moves to a conftest."""
+    places = defaultdict(set)
+    for path in sorted((PROJECT_ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and any(
+                "pytest.fixture" in ast.unparse(one) for one in node.decorator_list
+            ):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                places["\n".join(map(ast.unparse, body))].add(str(path))
+    assert len(places) > 50
+    assert [files for files in places.values() if len(files) > 1] == []
 
 
 @pytest.mark.xdist_group("house")

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,7 +16,6 @@ import pytest
 
 from skyops_assets.arrivals import features, scoring
 from skyops_assets.arrivals.features import FEATURES
-from skyops_assets.arrivals.gate import evidence
 from skyops_assets.arrivals.gate.policy import GatePolicy
 from skyops_assets.arrivals.learning import fit, interval, onnx_model, recipes, search, split
 from skyops_assets.arrivals.models import champions, probe, registry
@@ -32,16 +27,12 @@ from skyops_assets.monitoring import monitor, policy, report
 from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.transform.dbt import manifest_fingerprint
-from skyops_assets.warehouse.connection import Warehouse, open_warehouse
-from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.connection import Warehouse
 from tests.support.arrival_frames import lszh, mirror, raw_synthetic, synthetic
+from tests.support.model_loop import EASY, fill
 
-EASY = GatePolicy(
-    min_train_rows=50, min_test_rows=30, min_test_days=1,
-    # Tests measure in their own process, which holds much else.
-    max_peak_memory_mb=1e6,
-)  # fmt: skip
 MEASURE_IN_A_PROCESS = probe.start
+"""Before any test replaces it."""
 ML_TABLES = (
     "prediction_outcomes",
     "predictions",
@@ -54,53 +45,6 @@ ML_TABLES = (
     "training_runs",
     "training_sets",
 )
-
-
-class Here:
-    """What a fresh process does, done in this one: seconds less for each evaluation."""
-
-    def __init__(
-        self, warehouse: Warehouse, settings: Settings, version: versions.ModelVersion, mark: str
-    ) -> None:
-        self.given = (
-            warehouse, settings, version.model_name, version.version, version.mlflow_run_id, mark,
-        )  # fmt: skip
-
-    def result(self) -> evidence.Probe:
-        found = probe.measure(*self.given, began=time.time())
-        # This process holds much else.
-        return dataclasses.replace(found, peak_memory_mb=found.peak_memory_mb and 400.0)
-
-    def stop(self) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "PREDICTIONS", 5)
-    monkeypatch.setattr(probe, "start", Here)
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    # Short: a socket path may have 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="sky"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def settings(home: Path) -> Settings:
-    # With a space: people have such folders.
-    artifacts = str(home / "ml flow")
-    return Settings(home=home, database_url=None, warehouse_url=None, mlflow_artifacts=artifacts)
-
-
-@pytest.fixture(scope="module")
-def server(settings: Settings) -> Warehouse:
-    warehouse = open_warehouse(settings)
-    migrate(warehouse)
-    return warehouse
 
 
 @pytest.fixture
@@ -120,51 +64,6 @@ def forget_versions(server: Warehouse) -> None:
         cursor.execute("select to_regclass('registered_models')")
         if cursor.fetchone() != (None,):
             cursor.execute("truncate registered_models cascade")
-
-
-def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None = None) -> None:
-    """Make the tables that dbt makes, from arrivals of our own and of the open history."""
-    import sqlalchemy as sa
-
-    history = frame.iloc[:0] if history is None else history
-    engine = sa.create_engine(warehouse.sqlalchemy())
-    with engine.begin() as connection:
-        connection.execute(sa.text("create schema if not exists features"))
-        connection.execute(sa.text("create schema if not exists metrics"))
-        options = {"if_exists": "replace", "index": False}
-        both = pd.concat([frame, history.astype(frame.dtypes)], ignore_index=True)
-        sources = ["positions"] * len(frame) + ["history"] * len(history)
-        both = both.assign(source=pd.Series(sources, dtype="str"), is_simulated=False)
-        both.to_sql("arrival_features", connection, schema="features", **options)
-        both.to_sql("fct_arrivals", connection, schema="metrics", **options)
-        crossings = both.drop(columns=["landed_at", "transit_min", "label_quality", "is_simulated"])
-        crossings = crossings.assign(known_at=crossings["crossed_at"])
-        crossings.to_sql("crossing_features", connection, schema="features", **options)
-        landings = pd.DataFrame(
-            {
-                "flight_id": frame["flight_id"],
-                "airport": frame["airport"],
-                "movement": "landing",
-                "moved_at": frame["landed_at"],
-                "known_at": frame["landed_at"],
-                "label_quality": "observed",
-            }
-        )
-        landings.to_sql("fct_movements", connection, schema="metrics", **options)
-        flights = pd.DataFrame(
-            {
-                "flight_id": frame["flight_id"],
-                "first_seen_at": frame["crossed_at"],
-                "last_seen_at": frame["landed_at"],
-            }
-        )
-        flights.to_sql("fct_flights", connection, schema="metrics", **options)
-        changes = "airport text, changed_at timestamptz, from_direction text, to_direction text"
-        name = "metrics.runway_configuration_changes"
-        connection.execute(
-            sa.text(f"create table if not exists {name} ({changes}, known_at timestamptz)")
-        )
-    engine.dispose()
 
 
 def run_all(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_arrivals import fill, home, measured_here, server, settings  # noqa: F401
 
 from skyops_assets.backtest import replay, report
 from skyops_assets.backtest.replay import Replay, Retrain
@@ -17,6 +16,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.arrival_frames import raw_synthetic
 from tests.support.databases import Query
+from tests.support.model_loop import fill
 
 pytestmark = pytest.mark.xdist_group("backtest")
 
@@ -26,7 +26,7 @@ MONDAY = datetime(2021, 10, 11, 4, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def filled(server: Warehouse) -> Warehouse:  # noqa: F811
+def filled(server: Warehouse) -> Warehouse:
     rows = raw_synthetic(5800, hours=216, airports=1)
     for name in ("crossed_at", "landed_at"):
         rows[name] -= timedelta(days=3)
@@ -35,20 +35,12 @@ def filled(server: Warehouse) -> Warehouse:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def replayed(
-    filled: Warehouse,
-    settings: Settings,  # noqa: F811
-) -> Replay:
+def replayed(filled: Warehouse, settings: Settings) -> Replay:
     """Retrained weekly; the gatekeeper's process takes no part."""
-    with pytest.MonkeyPatch.context() as patch:
-        from test_arrivals import Here
-
-        patch.setattr("skyops_assets.arrivals.models.probe.PREDICTIONS", 5)
-        patch.setattr("skyops_assets.arrivals.models.probe.start", Here)
-        return replay.replay(
-            filled, settings, airports=("LFPG",), start=START, end=date(2021, 10, 12),
-            retrain=Retrain.WEEKLY,
-        )  # fmt: skip
+    return replay.replay(
+        filled, settings, airports=("LFPG",), start=START, end=date(2021, 10, 12),
+        retrain=Retrain.WEEKLY,
+    )  # fmt: skip
 
 
 def test_each_day_is_decided_with_what_was_known_by_then(replayed: Replay) -> None:
@@ -95,7 +87,7 @@ def test_the_report_says_what_was_decided_and_what_it_was_worth(
 def test_the_warehouse_is_only_read_and_nothing_is_left_behind(
     filled: Warehouse,
     replayed: Replay,
-    settings: Settings,  # noqa: F811
+    settings: Settings,
     query: Query,
 ) -> None:
     assert query(filled, "select count(*) from ml.training_sets") == [(0,)]
@@ -116,7 +108,7 @@ def test_the_warehouse_is_only_read_and_nothing_is_left_behind(
 )
 def test_a_replay_of_nothing_is_refused(  # noqa: PLR0917
     filled: Warehouse,
-    settings: Settings,  # noqa: F811
+    settings: Settings,
     airports: tuple[str, ...],
     start: date,
     end: date,

@@ -22,7 +22,6 @@ import numpy as np
 import onnxruntime
 import psycopg2
 import pytest
-from test_arrivals import EASY, Here, fill
 
 from skyops_assets.arrivals import features
 from skyops_assets.arrivals.learning import fit
@@ -34,11 +33,12 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import health
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.query import insert_statement
 from tests.support.arrival_frames import raw_synthetic
-from tests.support.databases import Databases, short_dir, stop_server
+from tests.support.databases import Databases
+from tests.support.model_loop import EASY, fill
 
 pytestmark = pytest.mark.xdist_group("models")
 
@@ -48,35 +48,15 @@ SECRET = "s3cr3t-of-the-store"
 
 
 @pytest.fixture(scope="module")
-def settings() -> Iterator[Settings]:
-    folder = short_dir()
-    try:
-        yield Settings(home=folder, database_url=None, warehouse_url=None, actor="tester")
-    finally:
-        stop_server(folder / "postgres")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def measured_here() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skyops_assets.arrivals.models.probe.PREDICTIONS", 5)
-        patch.setattr("skyops_assets.arrivals.models.probe.start", Here)
-        yield
-
-
-@pytest.fixture(scope="module")
-def trained(settings: Settings, measured_here: None) -> Warehouse:
+def trained(server: Warehouse, settings: Settings) -> Warehouse:
     """A warehouse with versions 1 to 3, each measured, none decided on."""
-    warehouse = open_warehouse(settings)
-    migrate(warehouse)
     frame = raw_synthetic(1200, hours=48)
     for rows in (600, 900, 1200):
-        fill(warehouse, frame.iloc[:rows])
-        train.build_training_set(warehouse, settings)
-        train.train_challenger(warehouse, settings, dagster_run_id="run-1", code_version="abc")
-        evaluate.evaluate_challenger(warehouse, settings)
-    return warehouse
+        fill(server, frame.iloc[:rows])
+        train.build_training_set(server, settings)
+        train.train_challenger(server, settings, dagster_run_id="run-1", code_version="abc")
+        evaluate.evaluate_challenger(server, settings)
+    return server
 
 
 @pytest.fixture
