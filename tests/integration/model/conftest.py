@@ -26,12 +26,7 @@ def measured_here() -> Iterator[None]:
 def settings() -> Iterator[Settings]:
     home = short_dir()
     try:
-        # With a space: people have such folders.
-        artifacts = str(home / "ml flow")
-        yield Settings(
-            home=home, database_url=None, warehouse_url=None, mlflow_artifacts=artifacts,
-            actor="tester",
-        )  # fmt: skip
+        yield Settings(home=home, database_url=None, warehouse_url=None, actor="tester")
     finally:
         stop_server(home / "postgres")
         shutil.rmtree(home, ignore_errors=True)

@@ -47,6 +47,12 @@ ML_TABLES = (
 )
 
 
+@pytest.fixture(scope="module")
+def settings(settings: Settings) -> Settings:
+    """With a space in a path: people have such folders."""
+    return settings.model_copy(update={"mlflow_artifacts": str(settings.home / "ml flow")})
+
+
 @pytest.fixture
 def warehouse(server: Warehouse) -> Warehouse:
     """The server with empty ``ml`` tables; MLflow keeps what earlier tests logged."""
