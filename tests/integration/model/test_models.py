@@ -392,13 +392,13 @@ def test_a_running_consumer_predicts_with_the_champion_rolled_back_to(
     promote_by_hand(warehouse, settings, "2")
     script = (
         "import sys\n"
-        "from skyops_assets.arrivals import steps\n"
+        "from skyops_assets.arrivals.steps import predict\n"
         "from skyops_assets.settings import load_settings\n"
         "from skyops_assets.warehouse.connection import open_warehouse\n"
         "settings = load_settings()\n"
         "warehouse = open_warehouse(settings)\n"
         "while True:\n"
-        "    print(steps.predictor_in_force(warehouse, settings).version, flush=True)\n"
+        "    print(predict.predictor_in_force(warehouse, settings).version, flush=True)\n"
     )
     variables = {**os.environ, "SKYOPS_HOME": str(settings.home)}
     with subprocess.Popen(
