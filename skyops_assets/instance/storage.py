@@ -43,7 +43,7 @@ os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def _try_what_was_idle(engine: db.Engine) -> None:
-    """Try a connection before it is used, if it was not used just now; if it is dead, open again."""
+    """Try a connection before it is used, if it was idle; open another if it is dead."""
 
     def on_checkout(connection: Any, record: Any, _: Any) -> None:
         if time.monotonic() - record.info.get("used_at", time.monotonic()) < TRUSTED_S:

@@ -72,7 +72,7 @@ def dbt_models(
             target_path=run_target(warehouse.settings.home, context.run.run_id),
         )
     # Not the stream's own `fetch_row_counts` and `fetch_column_metadata`: both wait for dbt in a
-    # loop without a pause, which takes a core from it, and read a model's SQL again for each column.
+    # loop without a pause, which takes a core from it, and read a model's SQL for each column.
     # Measured in the demo on two cores: 70 s for a step in which dbt works for 20.
     before = _shown_before(context)
     for event in invocation.stream():
