@@ -594,7 +594,7 @@ def test_positions_that_were_not_loaded_for_long_are_overdue(
     if age_h is not None:
         with freeze_time(now - timedelta(hours=age_h)):
             materialized(lasting, RAW, "2021-10-07-12:00")
-    place = LoadableTargetOrigin(module_name=graph.__name__, attribute="defs")
+    place = LoadableTargetOrigin(module_name="skyops_assets.definitions")
     target = InProcessWorkspaceLoadTarget(InProcessCodeLocationOrigin(place))
     with WorkspaceProcessContext(lasting, target) as workspace:
         for _ in FreshnessDaemon().run_iteration(workspace):
@@ -628,7 +628,7 @@ def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph
     for key in keys - {RAW, HISTORY, METARS}:
         node = asset_graph.get(key)
         policy = node.freshness_policy
-        assert policy is not None, f"{key.to_user_string()}: give it one of defs/freshness.py"
+        assert policy is not None, f"{key.to_user_string()}: give it one in defs/policies.py"
         if node.group_name in hours:
             assert policy.warn_window.to_timedelta() == timedelta(hours=hours[node.group_name])
         assert policy.fail_window.to_timedelta() > timedelta(days=10_000)

@@ -64,7 +64,7 @@ def test_a_finished_run_has_a_finished_status(instance: dg.DagsterInstance) -> N
     )
     statuses = {instance.get_run_by_id(one.run_id).status for one in (ok, red)}
     assert statuses == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
-    assert statuses < private.FINISHED_STATUSES
+    assert statuses < set(private.FINISHED_STATUSES)
     assert dg.DagsterRunStatus.STARTED not in private.FINISHED_STATUSES
 
 
