@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from skyops_assets.errors import first_few
-from skyops_assets.quality.reconciliation import MIN_DAYS, counts_by_hour
+from skyops_assets.quality.volumes import MIN_DAYS, counts_by_hour
 from skyops_assets.warehouse.connection import Warehouse
 
 KEY_COLUMNS = (

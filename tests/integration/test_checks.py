@@ -20,14 +20,8 @@ import pytest
 import yaml
 
 from skyops_assets.quality.expectations import SUITES, merged, validate, validate_parts
-from skyops_assets.quality.reconciliation import (
-    HourVolume,
-    hour_volumes,
-    last_load,
-    loaded_states,
-    volume_problem,
-    whole_hours,
-)
+from skyops_assets.quality.reconciliation import last_load, loaded_states
+from skyops_assets.quality.volumes import HourVolume, hour_volumes, volume_problem, whole_hours
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
@@ -247,8 +241,7 @@ def test_the_whole_run_fails_at_the_check_and_the_transform_does_not_start(
     from skyops_assets.quality import reconciliation
 
     monkeypatch.setattr(reconciliation.Accounts, "is_balanced", False)
-    monkeypatch.setattr("skyops_assets.sources.opensky.reading.recordings.read_recording",
-                        lambda *_: recording(*seconds(3)))  # fmt: skip
+    monkeypatch.setenv("SKYOPS_RECORDING", "demo")
 
     @dg.asset(deps=[opensky_states])
     def after() -> None: ...

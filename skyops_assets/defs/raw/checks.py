@@ -105,7 +105,7 @@ def volume_is_as_usual(
     Usual is the median of the same UTC hour of the 28 days before, where at least three of them
     have positions. Warns below SKYOPS_RAW_MIN_VOLUME_SHARE of it, and above its inverse.
     """
-    from skyops_assets.quality import reconciliation
+    from skyops_assets.quality import reconciliation, volumes
 
     database = warehouse.open()
     load = reconciliation.last_load(database, context.run.run_id)
@@ -113,18 +113,18 @@ def volume_is_as_usual(
     if window is None:
         return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
     dropped = reconciliation.dropped_days(database, *window)
-    hours = reconciliation.whole_hours(*window, datetime.now(UTC))
-    volumes = reconciliation.hour_volumes(database, [h for h in hours if h.date() not in dropped])
-    problem = reconciliation.volume_problem(volumes, warehouse.settings.raw_min_volume_share)
-    compared = sum(volume.usual_rows is not None for volume in volumes)
+    hours = volumes.whole_hours(*window, datetime.now(UTC))
+    found = volumes.hour_volumes(database, [h for h in hours if h.date() not in dropped])
+    problem = volumes.volume_problem(found, warehouse.settings.raw_min_volume_share)
+    compared = sum(volume.usual_rows is not None for volume in found)
     return dg.AssetCheckResult(
         passed=problem is None,
         severity=dg.AssetCheckSeverity.WARN,
         description=problem or _dropped(dropped),
         metadata={
             "compared_hours": compared,
-            "hours_with_too_few_earlier_days": len(volumes) - compared,
-            "newest_hours": "; ".join(map(str, volumes[-reconciliation.NAMED :])) or "none is over",
+            "hours_with_too_few_earlier_days": len(found) - compared,
+            "newest_hours": "; ".join(map(str, found[-volumes.NAMED :])) or "none is over",
         },
     )
 
@@ -157,16 +157,14 @@ def nulls_are_as_usual(
     Usual is the median of the same UTC hour of the 28 days before, where at least three of them
     have 100 positions. Warns SKYOPS_RAW_MAX_NULL_RISE above it.
     """
-    from skyops_assets.quality import reconciliation
+    from skyops_assets.quality import reconciliation, volumes
     from skyops_assets.quality.nulls import null_problem, null_shares
 
     database = warehouse.open()
     load = reconciliation.last_load(database, context.run.run_id)
     if load is None:
         return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
-    shares = null_shares(
-        database, reconciliation.whole_hours(load.start, load.end, datetime.now(UTC))
-    )
+    shares = null_shares(database, volumes.whole_hours(load.start, load.end, datetime.now(UTC)))
     return warning(
         null_problem(shares, warehouse.settings.raw_max_null_rise),
         compared=sum(one.usual_share is not None for one in shares),
