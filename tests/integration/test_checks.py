@@ -1399,7 +1399,7 @@ def test_a_champion_that_has_not_seen_the_newest_arrivals_is_told(
     champion(pointed, query)
     create_from_contract(pointed, query, "arrival_features")
     assert run_check(check).passed
-    arrival = {"airport": "LFPG", "ring_nm": 40, "crossed_at": CROSSED, 
+    arrival = {"airport": "LFPG", "ring_nm": 40, "crossed_at": CROSSED,
                "landed_at": CROSSED + timedelta(minutes=15)}  # fmt: skip
     insert(query, pointed, "features.arrival_features", arrival)
     red = run_check(check)
