@@ -207,7 +207,6 @@ def main() -> None:
     from dbt.cli.main import cli
 
     from skyops_assets.settings import load_settings
-    from skyops_assets.transform.dbt_connections import keep_connections
     from skyops_assets.warehouse.connection import only_one, open_warehouse
 
     given = sys.argv[1:]
@@ -220,7 +219,6 @@ def main() -> None:
                 fingerprint = transform_fingerprint(warehouse, given)
                 os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = fingerprint
                 is_due = needs_full_refresh(warehouse, fingerprint)
-            keep_connections()
             cli(arguments(given, is_full_refresh=is_due))
     else:
         cli(given)
