@@ -1,7 +1,7 @@
 """How often the gatekeeper's statistical rules are wrong, measured on one's own arrivals.
 
 Belongs here: challengers of which one knows how good they are, put before the policy in force.
-Does not: the rules (`gatekeeper`). The other lights do not depend on luck and are taken as green.
+Does not: the rules (`gate.policy`). The other lights do not depend on luck and are taken as green.
 
 A seed alone changes nothing in gradient boosting without subsampling, so the same recipe is fitted
 on draws of the same past: 95 % of the rows, and as many rows with repetition (bootstrap). Each

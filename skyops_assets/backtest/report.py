@@ -1,6 +1,6 @@
 """What a replay came to, for a person: one HTML page with plots, and every decision as CSV.
 
-Belongs here: tables, plots and words made of a `Replay`. Does not: replaying (`backtest`).
+Belongs here: tables, plots and words made of a `Replay`. Does not: replaying (`replay`).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 from pydantic import SecretStr
@@ -61,17 +62,8 @@ class WarehouseResource(dg.ConfigurableResource):
         if self.url is None:
             yield
             return
-        variables = database_variables(self.open())
-        before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
-        try:
+        with patch.dict(os.environ, database_variables(self.open())):
             yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
 
 
 def resources() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Belongs here: unpacking and decoding, lines, quotes, a header's columns, and what a missing value
 looks like. Does not: which columns there must be, and what a value means (the reader of each kind
-of file; `opensky.columns` for numbers, flags and times).
+of file; `reading.columns` for numbers, flags and times).
 
 Damage stays in its line: a line that cannot be taken apart is a `MalformedLine`, and the lines
 around it are read. A byte that is no UTF-8 stays in its value, which only a reader of that column

@@ -20,7 +20,7 @@ from skyops_assets.instance import storage
 from skyops_assets.instance.storage import AT_MOST, KEPT
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
-from tests.support.databases import Query
+from tests.support.databases import Databases, Query
 
 OPEN = (
     "select pid from pg_stat_activity "
@@ -182,3 +182,30 @@ def test_the_end_of_an_instance_closes_all(
     assert query(warehouse, OPEN) == []
     # It may be used again: Dagster disposes of instances that others still hold.
     assert instance.get_runs_count() == 0
+
+
+def test_the_graph_can_be_given_another_database(
+    graph: Any, pointed: Warehouse, databases: Databases, query: Query
+) -> None:
+    """Assets and dbt write to it, and the environment's stays as it was."""
+    from skyops_assets.defs.resources import WarehouseResource
+
+    other = databases.new(is_migrated=False)
+    chosen = [["raw", "airports"], ["staging", "stg_reference__aircraft"]]
+    before = dict(os.environ)
+    try:
+        defs = graph.build_defs({"warehouse": WarehouseResource(url=other.libpq())})
+        with dg.DagsterInstance.ephemeral() as instance:
+            run = defs.get_implicit_global_asset_job_def().execute_in_process(
+                instance=instance, asset_selection=[dg.AssetKey(path) for path in chosen]
+            )
+        assert run.success
+        made = (
+            "select (select count(*) > 10000 from raw.airports), "
+            "to_regclass('staging.stg_reference__aircraft') is not null"
+        )
+        assert query(other, made) == [(True, True)]
+        assert query(pointed, made) == [(False, False)]
+    finally:
+        databases.drop(other)
+    assert dict(os.environ) == before

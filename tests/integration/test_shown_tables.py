@@ -90,7 +90,7 @@ def test_a_model_is_shown_with_what_can_be_told_of_it(
     )
     event = dg.Output(None, metadata={"unique_id": MODEL, "status": "success"})
     context: Any = dg.build_asset_context()
-    shown = _described(event, ran, context, warehouse, {}).metadata
+    shown = _described(event, ran, context, warehouse, project="this", before={}).metadata
     assert shown["status"].value == "success"
     assert shown["dagster/row_count"].value == 3
     schema: Any = shown["dagster/column_schema"].value
@@ -107,7 +107,7 @@ def test_a_model_is_shown_with_what_can_be_told_of_it(
 
 @pytest.mark.usefixtures("fixes", "manifest")
 def test_lineage_is_read_from_the_sql_once_for_the_same_project_and_columns(
-    warehouse: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, query: Query, tmp_path: Path
 ) -> None:
     from skyops_assets.defs.transform import assets
 
@@ -122,8 +122,10 @@ def test_lineage_is_read_from_the_sql_once_for_the_same_project_and_columns(
     event = dg.Output(None, metadata={"unique_id": MODEL, "status": "success"})
     context: Any = dg.build_asset_context()
 
-    def described(before: Any) -> Any:
-        return assets._described(event, ran, context, warehouse, before).metadata
+    def described(before: Any, project: str = "this") -> Any:
+        return assets._described(
+            event, ran, context, warehouse, project=project, before=before
+        ).metadata
 
     key = ran.dagster_dbt_translator.get_asset_key(MANIFEST["nodes"][MODEL])
     first = described({})
@@ -138,5 +140,4 @@ def test_lineage_is_read_from_the_sql_once_for_the_same_project_and_columns(
     assert assets.LINEAGE not in described({key: first})
     query(warehouse, "alter table metrics.fct_fixes drop column further")
     assert assets.LINEAGE in described({key: first})
-    monkeypatch.setattr(assets, "manifest_fingerprint", lambda: "of another project")
-    assert assets.LINEAGE not in described({key: first})
+    assert assets.LINEAGE not in described({key: first}, project="another")

@@ -1,7 +1,7 @@
 """Measure predictions against what happened, and candidates against each other.
 
 Belongs here: metrics, paired intervals, importance; pure functions of arrays and frames. Does
-not: which parts are looked at (`slices`), deciding what is good enough (`gatekeeper`). A number
+not: which parts are looked at (`slices`), deciding what is good enough (`gate.policy`). A number
 that cannot be computed is None.
 """
 

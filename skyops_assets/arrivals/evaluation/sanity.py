@@ -1,7 +1,7 @@
 """Whether a model's answers make sense to one who knows traffic, whatever its error.
 
 Belongs here: what is asked of a model by changing its features or its labels. Does not: how much
-of it is too much (`gatekeeper`), the size of its error (`evaluate`).
+of it is too much (`gate.policy`), the size of its error (`metrics`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def run_sanity_checks(
     Args:
         predict: canonical frame -> minutes.
         features: what the model was given.
-        importance: `evaluate.group_importance`, the largest first.
+        importance: `metrics.group_importance`, the largest first.
         train_rows, test_rows: canonical arrivals, as the model was fitted and judged on.
     """
     sample = test_rows

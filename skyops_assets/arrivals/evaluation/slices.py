@@ -1,7 +1,7 @@
 """Parts of the test rows that a mean over all of them can hide.
 
 Belongs here: which row is in which part. Does not: measuring them (`evaluate`), or saying what is
-too bad (`gatekeeper`).
+too bad (`gate.policy`).
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class GatePolicy:
         max_start_s: from a new process to its first prediction. A rollback is to take effect
             within a minute.
         max_p95_ms, target_p95_ms: of a prediction of one row; above the target is only said.
-        max_wrong_way_min: see `logic.DIRECTIONS`. Right for all ten fits at LSZH but one on 201
+        max_wrong_way_min: see `sanity.DIRECTIONS`. Right for all ten fits at LSZH but one on 201
             rows (0.08 min).
         max_impossible_share: of predictions faster than 320 kt straight in. There were none.
         max_shuffled_skill: of the recipe fitted on shuffled labels: -0.02 to 0.00 on 5,000 rows,

@@ -73,7 +73,7 @@ def fit(pipeline: Pipeline, train: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def of(pipeline: Any) -> dict[str, Any] | None:
-    """What `fit` made for a pipeline of `train.fit`; None where it has no interval.
+    """What `fit` made for a pipeline of `fit.fit`; None where it has no interval.
 
     A model registered before there were any has none.
     """

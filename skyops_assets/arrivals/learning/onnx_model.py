@@ -4,7 +4,7 @@ Belongs here: writing the graph and asking it. Does not: fitting (`train`), keep
 
 The graph takes one column (rows x 1) per name in FEATURES: text for categories, with an empty
 string where there is none, and double for the rest, with NaN. It gives ``transit_min``, rows x 1,
-and where the model has an interval ``low_min`` and ``high_min``, as `train.predict_interval` does.
+and where the model has an interval ``low_min`` and ``high_min``, as `fit.predict_interval` does.
 It is written here and not by skl2onnx, which keeps thresholds as 32-bit floats: a value near one
 goes another way, and answers were up to 1.9 minutes off on LSZH 2019-03. Here all is double.
 """
@@ -29,7 +29,7 @@ _IR_VERSION = 10
 
 
 def export(pipeline: Any) -> bytes:
-    """The ONNX graph of a pipeline that `train.fit` made.
+    """The ONNX graph of a pipeline that `fit.fit` made.
 
     Raises:
         SkyOpsError: the pipeline has parts that this does not know how to write.
@@ -92,7 +92,7 @@ def export(pipeline: Any) -> bytes:
 
 
 def outputs(content: bytes) -> tuple[str, ...]:
-    """What a graph gives: `train.OUTPUTS`, without an interval only the first.
+    """What a graph gives: `fit.OUTPUTS`, without an interval only the first.
 
     Raises:
         SkyOpsError: it is no whole graph.
@@ -101,7 +101,7 @@ def outputs(content: bytes) -> tuple[str, ...]:
 
 
 def predict(content: bytes, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """As `train.answers`, by ONNX Runtime on one thread.
+    """As `fit.predict_all`, by ONNX Runtime on one thread.
 
     Raises:
         SkyOpsError: it is no whole graph.

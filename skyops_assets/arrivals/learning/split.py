@@ -1,7 +1,7 @@
 """Cut arrivals into the past to learn from and the future to be judged on.
 
 Belongs here: the cut, its windows, and the proof that nothing leaks. Does not: how many rows
-a model or a promotion needs (`train`, `gatekeeper`).
+a model or a promotion needs (`fit`, `gate.policy`).
 """
 
 from __future__ import annotations

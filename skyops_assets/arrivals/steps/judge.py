@@ -1,7 +1,7 @@
 """The evidence on the latest challenger, and the gatekeeper's verdict on it.
 
-Belongs here: gathering what `steps.evaluate_challenger` measured and stored. Does not: measuring,
-the rules (`gatekeeper`), or acting on the verdict (`steps`). Reads Postgres only.
+Belongs here: gathering what `steps.evaluate` measured and stored. Does not: measuring,
+the rules (`gate.policy`), or acting on the verdict (`promote`). Reads Postgres only.
 """
 
 from __future__ import annotations

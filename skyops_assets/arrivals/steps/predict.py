@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What `predict_crossings` predicted with; `store_problem` as of `model_store.follow`."""
+    """What `predict_crossings` predicted with; `store_problem` as of `export.export_champion`."""
 
     model_name: str
     model_version: str
@@ -48,7 +48,7 @@ class OutcomeSummary:
     """How predictions fared. MAE and bias (minutes) are of landed, out-of-sample, observed ones.
 
     `label_coverage` is the share of those predictions whose outcome is known that are older than
-    the longest transit (`predict.LONGEST_TRANSIT_MIN`) at the end of their source's data.
+    the longest transit (`scoring.LONGEST_TRANSIT_MIN`) at the end of their source's data.
     """
 
     predictions: int

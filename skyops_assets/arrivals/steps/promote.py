@@ -22,7 +22,7 @@ from skyops_assets.warehouse.connection import Warehouse
 
 @dataclass(frozen=True)
 class PromotionSummary:
-    """What `decide_promotion` decided, and why; `store_problem` as of `model_store.follow`."""
+    """What `decide_promotion` decided, and why; `store_problem` as of `export.export_champion`."""
 
     training_run_id: str
     challenger_version: str | None

@@ -30,19 +30,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-@dataclass(frozen=True)
-class TrainingSetSummary:
-    """What `build_training_set` froze."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetSummary(TrainingSet):
+    """What `build_training_set` froze: the row, where its rows lie, and its airports as a table."""
 
-    fingerprint: str
-    ring_nm: int
-    row_count: int
-    excluded: dict[str, int]
-    airports: tuple[str, ...]
-    crossed_from_at: datetime | None
-    crossed_through_at: datetime | None
-    dbt_fingerprint: str | None
-    features: tuple[str, ...] | None
     snapshot: str
     markdown: str
 

@@ -1,7 +1,7 @@
 """Whether the registered challenger is what it says: loadable, sane, repeatable, also as ONNX.
 
 Belongs here: looking at the latest training run from outside. Does not: judging how good it
-is (`evaluate`, `gatekeeper`).
+is (`evaluate`, `gate.policy`).
 """
 
 from __future__ import annotations

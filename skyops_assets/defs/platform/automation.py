@@ -81,7 +81,7 @@ def remove_what_is_old(
 
 @dg.job(description="Removes old runs, trainings that no version refers to, and old reports.")
 def clean_up() -> None:
-    """See `repair.remove_old_runs`, `arrivals.retention` and `monitoring.report.sweep`."""
+    """See `repair.remove_old_runs`, `retention.sweep` and `monitoring.report.sweep`."""
     remove_what_is_old()
 
 

@@ -1,7 +1,7 @@
 """The live feed: ask OpenSky for the watch list's boxes and write each response at once.
 
 Belongs here: the rhythm of asking, one collector at a time, and what happens when OpenSky or the
-warehouse fails. Does not: a request (`client`), its price (`credits`), the rows (`rest`, `load`).
+warehouse fails. Does not: a request (`client`), one round (`poll`), its price (`boxes`, `credits`).
 
 A response in hand is written before the next is asked for, and kept until it is, on disk as well: a
 warehouse that goes away, or a process that is killed, costs time and not positions.
