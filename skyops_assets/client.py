@@ -1,6 +1,5 @@
 """What is asked of Dagster: run the main job, report loads, look at runs and daemons."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,10 +106,7 @@ def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[
         The hours before SKYOPS_FIRST_HOUR or after the present one, which are no partitions and
         are not reported.
     """
-    with warnings.catch_warnings():
-        # Dagster tells which arguments are beta; that is no concern of who loads a file.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        from skyops_assets.defs.raw.assets import HOURS, opensky_states
+    from skyops_assets.defs.raw.assets import HOURS, opensky_states
 
     unreported = []
     with dg.DagsterInstance.get() as instance:
@@ -132,9 +128,7 @@ def report_champion(moved: "ChampionSwitch") -> None:
 
     As a materialisation, for automation does not see observations.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        from skyops_assets.defs.model.assets import promotion_decisions
+    from skyops_assets.defs.model.assets import promotion_decisions
 
     shown = {
         "decision": f"{moved.action} by hand: version {moved.after} is champion",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -432,6 +433,8 @@ def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finish
     assert "Started Dagster code server" in log
     for word in ("DeprecationWarning", "BetaWarning", "PreviewWarning", "SupersessionWarning"):
         assert word not in log
+    # dbt's; the daemon's own, of a first start, have no brackets.
+    assert re.findall(r"WARNING(?:\x1b\[0m)?\][^\n]*\n[^\n]*", log) == []
 
 
 def free_port() -> int:

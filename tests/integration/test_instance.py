@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,10 @@ def test_the_end_of_an_instance_closes_all(
 ) -> None:
     backend(instance)
     instance.dispose()
+    # The server takes note a moment later.
+    patience = time.monotonic() + 10
+    while query(warehouse, OPEN) and time.monotonic() < patience:
+        time.sleep(0.05)
     assert query(warehouse, OPEN) == []
     # It may be used again: Dagster disposes of instances that others still hold.
     assert instance.get_runs_count() == 0

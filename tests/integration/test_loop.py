@@ -87,7 +87,10 @@ class Platform:
             instance=self.instance,
             repository_def=self.repository,
             sensor_name="retrain_when_asked",
-            resources={"warehouse": WarehouseResource()},
+            resources={
+                "warehouse": WarehouseResource(),
+                "graph": lambda: self.repository.asset_graph,
+            },
         )
         sensor = self.repository.get_sensor_def("retrain_when_asked")
         return list(sensor.evaluate_tick(context).run_requests or ())
@@ -116,10 +119,10 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
     dbt_of: Callable[[Warehouse], Dbt],
 ) -> None:
     from skyops_assets.defs.raw.assets import airports, runways
+    from skyops_assets.defs.resources import resources
 
     platform, settings = Platform(graph, lasting), load_settings()
-    resources = graph.resources()
-    assert dg.materialize([airports, runways], instance=lasting, resources=resources).success
+    assert dg.materialize([airports, runways], instance=lasting, resources=resources()).success
     platform.load("2019-03-01", "2019-03-10")
     platform.load("2019-05-09", "2019-05-22")
     morning = datetime(2019, 5, 23, 6, 30, tzinfo=UTC)
