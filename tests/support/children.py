@@ -1,0 +1,33 @@
+"""Python processes that open a warehouse of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+
+def child(code: str, home: Path, **variables: str) -> subprocess.Popen[str]:
+    """A Python process with `settings` and a warehouse of its own in `home`."""
+    start = (
+        "from skyops_assets.settings import load_settings\n"
+        "from skyops_assets.warehouse.connection import open_warehouse\n"
+        "from skyops_assets.warehouse.migrate import migrate\n"
+        "settings = load_settings()\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", start + textwrap.dedent(code)],
+        env={**os.environ, "SKYOPS_HOME": str(home), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
