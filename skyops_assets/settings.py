@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     home: Path = Field(
         PROJECT_ROOT / ".skyops",
         description="Folder of all local state: embedded Postgres, Dagster's files, MLflow's "
-        "artifacts, training sets, logs. A plain path without spaces.",
+        "artifacts, training sets, logs.",
     )
     database_url: SecretStr | None = Field(
         None,

