@@ -2,6 +2,10 @@
 How models follow the data. `begin_transform` (on-run-start) lists in audit tables what the loads since the last
 finished run have touched; `rebuilt` models delete just those rows and insert them again; `end_transform` (on-run-end)
 marks the loads as done. docs/transform.md explains why this equals a full refresh.
+
+`skyops follow` builds the live models alone, those without the tag `hourly`, and tests nothing. So what changed stays
+in `audit.pending_ranges` and `pending_hours` until a build of everything has rebuilt the hourly models there and its
+tests have passed.
 -#}
 
 {#- The longest gap between two positions that are still compared; after a longer one nothing before it matters. -#}
@@ -14,6 +18,21 @@ marks the loads as done. docs/transform.md explains why this equals a full refre
     {%- endif -%}
     {%- set existing = load_cached_relation(this) -%}
     {{ return(existing is not none and existing.type == 'table') }}
+{%- endmacro -%}
+
+{#- Whether the model is one of those that only a build of everything brings up to date. -#}
+{%- macro is_hourly(node) -%}
+    {{ return('hourly' in node.config.tags) }}
+{%- endmacro -%}
+
+{#- The ranges that the present model follows. -#}
+{%- macro _ranges() -%}
+    {{ return('audit.pending_ranges' if is_hourly(model) else 'audit.transform_ranges') }}
+{%- endmacro -%}
+
+{#- The hours that the present model follows. -#}
+{%- macro _hours() -%}
+    {{ return('audit.pending_hours' if is_hourly(model) else 'audit.transform_hours') }}
 {%- endmacro -%}
 
 {#-
@@ -33,14 +52,14 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
     {%- if is_rebuilding() -%}
         inner join (
             select ranges.changed_icao24, ranges.changed_from_at, ranges.changed_through_at
-            from audit.transform_ranges as ranges
+            from {{ _ranges() }} as ranges
         ) as changes
             on
                 {{ alias }}.icao24 = changes.changed_icao24
                 and {{ alias }}.{{ time }} >= changes.changed_from_at {{ '- ' ~ before if before }}
                 and {{ alias }}.{{ time }} < changes.changed_through_at
                 and {{ alias }}.{{ time }}
-                >= {{ _first('changed_from_at', 'audit.transform_ranges') }} {{ '- ' ~ before if before }}
+                >= {{ _first('changed_from_at', _ranges()) }} {{ '- ' ~ before if before }}
     {%- endif -%}
 {%- endmacro -%}
 
@@ -67,11 +86,11 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
 {%- macro join_changed_hours(alias, time, with_aftermath=false) -%}
     {%- if is_rebuilding() -%}
         inner join (
-            select hours.changed_hour_at, hours.is_aftermath from audit.transform_hours as hours
+            select hours.changed_hour_at, hours.is_aftermath from {{ _hours() }} as hours
         ) as changes
             on
                 date_trunc('hour', {{ alias }}.{{ time }}, 'UTC') = changes.changed_hour_at
-                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }}
+                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', _hours()) }}
                 {{ 'and not changes.is_aftermath' if not with_aftermath }}
     {%- endif -%}
 {%- endmacro -%}
@@ -79,7 +98,7 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
 {#- Limits rows that are only read to those within `look_back` of the earliest hour to rebuild. -#}
 {%- macro and_since_changed_hours(time, look_back) -%}
     {%- if is_rebuilding() -%}
-        and {{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }} - interval '{{ look_back }}'
+        and {{ time }} >= {{ _first('changed_hour_at', _hours()) }} - interval '{{ look_back }}'
     {%- endif -%}
 {%- endmacro -%}
 
@@ -88,9 +107,9 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
     {{ return(meta.get('rebuilt_by') == 'hours') }}
 {%- endmacro -%}
 
-{#- The audit table that lists what to rebuild. -#}
+{#- The audit table that lists what the present model has to rebuild. -#}
 {%- macro changes_of(meta) -%}
-    {{ 'audit.transform_hours' if is_by_hours(meta) else 'audit.transform_ranges' }}
+    {{ _hours() if is_by_hours(meta) else _ranges() }}
 {%- endmacro -%}
 
 {#- The condition that a row `stored` of the model lies within a row `changes` of that table. -#}
@@ -138,19 +157,28 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     where target = 'raw.opensky_states' and transformed_at is null;
     insert into audit.transform_feature_batches
     select batch_id from raw.ingest_batches
-    where target in ('raw.arrivals_history', 'raw.metars') and transformed_at is null;
-    insert into audit.transform_horizon (is_whole, latest_at)
-    select {{ is_new }}, greatest(
-        (select horizon_at from audit.transform_state),
-        (select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id))
-    );
+    where
+        transformed_at is null
+        -- The history's table is not a live one.
+        and target in ('raw.metars'{% if 'model.skyops.stg_history__arrivals' in selected_resources %}, 'raw.arrivals_history'{% endif %});
+    insert into audit.transform_horizon (is_whole, is_whole_pending, latest_at)
+    select
+        {{ is_new }},
+        {{ is_new }} or exists (select 1 from audit.transform_state where is_whole_pending),
+        greatest(
+            (select horizon_at from audit.transform_state),
+            (select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id))
+        );
     {% if not is_new -%}
     {{ add_constraints() }};
     {{ insert_changes(segmented, flights) }};
     {{ insert_feature_changes() }};
+    {{ add_to_pending() }};
     {%- endif %}
     analyze audit.transform_ranges;
     analyze audit.transform_hours;
+    analyze audit.pending_ranges;
+    analyze audit.pending_hours;
     commit;
 {%- endif -%}
 {%- endmacro -%}
@@ -332,6 +360,29 @@ those of the features that look back at them.
     on conflict do nothing
 {%- endmacro -%}
 
+{#- Adds what this run rebuilds to what waits for a build of everything; overlapping ranges become one. -#}
+{%- macro add_to_pending() -%}
+    create temporary table joined on commit drop as
+    select
+        changed_icao24,
+        unnest(range_agg(tstzrange(changed_from_at - 2 * {{ max_gap() }}, changed_through_at))) as affected
+    from (
+        select * from audit.pending_ranges
+        union all
+        select * from audit.transform_ranges
+    ) as every
+    group by changed_icao24;
+
+    truncate audit.pending_ranges;
+    insert into audit.pending_ranges
+    select changed_icao24, lower(affected) + 2 * {{ max_gap() }}, upper(affected)
+    from joined;
+
+    insert into audit.pending_hours as pending
+    select * from audit.transform_hours
+    on conflict (changed_hour_at) do update set is_aftermath = pending.is_aftermath and excluded.is_aftermath
+{%- endmacro -%}
+
 {#-
 The contracts' not null where a table lacks it: after a change of the project tables are rebuilt with it, but not
 where retention has dropped what they were made from. Rows of before that break it keep their column without it.
@@ -364,23 +415,28 @@ where retention has dropped what they were made from. Rows of before that break 
     $$
 {%- endmacro -%}
 
+{#-
+Marks the loads as done where the live models are built; after a full refresh, where all are. What is pending is done
+with when the hourly models are built too, and all tests have passed.
+-#}
 {%- macro end_transform(results) -%}
 {%- if execute and flags.WHICH in ('run', 'build') -%}
     {%- set done = [] -%}
-    {%- for result in results if result.node.resource_type == 'model' and result.status == 'success' -%}
+    {%- for result in results if result.status in ('success', 'pass', 'warn') -%}
         {%- do done.append(result.node.unique_id) -%}
     {%- endfor -%}
-    {%- set undone = [] -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') and node.unique_id not in done -%}
-        {%- do undone.append(node.name) -%}
+    {%- set failed = results | selectattr('status', 'in', ['fail', 'error']) | list -%}
+    {%- set undone = {'live': [], 'hourly': [], 'test': []} -%}
+    {%- for node in graph.nodes.values() if node.unique_id not in done -%}
+        {%- if node.resource_type == 'test' -%}
+            {%- do undone.test.append(node.name) -%}
+        {%- elif node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') -%}
+            {%- do undone['hourly' if is_hourly(node) else 'live'].append(node.name) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {#-
-    A test that fails reads what this run has rebuilt. If the loads were marked as done, no later run would test it.
-    -#}
-    {%- for result in results if result.node.resource_type == 'test' and result.status in ('fail', 'error') -%}
-        {%- do undone.append(result.node.name) -%}
-    {%- endfor -%}
-    {%- if not undone -%}
+    {%- set is_whole = run_query('select is_whole from audit.transform_horizon')[0][0] -%}
+    {#- After a red test the next run computes the same again: it may be that what was wrong has passed. -#}
+    {%- if not failed and not undone.live and not (is_whole and undone.hourly) -%}
         {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
     begin;
     update raw.ingest_batches set transformed_at = now()
@@ -390,18 +446,27 @@ where retention has dropped what they were made from. Rows of before that break 
             union all
             select batch_id from audit.transform_feature_batches
         );
-    insert into audit.transform_state (fingerprint, horizon_at, finished_at)
-    values (nullif('{{ fingerprint }}', ''), (select latest_at from audit.transform_horizon), now())
+    insert into audit.transform_state as state (fingerprint, horizon_at, finished_at, is_whole_pending)
+    select nullif('{{ fingerprint }}', ''), latest_at, now(), is_whole_pending
+    from audit.transform_horizon
     on conflict (is_only) do update set
-        fingerprint = excluded.fingerprint, horizon_at = excluded.horizon_at, finished_at = excluded.finished_at;
+        -- Of a new project once all of its models are built.
+        fingerprint = {{ 'state' if undone.hourly else 'excluded' }}.fingerprint,
+        horizon_at = excluded.horizon_at,
+        finished_at = excluded.finished_at,
+        is_whole_pending = excluded.is_whole_pending;
+        {%- if not undone.hourly and not undone.test %}
+    truncate audit.pending_ranges, audit.pending_hours;
+    update audit.transform_state set is_whole_pending = false;
+        {%- endif %}
     commit;
     {%- endif -%}
 {%- endif -%}
 {%- endmacro -%}
 
 {#-
-The rows that a data test reads: of a rebuilt table only those that the run has rebuilt, so that tests cost in
-proportion to the new data; all rows after a full refresh, and in `dbt test`.
+The rows that a data test reads: of a rebuilt table only those that no test has seen since they were rebuilt, so that
+tests cost in proportion to the new data; all rows after a full refresh, and in `dbt test`.
 -#}
 {%- macro get_where_subquery(relation) -%}
     {%- set tested = graph.nodes.get(model.get('attached_node') or '') if execute -%}
@@ -411,11 +476,12 @@ proportion to the new data; all rows after a full refresh, and in `dbt test`.
         (
             select * from (
                 select stored.* from {{ relation }} as stored
-                where (select is_whole from audit.transform_horizon)
+                where (select is_whole_pending from audit.transform_horizon)
                 union all
                 select stored.* from {{ relation }} as stored
-                inner join {{ changes_of(meta) }} as changes on {{ is_changed(meta) }}
-                where not (select is_whole from audit.transform_horizon)
+                inner join {{ 'audit.pending_hours' if is_by_hours(meta) else 'audit.pending_ranges' }} as changes
+                    on {{ is_changed(meta) }}
+                where not (select is_whole_pending from audit.transform_horizon)
             ) as computed
             {{ 'where ' ~ condition if condition }}
         ) as tested

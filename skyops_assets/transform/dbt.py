@@ -29,6 +29,8 @@ TARGET = DBT_PROJECT / "target"
 KEPT_MANIFESTS = 20
 KEPT_RUNS = 20
 PARSED = "partial_parse.msgpack"
+LOCK = "skyops.dbt"
+"""The warehouse's lock that a dbt run holds while it writes."""
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
 SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
@@ -213,7 +215,7 @@ def main() -> None:
     if _WRITING.intersection(given):
         os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         warehouse = open_warehouse(load_settings())
-        with only_one(warehouse, "skyops.dbt", _say_waiting):
+        with only_one(warehouse, LOCK, _say_waiting):
             is_due = False
             if {"build", "run"}.intersection(given):
                 fingerprint = transform_fingerprint(warehouse, given)

@@ -67,6 +67,7 @@ MODELS = (
     "features.crossing_features",
     "features.arrival_features",
 )
+LIVE = ["run", "--exclude", "tag:hourly"]
 RARE = {
     "intermediate.int_movements__discontinued_landings",
     "intermediate.int_holdings__turns",
@@ -238,8 +239,10 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
             load_states(fed, Recording(name, part, part))
         told = [row for row, one in zip(metars, metar_steps, strict=True) if one == step]
         weather.load_rows(fed, told, "LFPG", DEMO_START.date(), source="test")
-        # Not each time with its tests, which take longer than the models.
-        run(*(build_arguments() if step == 3 else ["run"]))
+        # The live models alone in two of three runs, as `skyops follow` makes them; and not each
+        # time with the tests, which take longer than the models.
+        run(*(build_arguments() if step == 3 else LIVE if step % 3 else ["run"]))
+    run("run")
     for name, states in sources.items():
         load_states(whole, Recording(name, states, states))
     weather.load_rows(whole, metars, "LFPG", DEMO_START.date(), source="test")
@@ -373,6 +376,38 @@ def test_a_run_that_failed_chose_some_models_or_had_a_red_test_is_made_up_for(
     assert query(warehouse, waiting) == [(0,)]
     spoilt = "select count(*) from metrics.masked_values_hourly where row_count = 0"
     assert query(warehouse, spoilt) == [(0,)]
+
+
+def test_what_live_runs_made_is_tested_by_the_next_build(
+    twins: tuple[Warehouse, Warehouse], dbt_of: Callable[[Warehouse], Dbt], query: Query
+) -> None:
+    """However many of them there were, and with nothing new for the build itself."""
+    warehouse, _ = twins
+    run = dbt_of(warehouse)
+    load_states(warehouse, recording(*seconds(30)))
+    run(*build_arguments())
+    pending = "select count(*) from audit.pending_ranges"
+    assert query(warehouse, pending) == [(0,)]
+    for hour in (1, 2):
+        load_states(warehouse, recording(*seconds(30, DEMO_START + timedelta(hours=hour))))
+        run(*LIVE)
+        if hour == 1:
+            query(warehouse, "update metrics.fct_flights set status = 'gone' "
+                  "where first_seen_at >= %s", DEMO_START + timedelta(minutes=59))  # fmt: skip
+    assert query(warehouse, "select count(*) from metrics.fct_flights") == [(3,)]
+    minutes = "select count(distinct date_trunc('hour', minute_at)) from metrics.phase_counts_1m"
+    assert query(warehouse, minutes) == [(1,)]
+    waiting = "select count(*) from raw.ingest_batches where transformed_at is null"
+    assert query(warehouse, waiting) == [(0,)]
+    assert query(warehouse, pending) == [(2 * 2,)]
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="accepted_values_fct_flights_status"):
+            run(*build_arguments())
+        assert query(warehouse, pending) == [(2 * 2,)]
+    assert query(warehouse, minutes) == [(3,)]
+    query(warehouse, "update metrics.fct_flights set status = 'lost' where status = 'gone'")
+    run(*build_arguments())
+    assert query(warehouse, pending) == [(0,)]
 
 
 def test_other_airports_make_everything_anew(

@@ -1,3 +1,5 @@
+{{ config(tags=['hourly']) }}
+
 with features as (
     select * from {{ ref('crossing_features') }}
     -- What lands at an airport that is not watched teaches nothing about those that are.

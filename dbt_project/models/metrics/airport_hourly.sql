@@ -1,3 +1,5 @@
+{{ config(tags=['hourly']) }}
+
 with movements as (
     select
         airport,

@@ -1,3 +1,5 @@
+{{ config(tags=['hourly']) }}
+
 with arrivals as (
     select * from {{ ref('int_arrivals__asma_eligibility') }}
 ),

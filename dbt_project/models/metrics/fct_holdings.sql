@@ -1,5 +1,6 @@
 {{ config(
     materialized='rebuilt',
+    tags=['hourly'],
     meta={'time': 'started_at'},
     indexes=[{'columns': ['flight_id']}, {'columns': ['icao24', 'started_at']}]
 ) }}

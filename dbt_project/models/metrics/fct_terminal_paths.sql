@@ -1,5 +1,6 @@
 {{ config(
     materialized='rebuilt',
+    tags=['hourly'],
     meta={'time': 'crossed_at'},
     indexes=[{'columns': ['arrival_id'], 'unique': true}, {'columns': ['icao24', 'crossed_at']}]
 ) }}

@@ -1,5 +1,6 @@
 {{ config(
     materialized='rebuilt',
+    tags=['hourly'],
     meta={'time': 'hour_at', 'rebuilt_by': 'hours'},
     indexes=[{'columns': ['hour_at']}]
 ) }}

@@ -1,5 +1,6 @@
 {{ config(
     materialized='rebuilt',
+    tags=['hourly'],
     meta={'time': 'minute_at', 'rebuilt_by': 'hours'},
     indexes=[{'columns': ['minute_at']}]
 ) }}

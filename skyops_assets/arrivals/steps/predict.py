@@ -62,22 +62,75 @@ class OutcomeSummary:
     by_model: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class InForce:
+    """What predicts at present, and the baseline that each prediction is told beside."""
+
+    predictor: scoring.Predictor
+    baseline: tuple[str, baselines.Baseline] | None
+
+
+def in_force(warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM) -> InForce:
+    """Load what predicts at present.
+
+    Raises:
+        SkyOpsError: the champion cannot be loaded.
+    """
+    predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
+    run = training.training_run(warehouse, predictor.training_run_id or "")
+    baseline = None
+    if run:
+        with suppress(training.SnapshotLost):  # A champion predicts without it.
+            baseline = _reference_baseline(warehouse, settings, run)
+    return InForce(predictor, baseline)
+
+
+class LivePredictions:
+    """Predicts crossings again and again; what predicts is loaded when it is another."""
+
+    def __init__(self, warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM) -> None:
+        self._warehouse, self._settings, self._ring_nm = warehouse, settings, ring_nm
+        self._loaded: tuple[tuple[str | None, str | None], InForce] | None = None
+
+    def predict(self) -> PredictionSummary:
+        """Predict what is new.
+
+        Raises:
+            SkyOpsError: the features table is missing, or the champion cannot be loaded.
+        """
+        name = versions.model_name(self._ring_nm)
+        champion = versions.champion(self._warehouse, name)
+        run = training.latest_training_run(self._warehouse, name)
+        wanted = (champion and champion.version, run and run.training_run_id)
+        if self._loaded is None or self._loaded[0] != wanted:
+            loaded = in_force(self._warehouse, self._settings, ring_nm=self._ring_nm)
+            self._loaded = wanted, loaded
+        return predict_crossings(
+            self._warehouse, self._settings, ring_nm=self._ring_nm, using=self._loaded[1]
+        )
+
+
 def predict_crossings(
     warehouse: Warehouse,
     settings: Settings,
     *,
     ring_nm: int = RING_NM,
     as_of: datetime | None = None,
+    using: InForce | None = None,
 ) -> PredictionSummary:
     """Predict every crossing that the predictor in force has not predicted yet.
 
     Our own crossings all; those of the open history at watched airports, as far as the predictor
     has not learned from their time. With `as_of` only crossings known by then.
 
+    Args:
+        using: what predicts, where it is loaded already.
+
     Raises:
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
-    predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
+    using = using or in_force(warehouse, settings, ring_nm=ring_nm)
+    predictor, baseline = using.predictor, using.baseline
     crossings = inputs.read_unpredicted_crossings(
         warehouse,
         ring_nm,
@@ -89,11 +142,6 @@ def predict_crossings(
     )
     rows = scoring.score(crossings, predictor)
     rows["source"] = crossings["source"]
-    run = training.training_run(warehouse, predictor.training_run_id or "")
-    baseline = None
-    if run:
-        with suppress(training.SnapshotLost):  # A champion predicts without it.
-            baseline = _reference_baseline(warehouse, settings, run)
     rows["baseline"] = baseline and baseline[0]
     rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
     added = predictions.save_predictions(warehouse, rows)

@@ -1,3 +1,5 @@
+{{ config(tags=['hourly']) }}
+
 select
     airport,
     name,

@@ -1,5 +1,6 @@
 {{ config(
     materialized='rebuilt',
+    tags=['hourly'],
     meta={'time': 'flight_started_at'},
     indexes=[{'columns': ['hour_at']}, {'columns': ['icao24', 'flight_started_at']}]
 ) }}

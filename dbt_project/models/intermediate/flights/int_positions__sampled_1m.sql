@@ -1,5 +1,6 @@
 {{ config(
     materialized='rebuilt',
+    tags=['hourly'],
     meta={'time': 'positioned_at'},
     indexes=[{'columns': ['positioned_at']}, {'columns': ['icao24', 'positioned_at']}]
 ) }}

@@ -1,4 +1,5 @@
 {{ config(
+    tags=['hourly'],
     indexes=[
         {'columns': ['airport', 'landed_at']},
         {'columns': ['airport', 'ring_nm', 'landed_at']},

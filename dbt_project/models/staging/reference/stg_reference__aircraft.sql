@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['icao24'], 'unique': true}]) }}
+{{ config(tags=['hourly'], indexes=[{'columns': ['icao24'], 'unique': true}]) }}
 
 select
     icao24,
