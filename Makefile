@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage torture loop lint bench docs features lock clean
+.PHONY: help demo up down test coverage torture loop lint bench docs features lock clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recordin
 
 up: $(RUNTIME) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 3001) running
 	@$(BIN)/skyops up
+
+down: $(RUNTIME) ## End what `make up` or `skyops up --detach` keeps running
+	@$(BIN)/skyops down
 
 test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint

@@ -36,8 +36,8 @@ some hundred thousand rows stay in memory. The user's own PGOPTIONS come after t
 
 
 def build_arguments() -> list[str]:
-    """What a production run gives dbt: unit tests belong to CI (`make test`)."""
-    return ["build", "--exclude-resource-type", "unit_test"]
+    """What a production run gives dbt: unit tests belong to CI, and colours into no log."""
+    return ["build", "--exclude-resource-type", "unit_test", "--no-use-colors"]
 
 
 def run_target(home: Path, run_id: str) -> Path:
