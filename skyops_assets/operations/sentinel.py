@@ -4,7 +4,8 @@ It holds the read end of a pipe whose write end only the keeper has, is told the
 the services, and comes to the pipe's end when the keeper does, even by kill -9.
 
 Belongs here: that process, how the keeper speaks to it, how a group is ended. Does not: which
-services there are (`supervise`). Only the standard library, as it runs as long as the keeper.
+services there are (`supervise`). It imports little, as it runs
+as long as the keeper.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Sentinel:
 
     def watch(self) -> None:
         """Forget groups that are empty, as their numbers come back; see that the process lives."""
-        for group in [one for one in self._groups if not lives(one)]:
+        for group in [one for one in self._groups if not _is_there(one)]:
             self._groups.discard(group)
             self._tell(f"-{group}")
         if self._process.poll() is not None:
@@ -74,7 +75,20 @@ class Sentinel:
 
 
 def lives(group: int) -> bool:
-    """Whether a process group has a member."""
+    """Whether a process group has a member that has not ended."""
+    import psutil
+
+    if not _is_there(group):
+        return False
+    # In a container without an init nobody takes note of what has ended.
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
+
+
+def _is_there(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
