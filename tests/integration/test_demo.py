@@ -43,7 +43,6 @@ FOREIGN = {
     "DBT_TARGET": "prod", "DBT_PROFILE": "theirs", "DBT_DEFER": "true", "DBT_PROFILES_DIR": "/none",
     "MLFLOW_RUN_ID": "0" * 32, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
     "MLFLOW_EXPERIMENT_NAME": "theirs", "DAGSTER_HOME": "/none", "DAGSTER_IS_DEV_CLI": "1",
-    "FORCE_COLOR": "1",
 }  # fmt: skip
 """What the shell of a person who works on other projects too may hold."""
 BOOKS = {"raw.ingest_batches", "audit.monitoring_log"}
@@ -359,7 +358,7 @@ def services(finished: Finished) -> Iterator[tuple[str, str]]:
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
     ports = {"SKYOPS_UI_PORT": ui, "SKYOPS_DOCS_PORT": docs}
     try:
-        done = skyops(home, "up", "--detach", **ports, **proxies)
+        done = skyops(home, "up", "--detach", FORCE_COLOR="1", **ports, **proxies)
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.splitlines()[0] == "Preparing the warehouse"
         assert f"http://localhost:{ui}" in done.stdout
