@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         90,
         ge=1,
         description="Days for which runs, their output, and trainings that led to no version are "
-        "kept.",
+        "kept; of each job the newest 168 runs at most.",
     )
     ui_port: int = Field(
         3000, ge=1, le=65535, description="Port of the Dagster UI, on the loopback interface."
