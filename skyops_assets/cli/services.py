@@ -47,14 +47,16 @@ def up(
 def down() -> None:
     """End what `skyops up` started, and wait for it."""
     from skyops_assets.operations import keeping
+    from skyops_assets.operations.sentinel import stop_server
     from skyops_assets.settings import load_settings
 
     settings = load_settings()
-    if keeping.end(settings.home, _say):
+    was_up = keeping.end(settings.home, _say)
+    stop_server(settings.home)
+    if was_up:
         _say("SkyOps is down.")
     else:
         _say(f"Nothing runs in {settings.home}.")
-    # LEAD: embedded.stop_if_unused(settings.home / "postgres")
 
 
 @app.command()

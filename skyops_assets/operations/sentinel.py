@@ -115,6 +115,14 @@ def _signal(groups: set[int], number: int) -> None:
             os.killpg(group, number)
 
 
+def stop_server(home: Path) -> None:
+    """Stop the embedded server of a home, where there is one that nobody uses any more."""
+    from skyops_assets.warehouse.embedded import stop_if_unused
+
+    if (home / "postgres").is_dir():
+        stop_if_unused(home / "postgres")
+
+
 def main() -> None:
     """Wait for the end of the keeper, and end what it has left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -123,7 +131,7 @@ def main() -> None:
     for line in sys.stdin:
         (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
     end_groups(groups)
-    # LEAD: embedded.stop_if_unused(Path(sys.argv[1]) / "postgres")
+    stop_server(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":
