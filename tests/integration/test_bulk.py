@@ -78,7 +78,8 @@ def test_a_connection_that_is_lost_is_one_clear_sentence(warehouse: Warehouse) -
     with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
         cut(warehouse)
         cursor.execute("select 1")
-    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse):
+    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
+        cursor.execute("select 1")
         cut(warehouse)  # The commit finds out.
     with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
         cursor.adbc_ingest("numbers", rows_until_cut(warehouse), mode="create")
