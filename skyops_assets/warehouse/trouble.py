@@ -74,9 +74,13 @@ def explain_text(said: str) -> str | None:
 
 
 def _sentence(code: str, said: str) -> str:
-    """The sentence, with the first line of the server's words; ADBC adds the whole statement."""
-    first = said.strip().splitlines()[0].partition("Query was:")[0].strip(" .")
-    return _SENTENCES[code].format(said=first)
+    """The sentence, with the first line of the server's words.
+
+    Without what ADBC and SQLAlchemy write before, and the statement that ADBC adds.
+    """
+    first = said.strip().splitlines()[0].partition("Query was:")[0]
+    first = re.sub(r"^.*?(ERROR|FATAL|PANIC): +|^\(psycopg2\.[^)]*\) ", "", first)
+    return _SENTENCES[code].format(said=first.strip(" ."))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +84,16 @@ class Server:
 
 
 @contextmanager
-def postgres(*initdb: str, data_in: Path | None = None) -> Iterator[Server]:
+def postgres(
+    *initdb: str, data_in: Path | None = None, is_standby: bool = False
+) -> Iterator[Server]:
     """A Postgres of the system with password logins.
 
     Args:
         initdb: more options, such as the encoding.
-        data_in: where its data lies, such as a small disk; else a folder of its own.
+        data_in: where its data lies, such as a small disk; its log of writes lies elsewhere, as
+            without room for that a server ends. Else a folder of its own.
+        is_standby: it waits for a primary server, which there is not.
     """
     binaries = system_binaries()
     if binaries is None:
@@ -108,7 +112,10 @@ def postgres(*initdb: str, data_in: Path | None = None) -> Iterator[Server]:
 
     try:
         run(str(binaries / "initdb"), "-D", str(data), "-U", "owner", "--no-sync",
-            "--auth=scram-sha-256", f"--pwfile={secret}", *initdb)  # fmt: skip
+            "--auth=scram-sha-256", f"--pwfile={secret}", f"--waldir={folder / 'wal'}",
+            *initdb)  # fmt: skip
+        if is_standby:
+            (data / "standby.signal").touch()
         options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
         run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o",
             options, "start")  # fmt: skip
@@ -157,6 +164,17 @@ def pgbouncer(server: Server, pool_mode: str, *settings: str) -> Iterator[Server
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def small_disk(megabytes: int) -> Sequence[str]:
-    """The command that mounts a file system of so many megabytes, but for where."""
-    return ("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs")
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """A file system of so many megabytes."""
+    folder = Path(tempfile.mkdtemp(prefix="sk-", dir="/tmp"))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    try:
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("no small disk can be mounted here")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    finally:
+        folder.rmdir()
