@@ -44,7 +44,8 @@ ASK = """
     import json, subprocess, sys
     import sqlalchemy
     from skyops_assets.settings import load_settings
-    from skyops_assets.warehouse.bulk import read_arrow
+    import pyarrow as pa
+    from skyops_assets.warehouse.bulk import read_arrow, scalar, transaction
     from skyops_assets.warehouse.connection import open_warehouse
     from skyops_assets.warehouse.sessions import PINNED
     opened = open_warehouse(load_settings())
@@ -55,6 +56,11 @@ ASK = """
         cursor.execute(query)
         said = {"psycopg2": cursor.fetchone()[0]}
     said["adbc"] = read_arrow(opened, query).to_pylist()[0]["json_build_object"]
+    with transaction(opened) as cursor:
+        rows = pa.table({"callsign": ["Å1"]})
+        cursor.adbc_ingest("stored", rows, mode="create", temporary=True)
+        assert scalar(cursor, "select octet_length(callsign) from stored") == 3
+        cursor.execute("drop table stored")
     for name in ("dagster", "mlflow"):
         engine = sqlalchemy.create_engine(opened.sqlalchemy(name))
         with engine.connect() as connection:
@@ -258,3 +264,26 @@ def test_a_query_changes_nothing_through_a_pooler_either(server: Server, mode: s
     else:
         with pgbouncer(server, mode) as pooler:
             refused(pooler)
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_the_demo_runs_through_a_pooler(
+    request: pytest.FixtureRequest, server: Server, home: Path, mode: str
+) -> None:
+    """Loads, transforms, MLflow and Dagster, each with its own way of connecting; minutes."""
+    if not request.config.getoption("--long"):
+        pytest.skip("minutes; `make torture` runs it")
+    with pgbouncer(server, mode, "server_login_retry = 2") as pooler:
+        own = {"SKYOPS_DAGSTER_DATABASE": f"d_{mode}", "SKYOPS_MLFLOW_DATABASE": f"m_{mode}"}
+        done = subprocess.run(
+            [sys.executable, "-m", "skyops_assets.cli", "demo"],
+            env={
+                **os.environ, **SHELL, **own, "SKYOPS_HOME": str(home),
+                "SKYOPS_DATABASE_URL": pooler.address(database=f"w_{mode}"),
+            },
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    rows = server.run("select count(*) from metrics.fct_arrivals", database=f"w_{mode}")
+    assert rows[0][0] > 0
