@@ -208,11 +208,15 @@ def main() -> None:
 
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse.connection import only_one, open_warehouse
+    from skyops_assets.warehouse.sessions import is_pooled
 
     given = sys.argv[1:]
     if _WRITING.intersection(given):
-        os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         warehouse = open_warehouse(load_settings())
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            # A pooler takes no options; they make it faster and change no result.
+            if not is_pooled(cursor):
+                os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         with only_one(warehouse, "skyops.dbt", _say_waiting):
             is_due = False
             if {"build", "run"}.intersection(given):
