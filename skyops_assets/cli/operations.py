@@ -60,21 +60,6 @@ def demo() -> None:
 
 
 @app.command()
-def up() -> None:
-    """Keep the Dagster UI, daemon, code server and the dbt docs running, on loopback."""
-    from skyops_assets.operations.supervise import run_services
-
-    settings, _ = prepare()
-    if not _docs_page(settings).exists():
-        _build_docs(settings)
-    from skyops_assets.client import reap_now
-
-    for ended in reap_now():
-        out.print(f"Ended the run {escape(ended)}", soft_wrap=True)
-    run_services(settings, out.print)
-
-
-@app.command()
 def docs() -> None:
     """Build the dbt docs as one static page."""
     settings, _ = prepare()
@@ -132,18 +117,15 @@ def sql(
     """Query the warehouse (read-only)."""
     import psycopg2
 
+    from skyops_assets.warehouse.query import read_only
+
     _, warehouse = prepare()
     try:
-        with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            # For the session, not for one transaction: the query may hold a COMMIT.
-            connection.set_session(readonly=True)
-            cursor.execute(query)
-            if cursor.description is None:
-                raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
-            names = [column.name for column in cursor.description]
-            rows = cursor.fetchall()
+        names, rows = read_only(warehouse, query)
     except psycopg2.Error as error:
         raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
+    if not names:
+        raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
     if format is Format.json:
         print(json.dumps([dict(zip(names, map(plain, row), strict=True)) for row in rows]))
     elif format is Format.csv:

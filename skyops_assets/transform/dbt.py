@@ -38,8 +38,8 @@ some hundred thousand rows stay in memory. The user's own PGOPTIONS come after t
 
 
 def build_arguments() -> list[str]:
-    """What a production run gives dbt: unit tests belong to CI (`make test`)."""
-    return ["build", "--exclude-resource-type", "unit_test"]
+    """What a production run gives dbt: unit tests belong to CI, and colours into no log."""
+    return ["build", "--exclude-resource-type", "unit_test", "--no-use-colors"]
 
 
 def run_target(home: Path, run_id: str) -> Path:
@@ -194,6 +194,16 @@ def needs_full_refresh(warehouse: Warehouse, fingerprint: str) -> bool:
     return True
 
 
+def prepare_session(warehouse: Warehouse) -> None:
+    """Give dbt's sessions in this process their options.
+
+    A pooler takes none; they make dbt faster and change no result.
+    """
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        if not is_pooled(cursor):
+            os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
+
+
 def _say_waiting() -> None:
     print("Another dbt run writes to the warehouse; waiting.", file=sys.stderr)
 
@@ -213,8 +223,8 @@ def main() -> None:
 
     given = sys.argv[1:]
     if _WRITING.intersection(given):
-        os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         warehouse = open_warehouse(load_settings())
+        prepare_session(warehouse)
         with only_one(warehouse, LOCK, _say_waiting):
             is_due = False
             if {"build", "run"}.intersection(given):

@@ -26,9 +26,9 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.transform.dbt import (
     DBT_PROJECT,
     LOCK,
-    SESSION,
     build_arguments,
     manifest_fingerprint,
+    prepare_session,
     run_target,
     transform_fingerprint,
 )
@@ -117,7 +117,7 @@ class Follower:
     def _run(self) -> None:
         from dbt.cli.main import dbtRunner
 
-        os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
+        prepare_session(self.warehouse)
         self._project = manifest_fingerprint()
         parsed = dbtRunner().invoke(["parse", *self._options()])
         if not parsed.success:

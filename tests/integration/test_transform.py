@@ -397,7 +397,10 @@ def test_what_live_runs_made_is_tested_by_the_next_build(
     assert query(warehouse, "select count(*) from metrics.fct_flights") == [(3,)]
     minutes = "select count(distinct date_trunc('hour', minute_at)) from metrics.phase_counts_1m"
     assert query(warehouse, minutes) == [(1,)]
-    waiting = "select count(*) from raw.ingest_batches where transformed_at is null"
+    waiting = (
+        "select count(*) from raw.ingest_batches "
+        "where target = 'raw.opensky_states' and transformed_at is null"
+    )
     assert query(warehouse, waiting) == [(0,)]
     assert query(warehouse, pending) == [(2 * 2,)]
     for _ in range(2):

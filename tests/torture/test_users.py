@@ -46,7 +46,7 @@ def test_two_users_and_root_each_have_a_demo_at_once(request: pytest.FixtureRequ
         for name, process in running.items():
             said, _ = process.communicate(timeout=1000)
             assert process.returncode == 0, f"{name}: {said}"
-            assert "LFPG" in said, f"{name}: {said}"
+            assert "make up" in said, f"{name}: {said}"
         for user in users:
             made = {path.lstat().st_uid for path in homes[user.pw_name].rglob("*")}
             assert made <= {user.pw_uid, *([embedded.SERVER_UID] if user.pw_uid == 0 else [])}
