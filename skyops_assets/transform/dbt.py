@@ -199,6 +199,8 @@ def prepare_session(warehouse: Warehouse) -> None:
 
     A pooler takes none; they make dbt faster and change no result.
     """
+    from skyops_assets.warehouse.sessions import is_pooled
+
     with warehouse.connect() as connection, connection.cursor() as cursor:
         if not is_pooled(cursor):
             os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
