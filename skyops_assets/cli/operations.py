@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -15,16 +14,13 @@ from rich.table import Table
 
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import (
-    Format,
     err,
     gather,
     out,
-    plain,
     prepare,
     show_decision,
     show_status,
     steps,
-    text,
 )
 from skyops_assets.errors import SkyOpsError
 
@@ -124,39 +120,6 @@ def health(
         raise typer.Exit(1)
 
 
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT on the warehouse.")],
-    format: Annotated[Format, typer.Option(help="How to print the answer.")] = Format.table,
-) -> None:
-    """Query the warehouse (read-only)."""
-    import psycopg2
-
-    _, warehouse = prepare()
-    try:
-        with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            # For the session, not for one transaction: the query may hold a COMMIT.
-            connection.set_session(readonly=True)
-            cursor.execute(query)
-            if cursor.description is None:
-                raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
-            names = [column.name for column in cursor.description]
-            rows = cursor.fetchall()
-    except psycopg2.Error as error:
-        raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
-    if format is Format.json:
-        print(json.dumps([dict(zip(names, map(plain, row), strict=True)) for row in rows]))
-    elif format is Format.csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(names)
-        writer.writerows([["" if v is None else text(v) for v in row] for row in rows])
-    else:
-        table = Table(*[escape(name) for name in names])
-        for row in rows:
-            table.add_row(*["" if v is None else escape(text(v)) for v in row])
-        out.print(table)
-
-
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def exec_(context: typer.Context) -> None:
     """Run any command in SkyOps' environment: skyops exec -- dagster job list."""
@@ -168,6 +131,36 @@ def exec_(context: typer.Context) -> None:
     except FileNotFoundError:
         raise SkyOpsError(f"There is no command {context.args[0]!r} to run.") from None
     raise typer.Exit(done.returncode)
+
+
+@app.command()
+def purge(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the folder SKYOPS_HOME: the embedded warehouse, models, logs. Asks before."""
+    from skyops_assets.operations import purge as state
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    size = state.removable(settings)
+    home = escape(str(settings.home))
+    if not settings.home.exists():
+        out.print(f"There is no {home}: nothing to remove.", soft_wrap=True)
+        return
+    what = "models and logs" if settings.database_url else "the whole warehouse, models and logs"
+    out.print(f"{home} takes {size / 1e6:,.0f} MB: {what}.", soft_wrap=True)
+    if settings.database_url:
+        out.print("The databases on your own Postgres stay: drop them there.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SkyOpsError(
+                "Nothing is removed: there is no terminal to ask on. To remove it unasked: "
+                "skyops purge --yes, or make purge FORCE=1."
+            )
+        if input("Type yes to remove it for ever: ").strip().lower() != "yes":
+            raise SkyOpsError("Nothing is removed.")
+    state.remove(settings)
+    out.print(f"Removed {home}", soft_wrap=True)
 
 
 def _docs_page(settings: Settings) -> Path:

@@ -13,13 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
+import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
 
 from skyops_assets.errors import SkyOpsError
 
@@ -28,18 +31,17 @@ if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
 
 
-# A pipe or a file has no width to fit into.
-WIDTH = None if sys.stdout.isatty() else 200
-out = Console(highlight=False, width=WIDTH)
-err = Console(stderr=True, highlight=False, width=WIDTH)
+def _console(stream: TextIO, **where: Any) -> Console:
+    """A console that prints text as it is: no `:x:` becomes an emoji, and a pipe has no width."""
+    width = None if stream.isatty() else 10_000
+    return Console(highlight=False, emoji=False, width=width, **where)
 
 
-class Format(StrEnum):
-    """How `skyops sql` prints an answer."""
+out = _console(sys.stdout)
+err = _console(sys.stderr, stderr=True)
 
-    table = "table"
-    csv = "csv"
-    json = "json"
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def aliases(row: dict[str, Any]) -> str:
@@ -106,6 +108,30 @@ def text(value: Any) -> str:
     return json.dumps(given) if isinstance(given, (list, dict)) else str(given)
 
 
+def show_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Rows as a table; where it is wider than the terminal, a record at a time, line by line.
+
+    NULL is shown as such: an empty cell is an empty text.
+    """
+
+    def cell(value: Any) -> Text:
+        return Text("NULL", "dim") if value is None else Text(text(value))
+
+    table = Table(*[Column(Text(name)) for name in names])
+    for row in rows:
+        table.add_row(*map(cell, row))
+    widest = Measurement.get(out, out.options.update(max_width=1_000_000), table).maximum
+    if widest <= out.width or len(names) == 1:
+        out.print(table)
+        return
+    longest = max(map(cell_len, names))
+    for number, row in enumerate(rows, start=1):
+        out.print(Text(f"-[ {number} ]".ljust(min(40, out.width), "-"), "dim"))
+        for name, value in zip(names, row, strict=True):
+            padding = " " * (longest - cell_len(name))
+            out.print(Text.assemble((name, "bold"), padding, " | ", cell(value)))
+
+
 class _Steps:
     """Prints a line, with the seconds since the start, as steps begin and assets appear."""
 
@@ -141,7 +167,7 @@ def steps(log: Path) -> Iterator[_Steps]:
         with log.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            yield _Steps(Console(file=terminal, highlight=False, width=WIDTH))
+            yield _Steps(_console(terminal, file=terminal))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

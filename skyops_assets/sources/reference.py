@@ -1,4 +1,4 @@
-"""Reference rows: airports from a wheel, runways from the mirror or the web.
+"""Reference rows: airports from a wheel, runways from the mirror or the web, Paris' from here.
 
 Belongs here: fetching with pinned hashes, units, replacing a reference table whole.
 """
@@ -22,6 +22,12 @@ RUNWAYS_URL = (
     "https://raw.githubusercontent.com/davidmegginson/ourairports-data/1fb3eea0/runways.csv"
 )
 RUNWAYS_SHA256 = "4b01f389059e9d30aa09161b79c1db6d8c27c95ff85eb966634e4f0818e19dd8"
+PARIS_RUNWAYS = Path(__file__).with_name("paris_runways.csv")
+"""The 56 runways of that file at the 32 fields in the area of the demo's recording (47.7 to 50 N,
+0.7 to 4.1 E), so that the demo finds the same with and without a network."""
+AIRPORTS_SOURCE = "airportsdata"
+RUNWAYS_SOURCE = "ourairports"
+PARIS_SOURCE = "ourairports, Paris only"
 WEB_TIMEOUT_S = 10
 
 
@@ -94,7 +100,10 @@ def runways(settings: Settings) -> pa.Table:
     Raises:
         Unavailable: the file can be had neither from the mirror nor from the web.
     """
-    path = fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings)
+    return _read_runways(fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings))
+
+
+def _read_runways(path: Path) -> pa.Table:
     table, torn = csv_table(path)
     read = Reader(len(table))
     get = dict(zip(table.column_names, table.columns, strict=True)).get
@@ -121,6 +130,52 @@ def runways(settings: Settings) -> pa.Table:
         # It is the pinned file, and all of it was read when it was pinned.
         raise SkyOpsError(f"{path} has rows that are no runways. Fetch it again.")
     return pa.table(out)
+
+
+def load_airports(warehouse: Warehouse, *, run_id: str | None = None) -> bulk.Batch:
+    """Put the airports in place of all rows of `raw.airports`."""
+    return replace_reference(warehouse, "raw.airports", AIRPORTS_SOURCE, airports(), run_id=run_id)
+
+
+def load_runways(
+    warehouse: Warehouse, settings: Settings, *, run_id: str | None = None
+) -> tuple[bulk.Batch | None, str | None]:
+    """Put OurAirports' runways in place of all rows of `raw.runways`.
+
+    Where the file cannot be had the table stays as it is; an empty one gets those around Paris.
+
+    Returns:
+        The load, if there was one; and why it is not of the whole file.
+    """
+    try:
+        rows, source, problem = runways(settings), RUNWAYS_SOURCE, None
+    except Unavailable as error:
+        if not _is_empty(warehouse, "raw.runways"):
+            return None, f"{error} The runways stay as they are."
+        rows, source = _read_runways(PARIS_RUNWAYS), PARIS_SOURCE
+        problem = f"{error} Only the runways around Paris are known."
+    return replace_reference(warehouse, "raw.runways", source, rows, run_id=run_id), problem
+
+
+def missing(warehouse: Warehouse) -> list[str]:
+    """Which of the two tables a load should bring: empty ones, and a day later Paris' runways."""
+    found = [name for name in ("raw.airports", "raw.runways") if _is_empty(warehouse, name)]
+    if not found:
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "select 1 from raw.ingest_batches where source = %s "
+                "and batch_id = (select max(batch_id) from raw.runways) "
+                "and finished_at < now() - interval '1 day'",
+                (PARIS_SOURCE,),
+            )
+            found = ["raw.runways"] * cursor.rowcount
+    return found
+
+
+def _is_empty(warehouse: Warehouse, table: str) -> bool:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"select from {table} limit 1")
+        return cursor.rowcount == 0
 
 
 def replace_reference(
