@@ -12,11 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import err, out, prepare, print_error
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.cli.output import err, out, prepare, print_error, steps
+from skyops_assets.errors import SkyOpsError, Stopped
 
 if TYPE_CHECKING:
+    from skyops_assets.settings import Settings
     from skyops_assets.sources.opensky.loading.files import FileLoad
+    from skyops_assets.warehouse.connection import Warehouse
 
 
 @app.command()
@@ -40,7 +42,7 @@ def load(
     from skyops_assets.warehouse.connection import ServerUnreachable
 
     files = find_recordings(paths)
-    _, warehouse = prepare()
+    settings, warehouse = prepare()
     done: list[FileLoad] = []
     counted = TextColumn("{task.fields[rows]:>12,} rows  {task.fields[speed]:>9,.0f} rows/s")
     name = TextColumn("{task.description}", markup=False)
@@ -65,6 +67,13 @@ def load(
         # Dagster's storage is on the same server.
         _show_loads(done)
         raise
+    except KeyboardInterrupt:
+        _show_loads(done)
+        _tell_dagster(done)
+        raise Stopped(
+            f"{len(done)} of {len(files)} files were begun. What is loaded stays: load the same "
+            "files again, and only what is missing is added."
+        ) from None
     except BaseException:
         # What is committed, Dagster must know of; and what stopped the load is what is told last.
         _show_loads(done)
@@ -77,17 +86,42 @@ def load(
     _tell_dagster(done)
     if all(one.foreign for one in done):
         raise SkyOpsError("There is no recording among these files: nothing is loaded.")
+    _load_references(settings, warehouse)
     if failed := [one for one in done if one.failure]:
         rejected = [one for one in failed if one.failure == one.nearly_all_rejected]
-        unread = len(failed) - len(rejected)
-        raise SkyOpsError(
-            f"{unread} of {len(files)} files could not be loaded to their end; the others are "
-            "loaded. "
-            * (unread > 0)
-            + f"{len(rejected)} of {len(files)} files had nearly all rows rejected. "
-            * (len(rejected) > 0)
-            + "Correct these and load them again: what is there already changes nothing."
-        )
+        raise SkyOpsError(_failed(len(files), len(failed) - len(rejected), len(rejected)))
+
+
+def _failed(files: int, unread: int, rejected: int) -> str:
+    """What became of files that could not be loaded, or not well."""
+    if files == 1:
+        return "Correct the file and load it again: what is there already changes nothing."
+    said = []
+    if unread:
+        others = "the others are loaded" if unread + rejected < files else "what could be read is"
+        said.append(f"{unread} of {files} files could not be loaded to their end; {others}.")
+    if rejected:
+        said.append(f"{rejected} of {files} files had nearly all rows rejected.")
+    return " ".join(
+        [*said, "Correct these and load them again: what is there already changes nothing."]
+    )
+
+
+def _load_references(settings: Settings, warehouse: Warehouse) -> None:
+    """Bring airports and runways where they are missing: nothing can be found without them."""
+    from skyops_assets.sources import reference
+
+    if not (names := reference.missing(warehouse)):
+        return
+    with steps(settings.home / "logs" / "load.log") as progress:
+        progress.line(f"loading {' and '.join(names)}, which positions are read with")
+        from skyops_assets.client import run_references
+
+        run = run_references(progress.event)
+    if not run.is_success:
+        raise SkyOpsError(f"Airports and runways could not be loaded. {' '.join(run.failures)}")
+    if note := reference.runways_note(warehouse):
+        err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
 
 
 def _show_loads(done: list[FileLoad]) -> None:
@@ -146,6 +180,36 @@ def _tell_dagster(done: list[FileLoad]) -> None:
             f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
             "(before SKYOPS_FIRST_HOUR, or in the future)"
         )
+
+
+@app.command()
+def refresh() -> None:
+    """Rebuild now all that follows from what is loaded, as `skyops up` does every hour.
+
+    Flights, landings, arrivals, features, and predictions with the model in force. Nothing is
+    trained.
+    """
+    from skyops_assets.warehouse.connection import only_one
+
+    settings, warehouse = prepare()
+    log = settings.home / "logs" / "refresh.log"
+    _load_references(settings, warehouse)
+    try:
+        with (
+            steps(log) as progress,
+            only_one(warehouse, "skyops.refresh", lambda: progress.line("waiting for another")),
+        ):
+            progress.line("loading the asset graph")
+            from skyops_assets.client import run_refresh
+
+            run = run_refresh(progress.event)
+    except KeyboardInterrupt:
+        raise Stopped("The refresh is stopped; the next one begins anew.") from None
+    if not run.is_success:
+        raise SkyOpsError(
+            f"The refresh failed. {' '.join(run.failures)} (everything it printed: {log})"
+        )
+    out.print("Everything follows what is loaded.")
 
 
 @app.command()

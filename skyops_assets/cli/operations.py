@@ -18,41 +18,12 @@ from skyops_assets.cli.output import (
     gather,
     out,
     prepare,
-    show_decision,
     show_status,
-    steps,
 )
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
-
-
-@app.command()
-def demo() -> None:
-    """Run the whole graph on the Paris recording and show what it produced."""
-    from skyops_assets.sources.opensky.reading.recordings import DEMO, DEMO_END, DEMO_START
-    from skyops_assets.warehouse.connection import only_one
-
-    settings, warehouse = prepare()
-    with (
-        steps(settings.home / "logs" / "demo.log") as progress,
-        only_one(warehouse, "skyops.demo", lambda: progress.line("waiting for another demo")),
-    ):
-        progress.line("loading the asset graph")
-        from skyops_assets.client import run_main
-
-        recording = None if settings.recording else DEMO
-        run = run_main(DEMO_START, DEMO_END, progress.event, recording)
-    if not run.is_success:
-        raise SkyOpsError(
-            f"The main job failed. {' '.join(run.failures)} "
-            f"(everything it printed: {settings.home / 'logs' / 'demo.log'})"
-        )
-    out.print()
-    show_status(gather(settings, warehouse))
-    show_decision(warehouse)
-    out.print("\nNext: [bold]make up[/] opens the graph in the Dagster UI.")
 
 
 @app.command()

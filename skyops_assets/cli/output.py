@@ -21,10 +21,18 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.errors import SkyOpsError, Stopped
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
@@ -67,9 +75,11 @@ def figure(value: float | None, form: str) -> str:
 def prepare() -> tuple[Settings, Warehouse]:
     """Settings and the running warehouse, with this process's environment set to them."""
     from skyops_assets import runtime
-    from skyops_assets.settings import load_settings
+    from skyops_assets.settings import load_settings, notices
 
     settings = load_settings()
+    for notice in notices():
+        err.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
     with err.status("Preparing the warehouse and the dbt project"):
         return settings, runtime.prepare(settings)
 
@@ -133,26 +143,49 @@ def show_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 
 class _Steps:
-    """Prints a line, with the seconds since the start, as steps begin and assets appear."""
+    """Progress of a run: a line a step in a pipe, and on a terminal a bar."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.began = time.monotonic()
         self.seen: set[str] = set()
+        self.bar = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            transient=True,
+            # What libraries print belongs into the log.
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=None)
 
     def line(self, text: str) -> None:
-        """One line of progress."""
-        self.console.print(f"[dim]{time.monotonic() - self.began:4.0f} s[/]  {text}")
+        """What is done now."""
+        self.bar.update(self.task, description=text if len(text) < 40 else f"{text[:38]}…")
+        if self.bar.disable:
+            self._print(text)
 
     def event(self, kind: str, name: str) -> None:
         """Take one event of a run."""
-        if kind == "start":
+        if kind == "assets":
+            self.bar.update(self.task, total=int(name))
+        elif kind == "start":
             self.line(name.replace("__", "/"))
         elif kind == "asset" and name not in self.seen:
             self.seen.add(name)
-            self.line(f"  [green]{name}[/]")
+            self.bar.advance(self.task)
+            if self.bar.disable:
+                self._print(f"  [green]{name}[/]")
         elif kind == "failed check":
-            self.line(f"  [yellow]check not passed: {name}[/]")
+            self._print(f"  [yellow]check not passed: {name}[/]")
+
+    def _print(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.began:4.0f} s[/]  {text}")
 
 
 @contextmanager
@@ -167,7 +200,9 @@ def steps(log: Path) -> Iterator[_Steps]:
         with log.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            yield _Steps(_console(terminal, file=terminal))
+            shown = _Steps(_console(terminal, file=terminal))
+            with shown.bar:
+                yield shown
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -212,31 +247,7 @@ def show_status(found: dict[str, Any]) -> None:
         out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']}, started {began}")
 
 
-def show_decision(warehouse: Warehouse) -> None:
-    """The last decision of the gatekeeper: what was compared, the verdict, its reasons."""
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select training_run_id, is_promoted, reasons from ml.promotion_decisions "
-            "order by decision_id desc limit 1"
-        )
-        row = cursor.fetchone()
-        if row is None:
-            return
-        run, is_promoted, reasons = row
-        cursor.execute(
-            "select candidate, mae_min, scored_rows from ml.evaluations "
-            "where training_run_id = %s and (role = 'challenger' or is_reference) "
-            "and mae_min is not null order by is_reference",
-            (run,),
-        )
-        for candidate, mae_min, rows in cursor.fetchall():
-            out.print(f"MAE {mae_min:.2f} min on {rows} test arrivals: {candidate}")
-    out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
-    for reason in reasons:
-        mark = "[green]yes[/]" if reason["is_passed"] else "[yellow]no [/]"
-        out.print(f"  {mark} {reason['light']:<11} {reason['text']}")
-
-
 def print_error(error: SkyOpsError) -> None:
     """One sentence, brackets and all."""
-    err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    mark = "[yellow]Stopped:[/]" if isinstance(error, Stopped) else "[red]Error:[/]"
+    err.print(f"{mark} {escape(str(error))}", soft_wrap=True)

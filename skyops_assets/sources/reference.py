@@ -5,7 +5,7 @@ Belongs here: fetching with pinned hashes, units, replacing a reference table wh
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -160,16 +160,29 @@ def load_runways(
 def missing(warehouse: Warehouse) -> list[str]:
     """Which of the two tables a load should bring: empty ones, and a day later Paris' runways."""
     found = [name for name in ("raw.airports", "raw.runways") if _is_empty(warehouse, name)]
-    if not found:
-        with warehouse.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "select 1 from raw.ingest_batches where source = %s "
-                "and batch_id = (select max(batch_id) from raw.runways) "
-                "and finished_at < now() - interval '1 day'",
-                (PARIS_SOURCE,),
-            )
-            found = ["raw.runways"] * cursor.rowcount
-    return found
+    is_old = not found and _of_paris(warehouse, older_than=timedelta(days=1))
+    return ["raw.runways"] if is_old else found
+
+
+def runways_note(warehouse: Warehouse) -> str | None:
+    """What is to be known of the runways where they are not the world's."""
+    if not _of_paris(warehouse):
+        return None
+    return (
+        "Only the runways around Paris are known, as OurAirports' file cannot be had: elsewhere a "
+        "landing has a direction but no letter (L, C, R). A load tries again after a day; "
+        "SKYOPS_DATA_MIRROR names a folder that stands in for the web."
+    )
+
+
+def _of_paris(warehouse: Warehouse, older_than: timedelta = timedelta()) -> bool:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select from raw.ingest_batches where source = %s and finished_at <= now() - %s "
+            "and batch_id = (select max(batch_id) from raw.runways)",
+            (PARIS_SOURCE, older_than),
+        )
+        return cursor.rowcount > 0
 
 
 def _is_empty(warehouse: Warehouse, table: str) -> bool:
