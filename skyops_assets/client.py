@@ -147,6 +147,9 @@ def _execute(
         for event in result.all_events
         if event.event_type == dg.DagsterEventType.STEP_FAILURE
     ]
+    if any(dg.DagsterExecutionInterruptedError.__name__ in failure for failure in failures):
+        # Met within a step, it is a step's failure.
+        raise KeyboardInterrupt
     return FinishedRun(run_id, result.success, failures)
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -112,6 +113,19 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def print_json(value: Any) -> None:
+    """An answer for programs; dataclasses by the names of their fields."""
+
+    def given(one: Any) -> Any:
+        if is_dataclass(one) and not isinstance(one, type):
+            one = asdict(one)
+        if isinstance(one, dict):
+            return {str(name): given(value) for name, value in one.items()}
+        return [given(item) for item in one] if isinstance(one, (list, tuple)) else plain(one)
+
+    print(json.dumps(given(value)))
+
+
 def text(value: Any) -> str:
     """A database value as a cell of a table or CSV: JSON where it has parts."""
     given = plain(value)
@@ -189,13 +203,17 @@ class _Steps:
 
 
 @contextmanager
-def steps(log: Path) -> Iterator[_Steps]:
-    """Progress on the terminal, while all that libraries print goes to a file."""
+def steps(log: Path, stream: int = 1) -> Iterator[_Steps]:
+    """Progress on the terminal, while all that libraries print goes to a file.
+
+    Args:
+        stream: where it is shown: 1 is the output, 2 that for errors.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    terminal = os.fdopen(os.dup(1), "w")
+    terminal = os.fdopen(os.dup(stream), "w")
     try:
         with log.open("w") as file:
             os.dup2(file.fileno(), 1)

@@ -112,7 +112,10 @@ def opensky_states(
         )
     problem = None
     if recording:
-        problem = _read(context, database, named_recording(recording), hours)
+        path = named_recording(recording)
+        if not config.recording and not path.exists():
+            raise SkyOpsError(f"SKYOPS_RECORDING names {str(path)!r}, which does not exist.")
+        problem = _read(context, database, path, hours)
     else:
         for key in hours:
             _poll(context, settings, database, key)
