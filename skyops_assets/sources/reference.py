@@ -103,6 +103,11 @@ def runways(settings: Settings) -> pa.Table:
     return _read_runways(fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings))
 
 
+def paris_runways() -> pa.Table:
+    """The runways of `PARIS_RUNWAYS`, as `runways` has them."""
+    return _read_runways(PARIS_RUNWAYS)
+
+
 def _read_runways(path: Path) -> pa.Table:
     table, torn = csv_table(path)
     read = Reader(len(table))
@@ -152,7 +157,7 @@ def load_runways(
     except Unavailable as error:
         if not _is_empty(warehouse, "raw.runways"):
             return None, f"{error} The runways stay as they are."
-        rows, source = _read_runways(PARIS_RUNWAYS), PARIS_SOURCE
+        rows, source = paris_runways(), PARIS_SOURCE
         problem = f"{error} Only the runways around Paris are known."
     return replace_reference(warehouse, "raw.runways", source, rows, run_id=run_id), problem
 
