@@ -261,6 +261,8 @@ def test_a_wrong_command_line_says_what_is_wrong(
     ("variable", "value", "said"),
     [
         ("SKYOPS_UI_PORT", "high", "SKYOPS_UI_PORT cannot be used"),
+        ("SKYOPS_WATCH_AIRPORT", "LFPG", "did you mean SKYOPS_WATCH_AIRPORTS?"),
+        ("SKYOPS_WATCH_AIRPORTS", "LFPG,zzzz", "names ZZZZ, which no list of airports has"),
         ("SKYOPS_DATABASE_URL", "postgresql://u:zQsecretQz@127.0.0.1:1/db", "cannot be reached"),
         ("SKYOPS_DATABASE_URL", "mysql://u:zQsecretQz@host/db", "warehouse is Postgres"),
         ("SKYOPS_HOME", "/dev/null/home", "SKYOPS_HOME '/dev/null/home' cannot be used"),
@@ -273,3 +275,17 @@ def test_bad_settings_are_one_clear_error(
     assert text.startswith("Error: ")
     assert said in text
     assert PASSWORD not in text
+
+
+def test_an_unknown_setting_is_noted_once_beside_the_answer(skyops: Skyops) -> None:
+    done = skyops("sql", "select 1 as n", "--json", SKYOPS_FAVOURITE_COLOUR="blue")
+    assert json.loads(response(done)) == [{"n": 1}]
+    assert done.stderr.count("SKYOPS_FAVOURITE_COLOUR is no setting of SkyOps") == 1
+
+
+def test_a_frozen_sky_is_refused(skyops: Skyops) -> None:
+    assert "At --speed 0 no time passes" in refused(skyops("fake-opensky", "--speed", "0"))
+
+
+def test_a_refresh_of_nothing_says_what_to_load(skyops: Skyops) -> None:
+    assert "Nothing has been loaded yet: load recordings" in refused(skyops("refresh"))
