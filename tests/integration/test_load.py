@@ -313,16 +313,16 @@ def test_what_is_said_of_a_single_file_is_of_that_file(
 def test_a_stopped_load_says_what_stays_and_ends_with_130(
     warehouse: Warehouse, query: Query, home: Path, tmp_path: Path
 ) -> None:
-    """Stopped while it waits for the lock on the table, which the test holds."""
+    """Stopped while it waits for the table, which the test has locked."""
     folder = some_recordings(tmp_path / "in")
     with bulk.transaction(warehouse) as cursor:
-        bulk.lock(cursor, "raw.opensky_states")
+        cursor.execute("lock table raw.opensky_states in exclusive mode")
         with subprocess.Popen(
             [sys.executable, "-m", "skyops_assets.cli", "load", str(folder)],
             env=settings_of(home, warehouse),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
-            waiting = "select count(*) from pg_stat_activity where wait_event = 'advisory' "
+            waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
             while query(warehouse, f"{waiting}and datname = current_database()") == [(0,)]:
                 assert process.poll() is None
                 time.sleep(0.1)
