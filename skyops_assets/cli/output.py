@@ -76,13 +76,20 @@ def figure(value: float | None, form: str) -> str:
 def prepare() -> tuple[Settings, Warehouse]:
     """Settings and the running warehouse, with this process's environment set to them."""
     from skyops_assets import runtime
-    from skyops_assets.settings import load_settings, notices
+    from skyops_assets.settings import load_settings
 
     settings = load_settings()
-    for notice in notices():
-        err.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
+    note_settings()
     with err.status("Preparing the warehouse and the dbt project"):
         return settings, runtime.prepare(settings)
+
+
+def note_settings() -> None:
+    """Print what a person should know of the settings, such as a name that nobody knows."""
+    from skyops_assets.settings import notices
+
+    for notice in notices():
+        err.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
 
 
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
