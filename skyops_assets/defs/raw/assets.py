@@ -114,7 +114,7 @@ def opensky_states(
     if recording:
         path = named_recording(recording)
         if not config.recording and not path.exists():
-            raise SkyOpsError(f"SKYOPS_RECORDING names {str(path)!r}, which does not exist.")
+            raise SkyOpsError(f"The recording {path} does not exist. Correct SKYOPS_RECORDING.")
         problem = _read(context, database, path, hours)
     else:
         for key in hours:
