@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage torture loop lint bench docs features lock clean purge
+.PHONY: help demo up down test coverage torture loop lint bench docs features lock clean purge
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recordin
 up: $(RUNTIME) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 3001) running
 	@$(BIN)/skyops up
 
+down: $(RUNTIME) ## End what `make up` or `skyops up --detach` keeps running
+	@$(BIN)/skyops down
+
 test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
@@ -32,9 +35,10 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 coverage: $(DEV) ## Which lines the tests reach; fails under 80 %
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=80
 
-torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn every dbt test red
+torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn every dbt test red; a demo through PgBouncer
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \
-		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables
+		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables \
+		tests/integration/test_sessions.py
 
 loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to sag
 	@$(BIN)/python -m tests.soak.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \

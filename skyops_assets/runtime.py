@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from skyops_assets import __version__
+from skyops_assets.addresses import LOOPBACK
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
@@ -30,6 +32,12 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Nothing that SkyOps starts reports its use to anyone."""
+OTHERS = ("DAGSTER_", "DBT_", "MLFLOW_")
+"""Prefixes of variables that belong to another project of the same shell: `DBT_TARGET` stops each
+transform, `MLFLOW_RUN_ID` each training. What SkyOps needs of them it sets itself."""
+PASSED_ON = ("MLFLOW_S3_",)
+"""Of those, what a person sets for SkyOps: the server of `SKYOPS_MLFLOW_ARTIFACTS=s3://...`."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -43,6 +51,7 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     path = os.environ.get("PATH", os.defpath)
     return {
         **QUIET,
+        **no_proxy(os.environ),
         # OpenMP's threads spin while they wait. On busy cores a fit of 58 rows took 100 s with
         # four of them and 0.5 s with one; and one thread adds up in the same order each time.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
@@ -56,6 +65,35 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_PROFILES_DIR": str(DBT_PROJECT),
     }
+
+
+def no_proxy(variables: Mapping[str, str]) -> dict[str, str]:
+    """What keeps connections to this machine away from the proxy that a person has set.
+
+    Without a proxy nothing is set: macOS would then no longer ask the system's settings for one.
+    """
+    if not any(variables.get(name) or variables.get(name.upper()) for name in PROXIES):
+        return {}
+    low, high = variables.get("no_proxy"), variables.get("NO_PROXY")
+    names = {"no_proxy": low or high, "NO_PROXY": high or low}
+    # gRPC, which the code server speaks, asks for a variable of its own first, and knows no `*`.
+    exempt = {"no_grpc_proxy": _with_loopback(variables.get("no_grpc_proxy") or low or high)}
+    for name, given in names.items():
+        # All hosts, which is understood only if it stands alone.
+        exempt[name] = "*" if given and given.strip() == "*" else _with_loopback(given)
+    return exempt
+
+
+def _with_loopback(given: str | None) -> str:
+    hosts = [host.strip() for host in (given or "").split(",") if host.strip()]
+    return ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+
+
+def _forget_others() -> None:
+    """Drop from this process, and so from all that it starts, what another project has set."""
+    for name in list(os.environ):
+        if name.startswith(OTHERS) and not name.startswith(PASSED_ON):
+            del os.environ[name]
 
 
 def database_variables(warehouse: Warehouse) -> dict[str, str]:
@@ -125,6 +163,8 @@ def prepare(settings: Settings) -> Warehouse:
         SkyOpsError: the home, the warehouse or the dbt project cannot be used.
     """
     check_airports(settings)
+    _forget_others()
+    os.environ.update(no_proxy(os.environ))
     warehouse = open_warehouse(settings)
     migrate(warehouse)
     home = dagster_home(settings)

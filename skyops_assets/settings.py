@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         90,
         ge=1,
         description="Days for which runs, their output, and trainings that led to no version are "
-        "kept.",
+        "kept; of each job the newest 168 runs at most.",
     )
     ui_port: int = Field(
         3000, ge=1, le=65535, description="Port of the Dagster UI, on the loopback interface."
@@ -236,13 +236,14 @@ class Settings(BaseSettings):
     min_disk_days: float = Field(
         14,
         ge=0,
-        description="`disk_has_room` warns when the embedded server's disk has room for fewer days "
-        "of positions.",
+        description="`disk_has_room` warns when the disk of the server's data, if it is this "
+        "machine's, has room for fewer days of positions.",
     )
     min_disk_gb: float = Field(
         5,
         ge=0,
-        description="`disk_has_room` warns when fewer gigabytes are free there.",
+        description="`disk_has_room` warns when fewer gigabytes are free there; `skyops health` "
+        "when fewer are, there or on the disk of `SKYOPS_HOME`.",
     )
 
     recipe: Literal["hgb-l1", "ridge", "extra-trees", "random-forest"] = Field(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 # isort: off
 # In the order of `--help`: what a newcomer needs stands first.
-from skyops_assets.cli import demo, operations, query, data, models, monitoring
+from skyops_assets.cli import demo, operations, services, query, data, models, monitoring
 
 # isort: on
 from skyops_assets.cli.app import app
 
-__all__ = ["app", "data", "demo", "models", "monitoring", "operations", "query"]
+__all__ = ["app", "data", "demo", "models", "monitoring", "operations", "query", "services"]

@@ -9,6 +9,7 @@ from rich.markup import escape
 from skyops_assets.cli import app
 from skyops_assets.cli.output import err, print_error
 from skyops_assets.errors import SkyOpsError, Stopped
+from skyops_assets.warehouse.trouble import explain
 
 
 def main() -> None:
@@ -22,6 +23,8 @@ def main() -> None:
             raise
         if isinstance(error, SkyOpsError):
             print_error(error)
+        elif said := explain(error):
+            print_error(SkyOpsError(said))
         else:
             err.print(
                 f"[red]Unexpected error:[/] {type(error).__name__}: {escape(str(error))} "

@@ -292,7 +292,9 @@ def replay_rejected(
 
 @app.command("fake-opensky")
 def fake_opensky(  # noqa: PLR0917
-    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 8900,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 8900,
     recording: Annotated[str, typer.Option(help="A recording, or `demo` for Paris.")] = "demo",
     responses: Annotated[
         Path | None, typer.Option(help="Folder of OpenSky answers (*.json) to give instead.")

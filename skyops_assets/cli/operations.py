@@ -27,21 +27,6 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def up() -> None:
-    """Keep the Dagster UI, daemon, code server and the dbt docs running, on loopback."""
-    from skyops_assets.operations.supervise import run_services
-
-    settings, _ = prepare()
-    if not _docs_page(settings).exists():
-        _build_docs(settings)
-    from skyops_assets.client import reap_now
-
-    for ended in reap_now():
-        out.print(f"Ended the run {escape(ended)}", soft_wrap=True)
-    run_services(settings, out.print)
-
-
-@app.command()
 def docs() -> None:
     """Build the dbt docs as one static page."""
     settings, _ = prepare()

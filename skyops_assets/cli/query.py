@@ -38,18 +38,15 @@ def sql(
     """Query the warehouse (read-only)."""
     import psycopg2
 
+    from skyops_assets.warehouse.query import read_only
+
     _, warehouse = prepare()
     try:
-        with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
-            # For the session, not for one transaction: the query may hold a COMMIT.
-            connection.set_session(readonly=True)
-            cursor.execute(query)
-            if cursor.description is None:
-                raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
-            names = [column.name for column in cursor.description]
-            rows = cursor.fetchall()
+        names, rows = read_only(warehouse, query)
     except psycopg2.Error as error:
         raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
+    if not names:
+        raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
     if as_json or format is Format.json:
         print(json.dumps([dict(zip(names, map(plain, row), strict=True)) for row in rows]))
     elif format is Format.csv:

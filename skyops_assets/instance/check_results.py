@@ -1,7 +1,7 @@
 """Dagster's own table of check results, where its interface is too slow for years of hourly runs.
 
 Belongs here: the last results, an index for them, and results whose run is gone. Does not: runs and
-events, which are removed through Dagster (`repair`).
+events (`retention`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ ORPHANS = """
 delete from asset_check_executions as results
 where
     results.run_id <> ''
-    and not exists (select from runs where runs.run_id = results.run_id)
+    and (
+        results.run_id = any(:thinned)
+        or not exists (select from runs where runs.run_id = results.run_id)
+    )
     and exists (
         select from asset_check_executions as newer
         where
@@ -77,8 +80,8 @@ def _failed(connection: Connection, checks: Sequence[tuple[str, str]]) -> list[t
     return [(str(asset), str(name)) for asset, name in rows]
 
 
-def tidy(connection: Connection) -> int:
-    """Index the results of checks, and remove those of removed runs; how many went.
+def tidy(connection: Connection, thinned: Sequence[str] = ()) -> int:
+    """Index the results of checks, and remove those of removed and thinned runs; how many went.
 
     Without the index the latest result of each check is found by reading all there ever were: with
     those of a year, ten seconds. Dagster removes none with its run. A check's latest result stays,
@@ -89,7 +92,7 @@ def tidy(connection: Connection) -> int:
     if connection.dialect.name != "postgresql":
         return 0
     connection.execute(text(INDEX))
-    return int(connection.execute(text(ORPHANS)).rowcount)
+    return int(connection.execute(text(ORPHANS), {"thinned": list(thinned)}).rowcount)
 
 
 def failed_checks(

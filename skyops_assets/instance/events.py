@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dagster as dg
 
+from skyops_assets.warehouse.trouble import explain_text
+
 
 def cause(event: dg.DagsterEvent) -> str:
     """The error at the root of a step's failure, which is the one that a person should read."""
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error else event.message or "failed"
+    said = error.message.strip() if error else event.message or "failed"
+    return explain_text(said) or said
 
 
 def steps_of(

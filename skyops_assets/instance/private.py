@@ -7,7 +7,7 @@ holds each of them to what SkyOps expects. Does not: anything that the public in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ __all__ = [
     "failed_partitions",
     "index_connection",
     "is_reserved_asset_job_name",
+    "start_code_servers_with",
 ]
 
 
@@ -67,3 +68,16 @@ def failed_partitions(
     status = get_and_update_asset_status_cache_value(instance, key, partitions)
     subset = status.deserialize_failed_partition_subsets(partitions) if status else None
     return sorted(subset.get_partition_keys()) if subset else []
+
+
+def start_code_servers_with(arguments: Sequence[str]) -> None:
+    """Let this process start the servers behind a code server by `python` and these arguments.
+
+    It names its own command, and no option, setting or variable of Dagster another one.
+    """
+    from dagster._grpc import server
+
+    def command(executable_path: str) -> Sequence[str]:
+        return [executable_path, *arguments]
+
+    server.get_python_environment_entry_point = command

@@ -1,17 +1,16 @@
-"""Putting Dagster's instance right: runs whose process is gone, and runs that are long over.
+"""Putting Dagster's instance right: runs whose process is gone.
 
-Belongs here: what is read from and done to the instance. Does not: when (`automation`).
+Belongs here: what is read from and done to the instance. Does not: when (`automation`), runs that
+are long over (`retention`).
 """
 
 import json
 import platform
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from skyops_assets.instance.check_results import tidy
-from skyops_assets.instance.private import FINISHED_STATUSES, GRPC_INFO_TAG, index_connection
+from skyops_assets.instance.private import GRPC_INFO_TAG
 from skyops_assets.instance.processes import is_alive, is_here, listens
 
 HOST_TAG = "skyops/host"
@@ -21,7 +20,6 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-AT_ONCE = 200
 Kind = dg.DagsterEventType
 
 
@@ -82,80 +80,3 @@ def _free_slots(instance: dg.DagsterInstance) -> None:
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             storage.free_concurrency_slots_for_run(run_id)
-
-
-@dataclass(frozen=True)
-class Removed:
-    """Runs removed, and kept for what they made, though without their output; results of checks."""
-
-    removed: int
-    kept: int
-    check_results: int
-
-
-def remove_old_runs(instance: dg.DagsterInstance, keep_days: int) -> Removed:
-    """Remove the runs that ended before, with their events and output.
-
-    A run that made what is still the latest of an asset, a partition or a check is kept: Dagster
-    forgets with the run that it was ever made, and automation would make all of it again. Only its
-    output goes.
-    """
-    before = datetime.now(UTC) - timedelta(days=keep_days)
-    latest: dict[tuple[dg.AssetKey, Kind], set[str]] = {}
-    removed = kept = 0
-    cursor = None
-    while runs := instance.get_runs(
-        dg.RunsFilter(statuses=list(FINISHED_STATUSES), updated_before=before),
-        cursor=cursor,
-        limit=AT_ONCE,
-        ascending=True,
-    ):
-        # Of the last one kept: a cursor needs its run.
-        for run in runs:
-            instance.compute_log_manager.delete_logs(prefix=[run.run_id])
-            if _made_the_latest(instance, run.run_id, latest):
-                kept += 1
-                cursor = run.run_id
-            else:
-                instance.delete_run(run.run_id)
-                removed += 1
-    with index_connection(instance) as connection:
-        return Removed(removed, kept, tidy(connection))
-
-
-def _made_the_latest(
-    instance: dg.DagsterInstance, run_id: str, latest: dict[tuple[dg.AssetKey, Kind], set[str]]
-) -> bool:
-    """Whether one of a run's materializations, observations or check results is the latest.
-
-    Args:
-        latest: runs of the latest events by asset, filled as needed.
-    """
-    storage = instance.event_log_storage
-    checks: set[dg.AssetCheckKey] = set()
-    for kind in (Kind.ASSET_MATERIALIZATION, Kind.ASSET_OBSERVATION, Kind.ASSET_CHECK_EVALUATION):
-        for record in storage.get_records_for_run(run_id, of_type=kind).records:
-            event = record.event_log_entry.dagster_event
-            if event is None:
-                continue
-            if kind == Kind.ASSET_CHECK_EVALUATION:
-                checks.add(event.asset_check_evaluation_data.asset_check_key)
-            elif event.asset_key:
-                place = (event.asset_key, kind)
-                if place not in latest:
-                    latest[place] = _latest(instance, *place)
-                if run_id in latest[place]:
-                    return True
-    found = storage.get_latest_asset_check_execution_by_key(list(checks)) if checks else {}
-    return any(record.run_id == run_id for record in found.values())
-
-
-def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, kind: Kind) -> set[str]:
-    """Runs of the latest event of an asset, and of the latest of each of its partitions."""
-    storage = instance.event_log_storage
-    newest = list(storage.get_event_records(dg.EventRecordsFilter(kind, asset_key=key), limit=1))
-    ids = list(storage.get_latest_storage_id_by_partition(key, kind).values())
-    for start in range(0, len(ids), AT_ONCE):
-        some = dg.EventRecordsFilter(kind, storage_ids=ids[start : start + AT_ONCE])
-        newest += storage.get_event_records(some)
-    return {record.run_id for record in newest}

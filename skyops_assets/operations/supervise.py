@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations import logs
+from skyops_assets.operations.keeping import Claim
+from skyops_assets.operations.sentinel import Sentinel
 from skyops_assets.settings import Settings
 
 HOST = "127.0.0.1"
@@ -19,98 +26,217 @@ RESTARTS = 5
 RESTARTS_WITHIN_S = 600.0
 """A service that ends by itself is started again, unless it ends more often than this."""
 CODE_SERVER_START_S = 60.0
+ROTATED_EVERY_S = 10.0
+DOCS_BUILD = "docs build"
+COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
+
+Say = Callable[[str], None]
 
 
-def run_services(settings: Settings, say: Callable[[str], None]) -> None:
+@contextmanager
+def until_stopped(say: Say) -> Iterator[None]:
+    """Within it, SIGINT, SIGTERM and SIGHUP (a closed terminal) end the work in order.
+
+    A SIGHUP that is ignored stays so, as `nohup` wants it.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    except _Stopped:
+        _safely(say, "Stopped")
+
+
+class _Stopped(BaseException):
+    """A signal asked for the end; no `except Exception` of a library may take it."""
+
+
+def _stop(_number: int, _frame: object) -> None:
+    # What ends now must not be interrupted; it is done within half a minute.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise _Stopped
+
+
+def into_a_file(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process whose output is a log: nothing asks for colours."""
+    return {name: value for name, value in variables.items() if name not in COLOURS}
+
+
+def _safely(say: Say, line: str) -> None:
+    """Say it where anyone still listens: the terminal may be closed."""
+    with suppress(OSError):
+        say(line)
+
+
+def require_ports(settings: Settings) -> None:
+    """Raise `SkyOpsError` where a port of the services cannot be taken."""
+    if settings.ui_port == settings.docs_port:
+        raise SkyOpsError(
+            f"SKYOPS_UI_PORT and SKYOPS_DOCS_PORT are both {settings.ui_port}; set one to another."
+        )
+    for port, variable in ((settings.ui_port, "UI"), (settings.docs_port, "DOCS")):
+        if problem := _cannot_bind(port):
+            raise SkyOpsError(f"{problem} Set SKYOPS_{variable}_PORT to another.")
+
+
+def run_services(
+    settings: Settings, claim: Claim, say: Say, before_daemon: Callable[[], None]
+) -> None:
     """Start all services and stay until a signal; a service that ends is started again.
 
     Args:
         say: prints a line for the person who waits.
+        before_daemon: done while the code server starts, and before runs can.
 
     Raises:
-        SkyOpsError: a port is taken, a service does not start, or one ends again and again.
+        SkyOpsError: a service does not start, or one ends again and again.
     """
-    for port, variable in ((settings.ui_port, "UI"), (settings.docs_port, "DOCS")):
-        _require_free(port, f"SKYOPS_{variable}_PORT")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
-    services: dict[str, subprocess.Popen[bytes]] = {}
-    restarts: dict[str, list[float]] = {}
+    services = _Services(settings, claim, say)
     try:
-        commands = _start_all(settings, services, say)
+        services.start(before_daemon)
+        services.keep()
+    except _Stopped:
+        _safely(say, "Stopping")
+        raise
+    finally:
+        services.end()
+
+
+class _Services:
+    """The services of one home, by name, in the order in which they are started."""
+
+    def __init__(self, settings: Settings, claim: Claim, say: Say) -> None:
+        self._settings = settings
+        self._claim = claim
+        self._say = say
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        (settings.home / "logs").mkdir(parents=True, exist_ok=True)
+        (settings.home / "docs").mkdir(exist_ok=True)
+        logs.rotate(logs.files(settings.home).values())
+        self._sentinel = Sentinel(settings.home)
+        code_port = _free_port()
+        self._code_port = code_port
+        workspace = settings.home / "workspace.yaml"
+        workspace.write_text(
+            f"load_from:\n"
+            f"  - grpc_server: {{host: {HOST}, port: {code_port}, location_name: skyops}}\n"
+        )
+        python = [sys.executable, "-m"]
+        dagster = [*python, "skyops_assets.instance.plain"]
+        self._commands = {
+            "code-server": [*dagster, "dagster", "code-server", "start", "-h", HOST,
+                            "-p", str(code_port), "-m", "skyops_assets.definitions",
+                            "--location-name", "skyops"],
+            "daemon": [*dagster, "dagster._daemon", "run", "-w", str(workspace)],
+            "ui": [*dagster, "dagster_webserver", "-h", HOST, "-p", str(settings.ui_port),
+                   "-w", str(workspace)],
+            "docs": [*python, "http.server", str(settings.docs_port), "--bind", HOST,
+                     "--directory", str(settings.home / "docs")],
+            DOCS_BUILD: [*python, "skyops_assets.cli", "docs"],
+        }  # fmt: skip
+
+    def start(self, before_daemon: Callable[[], None]) -> None:
+        """Start all, and return when their addresses answer."""
+        say, ui = self._say, f"http://{HOST}:{self._settings.ui_port}/server_info"
+        say("Starting the code server")
+        self._launch("code-server")
+        before_daemon()
+        self._wait(lambda: _listens(self._code_port))
+        say("Starting the UI and the daemon")
+        for name in ("ui", "docs", "daemon"):
+            self._launch(name)
+        self._wait(lambda: _answers(ui))
+        say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
+        if not (self._settings.home / "docs" / "index.html").exists():
+            say("Building the dbt docs")
+            self._build_docs()
+        say(f"dbt docs    http://localhost:{self._settings.docs_port}")
+        logs_are = f"Logs are in {self._settings.home / 'logs'}"
+        # A session of its own has no terminal whose Ctrl-C would come here.
+        ends = "" if os.getsid(0) == os.getpid() else "Ctrl-C or "
+        say(f"{logs_are}; {ends}`skyops down` ends everything.")
+        self._claim.note(is_ready=True)
+
+    def _build_docs(self) -> None:
+        self._launch(DOCS_BUILD)
+        process = self._processes[DOCS_BUILD]
+        self._wait(lambda: process.poll() is not None)
+        del self._processes[DOCS_BUILD]
+        if process.returncode:
+            self._say(
+                "The dbt docs could not be built; `skyops docs` tries again, "
+                f"and {self._settings.home / 'logs' / 'docs.log'} says why."
+            )
+
+    def keep(self) -> None:
+        """Start again what ends, and keep the logs short; without end."""
+        restarts: dict[str, list[float]] = {}
+        rotated_at = 0.0
         while True:
-            for name, process in services.items():
+            for name, process in self._processes.items():
                 last = restarts.get(name, [-CODE_SERVER_START_S])[-1]
                 if not _is_over(name, process, time.monotonic() - last):
                     continue
-                restarts[name] = _again(settings, name, restarts.get(name, []))
-                say(f"The {name} ended by itself and is started again.")
+                restarts[name] = _again(self._settings, name, restarts.get(name, []))
+                _safely(self._say, f"The {name} ended by itself and is started again.")
                 process.kill()
                 process.wait()
-                services[name] = _launch(settings, name, commands[name])
+                self._launch(name)
+            self._sentinel.watch()
+            if time.monotonic() - rotated_at > ROTATED_EVERY_S:
+                logs.rotate(logs.files(self._settings.home).values())
+                rotated_at = time.monotonic()
             time.sleep(1)
-    except _Stopped:
-        say("Stopping")
-    finally:
+
+    def end(self) -> None:
+        """End all, and what they have started, such as runs."""
         # The UI and the daemon first: they would complain about a missing code server.
-        for process in reversed(services.values()):
+        for process in reversed(self._processes.values()):
             process.terminate()
         deadline = time.monotonic() + STOP_S
-        for process in services.values():
-            try:
+        for process in self._processes.values():
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._sentinel.end()
+        for process in self._processes.values():
+            process.wait()
+
+    def _launch(self, name: str) -> None:
+        log = logs.files(self._settings.home)["docs" if name == DOCS_BUILD else name]
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                self._commands[name],
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=into_a_file(os.environ),
+            )
+        self._processes[name] = process
+        self._sentinel.add(process.pid)
+        self._claim.note(groups={**self._claim.keeper.groups, name: process.pid})
+
+    def _wait(self, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_S
+        while not is_ready():
+            for name, process in self._processes.items():
+                if name != DOCS_BUILD and process.poll() is not None:
+                    raise SkyOpsError(
+                        f"The {name} ended by itself (exit code {process.returncode}); "
+                        f"see {_log(self._settings, name)}"
+                    )
+            if time.monotonic() > deadline:
+                raise SkyOpsError(
+                    f"The services did not answer within {READY_S} s; "
+                    f"see {self._settings.home / 'logs'}"
+                )
+            time.sleep(0.1)
 
 
-class _Stopped(Exception):
-    """A signal asked for the end."""
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise _Stopped
-
-
-def _start_all(
-    settings: Settings, services: dict[str, subprocess.Popen[bytes]], say: Callable[[str], None]
-) -> dict[str, list[str]]:
-    """Start every service, and return the command of each."""
-    code_port = _free_port()
-    workspace = settings.home / "workspace.yaml"
-    workspace.write_text(
-        f"load_from:\n  - grpc_server: {{host: {HOST}, port: {code_port}, location_name: skyops}}\n"
-    )
-    bare = [sys.executable, "-m"]
-    commands = {
-        "code-server": [*bare, "dagster", "code-server", "start", "-h", HOST, "-p", str(code_port),
-                        "-m", "skyops_assets.definitions", "--location-name", "skyops"],
-        "daemon": [*bare, "dagster._daemon", "run", "-w", str(workspace)],
-        "ui": [*bare, "dagster_webserver", "-h", HOST, "-p", str(settings.ui_port),
-               "-w", str(workspace)],
-        "docs": [*bare, "http.server", str(settings.docs_port), "--bind", HOST,
-                 "--directory", str(settings.home / "docs")],
-    }  # fmt: skip
-    logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    for name, command in commands.items():
-        services[name] = _launch(settings, name, command)
-        if name == "code-server":
-            say("Starting the code server")
-            _wait(settings, services, lambda: not _is_free(code_port))
-    say("Starting the UI and the daemon")
-    _wait(settings, services, lambda: _answers(f"http://{HOST}:{settings.ui_port}/server_info"))
-    say(f"Dagster UI  http://localhost:{settings.ui_port}")
-    say(f"dbt docs    http://localhost:{settings.docs_port}")
-    say(f"Logs are in {logs}; Ctrl-C stops everything.")
-    return commands
-
-
-def _launch(settings: Settings, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-    with (settings.home / "logs" / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+def _log(settings: Settings, name: str) -> Path:
+    return logs.files(settings.home)[name]
 
 
 def _is_over(name: str, process: subprocess.Popen[bytes], age_s: float) -> bool:
@@ -143,57 +269,40 @@ def _again(settings: Settings, name: str, before: list[float]) -> list[float]:
     if len(late) >= RESTARTS:
         raise SkyOpsError(
             f"The {name} ended by itself {len(late) + 1} times within {RESTARTS_WITHIN_S:.0f} s; "
-            f"see {settings.home / 'logs' / (name + '.log')}"
+            f"see {_log(settings, name)}"
         )
     return [*late, now]
-
-
-def _wait(
-    settings: Settings, services: dict[str, subprocess.Popen[bytes]], is_ready: Callable[[], bool]
-) -> None:
-    deadline = time.monotonic() + READY_S
-    while not is_ready():
-        _require_alive(settings, services)
-        if time.monotonic() > deadline:
-            raise SkyOpsError(
-                f"The services did not answer within {READY_S} s; see {settings.home / 'logs'}"
-            )
-        time.sleep(0.3)
-
-
-def _require_alive(settings: Settings, services: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name, process in services.items():
-        if process.poll() is not None:
-            raise SkyOpsError(
-                f"The {name} ended by itself (exit code {process.returncode}); "
-                f"see {settings.home / 'logs' / (name + '.log')}"
-            )
 
 
 def _answers(url: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(url, timeout=2).is_success
+        # No proxy of the surroundings leads to this machine.
+        return httpx.get(url, timeout=2, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 
 
-def _is_free(port: int) -> bool:
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
+def _cannot_bind(port: int) -> str | None:
+    """Why a port cannot be taken, in a sentence; None where it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _require_free(port: int, variable: str) -> None:
-    if not _is_free(port):
-        raise SkyOpsError(
-            f"Port {port} is taken, perhaps by another `skyops up`. End that, or set {variable}."
-        )
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM):
+                return f"Port {port} may not be used: those below 1024 need more rights."
+            if error.errno == errno.EADDRINUSE:
+                return f"Port {port} is taken by another process, perhaps another `skyops up`."
+            return f"Port {port} cannot be used ({error.strerror})."
+    return None
 
 
 def _free_port() -> int:

@@ -6,7 +6,6 @@ asking Dagster, which is done where the checks are (``defs/platform/checks.py``)
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from statistics import median
 
 from skyops_assets.errors import first_few
 from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.disk import free_bytes
 
 ORPHAN_GRACE = timedelta(minutes=10)
 """Run monitoring ends an overdue run within a poll and the time that a cancelled one may take."""
@@ -166,7 +166,7 @@ class Storage:
     Attributes:
         day_bytes: sizes of the newest days' partitions of the positions, oldest first, without
             the newest, which still grows.
-        free_bytes: of the disk with the embedded server; None where the server is elsewhere.
+        free_bytes: of the disk with the server's data; None where that cannot be known.
         days_to_come: days of positions until retention drops one for each that comes; None where
             all are kept.
     """
@@ -196,7 +196,7 @@ class Storage:
 
 
 def storage(warehouse: Warehouse, home: Path, keep_days: int | None) -> Storage:
-    """Sizes of the warehouse, and the room on the disk of ``home`` where it lies there.
+    """Sizes of the warehouse, and the room on its disk where that is this machine's.
 
     Args:
         keep_days: SKYOPS_RAW_RETENTION_DAYS: the whole days that are kept beside the present one.
@@ -216,7 +216,7 @@ def storage(warehouse: Warehouse, home: Path, keep_days: int | None) -> Storage:
     return Storage(
         int(size),
         tuple(reversed(days)),
-        shutil.disk_usage(home).free if warehouse.is_embedded else None,
+        free_bytes(warehouse, home),
         None if keep_days is None else max(0, keep_days + 1 - stored),
     )
 

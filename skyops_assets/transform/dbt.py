@@ -36,8 +36,8 @@ some hundred thousand rows stay in memory. The user's own PGOPTIONS come after t
 
 
 def build_arguments() -> list[str]:
-    """What a production run gives dbt: unit tests belong to CI (`make test`)."""
-    return ["build", "--exclude-resource-type", "unit_test"]
+    """What a production run gives dbt: unit tests belong to CI, and colours into no log."""
+    return ["build", "--exclude-resource-type", "unit_test", "--no-use-colors"]
 
 
 def run_target(home: Path, run_id: str) -> Path:
@@ -215,11 +215,15 @@ def main() -> None:
 
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse.connection import only_one, open_warehouse
+    from skyops_assets.warehouse.sessions import is_pooled
 
     given = sys.argv[1:]
     if _WRITING.intersection(given):
-        os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         warehouse = open_warehouse(load_settings())
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            # A pooler takes no options; they make it faster and change no result.
+            if not is_pooled(cursor):
+                os.environ["PGOPTIONS"] = f"{SESSION} {os.environ.get('PGOPTIONS', '')}".strip()
         with only_one(warehouse, "skyops.dbt", _say_waiting):
             is_due = False
             if {"build", "run"}.intersection(given):

@@ -73,7 +73,6 @@ def transaction(warehouse: Warehouse) -> Iterator[Cursor]:
         raise connection_error(warehouse, str(error)) from error
     try:
         with opened as connection, connection.cursor() as cursor:
-            cursor.execute("set time zone 'UTC'")
             yield cursor
             connection.commit()
     except adbc.OperationalError as error:

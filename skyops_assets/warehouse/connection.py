@@ -6,6 +6,8 @@ server's life (`embedded`), the schema (`migrate`), rows (`bulk`, `query`).
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import sys
 import time
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse import databases, sessions
 from skyops_assets.warehouse.embedded import start_embedded
 
 if TYPE_CHECKING:
@@ -24,9 +27,11 @@ if TYPE_CHECKING:
 
 
 OLDEST_SERVER = 150000
-
-
 LONGEST_PAUSE_S = 5.0
+FORGOTTEN_AFTER_S = 20.0
+"""PgBouncer remembers for 15 s that there was no such database."""
+SESSIONS_TRIED = 20
+"""A pooler keeps about so many sessions that may have begun before the present settings."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +112,18 @@ class Warehouse:
 def only_one(warehouse: Warehouse, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the warehouse's lock ``name``; it is free again when this process ends, however.
 
+    The lock is of an open transaction, so that a pooler cannot give the session that holds it to
+    another client. It has read nothing, so it keeps no old rows.
+
     Args:
         on_wait: called once if another process holds the lock, before waiting for it.
     """
     with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (name,))
-        row = cursor.fetchone()
-        if row and not row[0]:
+        cursor.execute(sessions.BEGIN_LONG)
+        cursor.execute("select pg_try_advisory_xact_lock(hashtext(%s))", (name,))
+        if cursor.fetchone() != (True,):
             on_wait()
-            cursor.execute("select pg_advisory_lock(hashtext(%s))", (name,))
+            cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", (name,))
         yield
 
 
@@ -127,7 +135,6 @@ def _connect(warehouse: Warehouse, database: str | None = None) -> Connection:
             warehouse.libpq(database),
             connect_timeout=warehouse.connect_timeout_s,
             application_name="skyops",
-            options="-c timezone=UTC",
         )
     except psycopg2.OperationalError as error:
         raise connection_error(warehouse, str(error)) from error
@@ -148,11 +155,11 @@ class ServerUnreachable(SkyOpsError):
 
 def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     """Turn libpq's words into one sentence that says what to do."""
-    where = warehouse.safe_url
+    where, user = warehouse.safe_url, warehouse.url.username
     text = " ".join(message.split())
     if "password authentication failed" in text or "no password supplied" in text:
         return SkyOpsError(
-            f"The warehouse {where} refuses the login: user {warehouse.url.username!r} or its "
+            f"The warehouse {where} refuses the login: user {user!r} or its "
             "password is wrong. Correct SKYOPS_DATABASE_URL."
         )
     if "no pg_hba.conf entry" in text:
@@ -161,6 +168,27 @@ def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
         )
     if re.search(r'database ".*" does not exist', text):
         return DatabaseMissing(f"The warehouse {where} has no such database: {text}")
+    if denied := re.search(r'permission denied for database "(.*?)"', text):
+        return SkyOpsError(
+            f"The warehouse {where} does not let user {user!r} into database {denied[1]!r}. As its "
+            f'owner or a superuser, run: grant connect on database "{denied[1]}" to "{user}"'
+        )
+    if "unsupported startup parameter" in text:
+        return SkyOpsError(
+            f"The pooler at {where} refuses what a session is to start with ({text}). Take "
+            "PGOPTIONS out of the environment and options out of SKYOPS_DATABASE_URL, or have the "
+            "pooler ignore them: ignore_startup_parameters = options in pgbouncer.ini."
+        )
+    if "no such database" in text or "no such user" in text:
+        return SkyOpsError(
+            f"The pooler at {where} does not know a database or a user ({text}). Add it to its "
+            "configuration, the databases of Dagster and MLflow too."
+        )
+    if re.search("too many (clients|connections)|connection slots are reserved|no more conn", text):
+        return ServerUnreachable(
+            f"The warehouse {where} has no connection left for user {user!r} ({text}). Raise "
+            "max_connections, or the limit of the role or the database, or close what is idle."
+        )
     if "could not translate host name" in text:
         return ServerUnreachable(
             f"The warehouse {where} has a host name that cannot be found. "
@@ -213,6 +241,22 @@ def parse_url(value: str) -> URL:
     return url.set(drivername="postgresql")
 
 
+def _whole(url: URL) -> URL:
+    """An address that says everything: what it lacks is as libpq takes it (PGHOST and others)."""
+    import getpass
+
+    if not (url.host or "host" in url.query):
+        host = os.environ.get("PGHOST") or "localhost"
+        # A folder of sockets cannot be the host of a URL.
+        url = url.update_query_dict({"host": host}) if "/" in host else url.set(host=host)
+    if (port := os.environ.get("PGPORT")) and not (url.port or "port" in url.query):
+        url = url.update_query_dict({"port": port})
+    return url.set(
+        username=url.username or os.environ.get("PGUSER") or getpass.getuser(),
+        password=url.password or os.environ.get("PGPASSWORD"),
+    )
+
+
 def open_warehouse(settings: Settings) -> Warehouse:
     """The running warehouse, with its databases made and its server checked.
 
@@ -225,11 +269,12 @@ def open_warehouse(settings: Settings) -> Warehouse:
     """
     given = settings.warehouse_url or settings.database_url
     is_embedded = settings.database_url is None
-    if given is None:
+    # Before the environment loses what the address lacks.
+    url = None if given is None else _whole(parse_url(given.get_secret_value()))
+    sessions.pin_environment(is_embedded=is_embedded)
+    if url is None:
         url = start_embedded(settings.home / "postgres")
         url = url.set(database="skyops")
-    else:
-        url = parse_url(given.get_secret_value())
     warehouse = Warehouse(url, is_embedded, settings.connect_timeout_s)
     if settings.warehouse_url is None:
         names = [str(url.database), settings.dagster_database, settings.mlflow_database]
@@ -278,40 +323,56 @@ def _retry_until(act: Callable[[], None], wait_s: float, on_pause: Callable[[flo
 
 
 def _ensure_databases(warehouse: Warehouse, names: list[str]) -> None:
-    import psycopg2
-    from psycopg2 import errors, sql
+    """Make the databases that are missing, and see that SkyOps can work with each."""
+
+    def create(database: str | None) -> bool:
+        with (
+            warehouse.connect(database, autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
+            databases.refuse_server(cursor, warehouse.safe_url, OLDEST_SERVER)
+            made = [databases.create_database(cursor, name, warehouse.safe_url) for name in names]
+            return any(made)
 
     try:
-        connection = _connect(warehouse)
+        is_new = create(None)
     except DatabaseMissing:
-        connection = _connect(warehouse, "postgres")
-    try:
-        if connection.server_version < OLDEST_SERVER:
-            raise SkyOpsError(
-                f"The warehouse {warehouse.safe_url} runs Postgres "
-                f"{connection.server_version // 10000}; SkyOps needs "
-                f"{OLDEST_SERVER // 10000} or newer."
-            )
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for name in names:
-                cursor.execute("select 1 from pg_database where datname = %s", (name,))
-                if cursor.fetchone():
-                    continue
-                try:
-                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-                except (errors.DuplicateDatabase, errors.UniqueViolation):
-                    pass  # Another process was first.
-                except errors.InsufficientPrivilege:
-                    raise SkyOpsError(
-                        f"Database {name!r} does not exist on {warehouse.safe_url} and user "
-                        f"{warehouse.url.username!r} may not create it. Create it, or grant "
-                        "CREATEDB."
-                    ) from None
-    except psycopg2.OperationalError as error:
-        raise connection_error(warehouse, str(error)) from error
-    finally:
-        connection.close()
+        is_new = create("postgres")
+    for name in names:
+        _retry_until(
+            functools.partial(_meet, warehouse, name),
+            FORGOTTEN_AFTER_S if is_new else 0,
+            lambda _: None,
+        )
+
+
+def _meet(warehouse: Warehouse, name: str) -> None:
+    """Pin what a database's sessions have set, see that they have it, and what they may do."""
+    import psycopg2
+
+    where = warehouse.safe_url
+    wrong: dict[str, str] = {}
+    for _ in range(SESSIONS_TRIED):
+        with (
+            warehouse.connect(name, autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
+            databases.refuse_server(cursor, where, OLDEST_SERVER)
+            sessions.store_pins(cursor, name, sessions.pins(cursor))
+            wrong = sessions.unpinned(cursor)
+            if not wrong:
+                databases.refuse_database(cursor, where)
+                return
+            if sessions.is_pooled(cursor):
+                # It began before, and the pooler would give it to the next who asks.
+                with suppress(psycopg2.OperationalError):
+                    cursor.execute("select pg_terminate_backend(pg_backend_pid())")
+    found = ", ".join(f"{setting} = {value}" for setting, value in sorted(wrong.items()))
+    raise SkyOpsError(
+        f"Sessions in database {name!r} on {where} have {found}, which SkyOps cannot work with: "
+        "take it out of PGOPTIONS and of the options in SKYOPS_DATABASE_URL. A pooler that "
+        "remembers it from before forgets it with RECONNECT in its admin console."
+    )
 
 
 def _commit_events_without_waiting(warehouse: Warehouse, database: str) -> None:

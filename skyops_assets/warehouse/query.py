@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.sessions import is_pooled
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,3 +94,40 @@ def fetch_one(warehouse: Warehouse, query: str, values: dict[str, Any]) -> dict[
     """The first row of a query as a dict by column; None where there is none."""
     rows = fetch_all(warehouse, query, values)
     return rows[0] if rows else None
+
+
+def read_only(warehouse: Warehouse, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The columns and rows of a person's query, which can change nothing; no columns for none.
+
+    Raises:
+        SkyOpsError: it holds several statements, and there is a pooler before the server: after a
+            COMMIT among them the next one would run in a session of which nothing is known.
+    """
+    with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        if is_pooled(cursor):
+            _refuse_several(warehouse, query)
+            cursor.execute("begin read only")
+        else:
+            # For the session, not for one transaction: the query may hold a COMMIT.
+            connection.set_session(readonly=True)
+        cursor.execute(query)
+        if cursor.description is None:
+            return [], []
+        return [column.name for column in cursor.description], cursor.fetchall()
+
+
+def _refuse_several(warehouse: Warehouse, query: str) -> None:
+    """A prepared statement is one statement, in the server's own reading of the text."""
+    import adbc_driver_manager
+
+    from skyops_assets.warehouse import bulk
+
+    with bulk.transaction(warehouse) as cursor:
+        try:
+            cursor.adbc_prepare(query)
+        except adbc_driver_manager.Error as error:
+            if "multiple commands" in str(error):
+                raise SkyOpsError(
+                    "Through a pooler a query is one statement; this one holds several."
+                ) from None
+            # What else is wrong with it is told when it runs.

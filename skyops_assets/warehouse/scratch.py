@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.databases import AS_MADE
 from skyops_assets.warehouse.migrate import migrate
 
 
@@ -22,7 +23,7 @@ def scratch(server: Warehouse, name: str, *others: str) -> Iterator[Warehouse]:
     _drop(server, (name, *others))
     try:
         for database in (name, *others):
-            _execute(server, f"create database {database}")
+            _execute(server, f"create database {database} {AS_MADE}")
         warehouse = Warehouse(server.url.set(database=name), server.is_embedded)
         migrate(warehouse)
         yield warehouse

@@ -250,7 +250,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
     assert found.pop("poll_opensky") == "STOPPED"
     names = (
         "hourly_refresh", "hourly_metars", "weekly_retrain", "automation",
-        "run_failures_to_audit_log", "alerts", "weekly_health_check", "weekly_clean_up",
+        "run_failures_to_audit_log", "alerts", "weekly_health_check", "daily_clean_up",
         "reap_dead_runs", "periodic_checks", "daily_monitoring", "retrain_when_asked",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
@@ -687,7 +687,7 @@ def test_the_instance_config_is_one_that_dagster_takes(
 def test_results_of_checks_go_with_their_runs_but_for_the_latest(
     home: Any, monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, query: Query
 ) -> None:
-    from skyops_assets.instance.repair import remove_old_runs
+    from skyops_assets.instance.retention import remove_old_runs
 
     (home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
     monkeypatch.setenv("SKYOPS_DAGSTER_URL", warehouse.sqlalchemy())

@@ -1,4 +1,4 @@
-"""Runs whose process is gone, by real processes that are killed; and runs that are long over."""
+"""Runs whose process is gone, by real processes that are killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from skyops_assets.client import reap_now
 from skyops_assets.instance.processes import is_alive, is_here, listens
-from skyops_assets.instance.repair import HOST_TAG, host_tag, reap, remove_old_runs
+from skyops_assets.instance.repair import HOST_TAG, host_tag, reap
 
 FAILED = dg.DagsterRunStatus.FAILURE
 STARTED = dg.DagsterRunStatus.STARTED
@@ -234,76 +234,3 @@ def test_what_died_with_the_machine_is_ended_when_skyops_starts_again(
     (ended,) = reap_now()
     assert ended.startswith(run_id)
     assert reap_now() == []
-
-
-# Retention
-
-HOURS = dg.StaticPartitionsDefinition(["1", "2"])
-
-
-@dg.asset
-def well() -> None: ...
-
-
-@dg.asset(partitions_def=HOURS)
-def hourly() -> None: ...
-
-
-@dg.asset_check(asset=well)
-def has_water() -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed=True)
-
-
-def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
-    lasting: dg.DagsterInstance, tmp_path: Path
-) -> None:
-    from dagster._core.test_utils import freeze_time
-
-    def made(*what: Any, **options: Any) -> str:
-        return dg.materialize([*what], instance=lasting, **options).run_id
-
-    with freeze_time(datetime.now(UTC) - timedelta(days=91)):
-        first_well = made(well)
-        last_check = made(well, has_water, selection=dg.AssetSelection.checks_for_assets(well))
-        first_hour = made(hourly, partition_key="1")
-        again = made(hourly, partition_key="1")
-        other_hour = made(hourly, partition_key="2")
-        last_well = made(well)
-        nothing = run_of(lasting)
-        lasting.report_run_canceled(lasting.get_run_by_id(nothing))
-        unfinished = run_of(lasting)
-    logs = [path for path in tmp_path.rglob("compute_logs") if first_well in str(path)]
-    assert logs, "output is kept where the test looks for it"
-    with freeze_time(datetime.now(UTC) - timedelta(days=89)):
-        recent = made(well)
-    # The well's first two runs are old, and its latest is the recent one.
-    found = remove_old_runs(lasting, 90)
-    assert set(statuses(lasting)) == {last_check, again, other_hour, unfinished, recent}
-    assert (found.removed, found.kept) == (4, 3)
-    assert {first_well, first_hour, last_well, nothing}.isdisjoint(statuses(lasting))
-    assert lasting.get_latest_materialization_event(well.key).run_id == recent
-    assert lasting.get_materialized_partitions(hourly.key) == {"1", "2"}
-    latest = lasting.event_log_storage.get_latest_asset_check_execution_by_key(
-        [has_water.check_key]
-    )
-    assert latest[has_water.check_key].run_id == last_check
-    left = {path.parent.name for path in tmp_path.rglob("compute_logs")}
-    assert left == {recent}
-    assert remove_old_runs(lasting, 90).removed == 0
-
-
-def test_old_reports_go_and_other_files_of_their_folder_stay(tmp_path: Path) -> None:
-    from skyops_assets.monitoring.report import sweep
-    from skyops_assets.settings import Settings
-
-    settings = Settings(home=tmp_path)
-    assert sweep(settings, 90) == 0
-    (tmp_path / "reports").mkdir()
-    for name, days in (("monitoring-000001", 91), ("monitoring-000002", 89), ("backtest", 91)):
-        path = tmp_path / "reports" / f"{name}.html"
-        path.touch()
-        then = time.time() - days * 86_400
-        os.utime(path, (then, then))
-    assert sweep(settings, 90) == 1
-    left = {path.stem for path in (tmp_path / "reports").iterdir()}
-    assert left == {"monitoring-000002", "backtest"}

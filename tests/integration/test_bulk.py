@@ -78,7 +78,8 @@ def test_a_connection_that_is_lost_is_one_clear_sentence(warehouse: Warehouse) -
     with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
         cut(warehouse)
         cursor.execute("select 1")
-    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse):
+    with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
+        cursor.execute("select 1")
         cut(warehouse)  # The commit finds out.
     with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
         cursor.adbc_ingest("numbers", rows_until_cut(warehouse), mode="create")
@@ -186,8 +187,6 @@ def test_a_plain_connection_commits_at_the_end_and_undoes_on_an_error(
 def test_an_autocommit_connection_leaves_no_transaction_open(
     warehouse: Warehouse, query: Query
 ) -> None:
-    """dbt's lock is held on one for the length of a run: idle in a transaction, it would be cut
-    off by servers that limit that, and keep vacuum from working on those that do not."""
     with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("select pg_backend_pid()")
         (pid,) = cursor.fetchone() or (0,)

@@ -239,7 +239,7 @@ def test_exec_of_nothing_or_of_no_program_is_a_clear_error(skyops: Skyops) -> No
 
 def test_help_names_every_command(skyops: Skyops) -> None:
     text = response(skyops("--help"))
-    for command in ("demo", "up", "docs", "status", "sql", "exec"):
+    for command in ("demo", "up", "down", "logs", "docs", "status", "sql", "exec"):
         assert command in text
 
 
@@ -249,6 +249,7 @@ def test_help_names_every_command(skyops: Skyops) -> None:
         (["fly"], "No such command"),
         (["sql", "select 1", "--format", "xml"], "xml"),
         (["status", "--yaml"], "No such option"),
+        (["fake-opensky", "--port", "99999"], "equal to 65535"),
     ],
 )
 def test_a_wrong_command_line_says_what_is_wrong(

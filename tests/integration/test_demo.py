@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from skyops_assets.operations.sentinel import lives
 from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
@@ -38,12 +39,18 @@ PASSING = {
     "last_built_at", "last_trained_at", "registered_at", "promoted_at", "evaluated_at",
     "decided_at", "measured_at", "start_s", "peak_memory_mb", "p50_ms", "p95_ms", "reasons",
 }  # fmt: skip
+FOREIGN = {
+    "DBT_TARGET": "prod", "DBT_PROFILE": "theirs", "DBT_DEFER": "true", "DBT_PROFILES_DIR": "/none",
+    "MLFLOW_RUN_ID": "0" * 32, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+    "MLFLOW_EXPERIMENT_NAME": "theirs", "DAGSTER_HOME": "/none", "DAGSTER_IS_DEV_CLI": "1",
+}  # fmt: skip
+"""What the shell of a person who works on other projects too may hold."""
 BOOKS = {"raw.ingest_batches", "audit.monitoring_log"}
 """Books of what happened, which a killed run adds to."""
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "SKYOPS_HOME": str(home), **more}
+    return {**os.environ, **FOREIGN, "SKYOPS_HOME": str(home), **more}
 
 
 def run_demo(home: Path) -> str:
@@ -358,34 +365,40 @@ def kill_when(home: Path, moment: str, delay_s: float) -> None:
         process.send_signal(signal.SIGKILL)
 
 
+def skyops(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "skyops_assets.cli", *arguments],
+        env=environment(home, **variables),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def services(finished: Finished) -> Iterator[tuple[str, str]]:
-    """`skyops up` on the finished home: addresses of the UI and of the docs."""
+    """`skyops up` on the finished home, behind a proxy: addresses of the UI and of the docs."""
     home, _, _ = finished
-    ui, docs = free_port(), free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "skyops_assets.cli", "up"],
-        env=environment(home, SKYOPS_UI_PORT=str(ui), SKYOPS_DOCS_PORT=str(docs)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    ui, docs = str(free_port()), str(free_port())
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+    ports = {"SKYOPS_UI_PORT": ui, "SKYOPS_DOCS_PORT": docs}
     try:
-        assert process.stdout is not None
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if "Ctrl-C" in line:
-                break
-        else:
-            pytest.fail("".join(said))
+        done = skyops(home, "up", "--detach", FORCE_COLOR="1", **ports, **proxies)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[0] == "Preparing the warehouse"
+        assert f"http://localhost:{ui}" in done.stdout
+        second = skyops(home, "up")
+        assert second.returncode == 1
+        assert second.stderr.startswith(f"Error: SkyOps already runs in {home}: process ")
+        assert second.stderr.endswith(f"http://localhost:{ui}. `skyops down` ends it.\n")
         yield f"http://127.0.0.1:{ui}", f"http://127.0.0.1:{docs}"
     finally:
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
-        if process.stdout:
-            process.stdout.close()
-    assert code == 0, "SIGTERM is a clean end"
+        groups = json.loads((home / "up.pid").read_text())["groups"].values()
+        done = skyops(home, "down")
+    assert done.returncode == 0 and done.stdout.endswith("SkyOps is down.\n"), done.stderr
+    assert not [group for group in groups if lives(group)]
+    assert skyops(home, "down").stdout == f"Nothing runs in {home}.\n"
 
 
 @pytest.fixture(scope="module")
@@ -456,11 +469,14 @@ def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finish
     """No error in the UI's pages, no deprecated or preview API in what the services log."""
     assert [told for told in page.complaints if services[0] in told] == []
     log = "".join(path.read_text() for path in (finished[0] / "logs").glob("*.log"))
-    assert "Started Dagster code server" in log
+    assert "Started Dagster code server" in log and "Completed successfully" in log
+    assert "\x1b" not in log, "a file has no colours"
     for word in ("DeprecationWarning", "BetaWarning", "PreviewWarning", "SupersessionWarning"):
         assert word not in log
     # dbt's; the daemon's own, of a first start, have no brackets.
-    assert re.findall(r"WARNING(?:\x1b\[0m)?\][^\n]*\n[^\n]*", log) == []
+    assert re.findall(r"WARNING\][^\n]*\n[^\n]*", log) == []
+    shown = skyops(finished[0], "logs", "code-server", "-n", "1").stdout
+    assert shown.count("\n") == 1 and "Started Dagster code proxy server" in shown
 
 
 def free_port() -> int:

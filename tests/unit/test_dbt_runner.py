@@ -12,7 +12,7 @@ from skyops_assets.transform import dbt
 
 
 def test_a_production_run_builds_and_tests_but_runs_no_unit_test() -> None:
-    assert dbt.build_arguments() == ["build", "--exclude-resource-type", "unit_test"]
+    assert dbt.build_arguments()[:3] == ["build", "--exclude-resource-type", "unit_test"]
 
 
 def test_only_the_newest_runs_keep_their_artifacts(tmp_path: Path) -> None:

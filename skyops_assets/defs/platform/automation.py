@@ -6,7 +6,8 @@ from skyops_assets.defs.platform.checks import PERIODIC
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import TAGS
 from skyops_assets.instance.processes import heartbeats
-from skyops_assets.instance.repair import reap, remove_old_runs
+from skyops_assets.instance.repair import reap
+from skyops_assets.instance.retention import remove_old_runs
 
 
 @dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
@@ -70,7 +71,7 @@ def remove_what_is_old(
         None,
         metadata={
             "removed_runs": runs.removed,
-            "kept_runs": runs.kept,
+            "thinned_runs": runs.thinned,
             "removed_check_results": runs.check_results,
             "removed_snapshots": swept.snapshots,
             "removed_mlflow_runs": swept.mlflow_runs,
@@ -81,17 +82,18 @@ def remove_what_is_old(
 
 @dg.job(description="Removes old runs, trainings that no version refers to, and old reports.")
 def clean_up() -> None:
-    """See `repair.remove_old_runs`, `retention.sweep` and `monitoring.report.sweep`."""
+    """See `instance.retention`, `models.retention.sweep` and `monitoring.report.sweep`."""
     remove_what_is_old()
 
 
-weekly_clean_up = dg.ScheduleDefinition(
-    name="weekly_clean_up",
+daily_clean_up = dg.ScheduleDefinition(
+    name="daily_clean_up",
     job=clean_up,
-    cron_schedule="0 2 * * 0",
+    cron_schedule="20 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Sundays at 02:00 UTC: what is older than SKYOPS_RUN_RETENTION_DAYS goes.",
+    description="Daily at 02:20 UTC: what is older than SKYOPS_RUN_RETENTION_DAYS goes, and of "
+    "each job all but the newest runs.",
 )
 
 periodic_checks_job = dg.define_asset_job(

@@ -70,8 +70,8 @@ def no_run_is_orphaned(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckR
 def disk_has_room(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """The disk has room for weeks of positions, and the last whole day was no larger than usual.
 
-    Weeks, or the days that SKYOPS_RAW_RETENTION_DAYS lets still come, where those are fewer. An
-    external server's disk cannot be seen from here: of it only the growth is judged.
+    Weeks, or the days that SKYOPS_RAW_RETENTION_DAYS lets still come, where those are fewer. The
+    disk of a server on another machine cannot be seen from here: only its growth is judged.
     """
     from skyops_assets.quality.periodic import storage, storage_problem
 

@@ -39,6 +39,8 @@ from skyops_assets.sources.opensky.loading.partitions import (
     index_finished_days,
 )
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse
+from skyops_assets.warehouse.sessions import BEGIN_LONG
+from skyops_assets.warehouse.trouble import explain
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
@@ -56,9 +58,9 @@ STOP_GRACE_S = 5.0
 """How long a request under way is waited for when a signal asks for the end."""
 LOCK = "skyops.collect"
 _KEEPALIVES = """
-    set tcp_keepalives_idle = 10;
-    set tcp_keepalives_interval = 5;
-    set tcp_keepalives_count = 3
+    set local tcp_keepalives_idle = 10;
+    set local tcp_keepalives_interval = 5;
+    set local tcp_keepalives_count = 3
 """
 
 
@@ -121,8 +123,8 @@ def leadership(
 ) -> Iterator[Callable[[], None] | None]:
     """Be the one collector that works; waits for it while another is.
 
-    The right is a lock of this connection: Postgres frees it when the process ends, however, and
-    within 25 s when its machine is gone.
+    The right is a lock of this transaction, which stays open: Postgres frees it when the process
+    ends, however, and within 25 s when its machine is gone.
 
     Args:
         on_wait: called once if another collector works.
@@ -132,10 +134,11 @@ def leadership(
         set first.
     """
     with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(BEGIN_LONG)
         cursor.execute(_KEEPALIVES)
         is_waiting = False
         while not stop.is_set():
-            cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (LOCK,))
+            cursor.execute("select pg_try_advisory_xact_lock(hashtext(%s))", (LOCK,))
             if cursor.fetchone() == (True,):
                 break
             if not is_waiting:
@@ -218,7 +221,9 @@ class Collector:
                     self._lead(check, stop)
                     self.send_report()
             except (ServerUnreachable, psycopg2.Error, ArrowError) as error:
-                self._say_once(f"The warehouse has trouble; trying again: {_line(error)}")
+                self._say_once(
+                    f"The warehouse has trouble; trying again: {explain(error) or _line(error)}"
+                )
                 stop.wait(TROUBLE_PAUSE_S)
                 with suppress(ServerUnreachable):
                     self._revive()

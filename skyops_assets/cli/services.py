@@ -1,0 +1,137 @@
+"""Commands that keep the services running, end them and show their logs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import note_settings, out
+from skyops_assets.errors import SkyOpsError
+
+if TYPE_CHECKING:
+    from skyops_assets.settings import Settings
+
+
+@app.command()
+def up(
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return once all runs; `skyops down` ends it.")
+    ] = False,
+) -> None:
+    """Keep the Dagster UI, daemon, code server and the dbt docs running, on loopback."""
+    from skyops_assets.operations import keeping, supervise
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    if detach:
+        _detach(settings)
+        return
+    note_settings()
+    with supervise.until_stopped(_say), keeping.claimed(settings) as claim:
+        keeping.end_leftovers(settings.home, claim.left, _say)
+        supervise.require_ports(settings)
+        _say("Preparing the warehouse")
+        from skyops_assets import runtime
+
+        runtime.prepare(settings)
+        supervise.run_services(settings, claim, _say, _end_dead_runs)
+
+
+@app.command()
+def down() -> None:
+    """End what `skyops up` started, and wait for it."""
+    from skyops_assets.operations import keeping
+    from skyops_assets.operations.sentinel import stop_server
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    was_up = keeping.end(settings.home, _say)
+    stop_server(settings.home)
+    if was_up:
+        _say("SkyOps is down.")
+    else:
+        _say(f"Nothing runs in {settings.home}.")
+
+
+@app.command()
+def logs(
+    service: Annotated[
+        str | None, typer.Argument(help="up, code-server, daemon, ui, docs, postgres or demo.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on as they grow, until Ctrl-C.")
+    ] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Of each, the last.")] = 20,
+) -> None:
+    """Print the ends of the logs of `skyops up`, or of one of its services."""
+    from skyops_assets.operations import logs as kept
+    from skyops_assets.settings import load_settings
+
+    found = kept.chosen(load_settings().home, service)
+    for name, path in found.items():
+        if len(found) > 1:
+            print(f"==> {name}: {path} <==")
+        for line in kept.last_lines(path, lines):
+            print(line)
+    if follow:
+        for name, line in kept.follow_all(found):
+            print(f"{name}: {line}" if len(found) > 1 else line, flush=True)
+
+
+def _detach(settings: Settings) -> None:
+    """Start `skyops up` in a session of its own, and show what it says until it is ready."""
+    from skyops_assets.operations import keeping, supervise
+    from skyops_assets.operations import logs as kept
+
+    keeping.require_none(settings)
+    log = kept.files(settings.home)["up"]
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        kept.rotate([log])
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "skyops_assets.cli", "up"],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                env=supervise.into_a_file(os.environ),
+            )
+            said = kept.follow(log, file.tell())
+    except OSError as error:
+        raise SkyOpsError(
+            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
+        ) from None
+    try:
+        while True:
+            is_over = process.poll() is not None
+            keeper = keeping.find(settings.home)
+            while (line := next(said)) is not None:
+                print(line, flush=True)
+            if is_over:
+                raise typer.Exit(1)
+            if keeper and keeper.pid == process.pid and keeper.is_ready:
+                return
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _end_dead_runs() -> None:
+    from skyops_assets.client import reap_now
+
+    for ended in reap_now():
+        _say(f"Ended the run {ended}")
+
+
+def _say(line: str) -> None:
+    out.print(escape(line), soft_wrap=True)
