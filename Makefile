@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test coverage torture loop lint bench docs features lock clean
+.PHONY: help demo up down test coverage torture loop lint bench docs features lock clean purge
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,8 +69,11 @@ lock: $(UV) ## Renew the two lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build --group dev -c requirements.lock -o requirements-dev.lock
 
-clean: ## Remove the environment and all local state (the warehouse too)
-	rm -rf $(VENV) .skyops dbt_project/target dbt_project/logs
+clean: ## Remove what is built; the warehouse stays
+	rm -rf $(VENV) dbt_project/target dbt_project/logs
+
+purge: $(RUNTIME) ## Remove the warehouse and all local state; asks, unless FORCE=1
+	@$(BIN)/skyops purge $(if $(FORCE),--yes)
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -11,7 +11,7 @@ import sys
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import prepare
-from skyops_assets.settings import load_settings
+from skyops_assets.settings import load_settings, notices
 
 
 def main() -> None:
@@ -19,7 +19,10 @@ def main() -> None:
     command = sys.argv[1:]
     try:
         if os.path.basename(command[0]) != "skyops":
-            prepare(load_settings())
+            settings = load_settings()
+            for notice in notices():
+                print(f"Note: {notice}", file=sys.stderr)
+            prepare(settings)
         os.execvp(command[0], command)  # noqa: S606
     except SkyOpsError as error:
         sys.exit(f"Error: {error}")

@@ -9,6 +9,7 @@ from uuid import uuid4
 import dagster as dg
 
 from skyops_assets.defs.shared import as_metadata
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.instance.check_results import failed_checks
 from skyops_assets.instance.events import cause
 from skyops_assets.instance.private import (
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
 DEMO = {"skyops/by": "demo"}
 
 
+OnEvent = Callable[[str, str], None]
+"""Called with (kind, name): ("assets", how many there are), ("start", step), ("asset", key),
+("failed check", name)."""
+
+
 @dataclass(frozen=True)
-class MainRun:
-    """How a run of the main job ended.
+class FinishedRun:
+    """How a run ended.
 
     Attributes:
         failures: one line per failed step, with the error that a person should read.
@@ -38,19 +44,17 @@ class MainRun:
 
 
 def run_main(
-    start: datetime,
-    end: datetime,
-    on_event: Callable[[str, str], None],
-    recording: str | None = None,
-) -> MainRun:
+    start: datetime, end: datetime, on_event: OnEvent, recording: str | None = None
+) -> FinishedRun:
     """Materialise the whole graph for the hours from ``start`` to ``end`` (exclusive), as one run.
 
     The caller holds the warehouse's lock "skyops.demo".
 
     Args:
-        on_event: called with (kind, name): ("start", step), ("asset", key),
-            ("failed check", name).
         recording: what the hours are read from: a path, or `demo`; None takes SKYOPS_RECORDING.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it; the run is told of as failed.
     """
     # In this order: the definitions load their parts without a word about what is beta.
     from skyops_assets.definitions import usual_defs
@@ -58,32 +62,95 @@ def run_main(
 
     hours = HOURS.get_partition_keys_in_time_window(dg.TimeWindow(start, end))
     states = {"config": {"recording": recording}}
-    job = usual_defs().resolve_job_def("main")
     with dg.DagsterInstance.get() as instance:
         _end_dead_runs(instance)
-        run_id = str(uuid4())
-        instance.add_event_listener(run_id, lambda entry: _tell(entry, on_event))
+        return _execute(
+            instance,
+            usual_defs().resolve_job_def("main"),
+            on_event,
+            run_config={"ops": {opensky_states.op.name: states}},
+            tags={
+                **DEMO,
+                ASSET_PARTITION_RANGE_START_TAG: hours[0],
+                ASSET_PARTITION_RANGE_END_TAG: hours[-1],
+            },
+        )
+
+
+def run_references(on_event: OnEvent) -> FinishedRun:
+    """Load airports and runways, as one run.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it.
+    """
+    from skyops_assets.definitions import usual_defs
+    from skyops_assets.defs.raw.assets import airports, runways
+
+    job = usual_defs().resolve_job_def("main")
+    job = job.get_subset(asset_selection={airports.key, runways.key})
+    with dg.DagsterInstance.get() as instance:
+        return _execute(instance, job, on_event)
+
+
+def run_refresh(on_event: OnEvent) -> FinishedRun:
+    """Rebuild all that follows from what is loaded, as one run; as the hourly schedule does.
+
+    Raises:
+        SkyOpsError: nothing has been loaded yet.
+        KeyboardInterrupt: a person stopped it.
+    """
+    from skyops_assets.definitions import usual_defs
+    from skyops_assets.defs.raw.automation import HISTORY_KEY, RAW
+    from skyops_assets.defs.transform.automation import without_positions
+
+    defs = usual_defs()
+    job = defs.resolve_job_def("refresh")
+    with dg.DagsterInstance.get() as instance:
+        if instance.get_latest_materialization_event(RAW) is None:
+            if instance.get_latest_materialization_event(HISTORY_KEY) is None:
+                raise SkyOpsError(
+                    "Nothing has been loaded yet: load recordings (skyops load), or collect live "
+                    "positions (skyops collect)."
+                )
+            assets, checks = without_positions(defs.resolve_asset_graph())
+            job = job.get_subset(asset_selection=assets, asset_check_selection=checks)
+        return _execute(instance, job, on_event)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    on_event: OnEvent,
+    *,
+    tags: Mapping[str, str] | None = None,
+    run_config: Mapping[str, Any] | None = None,
+) -> FinishedRun:
+    """Run a job in this process."""
+    run_id = str(uuid4())
+    on_event("assets", str(len(set(job.asset_layer.executable_asset_keys))))
+    instance.add_event_listener(run_id, lambda entry: _tell(entry, on_event))
+    try:
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
             run_config={
                 "loggers": {"console": {"config": {"log_level": "INFO"}}},
-                "ops": {opensky_states.op.name: states},
+                **(run_config or {}),
             },
-            tags={
-                **DEMO,
-                **host_tag(),
-                ASSET_PARTITION_RANGE_START_TAG: hours[0],
-                ASSET_PARTITION_RANGE_END_TAG: hours[-1],
-            },
+            tags={**host_tag(), **(tags or {})},
         )
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
     failures = [
         f"{event.step_key}: {cause(event)}"
         for event in result.all_events
         if event.event_type == dg.DagsterEventType.STEP_FAILURE
     ]
-    return MainRun(run_id, result.success, failures)
+    if any(dg.DagsterExecutionInterruptedError.__name__ in failure for failure in failures):
+        # Met within a step, it is a step's failure.
+        raise KeyboardInterrupt
+    return FinishedRun(run_id, result.success, failures)
 
 
 def _end_dead_runs(instance: dg.DagsterInstance) -> None:
@@ -183,7 +250,7 @@ def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _tell(entry: dg.EventLogEntry, on_event: Callable[[str, str], None]) -> None:
+def _tell(entry: dg.EventLogEntry, on_event: OnEvent) -> None:
     event = entry.dagster_event
     if event is None:
         return

@@ -14,6 +14,10 @@ class SkyOpsError(Exception):
     """A failure whose message is one clear sentence for the reader."""
 
 
+class Stopped(SkyOpsError):
+    """A person stopped it (Ctrl-C); the message says what stays. No failure, so not an "Error"."""
+
+
 def storable(text: str, most: int = 100_000) -> str:
     """A text as Postgres takes it, of ``most`` characters at most, without an address' password.
 

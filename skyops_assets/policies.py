@@ -102,7 +102,9 @@ class RetrainPolicy(BaseModel):
     def _read_former_names(cls, given: Any) -> Any:
         if not isinstance(given, dict) or "least_skill" not in given:
             return given
-        warnings.warn("`least_skill` is called `min_skill` now.", FutureWarning, stacklevel=2)
+        warnings.warn(
+            "`least_skill` is called `min_skill` now.", PendingDeprecationWarning, stacklevel=1
+        )
         values = dict(given)
         return {"min_skill": values.pop("least_skill"), **values}
 

@@ -130,6 +130,30 @@ def code_version(package: Path = PACKAGE, project: Path = DBT_PROJECT) -> str:
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
+def check_airports(settings: Settings) -> None:
+    """Refuse airports that no list has: nothing would ever be found of them.
+
+    Raises:
+        SkyOpsError: one is not known.
+    """
+    named = {
+        name: getattr(settings, name)
+        for name in ("watch_airports", "history_airports")
+        # The list takes 0.1 s to read.
+        if getattr(settings, name) != Settings.model_fields[name].default
+    }
+    if not named:
+        return
+    import airportsdata
+
+    known = airportsdata.load("ICAO")
+    for name, codes in named.items():
+        if unknown := [code for code in codes if code not in known]:
+            raise SkyOpsError(
+                f"SKYOPS_{name.upper()} names {', '.join(unknown)}, which no list of airports has."
+            )
+
+
 def prepare(settings: Settings) -> Warehouse:
     """Bring up the surroundings and set this process's environment to them.
 
@@ -138,6 +162,7 @@ def prepare(settings: Settings) -> Warehouse:
     Raises:
         SkyOpsError: the home, the warehouse or the dbt project cannot be used.
     """
+    check_airports(settings)
     _forget_others()
     os.environ.update(no_proxy(os.environ))
     warehouse = open_warehouse(settings)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -23,11 +22,14 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from skyops_assets import setting_values
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.policies import RetrainPolicy
+from skyops_assets.setting_names import check_names, former_values
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +37,14 @@ JSON_EXAMPLES = {
     "alert_routes": '{"team:skyops": {"recipients": ["me@example.org"]}}',
     "retrain_policy": '{"max_age_days": 60, "new_arrivals": null}',
 }
+
+
+PAIRS = (
+    ("opensky_client_id", "opensky_client_secret"),
+    ("model_store_access_key_id", "model_store_secret_access_key"),
+    ("alert_smtp_user", "alert_smtp_password"),
+)
+"""Settings of which one is nothing without the other."""
 
 
 class AlertRoute(BaseModel):
@@ -92,7 +102,7 @@ class Settings(BaseSettings):
     docs_port: int = Field(
         3001, ge=1, le=65535, description="Port of the dbt docs, on the loopback interface."
     )
-    dbt_threads: int = Field(4, ge=1, description="Models that dbt builds at once.")
+    dbt_threads: int = Field(4, ge=1, le=64, description="Models that dbt builds at once.")
 
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
@@ -236,7 +246,7 @@ class Settings(BaseSettings):
         "when fewer are, there or on the disk of `SKYOPS_HOME`.",
     )
 
-    recipe: str = Field(
+    recipe: Literal["hgb-l1", "ridge", "extra-trees", "random-forest"] = Field(
         "hgb-l1",
         description="Recipe that the challenger is fitted with: `hgb-l1`, `ridge`, `extra-trees` "
         "or `random-forest`; see [recipes](arrivals_model.md#recipes).",
@@ -358,12 +368,13 @@ class Settings(BaseSettings):
     @field_validator("watch_airports", "history_airports")
     @classmethod
     def _check_airports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for code in value:
-            if not (len(code) == 4 and code.isalnum() and code.isupper()):
-                raise ValueError(f"{code!r} is not an ICAO airport code such as LFPG")
-        return value
+        return setting_values.airports(value)
 
     @field_validator(
+        "aircraft_csv",
+        "data_mirror",
+        "database_url",
+        "recording",
         "actor",
         "metar_url",
         "model_store",
@@ -391,51 +402,17 @@ class Settings(BaseSettings):
     @field_validator("model_store")
     @classmethod
     def _check_model_store(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if "://" not in value:
-            if not value.startswith("/"):
-                # Runs are started in other folders than commands.
-                raise ValueError(f"{value!r} must begin with / or be s3://bucket/prefix")
-            return value
-        bucket = value.removeprefix("s3://").split("/")[0]
-        if not value.startswith("s3://") or not bucket or set(value) & set("@?# "):
-            # Without the value: what has an @ may hold a password.
-            raise ValueError("it is neither a folder nor s3://bucket/prefix")
-        return value.rstrip("/")
+        return value and setting_values.model_store(value)
 
     @field_validator("metar_url")
     @classmethod
     def _check_metar_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        # Not shown: an address may hold a key.
-        if not value.startswith(("https://", "http://", "/")):
-            raise ValueError("it is neither an http or https address nor a path that begins with /")
-        try:
-            made = value.format(airport="LFPG", day="2021-10-07", next_day="2021-10-08")
-        except (LookupError, ValueError, AttributeError):
-            made = ""
-        if "LFPG" not in made or "2021-10-07" not in made:
-            raise ValueError("it needs {airport} and {day}, and may have {next_day}, nothing else")
-        return value
+        return value and setting_values.metar_url(value)
 
     @field_validator("opensky_url", "opensky_token_url", "model_store_endpoint")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            parts = urlsplit(value)
-            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            is_address = False
-        if not is_address:
-            raise ValueError("it is no http or https address")
-        if parts.username is not None or parts.query or parts.fragment:
-            # An address is shown in messages; a password in it would be too.
-            raise ValueError("an address here has no user, password, ? or #")
-        return value.rstrip("/")
+        return None if value is None else setting_values.address(value)
 
     @field_validator("home")
     @classmethod
@@ -447,8 +424,25 @@ class Settings(BaseSettings):
 
     @field_validator("first_hour")
     @classmethod
-    def _in_utc(cls, value: datetime) -> datetime:
-        return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    def _check_first_hour(cls, value: datetime) -> datetime:
+        return setting_values.hour(value)
+
+    @field_validator("history_first_day")
+    @classmethod
+    def _check_first_day(cls, value: date) -> date:
+        return setting_values.day(value)
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        for name, secret in PAIRS:
+            given = [one for one in (name, secret) if getattr(self, one) is not None]
+            if len(given) == 1:
+                (lacking,) = {name, secret} - set(given)
+                raise ValueError(
+                    f"SKYOPS_{given[0].upper()} is set and SKYOPS_{lacking.upper()} is not: set "
+                    "both, or neither."
+                )
+        return self
 
     @cached_property
     def artifact_root(self) -> str:
@@ -460,33 +454,37 @@ def load_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        SkyOpsError: a variable has a value that cannot be used; the message names it.
+        SkyOpsError: a variable has a value that cannot be used, or is nearly a setting; the
+            message names it.
     """
     try:
-        return Settings(**_by_former_names())  # type: ignore[arg-type]
+        check_names(os.environ, Settings.model_fields)
+    except ValueError as error:
+        raise SkyOpsError(str(error)) from None
+    try:
+        return Settings(**former_values(os.environ))  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise SkyOpsError(said) from None
         field, *within = (str(part) for part in first["loc"])
-        reason = ": ".join([*within, first["msg"].removeprefix("Value error, ")])
+        reason = ": ".join([*within, said])
         raise SkyOpsError(f"SKYOPS_{field.upper()} cannot be used: {reason}") from None
 
 
-FORMER_NAMES = {
-    "SKYOPS_RAW_LEAST_VOLUME_SHARE": "raw_min_volume_share",
-    "SKYOPS_LEAST_OUTCOME_SHARE": "min_outcome_share",
-    "SKYOPS_LEAST_DISK_DAYS": "min_disk_days",
-    "SKYOPS_LEAST_DISK_GB": "min_disk_gb",
-}
-"""Variables of earlier versions, and the settings that they are now; the present name wins."""
+def notices() -> list[str]:
+    """What a person should know of the settings that are used all the same.
 
-
-def _by_former_names() -> dict[str, str]:
-    """Values that are given under a former name only, with a warning for each."""
-    given = {}
-    for former, name in FORMER_NAMES.items():
-        present = f"SKYOPS_{name.upper()}"
-        if former in os.environ:
-            warnings.warn(f"{former} is called {present} now.", FutureWarning, stacklevel=3)
-            if present not in os.environ:
-                given[name] = os.environ[former]
-    return given
+    The command line prints it, once: a warning that is seen would come from each child as well.
+    """
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", PendingDeprecationWarning)
+        load_settings()
+    return [
+        *(str(one.message) for one in found),
+        *(
+            f"{name} is no setting of SkyOps and changes nothing (docs/settings.md has them all)."
+            for name in check_names(os.environ, Settings.model_fields)
+        ),
+    ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 # isort: off
 # In the order of `--help`: what a newcomer needs stands first.
-from skyops_assets.cli import operations, services, data, live, models, monitoring
+from skyops_assets.cli import demo, operations, services, query, data, live, models, monitoring
 
 # isort: on
 from skyops_assets.cli.app import app
 
-__all__ = ["app", "data", "live", "models", "monitoring", "operations", "services"]
+__all__ = ["app", "data", "demo", "live", "models", "monitoring", "operations", "query", "services"]

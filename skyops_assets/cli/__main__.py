@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from skyops_assets.cli import app
 from skyops_assets.cli.output import err, print_error
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.errors import SkyOpsError, Stopped
 from skyops_assets.warehouse.trouble import explain
 
 
@@ -31,7 +31,7 @@ def main() -> None:
                 "(`skyops --debug ...` shows where)",
                 soft_wrap=True,
             )
-        sys.exit(1)
+        sys.exit(130 if isinstance(error, Stopped) else 1)
 
 
 if __name__ == "__main__":

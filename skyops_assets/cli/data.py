@@ -12,16 +12,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import err, out, prepare, print_error
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.cli.output import JsonOption, err, out, prepare, print_error, print_json, steps
+from skyops_assets.errors import SkyOpsError, Stopped
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from skyops_assets.settings import Settings
     from skyops_assets.sources.opensky.loading.files import FileLoad
+    from skyops_assets.warehouse.connection import Warehouse
 
 
 @app.command()
 def load(
     paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Load recordings: REST responses, OpenSky history, traffic-style tables.
 
@@ -40,7 +45,7 @@ def load(
     from skyops_assets.warehouse.connection import ServerUnreachable
 
     files = find_recordings(paths)
-    _, warehouse = prepare()
+    settings, warehouse = prepare()
     done: list[FileLoad] = []
     counted = TextColumn("{task.fields[rows]:>12,} rows  {task.fields[speed]:>9,.0f} rows/s")
     name = TextColumn("{task.description}", markup=False)
@@ -63,37 +68,77 @@ def load(
                     progress.remove_task(bar)
     except ServerUnreachable:
         # Dagster's storage is on the same server.
-        _show_loads(done)
+        _show_loads(done, as_json)
         raise
-    except BaseException:
+    except BaseException as error:
         # What is committed, Dagster must know of; and what stopped the load is what is told last.
-        _show_loads(done)
+        _show_loads(done, as_json)
         try:
-            _tell_dagster(done)
-        except SkyOpsError as error:
-            print_error(error)
+            _tell_dagster(done, err if as_json else out)
+        except SkyOpsError as untold:
+            print_error(untold)
+        if _is_interrupted(error):
+            raise Stopped(
+                f"{len(done)} of {len(files)} files were begun. What is loaded stays; load the "
+                "same files again for the rest."
+            ) from None
         raise
-    _show_loads(done)
-    _tell_dagster(done)
+    _show_loads(done, as_json)
+    _tell_dagster(done, err if as_json else out)
     if all(one.foreign for one in done):
         raise SkyOpsError("There is no recording among these files: nothing is loaded.")
+    _load_references(settings, warehouse)
     if failed := [one for one in done if one.failure]:
         rejected = [one for one in failed if one.failure == one.nearly_all_rejected]
-        unread = len(failed) - len(rejected)
-        raise SkyOpsError(
-            f"{unread} of {len(files)} files could not be loaded to their end; the others are "
-            "loaded. "
-            * (unread > 0)
-            + f"{len(rejected)} of {len(files)} files had nearly all rows rejected. "
-            * (len(rejected) > 0)
-            + "Correct these and load them again: what is there already changes nothing."
-        )
+        raise SkyOpsError(_failed(len(files), len(failed) - len(rejected), len(rejected)))
 
 
-def _show_loads(done: list[FileLoad]) -> None:
-    """Show what became of each file."""
+def _is_interrupted(error: BaseException) -> bool:
+    """Whether a person stopped it; ADBC takes Ctrl-C for itself while it waits for the server."""
+    return isinstance(error, KeyboardInterrupt) or getattr(error, "sqlstate", None) == "57014"
+
+
+def _failed(files: int, unread: int, rejected: int) -> str:
+    """What became of files that could not be loaded, or not well."""
+    if files == 1:
+        return "Correct the file and load it again: what is there already changes nothing."
+    said = []
+    if unread:
+        others = "the others are loaded" if unread + rejected < files else "what could be read is"
+        said.append(f"{unread} of {files} files could not be loaded to their end; {others}.")
+    if rejected:
+        said.append(f"{rejected} of {files} files had nearly all rows rejected.")
+    return " ".join(
+        [*said, "Correct these and load them again: what is there already changes nothing."]
+    )
+
+
+def _load_references(settings: Settings, warehouse: Warehouse) -> None:
+    """Bring airports and runways where they are missing: nothing can be found without them."""
+    from skyops_assets.sources import reference
+
+    if not (names := reference.missing(warehouse)):
+        return
+    with steps(settings.home / "logs" / "load.log", stream=2) as progress:
+        progress.line(f"loading {' and '.join(names)}, which positions are read with")
+        from skyops_assets.client import run_references
+
+        run = run_references(progress.event)
+    if not run.is_success:
+        raise SkyOpsError(f"Airports and runways could not be loaded. {' '.join(run.failures)}")
+    if note := reference.runways_note(warehouse):
+        err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+
+
+def _show_loads(done: list[FileLoad], as_json: bool) -> None:
+    """Show what became of each file; what is for people goes to the errors where JSON is asked."""
     from skyops_assets.sources.text import shown
 
+    if as_json:
+        names = ("path", "format", "read_rows", "loaded_rows", "duplicate_rows", "rejected_rows",
+                 "seconds", "reasons", "error", "foreign")  # fmt: skip
+        print_json([{name: getattr(one, name) for name in names} for one in done])
+        return
     table = Table("file", "format", "read", "loaded", "duplicates", "rejected", "seconds")
     for one in done:
         if one.foreign:
@@ -119,7 +164,7 @@ def _show_loads(done: list[FileLoad]) -> None:
             err.print(f"[red]Rejected:[/] {escape(one.nearly_all_rejected)}", soft_wrap=True)
 
 
-def _tell_dagster(done: list[FileLoad]) -> None:
+def _tell_dagster(done: list[FileLoad], told: Console) -> None:
     """Tell Dagster of the hours that were touched."""
     from collections import Counter
 
@@ -128,24 +173,55 @@ def _tell_dagster(done: list[FileLoad]) -> None:
         hours.update(one.hours)
     if not hours:
         return
-    from skyops_assets.client import report_loaded
-
     shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
     try:
-        unreported = report_loaded(shown, "skyops load")
+        with err.status("Telling Dagster of what was loaded"):
+            from skyops_assets.client import report_loaded
+
+            unreported = report_loaded(shown, "skyops load")
     except Exception as error:
         raise SkyOpsError(
             f"Dagster could not be told of {len(hours)} loaded hours of raw/opensky_states "
             f"({' '.join(str(error).split())}). Load the same files again: it changes no row, "
             "and tells."
         ) from error
-    out.print(f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states")
+    told.print(f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states")
     if unreported:
-        out.print(
+        told.print(
             f"Loaded, but no partition of it: {len(unreported)} hours from "
             f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
             "(before SKYOPS_FIRST_HOUR, or in the future)"
         )
+
+
+@app.command()
+def refresh() -> None:
+    """Rebuild now all that follows from what is loaded, as `skyops up` does every hour.
+
+    Flights, landings, arrivals, features, and predictions with the model in force. Nothing is
+    trained.
+    """
+    from skyops_assets.warehouse.connection import only_one
+
+    settings, warehouse = prepare()
+    log = settings.home / "logs" / "refresh.log"
+    _load_references(settings, warehouse)
+    try:
+        with (
+            steps(log) as progress,
+            only_one(warehouse, "skyops.refresh", lambda: progress.line("waiting for another")),
+        ):
+            progress.line("loading the asset graph")
+            from skyops_assets.client import run_refresh
+
+            run = run_refresh(progress.event)
+    except KeyboardInterrupt:
+        raise Stopped("The refresh is stopped; the next one begins anew.") from None
+    if not run.is_success:
+        raise SkyOpsError(
+            f"The refresh failed. {' '.join(run.failures)} (everything it printed: {log})"
+        )
+    out.print("Everything follows what is loaded.")
 
 
 @app.command()
@@ -193,12 +269,16 @@ def replay_rejected(
     reason: Annotated[
         str | None, typer.Option(help="Only rows with such a reason (SQL LIKE, % stands for any).")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read rejected rows again and load those that are good by now."""
     from skyops_assets.sources.opensky.loading import replay
 
     _, warehouse = prepare()
     found = replay.replay_rejected(warehouse, target=target, reason=reason)
+    if as_json:
+        print_json(found)
+        return
     out.print(
         f"Read {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} rows are loaded "
         f"now, {found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
@@ -229,6 +309,8 @@ def fake_opensky(  # noqa: PLR0917
     from skyops_assets.simulate import fake_faults, fake_opensky, fake_states
     from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES
 
+    if speed == 0:
+        raise SkyOpsError("At --speed 0 no time passes, and no new position comes; 1 is as it was.")
     names = (
         fake_faults.FAULTS
         if faults == "all"
@@ -277,6 +359,7 @@ def simulate(  # noqa: PLR0917
         "history"
     ),
     clean: Annotated[bool, typer.Option("--clean", help="Nothing is lost or spoilt.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a SYNTHETIC recording, and the truth of it, for tests and benchmarks."""
     from skyops_assets.simulate import write as simulation
@@ -299,6 +382,10 @@ def simulate(  # noqa: PLR0917
             on_rows=lambda done: shown.update(f"Simulating: {done:,} rows"),
         )
         paths = simulation.write(folder, made, plan)
+    if as_json:
+        files = {str(path): simulation.rows_of(path) for path in paths}
+        print_json({"files": files, "flights": len(made.flights), **simulation.counted(made)})
+        return
     table = Table("synthetic", "rows")
     for path in paths:
         table.add_row(escape(str(path)), f"{simulation.rows_of(path):,}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import aliases, err, figure, minute, out, plain, prepare
+from skyops_assets.cli.output import (
+    JsonOption,
+    aliases,
+    err,
+    figure,
+    minute,
+    out,
+    prepare,
+    print_json,
+)
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ app.add_typer(gate, name="gate")
 
 
 @app.command()
-def backtest(
+def backtest(  # noqa: PLR0917
     airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")],
     start: Annotated[
         datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")
@@ -40,6 +49,7 @@ def backtest(
     folder: Annotated[
         Path | None, typer.Option(help="Where the report goes; a new folder by default.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Replay history forward in time with the code that runs live, and write a report."""
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -74,6 +84,9 @@ def backtest(
             on_day=show,
         )
     page = backtest_report.write(made, folder)
+    if as_json:
+        print_json({"report": str(page), "months": backtest_report.lines(made)})
+        return
     table = Table(
         "month", "arrivals", "MAE (min)", "gain on the first champion", "skill", "in force"
     )
@@ -92,7 +105,7 @@ def backtest(
 
 @model.command("list")
 def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the versions: trained on what, how good, what was decided, which is in force."""
     from skyops_assets.arrivals.features import RING_NM
@@ -102,7 +115,7 @@ def list_models(
     name = model_name(RING_NM)
     found = list_versions(warehouse, name)
     if as_json:
-        print(json.dumps([{key: plain(value) for key, value in row.items()} for row in found]))
+        print_json(found)
         return
     if not found:
         out.print(f"{name} has no version yet; materialise ml/training_runs to train one.")
@@ -131,7 +144,7 @@ def show_model(
     version: Annotated[
         str | None, typer.Argument(help="A version; else the champion or the last one trained.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show everything known of a version: its card, its origin, and what became of it."""
     from rich.markdown import Markdown
@@ -142,7 +155,7 @@ def show_model(
     _, warehouse = prepare()
     found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
     if as_json:
-        print(json.dumps(card.as_json(found), default=plain))
+        print_json(card.as_json(found))
     elif out.is_terminal:
         out.print(Markdown(card.markdown(found)))
     else:
@@ -153,6 +166,7 @@ def show_model(
 def promote_model(
     version: Annotated[str, typer.Argument(help="The version that is to predict.")],
     reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Make a version champion by hand, whatever the gatekeeper said of it."""
     from skyops_assets.arrivals.features import RING_NM
@@ -161,7 +175,7 @@ def promote_model(
     settings, warehouse = prepare()
     with err.status("Loading the version"):
         moved = champions.promote(warehouse, settings, version, reason, ring_nm=RING_NM)
-    _show_moved("promoted", moved)
+    _show_moved("promoted", moved, as_json)
 
 
 @model.command("rollback")
@@ -171,6 +185,7 @@ def rollback_model(
         str | None,
         typer.Option("--from", help="Only if this version is champion: repeating is harmless."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the champion before the one in force champion again."""
     from skyops_assets.arrivals.features import RING_NM
@@ -181,7 +196,7 @@ def rollback_model(
         moved = champions.rollback(
             warehouse, settings, reason, ring_nm=RING_NM, only_from=only_from
         )
-    _show_moved("rolled back to", moved)
+    _show_moved("rolled back to", moved, as_json)
 
 
 @gate.command("calibrate")
@@ -193,6 +208,7 @@ def calibrate_gate(
         str | None, typer.Option(help="Only this month, such as 2019-05; else every one.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same rows.")] = 20211007,
+    as_json: JsonOption = False,
 ) -> None:
     """Put equal, better and worse challengers before the gatekeeper (docs/gatekeeper.md).
 
@@ -213,6 +229,8 @@ def calibrate_gate(
             rows, draws=draws, only=month, seed=seed, progress=shown.update
         )
     table = Table("month", "draws", "challengers", "trials", "promoted", "held to", "")
+    if as_json:
+        print_json([{**asdict(line), "is_held": line.is_held} for line in lines])
     for line in lines:
         limit = "" if line.most is None else f"at most {line.most:.0%}"
         limit = limit if line.least is None else f"at least {line.least:.0%}"
@@ -220,17 +238,21 @@ def calibrate_gate(
         table.add_row(
             line.month, line.kind, line.what, f"{line.trials:,}", f"{line.share:.2%}", limit, mark
         )
-    out.print(table)
+    if not as_json:
+        out.print(table)
     if not all(line.is_held for line in lines):
         raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
 
 
-def _show_moved(what: str, moved: ChampionSwitch) -> None:
+def _show_moved(what: str, moved: ChampionSwitch, as_json: bool) -> None:
     before = f"version {moved.before}" if moved.before else "no champion"
-    out.print(
-        f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
-        f"{escape(moved.actor)}. The next prediction uses it."
-    )
+    if as_json:
+        print_json(moved)
+    else:
+        out.print(
+            f"{moved.model_name}: {what} version {moved.after} (before: {before}), by "
+            f"{escape(moved.actor)}. The next prediction uses it."
+        )
     from skyops_assets.client import report_champion
 
     doubts = list(moved.warnings)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import err, out, prepare
+from skyops_assets.cli.output import JsonOption, err, out, prepare, print_json
 
 monitor = typer.Typer(
     help="Look at the champion, ask for a retraining, or calibrate the alarms.",
@@ -23,6 +23,7 @@ def run_monitor(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Ask for a retraining too; `skyops up` starts it.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Log a verdict on the champion and write the drift report.
 
@@ -40,8 +41,12 @@ def run_monitor(
             request=policy.BUTTON if retrain else None,
             quality_failures=failed_checks_now(),
         )
-    out.print(f"{found.verdict}; {found.decision.sentence}")
-    out.print(f"The report is {report.publish(warehouse, settings, found)}")
+    page = report.publish(warehouse, settings, found)
+    if as_json:
+        print_json({"verdict": found.verdict, "decision": found.decision, "report": page})
+        return
+    out.print(f"{found.verdict}; {found.decision.sentence}", markup=False)
+    out.print(f"The report is {page}", markup=False, soft_wrap=True)
 
 
 @monitor.command("calibrate")
@@ -50,6 +55,7 @@ def calibrate_monitor(
     end: Annotated[datetime, typer.Option("--to", help="End of the period, UTC, exclusive.")],
     trials: Annotated[int, typer.Option(min=1, help="Pairs of undisturbed windows.")] = 100,
     power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
+    as_json: JsonOption = False,
 ) -> None:
     """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
     from skyops_assets.arrivals import features
@@ -64,14 +70,18 @@ def calibrate_monitor(
     )
     names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
     table = Table(*names, "columns beyond, the most frequent")
-    for one in calibrate(
+    found = calibrate(
         rows,
         start.replace(tzinfo=UTC),
         end.replace(tzinfo=UTC),
         false_alarm_trials=trials,
         power_trials=power,
         policy=settings.retrain_policy,
-    ):
+    )
+    if as_json:
+        print_json(list(found))
+        return
+    for one in found:
         most = sorted(one.columns, key=lambda name: -one.columns[name])[:3]
         table.add_row(
             one.disturbance,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -15,48 +14,16 @@ from rich.table import Table
 
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import (
-    Format,
     err,
     gather,
     out,
-    plain,
     prepare,
-    show_decision,
     show_status,
-    steps,
-    text,
 )
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
-
-
-@app.command()
-def demo() -> None:
-    """Run the whole graph on the Paris recording and show what it produced."""
-    from skyops_assets.sources.opensky.reading.recordings import DEMO, DEMO_END, DEMO_START
-    from skyops_assets.warehouse.connection import only_one
-
-    settings, warehouse = prepare()
-    with (
-        steps(settings.home / "logs" / "demo.log") as progress,
-        only_one(warehouse, "skyops.demo", lambda: progress.line("waiting for another demo")),
-    ):
-        progress.line("loading the asset graph")
-        from skyops_assets.client import run_main
-
-        recording = None if settings.recording else DEMO
-        run = run_main(DEMO_START, DEMO_END, progress.event, recording)
-    if not run.is_success:
-        raise SkyOpsError(
-            f"The main job failed. {' '.join(run.failures)} "
-            f"(everything it printed: {settings.home / 'logs' / 'demo.log'})"
-        )
-    out.print()
-    show_status(gather(settings, warehouse))
-    show_decision(warehouse)
-    out.print("\nNext: [bold]make up[/] opens the graph in the Dagster UI.")
 
 
 @app.command()
@@ -109,36 +76,6 @@ def health(
         raise typer.Exit(1)
 
 
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT on the warehouse.")],
-    format: Annotated[Format, typer.Option(help="How to print the answer.")] = Format.table,
-) -> None:
-    """Query the warehouse (read-only)."""
-    import psycopg2
-
-    from skyops_assets.warehouse.query import read_only
-
-    _, warehouse = prepare()
-    try:
-        names, rows = read_only(warehouse, query)
-    except psycopg2.Error as error:
-        raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
-    if not names:
-        raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
-    if format is Format.json:
-        print(json.dumps([dict(zip(names, map(plain, row), strict=True)) for row in rows]))
-    elif format is Format.csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(names)
-        writer.writerows([["" if v is None else text(v) for v in row] for row in rows])
-    else:
-        table = Table(*[escape(name) for name in names])
-        for row in rows:
-            table.add_row(*["" if v is None else escape(text(v)) for v in row])
-        out.print(table)
-
-
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def exec_(context: typer.Context) -> None:
     """Run any command in SkyOps' environment: skyops exec -- dagster job list."""
@@ -150,6 +87,36 @@ def exec_(context: typer.Context) -> None:
     except FileNotFoundError:
         raise SkyOpsError(f"There is no command {context.args[0]!r} to run.") from None
     raise typer.Exit(done.returncode)
+
+
+@app.command()
+def purge(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the folder SKYOPS_HOME: the embedded warehouse, models, logs. Asks before."""
+    from skyops_assets.operations import purge as state
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    size = state.removable(settings)
+    home = escape(str(settings.home))
+    if not settings.home.exists():
+        out.print(f"There is no {home}: nothing to remove.", soft_wrap=True)
+        return
+    what = "models and logs" if settings.database_url else "the whole warehouse, models and logs"
+    out.print(f"{home} takes {size / 1e6:,.0f} MB: {what}.", soft_wrap=True)
+    if settings.database_url:
+        out.print("The databases on your own Postgres stay: drop them there.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SkyOpsError(
+                "Nothing is removed: there is no terminal to ask on. To remove it unasked: "
+                "skyops purge --yes, or make purge FORCE=1."
+            )
+        if input("Type yes to remove it for ever: ").strip().lower() != "yes":
+            raise SkyOpsError("Nothing is removed.")
+    state.remove(settings)
+    out.print(f"Removed {home}", soft_wrap=True)
 
 
 def _docs_page(settings: Settings) -> Path:

@@ -12,34 +12,45 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
+import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.measure import Measurement
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
 
-from skyops_assets.errors import SkyOpsError
+from skyops_assets.errors import SkyOpsError, Stopped
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
     from skyops_assets.warehouse.connection import Warehouse
 
 
-# A pipe or a file has no width to fit into.
-WIDTH = None if sys.stdout.isatty() else 200
-out = Console(highlight=False, width=WIDTH)
-err = Console(stderr=True, highlight=False, width=WIDTH)
+def _console(stream: TextIO, **where: Any) -> Console:
+    """A console that prints text as it is: no `:x:` becomes an emoji, and a pipe has no width."""
+    width = None if stream.isatty() else 10_000
+    return Console(highlight=False, emoji=False, width=width, **where)
 
 
-class Format(StrEnum):
-    """How `skyops sql` prints an answer."""
+out = _console(sys.stdout)
+err = _console(sys.stderr, stderr=True)
 
-    table = "table"
-    csv = "csv"
-    json = "json"
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def aliases(row: dict[str, Any]) -> str:
@@ -68,8 +79,17 @@ def prepare() -> tuple[Settings, Warehouse]:
     from skyops_assets.settings import load_settings
 
     settings = load_settings()
+    note_settings()
     with err.status("Preparing the warehouse and the dbt project"):
         return settings, runtime.prepare(settings)
+
+
+def note_settings() -> None:
+    """Print what a person should know of the settings, such as a name that nobody knows."""
+    from skyops_assets.settings import notices
+
+    for notice in notices():
+        err.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
 
 
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
@@ -100,48 +120,114 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def print_json(value: Any) -> None:
+    """An answer for programs; dataclasses by the names of their fields."""
+
+    def given(one: Any) -> Any:
+        if is_dataclass(one) and not isinstance(one, type):
+            one = asdict(one)
+        if isinstance(one, dict):
+            return {str(name): given(value) for name, value in one.items()}
+        return [given(item) for item in one] if isinstance(one, (list, tuple)) else plain(one)
+
+    print(json.dumps(given(value)))
+
+
 def text(value: Any) -> str:
     """A database value as a cell of a table or CSV: JSON where it has parts."""
     given = plain(value)
     return json.dumps(given) if isinstance(given, (list, dict)) else str(given)
 
 
+def show_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Rows as a table; where it is wider than the terminal, a record at a time, line by line.
+
+    NULL is shown as such: an empty cell is an empty text.
+    """
+
+    def cell(value: Any) -> Text:
+        return Text("NULL", "dim") if value is None else Text(text(value))
+
+    table = Table(*[Column(Text(name)) for name in names])
+    for row in rows:
+        table.add_row(*map(cell, row))
+    widest = Measurement.get(out, out.options.update(max_width=1_000_000), table).maximum
+    if widest <= out.width or len(names) == 1:
+        out.print(table)
+        return
+    longest = max(map(cell_len, names))
+    for number, row in enumerate(rows, start=1):
+        out.print(Text(f"-[ {number} ]".ljust(min(40, out.width), "-"), "dim"))
+        for name, value in zip(names, row, strict=True):
+            padding = " " * (longest - cell_len(name))
+            out.print(Text.assemble((name, "bold"), padding, " | ", cell(value)))
+
+
 class _Steps:
-    """Prints a line, with the seconds since the start, as steps begin and assets appear."""
+    """Progress of a run: a line a step in a pipe, and on a terminal a bar."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.began = time.monotonic()
         self.seen: set[str] = set()
+        self.bar = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            transient=True,
+            # What libraries print belongs into the log.
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=None)
 
     def line(self, text: str) -> None:
-        """One line of progress."""
-        self.console.print(f"[dim]{time.monotonic() - self.began:4.0f} s[/]  {text}")
+        """What is done now."""
+        self.bar.update(self.task, description=text if len(text) < 40 else f"{text[:38]}…")
+        if self.bar.disable:
+            self._print(text)
 
     def event(self, kind: str, name: str) -> None:
         """Take one event of a run."""
-        if kind == "start":
+        if kind == "assets":
+            self.bar.update(self.task, total=int(name))
+        elif kind == "start":
             self.line(name.replace("__", "/"))
         elif kind == "asset" and name not in self.seen:
             self.seen.add(name)
-            self.line(f"  [green]{name}[/]")
+            self.bar.advance(self.task)
+            if self.bar.disable:
+                self._print(f"  [green]{name}[/]")
         elif kind == "failed check":
-            self.line(f"  [yellow]check not passed: {name}[/]")
+            self._print(f"  [yellow]check not passed: {name}[/]")
+
+    def _print(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.began:4.0f} s[/]  {text}")
 
 
 @contextmanager
-def steps(log: Path) -> Iterator[_Steps]:
-    """Progress on the terminal, while all that libraries print goes to a file."""
+def steps(log: Path, stream: int = 1) -> Iterator[_Steps]:
+    """Progress on the terminal, while all that libraries print goes to a file.
+
+    Args:
+        stream: where it is shown: 1 is the output, 2 that for errors.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    terminal = os.fdopen(os.dup(1), "w")
+    terminal = os.fdopen(os.dup(stream), "w")
     try:
         with log.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            yield _Steps(Console(file=terminal, highlight=False, width=WIDTH))
+            shown = _Steps(_console(terminal, file=terminal))
+            with shown.bar:
+                yield shown
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -186,31 +272,7 @@ def show_status(found: dict[str, Any]) -> None:
         out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']}, started {began}")
 
 
-def show_decision(warehouse: Warehouse) -> None:
-    """The last decision of the gatekeeper: what was compared, the verdict, its reasons."""
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select training_run_id, is_promoted, reasons from ml.promotion_decisions "
-            "order by decision_id desc limit 1"
-        )
-        row = cursor.fetchone()
-        if row is None:
-            return
-        run, is_promoted, reasons = row
-        cursor.execute(
-            "select candidate, mae_min, scored_rows from ml.evaluations "
-            "where training_run_id = %s and (role = 'challenger' or is_reference) "
-            "and mae_min is not null order by is_reference",
-            (run,),
-        )
-        for candidate, mae_min, rows in cursor.fetchall():
-            out.print(f"MAE {mae_min:.2f} min on {rows} test arrivals: {candidate}")
-    out.print(f"\nGatekeeper: {'promoted' if is_promoted else 'not promoted'}")
-    for reason in reasons:
-        mark = "[green]yes[/]" if reason["is_passed"] else "[yellow]no [/]"
-        out.print(f"  {mark} {reason['light']:<11} {reason['text']}")
-
-
 def print_error(error: SkyOpsError) -> None:
     """One sentence, brackets and all."""
-    err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    mark = "[yellow]Stopped:[/]" if isinstance(error, Stopped) else "[red]Error:[/]"
+    err.print(f"{mark} {escape(str(error))}", soft_wrap=True)

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import out
+from skyops_assets.cli.output import note_settings, out
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def up(
     if detach:
         _detach(settings)
         return
+    note_settings()
     with supervise.until_stopped(_say), keeping.claimed(settings) as claim:
         keeping.end_leftovers(settings.home, claim.left, _say)
         supervise.require_ports(settings)

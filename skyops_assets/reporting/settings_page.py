@@ -22,8 +22,9 @@ PREAMBLE = """# Settings
 <!-- Written by `make docs` from skyops_assets/settings.py: change the descriptions there. -->
 
 All settings are environment variables. None is needed for `make demo`. A value that cannot be used
-is refused at the start, with one sentence that names the variable. In containers they stand in
-`docker/.env`, beside a few of the [containers' own](deploy.md#settings).
+is refused at the start, with one sentence that names the variable, and so is a `SKYOPS_` name that
+is nearly one of these; another unknown one is noted. In containers they stand in `docker/.env`,
+beside a few of the [containers' own](deploy.md#settings).
 """
 SECTIONS = {
     "home": "Warehouse, files and processes",

@@ -1,23 +1,32 @@
-"""How airliners climb and descend: profiles from openap's trajectory generator.
+"""How airliners climb and descend: profiles drawn with openap's trajectory generator.
 
-Belongs here: asking openap, a development dependency, once; cutting a profile to a field's and a
-level's altitude. Does not: where an aircraft flies (`truth`).
+`profiles.npz` holds them, so that a plain installation can simulate: openap, a development
+dependency, is asked once. `python -m skyops_assets.simulate.profiles` draws them anew.
+
+Belongs here: those profiles; cutting one to a field's and a level's altitude. Does not: where an
+aircraft flies (`truth`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skyops_assets.errors import SkyOpsError
 from skyops_assets.simulate.geometry import Floats
 from skyops_assets.units import FOOT_M, KNOT_MPS
 
 TYPES = ("A319", "A320", "A321", "A332", "B737", "B738", "B739", "B77W", "B789", "E190")
 VARIANTS = 4
+DRAWN = 16
+"""Draws of a type that are kept; a seed takes four of them."""
+FILE = Path(__file__).with_name("profiles.npz")
+TOLERANCE = np.array([0.5, 0.05])
+"""Metres, and metres per second: what the straight lines between the kept points may be off by.
+ADS-B sends heights by 7.6 m and speeds by 0.5 m/s."""
 CEILING_FT = 41_000
 CRUISE_MACH = 0.80
 ACCELERATION_M = 457.0
@@ -57,26 +66,57 @@ class Profile:
 
 @lru_cache(maxsize=4)
 def profiles(seed: int) -> tuple[Profile, ...]:
-    """Forty profiles: ten types, four draws each of openap's ranges of speeds and rates.
+    """Forty profiles: ten types, four draws each of openap's ranges of speeds and rates."""
+    with np.load(FILE) as file:
+        kept = dict(file)
+    ends = np.cumsum(kept["lengths"])
+
+    def way(number: int) -> tuple[Floats, Floats]:
+        points = kept["points"][ends[number] - kept["lengths"][number] : ends[number]].astype(float)
+        seconds = np.arange(points[-1, 0] + 1)
+        heights, speeds = (np.interp(seconds, points[:, 0], points[:, n]) for n in (1, 2))
+        return heights, speeds
+
+    made = []
+    for index, name in enumerate(TYPES):
+        for variant in range(VARIANTS):
+            number = 2 * (index * DRAWN + (seed * VARIANTS + variant) % DRAWN)
+            accelerations = map(float, kept["accelerations"][index])
+            made.append(Profile(name, *way(number), *way(number + 1), *accelerations))
+    return tuple(made)
+
+
+def draw() -> None:
+    """Draw the profiles with openap, and write the file.
 
     Raises:
-        SkyOpsError: openap is not installed.
+        ImportError: openap, a development dependency, is not installed.
     """
-    try:
-        from openap.gen import FlightGenerator
-    except ImportError:
-        raise SkyOpsError(
-            "skyops simulate needs the package openap, which a plain installation does not have: "
-            "install the development packages (make test does), or openap 2.6 beside SkyOps."
-        ) from None
-    return tuple(
-        _profile(name, FlightGenerator(name, random_seed=seed * VARIANTS + number))
-        for name in TYPES
-        for number in range(VARIANTS)
+    from openap.gen import FlightGenerator
+
+    ways, accelerations = [], []
+    for name in TYPES:
+        for seed in range(DRAWN):
+            generator = FlightGenerator(name, random_seed=seed)
+            for way in drawn(generator):
+                at = _corners(way)
+                ways.append(np.column_stack([at, way[at]]))
+        accelerations.append(
+            [
+                generator.wrap.takeoff_acceleration()["default"],
+                -generator.wrap.landing_acceleration()["default"],
+            ]
+        )
+    np.savez_compressed(
+        FILE,
+        lengths=np.array([len(one) for one in ways], np.int32),
+        points=np.concatenate(ways).astype(np.float32),
+        accelerations=np.array(accelerations),
     )
 
 
-def _profile(name: str, generator: Any) -> Profile:
+def drawn(generator: Any) -> tuple[Floats, Floats]:
+    """A climb and a descent from openap: height and true airspeed, a row a second."""
     up = generator.climb(dt=1, random=True, alt_cr=CEILING_FT)
     down = generator.descent(dt=1, random=True, alt_cr=CEILING_FT, withcr=False)
     climbing = (up["h"] > 0) & (up["h"] < CEILING_FT * FOOT_M)
@@ -86,15 +126,26 @@ def _profile(name: str, generator: Any) -> Profile:
     # openap accelerates from lift-off on, to 235 kt at 450 m. Airliners first climb and then
     # accelerate: at V2 + 10 to 20 kt up to 800 ft or more (ICAO Doc 8168, noise abatement).
     since = np.maximum(np.arange(len(climb_m)) - np.searchsorted(climb_m, ACCELERATION_M), 0)
-    return Profile(
-        name,
-        climb_m,
-        np.minimum(climb_mps, climb_mps[0] + 20 * KNOT_MPS + 0.7 * since),
-        down["h"][descending].to_numpy(float),
-        down["v"][descending].to_numpy(float),
-        float(generator.wrap.takeoff_acceleration()["default"]),
-        -float(generator.wrap.landing_acceleration()["default"]),
+    climb_mps = np.minimum(climb_mps, climb_mps[0] + 20 * KNOT_MPS + 0.7 * since)
+    return (
+        np.column_stack([climb_m, climb_mps]),
+        down.loc[descending, ["h", "v"]].to_numpy(float),
     )
+
+
+def _corners(way: Any) -> Any:
+    """The seconds between which straight lines are within `TOLERANCE` (Douglas and Peucker)."""
+    kept, open_ = {0, len(way) - 1}, [(0, len(way) - 1)]
+    while open_:
+        first, last = open_.pop()
+        share = (np.arange(first, last + 1) - first)[:, None] / max(last - first, 1)
+        line = way[first] + share * (way[last] - way[first])
+        off = (np.abs(way[first : last + 1] - line) / TOLERANCE).max(axis=1)
+        if off.max() > 1:
+            corner = first + int(off.argmax())
+            kept.add(corner)
+            open_ += [(first, corner), (corner, last)]
+    return np.array(sorted(kept))
 
 
 def cruise_mps(altitude_m: float) -> float:
@@ -120,3 +171,7 @@ def _thin_air(height_m: Floats, speed_mps: Floats, field_m: float) -> Any:
     faster = speed_mps * np.sqrt(_density(height_m) / _density(altitude))
     limit = CRUISE_MACH * np.sqrt(1.4 * 287.05 * _temperature_k(altitude))
     return np.minimum(faster, limit)
+
+
+if __name__ == "__main__":
+    draw()

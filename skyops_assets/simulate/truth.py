@@ -76,7 +76,7 @@ def airframes(plan: Plan) -> Iterator[list[Flight]]:
     An airframe's flights depend on the plan and on its number alone.
 
     Raises:
-        SkyOpsError: an airport is not known, or openap is not installed.
+        SkyOpsError: an airport is not known.
     """
     places = fields(plan.airports)
     library = profiles(plan.seed)

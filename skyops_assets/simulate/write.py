@@ -136,8 +136,7 @@ def simulate(
         on_rows: called after each airframe with the rows so far.
 
     Raises:
-        SkyOpsError: not one of flights and rows is given, an airport is not known, or openap is
-            not installed.
+        SkyOpsError: not one of flights and rows is given, or an airport is not known.
     """
     if (flights is None) == (rows is None) or (flights or rows or 0) < 1 or plan.days < 1:
         raise SkyOpsError(

@@ -1,11 +1,11 @@
-"""Reference rows: airports from a wheel, runways from the mirror or the web.
+"""Reference rows: airports from a wheel, runways from the mirror or the web, Paris' from here.
 
 Belongs here: fetching with pinned hashes, units, replacing a reference table whole.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +22,12 @@ RUNWAYS_URL = (
     "https://raw.githubusercontent.com/davidmegginson/ourairports-data/1fb3eea0/runways.csv"
 )
 RUNWAYS_SHA256 = "4b01f389059e9d30aa09161b79c1db6d8c27c95ff85eb966634e4f0818e19dd8"
+PARIS_RUNWAYS = Path(__file__).with_name("paris_runways.csv")
+"""The 56 runways of that file at the 32 fields in the area of the demo's recording (47.7 to 50 N,
+0.7 to 4.1 E), so that the demo finds the same with and without a network."""
+AIRPORTS_SOURCE = "airportsdata"
+RUNWAYS_SOURCE = "ourairports"
+PARIS_SOURCE = "ourairports, Paris only"
 WEB_TIMEOUT_S = 10
 
 
@@ -94,7 +100,15 @@ def runways(settings: Settings) -> pa.Table:
     Raises:
         Unavailable: the file can be had neither from the mirror nor from the web.
     """
-    path = fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings)
+    return _read_runways(fetch("reference/runways.csv", RUNWAYS_URL, RUNWAYS_SHA256, settings))
+
+
+def paris_runways() -> pa.Table:
+    """The runways of `PARIS_RUNWAYS`, as `runways` has them."""
+    return _read_runways(PARIS_RUNWAYS)
+
+
+def _read_runways(path: Path) -> pa.Table:
     table, torn = csv_table(path)
     read = Reader(len(table))
     get = dict(zip(table.column_names, table.columns, strict=True)).get
@@ -121,6 +135,65 @@ def runways(settings: Settings) -> pa.Table:
         # It is the pinned file, and all of it was read when it was pinned.
         raise SkyOpsError(f"{path} has rows that are no runways. Fetch it again.")
     return pa.table(out)
+
+
+def load_airports(warehouse: Warehouse, *, run_id: str | None = None) -> bulk.Batch:
+    """Put the airports in place of all rows of `raw.airports`."""
+    return replace_reference(warehouse, "raw.airports", AIRPORTS_SOURCE, airports(), run_id=run_id)
+
+
+def load_runways(
+    warehouse: Warehouse, settings: Settings, *, run_id: str | None = None
+) -> tuple[bulk.Batch | None, str | None]:
+    """Put OurAirports' runways in place of all rows of `raw.runways`.
+
+    Where the file cannot be had the table stays as it is; an empty one gets those around Paris.
+
+    Returns:
+        The load, if there was one; and why it is not of the whole file.
+    """
+    try:
+        rows, source, problem = runways(settings), RUNWAYS_SOURCE, None
+    except Unavailable as error:
+        if not _is_empty(warehouse, "raw.runways"):
+            return None, f"{error} The runways stay as they are."
+        rows, source = paris_runways(), PARIS_SOURCE
+        problem = f"{error} Only the runways around Paris are known."
+    return replace_reference(warehouse, "raw.runways", source, rows, run_id=run_id), problem
+
+
+def missing(warehouse: Warehouse) -> list[str]:
+    """Which of the two tables a load should bring: empty ones, and a day later Paris' runways."""
+    found = [name for name in ("raw.airports", "raw.runways") if _is_empty(warehouse, name)]
+    is_old = not found and _of_paris(warehouse, older_than=timedelta(days=1))
+    return ["raw.runways"] if is_old else found
+
+
+def runways_note(warehouse: Warehouse) -> str | None:
+    """What is to be known of the runways where they are not the world's."""
+    if not _of_paris(warehouse):
+        return None
+    return (
+        "Only the runways around Paris are known, as OurAirports' file cannot be had: elsewhere a "
+        "landing has a direction but no letter (L, C, R). A load tries again after a day; "
+        "SKYOPS_DATA_MIRROR names a folder that stands in for the web."
+    )
+
+
+def _of_paris(warehouse: Warehouse, older_than: timedelta = timedelta()) -> bool:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select from raw.ingest_batches where source = %s and finished_at <= now() - %s "
+            "and batch_id = (select max(batch_id) from raw.runways)",
+            (PARIS_SOURCE, older_than),
+        )
+        return cursor.rowcount > 0
+
+
+def _is_empty(warehouse: Warehouse, table: str) -> bool:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"select from {table} limit 1")
+        return cursor.rowcount == 0
 
 
 def replace_reference(

@@ -84,8 +84,15 @@ def prepare_manifest() -> Path:
     manifest = manifest_path()
     if manifest.exists():
         return manifest
-    TARGET.mkdir(parents=True, exist_ok=True)
-    with (TARGET / "lock").open("w") as lock:
+    try:
+        TARGET.mkdir(parents=True, exist_ok=True)
+        lock = (TARGET / "lock").open("w")
+    except OSError as error:
+        raise SkyOpsError(
+            f"The folder {str(TARGET)!r} cannot be written ({error.strerror}): dbt keeps there "
+            "what it has read of the project."
+        ) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not manifest.exists():
             # Beside it, and then in its place: other processes read at any time.

@@ -9,6 +9,8 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from skyops_assets import __version__
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import open_warehouse
 from skyops_assets.warehouse.migrate import migrate
@@ -61,6 +64,14 @@ def response(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
+def on_terminal(skyops: Skyops, *arguments: str) -> str:
+    """What a command shows on a terminal of 80 columns, colours and progress left out."""
+    command = shlex.join(["skyops", *arguments])
+    done = skyops("exec", "--", "script", "-qec", f"stty cols 80; {command}", "/dev/null")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", response(done).replace("\r\n", "\n"))
+    return "\n".join(line.rpartition("\r")[2] for line in plain.splitlines())
+
+
 def refused(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
@@ -101,6 +112,39 @@ def test_sql_as_a_table_shows_text_as_it_is(skyops: Skyops) -> None:
     text = response(skyops("sql", "select 'a [red]c[/red] [/]' as \"[bold]name\", 1 as n"))
     assert "[bold]name" in text
     assert "a [red]c[/red] [/]" in text
+
+
+def test_sql_takes_no_colons_for_emoji_and_tells_null_from_empty(skyops: Skyops) -> None:
+    text = response(skyops("sql", "select 'a:x:b' as \":x:\", null as n, '' as e"))
+    assert "a:x:b │ NULL │   │" in text
+    assert ":x:" in text.splitlines()[1]
+    assert ":x:" in refused(skyops("sql", "select a:x:b"))
+
+
+def test_sql_in_a_pipe_cuts_no_line(skyops: Skyops) -> None:
+    text = response(skyops("sql", "select repeat('ab ', 200) as long, 'end' as last", COLUMNS="80"))
+    assert f"│ {'ab ' * 200} │ end" in text
+
+
+def test_a_row_wider_than_the_terminal_is_a_record(skyops: Skyops) -> None:
+    query = "select repeat('a', 60) as first, null as second, '[red]:x:' as third_one, 1 as n"
+    shown = on_terminal(skyops, "sql", query)
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert lines[-4:] == [f"first | {'a' * 60}", "second | NULL", "third_one | [red]:x:", "n | 1"]
+    assert "┃ n" in on_terminal(skyops, "sql", "select 1 as n")
+
+
+def test_tables_says_what_each_is(skyops: Skyops) -> None:
+    found = json.loads(response(skyops("tables", "--json")))
+    assert {"raw.opensky_states", "ml.predictions", "audit.alerts"} <= {o["table"] for o in found}
+    assert [one["table"] for one in found if not one["about"].startswith("One row per ")] == []
+    lines = response(skyops("tables")).splitlines()
+    assert len(lines) == len(found)
+    assert all(len(line) < 100 for line in on_terminal(skyops, "tables").splitlines())
+
+
+def test_the_version_is_told(skyops: Skyops) -> None:
+    assert response(skyops("--version")) == f"skyops {__version__}\n"
 
 
 def test_an_answer_without_rows_is_still_an_answer(skyops: Skyops) -> None:
@@ -218,6 +262,8 @@ def test_a_wrong_command_line_says_what_is_wrong(
     ("variable", "value", "said"),
     [
         ("SKYOPS_UI_PORT", "high", "SKYOPS_UI_PORT cannot be used"),
+        ("SKYOPS_WATCH_AIRPORT", "LFPG", "did you mean SKYOPS_WATCH_AIRPORTS?"),
+        ("SKYOPS_WATCH_AIRPORTS", "LFPG,zzzz", "names ZZZZ, which no list of airports has"),
         ("SKYOPS_DATABASE_URL", "postgresql://u:zQsecretQz@127.0.0.1:1/db", "cannot be reached"),
         ("SKYOPS_DATABASE_URL", "mysql://u:zQsecretQz@host/db", "warehouse is Postgres"),
         ("SKYOPS_HOME", "/dev/null/home", "SKYOPS_HOME '/dev/null/home' cannot be used"),
@@ -230,3 +276,17 @@ def test_bad_settings_are_one_clear_error(
     assert text.startswith("Error: ")
     assert said in text
     assert PASSWORD not in text
+
+
+def test_an_unknown_setting_is_noted_once_beside_the_answer(skyops: Skyops) -> None:
+    done = skyops("sql", "select 1 as n", "--json", SKYOPS_FAVOURITE_COLOUR="blue")
+    assert json.loads(response(done)) == [{"n": 1}]
+    assert done.stderr.count("SKYOPS_FAVOURITE_COLOUR is no setting of SkyOps") == 1
+
+
+def test_a_frozen_sky_is_refused(skyops: Skyops) -> None:
+    assert "At --speed 0 no time passes" in refused(skyops("fake-opensky", "--speed", "0"))
+
+
+def test_a_refresh_of_nothing_says_what_to_load(skyops: Skyops) -> None:
+    assert "Nothing has been loaded yet: load recordings" in refused(skyops("refresh"))

@@ -6,8 +6,11 @@ import gzip
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from skyops_assets.sources.opensky.loading.files import FileLoad, load_file
 from skyops_assets.sources.opensky.loading.malformed_responses import keep_malformed_response
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START, open_recording
 from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
+from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import ServerUnreachable, Warehouse, connection_lost
 from tests.support.databases import Query
 from tests.support.states import traffic_row, write_recording
@@ -246,17 +250,87 @@ def test_a_warehouse_that_goes_away_within_a_load_is_what_the_command_tells(
     assert "some.json" in capsys.readouterr().out
 
 
-def command(home: Path, warehouse: Warehouse, *arguments: str) -> subprocess.CompletedProcess[str]:
+def settings_of(home: Path, warehouse: Warehouse) -> dict[str, str]:
+    """The environment of a command on this warehouse."""
+    return {
+        **os.environ,
+        "SKYOPS_HOME": str(home),
+        "SKYOPS_DATABASE_URL": warehouse.libpq(),
+        "SKYOPS_DAGSTER_DATABASE": f"{warehouse.url.database}_dagster",
+    }
+
+
+def command(
+    home: Path, warehouse: Warehouse, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "skyops_assets.cli", *arguments],
-        env={
-            **os.environ,
-            "SKYOPS_HOME": str(home),
-            "SKYOPS_DATABASE_URL": warehouse.libpq(),
-            "SKYOPS_DAGSTER_DATABASE": f"{warehouse.url.database}_dagster",
-        },
+        env={**settings_of(home, warehouse), **variables},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.xdist_group("cli")
+@pytest.mark.usefixtures("manifest")
+def test_a_load_brings_airports_and_runways_and_dagster_knows(
+    warehouse: Warehouse, query: Query, home: Path, tmp_path: Path
+) -> None:
+    folder = some_recordings(tmp_path / "in")
+    done = command(home, warehouse, "load", "--json", str(folder), SKYOPS_DATA_MIRROR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert sum(one["loaded_rows"] for one in json.loads(done.stdout)) > 100
+    assert "Note: Only the runways around Paris are known" in done.stderr
+    assert query(warehouse, "select count(*) > 10000 from raw.airports") == [(True,)]
+    assert query(warehouse, "select count(*) from raw.runways") == [(56,)]
+    dagster = replace(
+        warehouse, url=warehouse.url.set(database=f"{warehouse.url.database}_dagster")
+    )
+    materialized = query(
+        dagster, "select distinct asset_key from event_logs "
+        "where dagster_event_type = 'ASSET_MATERIALIZATION'"
+    )  # fmt: skip
+    assert {'["raw", "airports"]', '["raw", "runways"]'} <= {key for (key,) in materialized}
+    again = command(home, warehouse, "load", str(folder), SKYOPS_DATA_MIRROR=str(tmp_path))
+    assert "raw/airports" not in again.stdout + again.stderr
+
+
+@pytest.mark.xdist_group("cli")
+@pytest.mark.usefixtures("manifest")
+def test_what_is_said_of_a_single_file_is_of_that_file(
+    warehouse: Warehouse, home: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.json"
+    cut.write_text('{"time": 1633608000, "states": [["3c64')
+    said = command(home, warehouse, "load", str(cut)).stderr
+    assert "Correct the file and load it again" in said
+    assert "others" not in said
+    missing = command(home, warehouse, "load", str(tmp_path / "no-such"))
+    assert missing.stderr.endswith("no-such does not exist: correct the path.\n")
+
+
+@pytest.mark.xdist_group("cli")
+@pytest.mark.usefixtures("manifest")
+def test_a_stopped_load_says_what_stays_and_ends_with_130(
+    warehouse: Warehouse, query: Query, home: Path, tmp_path: Path
+) -> None:
+    """Stopped while it waits for the table, which the test has locked."""
+    folder = some_recordings(tmp_path / "in")
+    with bulk.transaction(warehouse) as cursor:
+        cursor.execute("lock table raw.opensky_states in exclusive mode")
+        with subprocess.Popen(
+            [sys.executable, "-m", "skyops_assets.cli", "load", str(folder)],
+            env=settings_of(home, warehouse),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
+            while query(warehouse, f"{waiting}and datname = current_database()") == [(0,)]:
+                assert process.poll() is None
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].startswith("Stopped: 1 of ")
+    assert "Traceback" not in out + err
 
 
 @pytest.mark.xdist_group("cli")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.sources import reference
+from skyops_assets.warehouse.connection import Warehouse
+from tests.support.databases import Query
 
 
 def test_the_mirror_stands_in_for_the_web(tmp_path: Path) -> None:
@@ -46,3 +49,53 @@ def test_the_runways_of_the_mirror_are_the_pinned_ones_in_metres(mirror: Path) -
     assert {"08L", "08R", "09L", "09R"} <= set(at_paris)
     assert at_paris["08L"]["length_m"] == pytest.approx(4_200, abs=100)
     assert at_paris["08L"]["he_ident"] == "26R"
+
+
+@pytest.mark.mirror
+def test_the_runways_around_paris_are_those_of_the_pinned_file(mirror: Path) -> None:
+    """Of the fields in the area of the demo's recording, each runway in use."""
+    every = {
+        row["runway_id"]: row for row in reference.runways(Settings(data_mirror=mirror)).to_pylist()
+    }
+    ours = reference.paris_runways().to_pylist()
+    assert len(ours) == 56
+    assert ours == [every[row["runway_id"]] for row in ours]
+    places = {
+        row["icao"]
+        for row in reference.airports().to_pylist()
+        if 47.7 < row["latitude_deg"] < 50 and 0.7 < row["longitude_deg"] < 4.1
+    }
+    wanted = {
+        number
+        for number, row in every.items()
+        if row["airport"] in places and not row["is_closed"]
+        and row["le_latitude_deg"] is not None and row["he_latitude_deg"] is not None
+        # As the staging model has it: no helipads.
+        and re.fullmatch("[0-3]?[0-9][LRC]?", row["le_ident"])
+    }  # fmt: skip
+    assert wanted == {row["runway_id"] for row in ours}
+
+
+def test_without_the_web_paris_has_its_runways_until_a_load_gets_them_all(
+    warehouse: Warehouse, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline = Settings(home=tmp_path, data_mirror=tmp_path)
+    assert reference.missing(warehouse) == ["raw.airports", "raw.runways"]
+    reference.load_airports(warehouse)
+    batch, problem = reference.load_runways(warehouse, offline)
+    assert batch and batch.loaded_rows == 56
+    assert problem and "Only the runways around Paris are known" in problem
+    assert reference.missing(warehouse) == []
+    assert "Only the runways around Paris" in (reference.runways_note(warehouse) or "")
+    query(warehouse, "update raw.ingest_batches set finished_at = finished_at - interval '2 days'")
+    assert reference.missing(warehouse) == ["raw.runways"]
+
+    world = reference.paris_runways().slice(0, 3)
+    monkeypatch.setattr(reference, "runways", lambda _: world)
+    assert reference.load_runways(warehouse, offline)[1] is None
+    assert query(warehouse, "select count(*) from raw.runways") == [(3,)]
+    assert reference.missing(warehouse) == [] and reference.runways_note(warehouse) is None
+    monkeypatch.undo()
+    batch, problem = reference.load_runways(warehouse, offline)
+    assert batch is None and problem and "stay as they are" in problem
+    assert query(warehouse, "select count(*) from raw.runways") == [(3,)]

@@ -71,7 +71,9 @@ def left(home: Path, query: Query, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("SKYOPS_OPENSKY_URL", "http://127.0.0.1:9/api")
     with tarfile.open(LEFT / "home.tar.xz") as archive:
         archive.extractall(home, filter="data")
-    with pytest.warns(FutureWarning, match="SKYOPS_LEAST_DISK_GB is called SKYOPS_MIN_DISK_GB"):
+    with pytest.warns(
+        PendingDeprecationWarning, match="SKYOPS_LEAST_DISK_GB is called SKYOPS_MIN_DISK_GB"
+    ):
         settings = load_settings()
     warehouse = open_warehouse(settings)
     [(binaries,)] = query(warehouse, "select setting from pg_config where name = 'BINDIR'")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from skyops_assets.arrivals.learning.recipes import RECIPES
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.reporting.settings_page import settings_page
-from skyops_assets.settings import PROJECT_ROOT, AlertRoute, Settings, load_settings
+from skyops_assets.runtime import check_airports
+from skyops_assets.setting_names import OTHERS
+from skyops_assets.settings import PROJECT_ROOT, AlertRoute, Settings, load_settings, notices
 
 
 def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedded(
@@ -30,6 +38,11 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_WATCH_AIRPORTS", "LFPG,", "'' is not an ICAO airport code"),
         ("SKYOPS_WATCH_AIRPORTS", "", "'' is not an ICAO airport code"),
         ("SKYOPS_WATCH_AIRPORTS", "LFP'", '"LFP\'" is not an ICAO airport code'),
+        ("SKYOPS_RECIPE", "ridg", "'hgb-l1', 'ridge', 'extra-trees' or 'random-forest'"),
+        ("SKYOPS_DBT_THREADS", "1000", "less than or equal to 64"),
+        ("SKYOPS_FIRST_HOUR", "2099-01-01", "2099-01-01 is before 2000 or in the future"),
+        ("SKYOPS_FIRST_HOUR", "2021-10-07T12:30", "no whole hour"),
+        ("SKYOPS_HISTORY_FIRST_DAY", "0001-01-01", "before 2000"),
         ("SKYOPS_UI_PORT", "99999", "less than or equal to 65535"),
         ("SKYOPS_DOCS_PORT", "zero", "valid integer"),
         ("SKYOPS_CONNECT_TIMEOUT_S", "0", "greater than or equal to 1"),
@@ -73,10 +86,10 @@ def test_a_bad_value_is_one_sentence_that_names_the_variable(
     assert "\n" not in message and "hidden" not in message
 
 
-def test_airports_are_separated_by_commas_and_spaces_do_not_matter(
+def test_airports_are_separated_by_commas_and_spaces_and_capitals_do_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH, EGLL ,EHAM")
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH, egll ,EHam")
     assert load_settings().watch_airports == ("LSZH", "EGLL", "EHAM")
 
 
@@ -87,6 +100,83 @@ def test_an_empty_account_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
     assert settings.opensky_client_id is settings.opensky_client_secret is None
     assert settings.opensky_daily_credits is None
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"),
+    [
+        ("OPENSKY_CLIENT_ID", "OPENSKY_CLIENT_SECRET"),
+        ("OPENSKY_CLIENT_SECRET", "OPENSKY_CLIENT_ID"),
+        ("MODEL_STORE_ACCESS_KEY_ID", "MODEL_STORE_SECRET_ACCESS_KEY"),
+        ("ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD"),
+    ],
+)
+def test_one_of_two_that_belong_together_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, given: str, lacking: str
+) -> None:
+    monkeypatch.setenv(f"SKYOPS_{given}", "hidden")
+    with pytest.raises(SkyOpsError, match=f"^SKYOPS_{given} is set and SKYOPS_{lacking} is not:"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SKYOPS_WATCH_AIRPORT", "SKYOPS_WATCH_AIRPORTS"),
+        ("SKYOPS_OPENSKY_CLIENTID", "SKYOPS_OPENSKY_CLIENT_ID"),
+        ("skyops_homes", "SKYOPS_HOME"),
+    ],
+)
+def test_a_mistyped_name_is_refused_with_the_one_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "value")
+    with pytest.raises(SkyOpsError, match=f"^{name} is no setting: did you mean {meant}[?]$"):
+        load_settings()
+
+
+def test_an_unknown_name_is_warned_of_and_those_of_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (*OTHERS, *runtime_names()):
+        monkeypatch.setenv(name, "5432")
+    assert notices() == []
+    monkeypatch.setenv("SKYOPS_FAVOURITE_COLOUR", "blue")
+    (notice,) = notices()
+    assert notice.startswith("SKYOPS_FAVOURITE_COLOUR is no setting of SkyOps")
+
+
+def test_a_warning_of_a_setting_is_the_command_lines_to_print() -> None:
+    """And not each of its child processes': there are five of `skyops up` alone."""
+    code = "from skyops_assets.settings import load_settings; load_settings()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SKYOPS_FAVOURITE_COLOUR": "blue", "SKYOPS_LEAST_DISK_GB": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout + done.stderr == ""
+
+
+def runtime_names() -> set[str]:
+    """The variables of ours that `skyops` sets for what it starts, and docker/ hands in."""
+    found: set[str] = set()
+    for file in ("skyops_assets/runtime.py", "skyops_assets/transform/dbt.py",
+                 "docker/compose.yaml", "docker/.env.example"):  # fmt: skip
+        found |= set(re.findall(r"SKYOPS_[A-Z_]+[A-Z]", (PROJECT_ROOT / file).read_text()))
+    return found - {f"SKYOPS_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_recipes_are_those_that_there_are() -> None:
+    assert get_args(Settings.model_fields["recipe"].annotation) == tuple(RECIPES)
+
+
+def test_airports_that_no_list_has_are_refused() -> None:
+    check_airports(Settings(watch_airports=("EHAM",)))
+    for name in ("watch_airports", "history_airports"):
+        with pytest.raises(SkyOpsError, match=f"SKYOPS_{name.upper()} names ZZZZ, which no list"):
+            check_airports(Settings(**{name: ("LFPG", "ZZZZ")}))
 
 
 def test_a_relative_home_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -150,10 +240,10 @@ def test_a_former_name_still_sets_a_value_and_says_what_it_is_called_now(
 ) -> None:
     present = f"SKYOPS_{name.upper()}"
     monkeypatch.setenv(former, "0.25")
-    with pytest.warns(FutureWarning, match=f"{former} is called {present} now"):
+    with pytest.warns(PendingDeprecationWarning, match=f"{former} is called {present} now"):
         assert getattr(load_settings(), name) == 0.25
     monkeypatch.setenv(present, "0.75")
-    with pytest.warns(FutureWarning):
+    with pytest.warns(PendingDeprecationWarning):
         assert getattr(load_settings(), name) == 0.75
 
 
@@ -161,5 +251,5 @@ def test_a_former_name_within_the_policy_still_sets_its_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SKYOPS_RETRAIN_POLICY", '{"least_skill": 0.2}')
-    with pytest.warns(FutureWarning, match="`least_skill` is called `min_skill` now"):
+    with pytest.warns(PendingDeprecationWarning, match="`least_skill` is called `min_skill` now"):
         assert load_settings().retrain_policy.min_skill == 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from skyops_assets.cli import app
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.simulate import geometry, truth
+from skyops_assets.simulate import geometry, profiles, truth
 from skyops_assets.simulate.fields import AIRPORTS, Field, RunwayEnd, fields
 from skyops_assets.simulate.flights import (
     APPROACH,
@@ -368,10 +369,28 @@ def test_what_cannot_be_simulated_is_refused_with_what_can(tmp_path: Path) -> No
         check_empty(tmp_path)
 
 
-def test_without_openap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "openap.gen", None)
-    with pytest.raises(SkyOpsError, match="needs the package openap"):
-        next(airframes(replace(PLAN, seed=99)))
+def test_it_works_in_a_plain_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """openap, which drew the profiles, is a development dependency."""
+    for name in ("openap", "openap.gen"):
+        monkeypatch.setitem(sys.modules, name, None)
+    profiles.profiles.cache_clear()
+    assert next(airframes(replace(PLAN, seed=99)))
+
+
+def test_the_profiles_kept_are_those_that_openap_draws() -> None:
+    from openap.gen import FlightGenerator
+
+    for kind, variant in ((0, 0), (4, 3), (9, 1)):
+        kept = profiles.profiles(seed=2)[kind * profiles.VARIANTS + variant]
+        assert kept.aircraft_type == profiles.TYPES[kind]
+        up, down = profiles.drawn(FlightGenerator(kept.aircraft_type, random_seed=8 + variant))
+        for fresh, height, speed in (
+            (up, kept.climb_m, kept.climb_mps),
+            (down, kept.descent_m, kept.descent_mps),
+        ):
+            assert len(fresh) == len(height) == len(speed)
+            assert np.abs(fresh[:, 0] - height).max() < 0.51
+            assert np.abs(fresh[:, 1] - speed).max() < 0.051
 
 
 # The command

@@ -112,7 +112,10 @@ def opensky_states(
         )
     problem = None
     if recording:
-        problem = _read(context, database, named_recording(recording), hours)
+        path = named_recording(recording)
+        if not config.recording and not path.exists():
+            raise SkyOpsError(f"The recording {path} does not exist. Correct SKYOPS_RECORDING.")
+        problem = _read(context, database, path, hours)
     else:
         for key in hours:
             _poll(context, settings, database, key)
@@ -198,10 +201,7 @@ def airports(
     """One row per airport with an ICAO code (airportsdata)."""
     from skyops_assets.sources import reference
 
-    rows = reference.airports()
-    batch = reference.replace_reference(
-        warehouse.open(), "raw.airports", "airportsdata", rows, run_id=context.run.run_id
-    )
+    batch = reference.load_airports(warehouse.open(), run_id=context.run.run_id)
     return dg.MaterializeResult(metadata=batch_metadata(batch))
 
 
@@ -215,20 +215,23 @@ def runways(
 ) -> dg.MaterializeResult:
     """One row per runway with both its ends (OurAirports), where the file can be had.
 
-    Without it the table stays as it is: runway directions come from the tracks, and only
-    the letter of a parallel runway (L, C, R) is missing.
+    Without it the table stays as it is; an empty one gets the runways around Paris, for the demo.
+    Elsewhere runway directions come from the tracks then, and only the letter of a parallel runway
+    (L, C, R) is missing.
     """
     from skyops_assets.sources import reference
 
-    try:
-        rows = reference.runways(warehouse.settings)
-    except reference.Unavailable as error:
-        context.log.warning(f"{error} The runways stay as they are.")
-        return dg.MaterializeResult(metadata={"unavailable": str(error)})
-    batch = reference.replace_reference(
-        warehouse.open(), "raw.runways", "ourairports", rows, run_id=context.run.run_id
+    batch, problem = reference.load_runways(
+        warehouse.open(), warehouse.settings, run_id=context.run.run_id
     )
-    return dg.MaterializeResult(metadata=batch_metadata(batch))
+    if problem:
+        context.log.warning(problem)
+    return dg.MaterializeResult(
+        metadata={
+            **(batch_metadata(batch) if batch else {}),
+            **({"unavailable": problem} if problem else {}),
+        }
+    )
 
 
 @dg.asset(

@@ -5,6 +5,7 @@ import dagster as dg
 from skyops_assets.defs.platform.checks import PERIODIC
 from skyops_assets.defs.raw.automation import HISTORY, HISTORY_KEY, METARS, METARS_KEY, RAW
 from skyops_assets.defs.shared import TAGS
+from skyops_assets.instance.private import BaseAssetGraph
 
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
@@ -33,6 +34,18 @@ refresh_job = dg.define_asset_job(
 )
 
 
+def without_positions(
+    graph: BaseAssetGraph,
+) -> tuple[set[dg.AssetKey], set[dg.AssetCheckKey]]:
+    """What a refresh is of with the history alone: checks of positions would fail for want of any.
+
+    Returns:
+        Its assets and its checks.
+    """
+    checks = {key for key in REFRESHED.resolve_checks(graph) if key.asset_key != RAW}
+    return set(FOLLOWING.resolve(graph)), checks
+
+
 @dg.schedule(
     job=refresh_job,
     cron_schedule="5 * * * *",
@@ -53,14 +66,8 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
         return dg.SkipReason("Neither positions nor arrivals of the history have been loaded yet.")
     request = dg.RunRequest()
     if positions is None and context.repository_def:
-        # With the history alone: the checks of positions would fail for want of any.
-        graph = context.repository_def.asset_graph
-        request = dg.RunRequest(
-            asset_selection=sorted(FOLLOWING.resolve(graph)),
-            asset_check_keys=sorted(
-                key for key in REFRESHED.resolve_checks(graph) if key.asset_key != RAW
-            ),
-        )
+        assets, checks = without_positions(context.repository_def.asset_graph)
+        request = dg.RunRequest(asset_selection=sorted(assets), asset_check_keys=sorted(checks))
     built = context.instance.get_latest_materialization_event(FEATURES)
     if built is None:
         return request

@@ -215,9 +215,7 @@ def read_recording(path: Path, start: datetime, end: datetime) -> Recording:
 
 
 def _missing(path: Path) -> SkyOpsError:
-    return SkyOpsError(
-        f"The recording {shown(path)} does not exist. Correct SKYOPS_RECORDING, or the path."
-    )
+    return SkyOpsError(f"The recording {shown(path)} does not exist: correct the path.")
 
 
 def _head(path: Path) -> bytes:

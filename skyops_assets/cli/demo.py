@@ -1,0 +1,103 @@
+"""The demo: the whole graph on the Paris recording, and then what it found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import out, prepare, steps
+from skyops_assets.errors import SkyOpsError, Stopped
+
+if TYPE_CHECKING:
+    from skyops_assets.settings import Settings
+    from skyops_assets.warehouse.connection import Warehouse
+
+
+@app.command()
+def demo() -> None:
+    """Run the whole graph on the Paris recording and show what it found."""
+    from skyops_assets.settings import load_settings
+    from skyops_assets.sources.opensky.reading.recordings import DEMO, DEMO_END, DEMO_START
+    from skyops_assets.warehouse.connection import only_one
+
+    name = _own_name()
+    first_hour = load_settings().first_hour
+    if is_later := first_hour > DEMO_START.replace(tzinfo=None):
+        # Its hours are to be partitions, here and in what this starts.
+        os.environ["SKYOPS_FIRST_HOUR"] = f"{DEMO_START:%Y-%m-%dT%H:%M}"
+    settings, warehouse = prepare()
+    log = settings.home / "logs" / "demo.log"
+    try:
+        with (
+            steps(log) as progress,
+            only_one(warehouse, "skyops.demo", lambda: progress.line("waiting for another demo")),
+        ):
+            progress.line("loading the asset graph")
+            from skyops_assets.client import run_main
+
+            recording = None if settings.recording else DEMO
+            run = run_main(DEMO_START, DEMO_END, progress.event, recording)
+    except KeyboardInterrupt:
+        raise Stopped(
+            "The demo is stopped. What it made so far stays; the next demo begins anew."
+        ) from None
+    if not run.is_success:
+        raise SkyOpsError(
+            f"The main job failed. {' '.join(run.failures)} (everything it printed: {log})"
+        )
+    _show(settings, warehouse, name)
+    usual = type(settings).model_fields["watch_airports"].default
+    if not set(usual) & set(settings.watch_airports):
+        out.print(
+            f"\nSKYOPS_WATCH_AIRPORTS is {','.join(settings.watch_airports)}: the recording is of "
+            "Paris, so there are no arrivals and no model. Unset it and run the demo again to have "
+            "them.",
+            soft_wrap=True,
+        )
+    if is_later:
+        out.print(
+            f"\nSKYOPS_FIRST_HOUR is {first_hour:%Y-%m-%d %H:%M}: `skyops up` shows hours from "
+            "then on, so not the demo's. Unset it to see them there.",
+            soft_wrap=True,
+        )
+
+
+def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
+    """The answer, where to look, and what to ask.
+
+    Args:
+        name: how the command `skyops` is called.
+    """
+    from skyops_assets.operations.highlights import QUESTIONS, highlights
+    from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
+
+    out.print()
+    for word, sentence in highlights(warehouse, DEMO_START, DEMO_END):
+        line = Table.grid(padding=(0, 2))
+        line.add_column(width=12, style="bold")
+        line.add_row(word, Text(sentence))
+        out.print(line)
+    out.print("\n[bold]Look[/]")
+    out.print(f"  {'make up' if name != 'skyops' else 'skyops up'}, and in the browser")
+    out.print(f"  http://localhost:{settings.ui_port}  the graph: every column back to its source")
+    out.print(f"  http://localhost:{settings.docs_port}  what is in each table")
+    out.print("\n[bold]Ask[/]")
+    for question, query in QUESTIONS.items():
+        out.print(f"  {question}")
+        out.print(f'  {name} sql "{query}"', style="dim", markup=False, soft_wrap=True)
+    out.print(f"\nAll tables: {name} tables. Why the model was not promoted: {name} model show.")
+
+
+def _own_name() -> str:
+    """How this command is called from the present folder; before our own folder is on the path."""
+    path = Path(sys.argv[0]).absolute()
+    if path.name != "skyops" or shutil.which("skyops") == str(path):
+        return "skyops"
+    return os.path.relpath(path)

@@ -1,0 +1,75 @@
+"""Commands that answer from the warehouse: a query, and what tables there are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import JsonOption, err, out, plain, prepare, show_rows, text
+from skyops_assets.errors import SkyOpsError
+
+
+class Format(StrEnum):
+    """How `skyops sql` prints an answer."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT on the warehouse.")],
+    format: Annotated[
+        Format,
+        typer.Option(
+            help="How to print the answer; rows wider than the terminal are "
+            "shown as records, line by line."
+        ),
+    ] = Format.table,
+    as_json: JsonOption = False,
+) -> None:
+    """Query the warehouse (read-only)."""
+    import psycopg2
+
+    from skyops_assets.warehouse.query import read_only
+
+    _, warehouse = prepare()
+    try:
+        names, rows = read_only(warehouse, query)
+    except psycopg2.Error as error:
+        raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
+    if not names:
+        raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
+    if as_json or format is Format.json:
+        print(json.dumps([dict(zip(names, map(plain, row), strict=True)) for row in rows]))
+    elif format is Format.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows([["" if v is None else text(v) for v in row] for row in rows])
+    else:
+        show_rows(names, rows)
+
+
+@app.command()
+def tables(as_json: JsonOption = False) -> None:
+    """List what can be asked: every table, about how many rows it has, and what a row is."""
+    from skyops_assets.operations.catalogue import catalogue
+
+    _, warehouse = prepare()
+    with err.status("Reading what there is"):
+        found = catalogue(warehouse)
+    if as_json:
+        print(json.dumps([one._asdict() for one in found]))
+        return
+    longest = max(len(one.table) for one in found)
+    for one in found:
+        rows = "-" if one.rows is None else f"{one.rows:,}"
+        line = f"{one.table:<{longest}} {rows:>12}  {one.about}"
+        out.print(line, markup=False, no_wrap=out.is_terminal, overflow="ellipsis")

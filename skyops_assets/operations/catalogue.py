@@ -1,0 +1,88 @@
+"""What `skyops tables` tells: each table, about how many rows it has, and what a row of it is.
+
+dbt's descriptions say it of the tables that dbt makes or reads; `ABOUT` of the others.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from skyops_assets.operations.status import SCHEMAS
+
+if TYPE_CHECKING:
+    from skyops_assets.warehouse.connection import Warehouse
+
+ABOUT = {
+    "raw.dropped_partitions": "One row per day of positions that retention dropped.",
+    "raw.opensky_credits": "One row per UTC day and OpenSky account, with the credits spent.",
+    "raw.opensky_requests": "One row per request to OpenSky that is under way or just was.",
+    "ml.challenger_evidence": "One row per training run: what the gatekeeper measured of it.",
+    "ml.evaluation_slices": "One row per candidate and slice of the test arrivals, with its error.",
+    "ml.evaluations": "One row per candidate of an evaluation, baselines included, with its error.",
+    "ml.feature_importance": "One row per training run and group of features.",
+    "ml.model_skill": "One row per model version, ring and day of landings, with error and skill.",
+    "ml.model_versions": "One row per registered version of the arrival model.",
+    "ml.prediction_outcomes": "One row per prediction whose landing is known, with its error.",
+    "ml.predictions": "One row per ring crossing and model, with minutes to landing.",
+    "ml.promotion_decisions": "One row per decision of the gatekeeper, with its reasons.",
+    "ml.training_runs": "One row per fit of a recipe on a training set.",
+    "ml.training_sets": "One row per frozen set of arrivals to learn from and to test on.",
+    "audit.alert_notices": "One row per alert and address that it was sent to.",
+    "audit.alerts": "One row per problem that became an alert.",
+    "audit.champion_changes": "One row per change of the champion by hand.",
+    "audit.monitoring_log": "One row per verdict on the champion: skill, drift, and what was done.",
+}
+
+
+class Entry(NamedTuple):
+    """A table of the warehouse.
+
+    Attributes:
+        rows: as Postgres estimates them; None of a view.
+        about: one sentence.
+    """
+
+    table: str
+    rows: int | None
+    about: str
+
+
+def catalogue(warehouse: Warehouse) -> list[Entry]:
+    """Every table and view, in the order of the graph; the transform's own notes are left out."""
+    described = {**descriptions(), **ABOUT}
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        # A new table's estimate is -1, and that of a table of partitions is of its last analyze.
+        cursor.execute(
+            "select n.nspname || '.' || c.relname, case when c.relkind <> 'v' then ("
+            "select sum(greatest(part.reltuples, pg_stat_get_live_tuples(part.oid), 0))::bigint "
+            "from pg_class as part "
+            "where part.oid in (select relid from pg_partition_tree(c.oid) where isleaf "
+            "union all select c.oid where c.relkind = 'r')) end "
+            "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
+            "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "
+            "and not (n.nspname = 'audit' and starts_with(c.relname, 'transform_')) "
+            "order by array_position(%s, n.nspname::text), c.relname",
+            (list(SCHEMAS), list(SCHEMAS)),
+        )
+        return [Entry(name, rows, described.get(name, "")) for name, rows in cursor.fetchall()]
+
+
+def descriptions() -> dict[str, str]:
+    """The first sentence of dbt's description of each table, by ``schema.table``."""
+    from skyops_assets.transform.dbt import prepare_manifest
+
+    manifest = json.loads(prepare_manifest().read_bytes())
+    return {
+        f"{node['schema']}.{node['name']}": first_sentence(node["description"])
+        for node in (*manifest["nodes"].values(), *manifest["sources"].values())
+        if node["resource_type"] in ("model", "source", "seed") and node["description"]
+    }
+
+
+def first_sentence(text: str) -> str:
+    """A text up to its first full stop or colon, in one line."""
+    line = " ".join(text.split())
+    ends = [line.find(f"{sign} ") for sign in ".:"]
+    end = min((one for one in ends if one >= 0), default=len(line))
+    return line[:end].rstrip(".") + "."

@@ -1,0 +1,75 @@
+"""The names of variables that begin with SKYOPS_: former ones, those of others, and mistyped ones.
+
+Belongs here: telling a name from a setting's. Does not: values (`settings`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Iterable, Mapping
+
+PREFIX = "SKYOPS_"
+
+FORMER_NAMES = {
+    "SKYOPS_RAW_LEAST_VOLUME_SHARE": "raw_min_volume_share",
+    "SKYOPS_LEAST_OUTCOME_SHARE": "min_outcome_share",
+    "SKYOPS_LEAST_DISK_DAYS": "min_disk_days",
+    "SKYOPS_LEAST_DISK_GB": "min_disk_gb",
+}
+"""Variables of earlier versions, and the settings that they are now; the present name wins."""
+
+OTHERS = {
+    # Of docker/compose.yaml, whose file of variables the containers get as a whole.
+    "SKYOPS_POSTGRES_PASSWORD",
+    "SKYOPS_CODE_MEMORY",
+    "SKYOPS_IMAGE",
+    # Of `runtime.environment`, for what SkyOps starts.
+    "SKYOPS_DAGSTER_URL",
+    "SKYOPS_PG_HOST",
+    "SKYOPS_PG_PORT",
+    "SKYOPS_PG_USER",
+    "SKYOPS_PG_PASSWORD",
+    "SKYOPS_PG_DBNAME",
+    "SKYOPS_TRANSFORM_FINGERPRINT",
+}
+"""Variables that are no settings, and set with a reason."""
+
+NEARLY = 0.8
+"""So alike (difflib's ratio, without the prefix) is a name that was meant: WATCH_AIRPORT and
+WATCH_AIRPORTS are 0.96 alike, DOCS_HOST and DOCS_PORT 0.78."""
+
+
+def former_values(given: Mapping[str, str]) -> dict[str, str]:
+    """Values that are given under a former name only, with a warning for each."""
+    values = {}
+    for former, name in FORMER_NAMES.items():
+        present = f"{PREFIX}{name.upper()}"
+        if former in given:
+            warnings.warn(
+                f"{former} is called {present} now.", PendingDeprecationWarning, stacklevel=1
+            )
+            if present not in given:
+                values[name] = given[former]
+    return values
+
+
+def check_names(given: Iterable[str], fields: Iterable[str]) -> list[str]:
+    """The variables that nobody knows, and that change nothing.
+
+    Raises:
+        ValueError: one is nearly a setting: what was meant to be set would not be.
+    """
+    known = {f"{PREFIX}{field.upper()}" for field in fields}
+    ours = (name for name in sorted(given) if name.upper().startswith(PREFIX))
+    unknown = [name for name in ours if name.upper() not in known | OTHERS | FORMER_NAMES.keys()]
+    for name in unknown:
+        alike = difflib.get_close_matches(
+            name.upper().removeprefix(PREFIX),
+            [one.removeprefix(PREFIX) for one in known],
+            n=1,
+            cutoff=NEARLY,
+        )
+        if alike:
+            raise ValueError(f"{name} is no setting: did you mean {PREFIX}{alike[0]}?")
+    return unknown
