@@ -28,6 +28,7 @@ RESTARTS_WITHIN_S = 600.0
 CODE_SERVER_START_S = 60.0
 ROTATED_EVERY_S = 10.0
 DOCS_BUILD = "docs build"
+FOLLOW = "follow"
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
 
 Say = Callable[[str], None]
@@ -135,6 +136,7 @@ class _Services:
             "docs": [*python, "http.server", str(settings.docs_port), "--bind", HOST,
                      "--directory", str(settings.home / "docs")],
             DOCS_BUILD: [*python, "skyops_assets.cli", "docs"],
+            FOLLOW: [*python, "skyops_assets.cli", "follow"],
         }  # fmt: skip
 
     def start(self, before_daemon: Callable[[], None]) -> None:
@@ -153,6 +155,8 @@ class _Services:
             say("Building the dbt docs")
             self._build_docs()
         say(f"dbt docs    http://localhost:{self._settings.docs_port}")
+        # Last: nobody who waits for a page waits for it.
+        self._launch(FOLLOW)
         logs_are = f"Logs are in {self._settings.home / 'logs'}"
         # A session of its own has no terminal whose Ctrl-C would come here.
         ends = "" if os.getsid(0) == os.getpid() else "Ctrl-C or "
@@ -175,11 +179,19 @@ class _Services:
         restarts: dict[str, list[float]] = {}
         rotated_at = 0.0
         while True:
-            for name, process in self._processes.items():
+            for name, process in list(self._processes.items()):
                 last = restarts.get(name, [-CODE_SERVER_START_S])[-1]
                 if not _is_over(name, process, time.monotonic() - last):
                     continue
-                restarts[name] = _again(self._settings, name, restarts.get(name, []))
+                try:
+                    restarts[name] = _again(self._settings, name, restarts.get(name, []))
+                except SkyOpsError as error:
+                    if name != FOLLOW:
+                        raise
+                    # What is live waits for the hourly build then; that is no reason to end all.
+                    _safely(self._say, f"{error} It stays down; the hourly build goes on.")
+                    del self._processes[name]
+                    continue
                 _safely(self._say, f"The {name} ended by itself and is started again.")
                 process.kill()
                 process.wait()

@@ -391,9 +391,8 @@ def test_what_live_runs_made_is_tested_by_the_next_build(
     for hour in (1, 2):
         load_states(warehouse, recording(*seconds(30, DEMO_START + timedelta(hours=hour))))
         run(*LIVE)
-        if hour == 1:
-            query(warehouse, "update metrics.fct_flights set status = 'gone' "
-                  "where first_seen_at >= %s", DEMO_START + timedelta(minutes=59))  # fmt: skip
+    query(warehouse, "update metrics.fct_flights set status = 'gone' where first_seen_at > %s",
+          DEMO_START + timedelta(minutes=119))  # fmt: skip
     assert query(warehouse, "select count(*) from metrics.fct_flights") == [(3,)]
     minutes = "select count(distinct date_trunc('hour', minute_at)) from metrics.phase_counts_1m"
     assert query(warehouse, minutes) == [(1,)]
