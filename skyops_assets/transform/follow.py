@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 CHANNEL = "skyops_loads"
+UP_TO_DATE = "Everything is up to date."
 POLL_S = 5.0
 """How long a load waits that nobody told of: behind some poolers LISTEN is deaf."""
 PASS = ("run", "--exclude", "tag:hourly")
@@ -148,7 +149,7 @@ class Follower:
                 self._pass()
                 continue
             else:
-                self._tell("Everything is up to date.")
+                self._tell(UP_TO_DATE)
             self._stop.check()
             if select.select([ear, self._stop.woken], [], [], POLL_S)[0]:
                 ear.poll()
@@ -179,7 +180,7 @@ class Follower:
             self._stop.sleep(POLL_S)
             return
         self._failed = 0
-        self._said = ""
+        self._said = UP_TO_DATE  # Each pass says so by itself.
         self.after()
         self.on_pass(Pass(got - began, built - got, time.monotonic() - built))
         self._stop.check()
