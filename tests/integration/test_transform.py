@@ -225,7 +225,7 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
             ]
         ),
         "synthetic:seed-6": pa.concat_tables(
-            [made, sharing(made, "f1", (4, 12, 60)), spoilt(made, "f3", luck)]
+            [made, sharing(made, "f1", (60, 12, 4)), spoilt(made, "f3", luck)]
         ),
     }
     steps = {name: in_steps(states, luck) for name, states in sources.items()}
