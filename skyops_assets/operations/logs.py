@@ -52,8 +52,8 @@ def chosen(home: Path, name: str | None) -> dict[str, Path]:
         raise SkyOpsError(f"There is no log of {name!r}; there are {', '.join(known)}.")
     found = {each: path for each, path in known.items() if name in (None, each) and path.is_file()}
     if not found:
-        what = "no logs" if name is None else f"no log of {name!r}"
-        raise SkyOpsError(f"There is {what} in {home} yet; `skyops up` writes them.")
+        what = "are no logs" if name is None else f"is no log of {name!r}"
+        raise SkyOpsError(f"There {what} in {home} yet; `skyops up` writes them.")
     return found
 
 
