@@ -155,6 +155,8 @@ def show_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     if widest <= out.width or len(names) == 1:
         out.print(table)
         return
+    if not rows:
+        out.print(f"No rows of {', '.join(names)}.", markup=False, soft_wrap=True)
     longest = max(map(cell_len, names))
     for number, row in enumerate(rows, start=1):
         out.print(Text(f"-[ {number} ]".ljust(min(40, out.width), "-"), "dim"))
