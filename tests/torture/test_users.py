@@ -39,6 +39,7 @@ def each(
 
 
 @pytest.mark.xdist_group("torture")
+@pytest.mark.usefixtures("manifest")
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
 def test_two_users_and_root_each_have_a_demo_and_services_at_once(
