@@ -80,8 +80,11 @@ def prepare() -> tuple[Settings, Warehouse]:
 
     settings = load_settings()
     note_settings()
-    with err.status("Preparing the warehouse and the dbt project"):
-        return settings, runtime.prepare(settings)
+    try:
+        with err.status("Preparing the warehouse and the dbt project"):
+            return settings, runtime.prepare(settings)
+    except KeyboardInterrupt:
+        raise Stopped("Nothing has begun yet.") from None
 
 
 def note_settings() -> None:
