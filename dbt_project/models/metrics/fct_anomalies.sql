@@ -144,12 +144,16 @@ numbered as (
     from (
         select
             *,
-            positioned_at - lag(positioned_at) over (
-                partition by icao24, flight_id, anomaly
-                order by positioned_at
-            ) > {{ max_gap() }} as is_after_gap
+            positioned_at - lag(positioned_at) over by_kind > {{ max_gap() }} as is_after_gap,
+            {{ distance_m(
+                'lag(latitude_deg) over by_kind',
+                'lag(longitude_deg) over by_kind',
+                'latitude_deg',
+                'longitude_deg',
+            ) }} as leg_m
         from judged
         where is_abnormal is not null
+        window by_kind as (partition by icao24, flight_id, anomaly order by positioned_at)
     ) as told
 ),
 
@@ -199,11 +203,10 @@ grouped as (
         (array_agg(longitude_deg order by strength desc nulls last, positioned_at asc))[1] as longitude_deg,
         (array_agg(altitude_m order by strength desc nulls last, positioned_at asc))[1] as altitude_m,
         (array_agg(source order by strength desc nulls last, positioned_at asc))[1] as source,
-        (array_agg(latitude_deg order by positioned_at asc))[1] as first_latitude_deg,
-        (array_agg(longitude_deg order by positioned_at asc))[1] as first_longitude_deg,
+        -- All legs but the one that leads to the first sample.
+        sum(leg_m order by positioned_at asc) - coalesce((array_agg(leg_m order by positioned_at asc))[1], 0)
+            as way_m,
         (array_agg(altitude_m order by positioned_at asc))[1] as first_altitude_m,
-        (array_agg(latitude_deg order by positioned_at desc))[1] as last_latitude_deg,
-        (array_agg(longitude_deg order by positioned_at desc))[1] as last_longitude_deg,
         (array_agg(altitude_m order by positioned_at desc))[1] as last_altitude_m
     from measured
     group by flight_id, icao24, anomaly, event_number
@@ -214,17 +217,9 @@ borne_out as (
     select
         *,
         case anomaly
-            when 'overspeed'
-                then
-                    {{ distance_m(
-                        'first_latitude_deg',
-                        'first_longitude_deg',
-                        'last_latitude_deg',
-                        'last_longitude_deg',
-                    ) }}
-                    < {{ overspeed_mps() }} * lasted_s / 2
-            when 'rapid_descent'
-                then first_altitude_m - last_altitude_m < {{ rapid_descent_mps() }} * lasted_s / 2
+            when 'overspeed' then way_m < 0.8 * {{ overspeed_mps() }} * lasted_s
+            -- Altitudes are older than rates, by some seconds.
+            when 'rapid_descent' then first_altitude_m - last_altitude_m < 0.5 * {{ rapid_descent_mps() }} * lasted_s
         end as is_contradicted
     from grouped
 ),
