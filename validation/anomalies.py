@@ -134,7 +134,8 @@ def _one_high_speed(track: Track, _: float) -> None:
 def _rapid_descent(track: Track, strength: float) -> None:
     track.is_believable = strength * DESCENT_MPS < 48
     track.rate = np.where(track.during, -strength * DESCENT_MPS, 0)
-    track.altitude = track.sent_altitude = track.altitude + np.cumsum(track.rate) * track.step
+    if track.is_believable:
+        track.sent_altitude = track.altitude + np.cumsum(track.rate) * track.step
 
 
 def _above_fl600(track: Track, strength: float) -> None:
@@ -381,7 +382,7 @@ def real(paths: Iterable[Path]) -> None:
         for event in events:
             print(path.stem, *event, flush=True)
         counts = [sum(event[0] == name for event in events) for name in CLASSES]
-        shares = [f"{count} ({1000 * count / flights:.0f})" for count in counts]
+        shares = [f"{count} ({1000 * count / max(flights, 1):.0f})" for count in counts]
         lines.append(f"| {path.stem} | {flights:,} | {' | '.join(shares)} |")
     print("\n".join(lines))
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'window_started_at', 'rebuilt_by': 'hours'},
-    indexes=[{'columns': ['window_started_at']}]
+    indexes=[{'columns': ['window_started_at', 'scope', 'scope_name'], 'unique': true}]
 ) }}
 
 -- A window that begins in an hour ends in the next: its minutes are read too.

@@ -1,7 +1,7 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'hour_at', 'rebuilt_by': 'hours'},
-    indexes=[{'columns': ['hour_at']}]
+    indexes=[{'columns': ['hour_at', 'country'], 'unique': true}]
 ) }}
 
 with minutes as (

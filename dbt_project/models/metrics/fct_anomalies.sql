@@ -1,7 +1,11 @@
 {{ config(
     materialized='rebuilt',
     meta={'time': 'started_at'},
-    indexes=[{'columns': ['icao24', 'started_at']}, {'columns': ['started_at']}]
+    indexes=[
+        {'columns': ['icao24', 'flight_id', 'anomaly', 'started_at'], 'unique': true},
+        {'columns': ['icao24', 'started_at']},
+        {'columns': ['started_at']},
+    ]
 ) }}
 
 with flights as (
@@ -94,8 +98,8 @@ heard as (
             when 'above_fl600' then coalesce(states.altitude_m, states.masked_altitude_m)
         end as value_si,
         case suspects.anomaly
-            when 'overspeed' then states.masked_ground_speed_mps is not null
-            when 'rapid_descent' then states.masked_vertical_rate_mps is not null
+            when 'overspeed' then states.masked_ground_speed_mps is not null or phases.phase = 'GROUND'
+            when 'rapid_descent' then states.masked_vertical_rate_mps is not null or phases.phase = 'GROUND'
             when 'above_fl600'
                 then
                     states.masked_altitude_m is not null
@@ -197,6 +201,7 @@ grouped as (
         date_part('epoch', max(positioned_at) - min(positioned_at)) as lasted_s,
         count(*) as sample_count,
         bool_or(is_disbelieved) as is_disbelieved,
+        avg(value_si order by positioned_at asc) as mean_value_si,
         (array_agg(strength order by strength desc nulls last, positioned_at asc))[1] as strength,
         (array_agg(jump_threshold_m order by strength desc nulls last, positioned_at asc))[1] as jump_threshold_m,
         (array_agg(latitude_deg order by strength desc nulls last, positioned_at asc))[1] as latitude_deg,
@@ -212,15 +217,15 @@ grouped as (
     group by flight_id, icao24, anomaly, event_number
 ),
 
--- What one value says another must bear out: speed the way made good, a descent the altitude lost.
-borne_out as (
+-- Whether another value bears it out: speed the way made good, a descent the altitude lost; null where none is known.
+compared as (
     select
         *,
         case anomaly
-            when 'overspeed' then way_m < 0.8 * {{ overspeed_mps() }} * lasted_s
+            when 'overspeed' then way_m >= 0.8 * mean_value_si * lasted_s
             -- Altitudes are older than rates, by some seconds.
-            when 'rapid_descent' then first_altitude_m - last_altitude_m < 0.5 * {{ rapid_descent_mps() }} * lasted_s
-        end as is_contradicted
+            when 'rapid_descent' then first_altitude_m - last_altitude_m >= 0.5 * mean_value_si * lasted_s
+        end as is_borne_out
     from grouped
 ),
 
@@ -230,8 +235,8 @@ sampled as (
         icao24,
         anomaly,
         case
-            when is_disbelieved or is_contradicted then 'data'
-            else 'flight'
+            when lasted_s >= {{ lasting_s() }} and coalesce(is_borne_out, not is_disbelieved) then 'flight'
+            else 'data'
         end as anomaly_class,
         started_at,
         ended_at,
@@ -253,7 +258,7 @@ sampled as (
         longitude_deg,
         altitude_m,
         source
-    from borne_out
+    from compared
     where
         case
             when anomaly like 'squawk%' then sample_count >= 3 and lasted_s >= {{ squawk_s() }}

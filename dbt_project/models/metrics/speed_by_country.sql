@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['country'], 'unique': true}]) }}
+
 select
     country,
     min(hour_at) as first_hour_at,
