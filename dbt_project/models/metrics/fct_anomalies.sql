@@ -117,10 +117,16 @@ heard as (
         on
             suspects.icao24 = states.icao24
             and states.positioned_at between suspects.flight_started_at and suspects.flight_ended_at
-    inner join {{ ref('int_positions__phased') }} as phases
-        on
-            states.icao24 = phases.icao24
-            and states.positioned_at = phases.positioned_at
+    -- One by one, by the index: joined, the planner hashes the phases of all positions.
+    cross join
+        lateral (
+            select positions.phase
+            from {{ ref('int_positions__phased') }} as positions
+            where
+                positions.icao24 = states.icao24
+                and positions.positioned_at = states.positioned_at
+            limit 1 -- noqa: AM09
+        ) as phases
     where states.position_status <> 'stale'
 ),
 
