@@ -470,7 +470,13 @@ def load_settings() -> Settings:
             raise SkyOpsError(said) from None
         field, *within = (str(part) for part in first["loc"])
         reason = ": ".join([*within, said])
-        raise SkyOpsError(f"SKYOPS_{field.upper()} cannot be used: {reason}") from None
+        name = f"SKYOPS_{field.upper()}"
+        value = os.environ.get(name)
+        kind = str(Settings.model_fields[field].annotation)
+        # What could hold a password or a webhook is not shown again, nor what is told already.
+        is_private = "Secret" in kind or "Route" in kind or value is None or "://" in value
+        shown = "" if is_private or repr(value) in reason else f"; it is {value!r}"
+        raise SkyOpsError(f"{name} cannot be used: {reason}{shown}") from None
 
 
 def notices() -> list[str]:

@@ -80,7 +80,10 @@ end
         {% do run_query('analyze judged_runs') %}
         {% call statement('mask') -%}
             update {{ this }} as stored
-            set altitude_m = null, masked_reasons = concat_ws(',', 'altitude_spike', stored.masked_reasons)
+            set
+                altitude_m = null,
+                masked_altitude_m = stored.altitude_m,
+                masked_reasons = concat_ws(',', 'altitude_spike', stored.masked_reasons)
             from judged_runs as disbelieved
             where
                 stored.icao24 = disbelieved.icao24

@@ -225,6 +225,9 @@ select
                 case when is_track_out_of_range then 'track_range' end
             )
     end as masked_reasons,
+    case when is_altitude_out_of_range then baro_altitude_m end as masked_altitude_m,
+    case when is_speed_out_of_range then velocity_mps end as masked_ground_speed_mps,
+    case when is_vertical_rate_out_of_range then vertical_rate_mps end as masked_vertical_rate_mps,
     altitude_step,
     null::timestamptz as altitudes_wrong_from_at,
     source,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # isort: off
 # In the order of `--help`: what a newcomer needs stands first.
-from skyops_assets.cli import demo, operations, services, query, data, live, models, monitoring
+from skyops_assets.cli import demo, services, query, data, live, operations, models, monitoring
 
 # isort: on
 from skyops_assets.cli.app import app

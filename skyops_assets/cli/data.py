@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,7 +96,8 @@ def load(
 
 def _is_interrupted(error: BaseException) -> bool:
     """Whether a person stopped it; ADBC takes Ctrl-C for itself while it waits for the server."""
-    return isinstance(error, KeyboardInterrupt) or getattr(error, "sqlstate", None) == "57014"
+    is_cancelled = getattr(error, "sqlstate", None) == "57014" and "timeout" not in str(error)
+    return isinstance(error, KeyboardInterrupt) or is_cancelled
 
 
 def _failed(files: int, unread: int, rejected: int) -> str:
@@ -393,7 +395,5 @@ def simulate(  # noqa: PLR0917
     did = ", ".join(f"{count:,} {kind}" for kind, count in simulation.counted(made).items())
     out.print(f"{len(made.flights):,} flights: {did}")
     out.print("None of it was observed. To load it, into a warehouse of its own:\n")
-    out.print(
-        f"SKYOPS_HOME={escape(str(folder / 'home'))} skyops load "
-        f"{escape(str(folder / 'recording'))}", soft_wrap=True,
-    )  # fmt: skip
+    home, recording = (shlex.quote(str(folder / name)) for name in ("home", "recording"))
+    out.print(f"SKYOPS_HOME={home} skyops load {recording}", markup=False, soft_wrap=True)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
 
 
+MAKES = ".venv/bin/skyops"
+"""The command as `make` calls it, in whose folder `make` can be called."""
+
+
 @app.command()
 def demo() -> None:
     """Run the whole graph on the Paris recording and show what it found."""
@@ -85,14 +89,15 @@ def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
         line.add_row(word, Text(sentence))
         out.print(line)
     out.print("\n[bold]Look[/]")
-    out.print(f"  {'make up' if name != 'skyops' else 'skyops up'}, and in the browser")
+    up = "make up" if name == MAKES else f"{name} up"
+    out.print(f"  {up}, and in the browser", soft_wrap=True)
     out.print(f"  http://localhost:{settings.ui_port}  the graph: every column back to its source")
     out.print(f"  http://localhost:{settings.docs_port}  what is in each table")
     out.print("\n[bold]Ask[/]")
     for question, query in QUESTIONS.items():
         out.print(f"  {question}")
         out.print(f'  {name} sql "{query}"', style="dim", markup=False, soft_wrap=True)
-    out.print(f"\nAll tables: {name} tables. Why the model was not promoted: {name} model show.")
+    out.print(f"\nAll tables: {name} tables. More of the model: {name} model show.", soft_wrap=True)
 
 
 def _own_name() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +13,12 @@ from rich.table import Table
 
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import (
+    JsonOption,
     err,
     gather,
     out,
     prepare,
+    print_json,
     show_status,
 )
 from skyops_assets.errors import SkyOpsError
@@ -34,25 +35,19 @@ def docs() -> None:
 
 
 @app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def status(as_json: JsonOption = False) -> None:
     """Show the warehouse, its rows, the champion model and the last runs."""
     settings, warehouse = prepare()
     found = gather(settings, warehouse)
     if as_json:
-        print(json.dumps(found, indent=2, default=str))
+        print_json(found)
     else:
         show_status(found)
 
 
 @app.command()
-def health(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def health(as_json: JsonOption = False) -> None:
     """Ask every part whether it works; exit code 1 if one is broken. Costs one OpenSky credit."""
-    from dataclasses import asdict
-
     from skyops_assets.operations import health as parts
 
     settings, warehouse = prepare()
@@ -61,7 +56,7 @@ def health(
 
         found = parts.examine(settings, warehouse, heartbeats_now)
     if as_json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
+        print_json(found)
     else:
         colours = {
             parts.State.OK: "green",

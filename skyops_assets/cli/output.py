@@ -80,8 +80,11 @@ def prepare() -> tuple[Settings, Warehouse]:
 
     settings = load_settings()
     note_settings()
-    with err.status("Preparing the warehouse and the dbt project"):
-        return settings, runtime.prepare(settings)
+    try:
+        with err.status("Preparing the warehouse and the dbt project"):
+            return settings, runtime.prepare(settings)
+    except KeyboardInterrupt:
+        raise Stopped("Nothing has begun yet.") from None
 
 
 def note_settings() -> None:
@@ -155,6 +158,8 @@ def show_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     if widest <= out.width or len(names) == 1:
         out.print(table)
         return
+    if not rows:
+        out.print(f"No rows of {', '.join(names)}.", markup=False, soft_wrap=True)
     longest = max(map(cell_len, names))
     for number, row in enumerate(rows, start=1):
         out.print(Text(f"-[ {number} ]".ljust(min(40, out.width), "-"), "dim"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import JsonOption, err, out, plain, prepare, show_rows, text
+from skyops_assets.cli.output import JsonOption, err, out, prepare, print_json, show_rows, text
 from skyops_assets.errors import SkyOpsError
 
 
@@ -48,7 +47,7 @@ def sql(
     if not names:
         raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
     if as_json or format is Format.json:
-        print(json.dumps([dict(zip(names, map(plain, row), strict=True)) for row in rows]))
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
     elif format is Format.csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(names)
@@ -66,7 +65,7 @@ def tables(as_json: JsonOption = False) -> None:
     with err.status("Reading what there is"):
         found = catalogue(warehouse)
     if as_json:
-        print(json.dumps([one._asdict() for one in found]))
+        print_json([one._asdict() for one in found])
         return
     longest = max(len(one.table) for one in found)
     for one in found:

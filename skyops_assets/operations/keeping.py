@@ -26,7 +26,7 @@ from skyops_assets.settings import Settings
 
 FILE = "up.pid"
 GLANCE_S = 0.5
-"""Who only looks whether the lock is held, holds it for a moment."""
+"""Who only looks whether the lock is held, shares it for a moment with others who look."""
 DOWN_S = 60.0
 """The keeper gives its services half of it."""
 
@@ -121,7 +121,7 @@ def find(home: Path) -> Keeper | None:
     while True:
         try:
             with (home / FILE).open() as file:
-                if _lock(file, 0):
+                if _lock(file, 0, fcntl.LOCK_SH):
                     return None
                 if keeper := _parse(file):
                     return keeper
@@ -149,7 +149,7 @@ def end(home: Path, say: Callable[[str], None]) -> bool:
         pass  # It was just ending.
     say(f"Ending {keeper.says}")
     deadline = time.monotonic() + DOWN_S
-    while find(home) == keeper or _is_kept(home):
+    while (now := find(home)) and now.pid == keeper.pid:
         if time.monotonic() > deadline:
             with suppress(ProcessLookupError):
                 os.kill(keeper.pid, signal.SIGKILL)
@@ -197,19 +197,11 @@ def _is_of(group: int, home: Path) -> bool:
     return False
 
 
-def _is_kept(home: Path) -> bool:
-    try:
-        with (home / FILE).open() as file:
-            return not _lock(file, 0)
-    except OSError:
-        return False
-
-
-def _lock(file: TextIO, wait_s: float) -> bool:
+def _lock(file: TextIO, wait_s: float, kind: int = fcntl.LOCK_EX) -> bool:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False

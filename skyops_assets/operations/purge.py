@@ -25,6 +25,11 @@ def removable(settings: Settings) -> int:
     home = settings.home
     if not home.exists():
         return 0
+    if home.is_symlink():
+        raise SkyOpsError(
+            f"SKYOPS_HOME {str(home)!r} is a link: set it to {str(home.resolve())!r}, which "
+            "is what would be removed, and remove the link by hand."
+        )
     places = {PROJECT_ROOT, Path.home()}
     if any(home == place or home in place.parents for place in places):
         raise SkyOpsError(

@@ -251,8 +251,18 @@ def _whole(url: URL) -> URL:
         url = url.update_query_dict({"host": host}) if "/" in host else url.set(host=host)
     if (port := os.environ.get("PGPORT")) and not (url.port or "port" in url.query):
         url = url.update_query_dict({"port": port})
+    user = url.username or os.environ.get("PGUSER")
+    if not user:
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            # As in a container, whose user has a number alone.
+            raise SkyOpsError(
+                "SKYOPS_DATABASE_URL names no user, and this process's has no name; it looks like "
+                "postgresql://user:password@host:5432/skyops"
+            ) from None
     return url.set(
-        username=url.username or os.environ.get("PGUSER") or getpass.getuser(),
+        username=user,
         password=url.password or os.environ.get("PGPASSWORD"),
     )
 

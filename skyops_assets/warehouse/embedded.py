@@ -343,6 +343,8 @@ def _configure(data_dir: Path, socket_dir: Path) -> None:
         f"shared_buffers = {buffers_mb}MB\nmax_wal_size = 2GB\ncheckpoint_timeout = 15min\n"
         # No network. Quoted twice, for the setting is a list.
         f"listen_addresses = ''\nunix_socket_directories = '{where}'\n"
+        # Nobody reads 20 MB a year of them.
+        "log_checkpoints = off\n"
         "timezone = 'UTC'\nlog_timezone = 'UTC'\nlc_messages = 'C'\n"
     )
     names = "".join(f"skyops {_quoted(name)} all\n" for name in _owners(data_dir))

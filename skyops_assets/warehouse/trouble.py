@@ -25,6 +25,8 @@ _SENTENCES = {
     "SKYOPS_DBT_THREADS, and do it again.",
     "25P03": "The warehouse's server ended an open transaction ({said}). Set "
     "idle_in_transaction_session_timeout of the role or the database to 0.",
+    "timeout": "The warehouse's server stopped a statement ({said}). Set statement_timeout and "
+    "lock_timeout of the role or the database to 0, or to hours, and do it again.",
     "08006": "The warehouse's server cannot be reached ({said}). What was committed before is "
     "there, the rest is undone: see that the server runs, and do it again.",
     "57P01": "The warehouse's server ended the connection ({said}). What was committed before is "
@@ -47,6 +49,7 @@ _WORDS = (
         "08006",
         r"connection to server [^\n]* failed: [^\n]*|server closed the connection unexpectedly",
     ),
+    ("timeout", r"canceling statement due to (?:statement|lock) timeout[^\n]*"),
     ("57P01", r"terminating connection due to administrator command"),
 )
 

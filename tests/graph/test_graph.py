@@ -16,6 +16,8 @@ import pytest
 
 GROUPS = ["raw", "transform", "features", "model", "predictions", "monitoring"]
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
+WRITTEN = {"staging/stg_reference__address_blocks"}
+"""Models that come from no table: a standard's own, as rows of the project."""
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
 
 
@@ -154,8 +156,8 @@ def test_no_asset_stands_alone_or_outside_the_project(asset_graph: Any) -> None:
         node = asset_graph.get(key)
         assert node.is_materializable, f"{name(key)} is named but never made"
         assert node.parent_keys or node.child_keys, f"{name(key)}: connected to nothing?"
-        is_raw = name(key).startswith("raw/")
-        assert bool(node.parent_keys) != is_raw, f"{name(key)} begins the line in mid-graph"
+        begins = name(key).startswith("raw/") or name(key) in WRITTEN
+        assert bool(node.parent_keys) != begins, f"{name(key)} begins the line in mid-graph"
 
 
 def test_every_asset_lies_where_its_key_says_and_has_an_owner_and_a_description(

@@ -12,8 +12,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -290,3 +292,19 @@ def test_a_frozen_sky_is_refused(skyops: Skyops) -> None:
 
 def test_a_refresh_of_nothing_says_what_to_load(skyops: Skyops) -> None:
     assert "Nothing has been loaded yet: load recordings" in refused(skyops("refresh"))
+
+
+def test_a_command_stopped_before_it_begins_says_so(home: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "skyops_assets.cli", "load", __file__],
+        env={**os.environ, "SKYOPS_HOME": str(home)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        # Made as the embedded server is prepared, seconds before anything is loaded.
+        while not (home / "postgres.lock").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, ""), err
+    assert err.splitlines()[-1] == "Stopped: Nothing has begun yet."

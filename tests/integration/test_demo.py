@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from tests.support.databases import Query, short_dir, stop_server
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -477,9 +477,3 @@ def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finish
     assert re.findall(r"WARNING\][^\n]*\n[^\n]*", log) == []
     shown = skyops(finished[0], "logs", "code-server", "-n", "1").stdout
     assert shown.count("\n") == 1 and "Started Dagster code proxy server" in shown
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,11 +17,13 @@ import psycopg2
 import pytest
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations.keeping import claimed
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import embedded
 from skyops_assets.warehouse.connection import open_warehouse, server_version
 from tests.support.children import child, finish
 from tests.support.databases import stop_server
+from tests.support.servers import small_disk
 
 SECONDS = 10
 """The longest that a failing start may keep a person waiting."""
@@ -368,15 +370,9 @@ def test_why_the_server_does_not_start_is_told_at_once(home: Path) -> None:
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_is_one_sentence_in_seconds(home: Path) -> None:
+def test_a_full_disk_is_one_sentence_in_seconds() -> None:
     """Before the first start, and at a later one; and it works again once there is room."""
-    disk = home / "disk"
-    disk.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)]
-    if subprocess.run(mounted, capture_output=True, check=False).returncode != 0:
-        pytest.skip("nothing can be mounted here")
-    try:
+    with small_disk(100) as disk:
         fill = disk / "fill"
         folder = disk / "home"
         for size_mb in (90, 0):
@@ -393,6 +389,20 @@ def test_a_full_disk_is_one_sentence_in_seconds(home: Path) -> None:
             assert "\n" not in str(caught.value)
         fill.unlink()
         assert finish(child(OPEN + "print('open')", folder)) == "open\n"
-    finally:
-        stop_server(disk / "home" / "postgres")
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+        stop_server(folder / "postgres")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_home_that_can_only_be_read_is_one_sentence(is_new: bool) -> None:
+    """With the command that opens the warehouse, and with the one that keeps services."""
+    with small_disk(150) as disk:
+        folder = disk / "home"
+        if not is_new:
+            finish(child(OPEN, folder))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        settings = Settings(home=folder)
+        said = f"^SKYOPS_HOME '{folder}' cannot be used: Read-only file system$"
+        with pytest.raises(SkyOpsError, match=said):
+            open_warehouse(settings)
+        with pytest.raises(SkyOpsError, match=said), claimed(settings):
+            pass

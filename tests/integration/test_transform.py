@@ -64,6 +64,10 @@ MODELS = (
     "metrics.runway_configuration_changes",
     "metrics.masked_values_hourly",
     "metrics.phase_counts_1m",
+    "metrics.fct_anomalies",
+    "metrics.anomaly_alerts_5m",
+    "metrics.country_hourly",
+    "metrics.speed_by_country",
     "features.crossing_features",
     "features.arrival_features",
 )

@@ -3,7 +3,6 @@ each with a clear error in seconds."""
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import socket
@@ -25,6 +24,7 @@ from skyops_assets.warehouse.connection import open_warehouse, server_version
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from tests.support.children import child, finish
 from tests.support.databases import Databases, Query
+from tests.support.servers import system_binaries
 
 SECONDS = 10
 """The longest that an unusable server may keep a person waiting."""
@@ -190,19 +190,6 @@ def test_a_server_that_is_no_postgres_is_an_error_in_seconds(
 
 
 # A server of the system's own, with passwords, over TCP
-
-
-def system_binaries() -> Path | None:
-    """The folder of the newest installed Postgres's programs, 15 or later."""
-    usable = []
-    for path in (shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb")):
-        if path is None:
-            continue
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-        version = said.stdout.split()[-1:] or ["0"]
-        if version[0].split(".")[0].isdigit() and int(version[0].split(".")[0]) >= 15:
-            usable.append((int(version[0].split(".")[0]), Path(path).parent))
-    return max(usable)[1] if usable else None
 
 
 PASSWORD = "p@ss w/ord:%#?+é'\"\\"

@@ -188,3 +188,10 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
     ]
     lines.pop(0)
     models.calibrate_gate()
+
+
+def test_no_rows_are_told_where_the_columns_are_wider_than_the_screen(
+    printed: Callable[[], str],
+) -> None:
+    output.show_rows(["n" * 6000, "[m]" * 2000], [])
+    assert printed() == f"No rows of {'n' * 6000}, {'[m]' * 2000}.\n"

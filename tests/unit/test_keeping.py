@@ -178,7 +178,7 @@ def test_a_log_that_grew_begins_anew_and_its_writer_goes_on(tmp_path: Path) -> N
 
 def test_the_ends_of_logs(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "daemon.log"
-    with pytest.raises(SkyOpsError, match=r"no logs in .* yet; `skyops up` writes them"):
+    with pytest.raises(SkyOpsError, match=r"^There are no logs in .* yet; `skyops up` writes them"):
         logs.chosen(tmp_path, None)
     log.parent.mkdir()
     log.write_text("".join(f"line {n}\n" for n in range(20_000)))

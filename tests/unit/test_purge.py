@@ -34,6 +34,12 @@ def test_what_is_no_home_of_skyops_is_not_removed(tmp_path: Path) -> None:
             purge.removable(Settings(home=above))
 
 
+def test_a_link_is_told_with_what_it_leads_to(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(home)
+    with pytest.raises(SkyOpsError, match=f"link' is a link: set it to '{home}'"):
+        purge.removable(Settings(home=tmp_path / "link"))
+
+
 def test_a_home_in_use_is_not_removed(home: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", "print(flush=True); input()"],

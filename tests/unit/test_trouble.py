@@ -19,6 +19,8 @@ from skyops_assets.warehouse.trouble import explain, explain_text
         ("must be owner of table x", "may not do this"),
         ("cannot execute INSERT in a read-only transaction", "can only be read now"),
         ("FATAL:  sorry, too many clients already", "has no connection left (sorry, too many"),
+        ("ERROR:  canceling statement due to statement timeout",
+         "stopped a statement (canceling statement due to statement timeout). Set statement_time"),
         ('connection to server at "h" (1.2.3.4), port 5432 failed: Connection refused',
          "cannot be reached (connection to server"),
     ],

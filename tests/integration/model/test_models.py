@@ -37,7 +37,7 @@ from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.query import insert_statement
 from tests.support.arrival_frames import raw_synthetic
-from tests.support.databases import Databases
+from tests.support.databases import Databases, Query
 from tests.support.model_loop import EASY, fill
 
 pytestmark = pytest.mark.xdist_group("models")
@@ -466,12 +466,17 @@ def test_the_commands_as_a_person_runs_them(
 
 
 def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
-    warehouse: Warehouse, settings: Settings, skyops: Any
+    warehouse: Warehouse, settings: Settings, skyops: Any, databases: Databases, query: Query
 ) -> None:
     promote_by_hand(warehouse, settings, "1")
     promote_by_hand(warehouse, settings, "2")
-    # A database that takes no connections.
-    done = skyops("rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE="template0")
+    broken = databases.new(is_migrated=False)
+    # A table of Dagster's, and nothing that Dagster could write to it.
+    query(broken, "create table event_logs (nothing int)")
+    done = skyops(
+        "rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE=str(broken.url.database)
+    )
+    databases.drop(broken)
     assert done.returncode == 0 and champion(warehouse) == "1"
     assert "rolled back to version 1 (before: version 2)" in done.stdout
     assert "Done, but: Dagster could not be told" in done.stderr
@@ -545,7 +550,7 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
     (output,) = [e for e in done.all_events if e.is_successful_output]
     shown = {k: v.value for k, v in output.event_specific_data.metadata.items()}
     assert shown == {
-        "removed_runs": 0, "kept_runs": 0, "removed_snapshots": 2, "removed_mlflow_runs": 1,
+        "removed_runs": 0, "thinned_runs": 0, "removed_snapshots": 2, "removed_mlflow_runs": 1,
         "removed_reports": 0, "removed_check_results": 0,
     }  # fmt: skip
     assert not half.exists()

@@ -112,6 +112,9 @@ flown as (
                     states.category,
                     states.position_status,
                     states.position_age_s,
+                    states.masked_altitude_m,
+                    states.masked_ground_speed_mps,
+                    states.masked_vertical_rate_mps,
                     -- Whole numbers leave a moving sum as exactly as they came: fractions would be added up anew for
                     -- each row.
                     round(states.altitude_m * 100)::integer as altitude_cm,
@@ -224,6 +227,9 @@ select
     nearest_airport,
     position_status,
     position_age_s,
+    masked_altitude_m,
+    masked_ground_speed_mps,
+    masked_vertical_rate_mps,
     case
         when position_age_s > 60 then 'UNKNOWN'
         -- A ground flag is a single bit: not where height and speed, or speed alone, say that it flies. An altitude

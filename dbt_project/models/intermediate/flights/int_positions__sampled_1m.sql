@@ -9,7 +9,15 @@ with minutes as (
     select
         flight_id,
         min(icao24) as icao24,
-        max(positioned_at) as positioned_at
+        max(positioned_at) as positioned_at,
+        count(*) filter (where position_status = 'fresh') as position_count,
+        -- What is repeated says nothing of its own time.
+        coalesce(bool_or({{ is_speed_abnormal() }}) filter (where position_status <> 'stale'), false)
+            as is_speed_abnormal,
+        coalesce(bool_or({{ is_altitude_abnormal() }}) filter (where position_status <> 'stale'), false)
+            as is_altitude_abnormal,
+        coalesce(bool_or({{ is_vertical_rate_abnormal() }}) filter (where position_status <> 'stale'), false)
+            as is_vertical_rate_abnormal
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_age_s <= 60
@@ -20,7 +28,15 @@ select
     positions.flight_id,
     positions.icao24,
     positions.positioned_at,
-    positions.phase
+    positions.phase,
+    positions.latitude_deg,
+    positions.longitude_deg,
+    positions.altitude_m,
+    positions.ground_speed_mps,
+    minutes.position_count,
+    minutes.is_speed_abnormal,
+    minutes.is_altitude_abnormal,
+    minutes.is_vertical_rate_abnormal
 from minutes
 inner join {{ ref('int_positions__phased') }} as positions
     on
