@@ -37,7 +37,7 @@ from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.query import insert_statement
 from tests.support.arrival_frames import raw_synthetic
-from tests.support.databases import Databases, Query
+from tests.support.databases import Databases
 from tests.support.model_loop import EASY, fill
 
 pytestmark = pytest.mark.xdist_group("models")
@@ -466,17 +466,16 @@ def test_the_commands_as_a_person_runs_them(
 
 
 def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
-    warehouse: Warehouse, settings: Settings, skyops: Any, databases: Databases, query: Query
+    warehouse: Warehouse, settings: Settings, skyops: Any
 ) -> None:
     promote_by_hand(warehouse, settings, "1")
     promote_by_hand(warehouse, settings, "2")
-    broken = databases.new(is_migrated=False)
-    # A table of Dagster's, and nothing that Dagster could write to it.
-    query(broken, "create table event_logs (nothing int)")
-    done = skyops(
-        "rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE=str(broken.url.database)
-    )
-    databases.drop(broken)
+    with warehouse.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
+        cursor.execute("create database broken")
+    with warehouse.connect("broken") as c, c.cursor() as cursor:
+        # A table of Dagster's, and nothing that Dagster could write to it.
+        cursor.execute("create table event_logs (nothing int)")
+    done = skyops("rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE="broken")
     assert done.returncode == 0 and champion(warehouse) == "1"
     assert "rolled back to version 1 (before: version 2)" in done.stdout
     assert "Done, but: Dagster could not be told" in done.stderr
