@@ -47,7 +47,8 @@ _WORDS = (
     ),
     (
         "08006",
-        r"connection to server [^\n]* failed: [^\n]*|server closed the connection unexpectedly",
+        r"connection to server [^\n]* failed: [^\n]*|server closed the connection unexpectedly"
+        r"|too many retries for DB connection",
     ),
     ("timeout", r"canceling statement due to (?:statement|lock) timeout[^\n]*"),
     ("57P01", r"terminating connection due to administrator command"),

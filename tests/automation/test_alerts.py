@@ -681,8 +681,9 @@ def test_mail_goes_over_tls_with_a_login_and_only_to_a_server_that_proves_its_na
 
 def test_a_password_does_not_leave_the_machine_in_the_clear() -> None:
     settings = Settings(
-        alert_smtp_host="mail.invalid", alert_smtp_user="me", alert_smtp_starttls=False
-    )
+        alert_smtp_host="mail.invalid", alert_smtp_user="me",
+        alert_smtp_password=SecretStr("secret"), alert_smtp_starttls=False,
+    )  # fmt: skip
     with pytest.raises(SkyOpsError, match="over TLS only"):
         channels.send(settings, "email", "a@example.org", "t", "d")
 

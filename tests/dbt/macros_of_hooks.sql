@@ -21,3 +21,5 @@ with deduplicated as (
 {{ insert_changes('intermediate.int_flights__segmented', 'metrics.fct_flights') }}; -- noqa: ST05, AL04
 
 {{ insert_feature_changes() }};
+
+{{ add_to_pending() }};

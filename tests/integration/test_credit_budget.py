@@ -325,8 +325,12 @@ def test_the_settings_name_the_budget_and_its_account_by_a_hash(
     shared_warehouse: Warehouse, account: str
 ) -> None:
     budget = CreditBudget.from_settings(
-        Settings(opensky_client_id="someone", opensky_daily_credits=8_000), shared_warehouse
-    )
+        Settings(
+            opensky_client_id="someone", opensky_client_secret=SecretStr("s"),
+            opensky_daily_credits=8_000,
+        ),
+        shared_warehouse,
+    )  # fmt: skip
     assert budget.reserve(4).remaining == 7_996
     state = budget.read()
     assert isinstance(state, CreditState)
