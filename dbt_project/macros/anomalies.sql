@@ -10,7 +10,7 @@ aircraft in service does; docs/decisions/anomalies.md has their sources.
 {%- macro rapid_descent_mps() -%}(6000 * 0.3048 / 60){%- endmacro -%}
 
 {#- 60,000 ft: above every airliner's ceiling. -#}
-{%- macro ceiling_m() -%}(60000 * 0.3048){%- endmacro -%}
+{%- macro service_ceiling_m() -%}(60000 * 0.3048){%- endmacro -%}
 
 {#- Whether a value of a position is abnormal as received, believed or masked. -#}
 {%- macro is_speed_abnormal() -%}
@@ -18,7 +18,7 @@ coalesce(ground_speed_mps, masked_ground_speed_mps) > {{ overspeed_mps() }}
 {%- endmacro -%}
 
 {%- macro is_altitude_abnormal() -%}
-coalesce(altitude_m, masked_altitude_m) > {{ ceiling_m() }}
+coalesce(altitude_m, masked_altitude_m) > {{ service_ceiling_m() }}
 {%- endmacro -%}
 
 {%- macro is_vertical_rate_abnormal() -%}

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from rich.markup import escape
+
+from skyops_assets.cli import app
+from skyops_assets.cli.output import err, print_error
+from skyops_assets.errors import SkyOpsError, Stopped
+from skyops_assets.warehouse.trouble import explain
+
 
 def main() -> None:
     """Entry point: one clear sentence for an error, a traceback only with ``--debug``."""
     try:
-        # Here, so that Ctrl-C while they are read is no traceback either.
-        from rich.markup import escape
-
-        from skyops_assets.cli import app
-        from skyops_assets.cli.output import err, print_error
-        from skyops_assets.errors import SkyOpsError, Stopped
-        from skyops_assets.warehouse.trouble import explain
-
         app()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -117,11 +117,12 @@ class Follower:
 
     def _run(self) -> None:
         from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
 
         prepare_session(self.warehouse)
         self._project = manifest_fingerprint()
         parsed = dbtRunner().invoke(["parse", *self._options()])
-        if not parsed.success:
+        if not isinstance(parsed.result, Manifest):
             raise SkyOpsError(f"dbt cannot parse the project: {parsed.exception or parsed.result}")
         self._dbt = dbtRunner(manifest=parsed.result)
         while True:

@@ -137,7 +137,7 @@ judged as (
             when anomaly like 'squawk%' then squawk = right(anomaly, 4) and phase <> 'GROUND'
             when anomaly = 'overspeed' then value_si > {{ overspeed_mps() }}
             when anomaly = 'rapid_descent' then value_si > {{ rapid_descent_mps() }}
-            when anomaly = 'above_fl600' then value_si > {{ ceiling_m() }}
+            when anomaly = 'above_fl600' then value_si > {{ service_ceiling_m() }}
             else position_status = 'jump'
         end as is_abnormal
     from heard
@@ -252,7 +252,7 @@ sampled as (
             when anomaly like 'squawk%' then {{ squawk_s() }}
             when anomaly = 'overspeed' then {{ overspeed_mps() }}
             when anomaly = 'rapid_descent' then {{ rapid_descent_mps() }}
-            when anomaly = 'above_fl600' then {{ ceiling_m() }}
+            when anomaly = 'above_fl600' then {{ service_ceiling_m() }}
             else jump_threshold_m
         end as threshold,
         case

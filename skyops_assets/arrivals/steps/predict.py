@@ -90,7 +90,8 @@ class LivePredictions:
 
     def __init__(self, warehouse: Warehouse, settings: Settings, *, ring_nm: int = RING_NM) -> None:
         self._warehouse, self._settings, self._ring_nm = warehouse, settings, ring_nm
-        self._loaded: tuple[tuple[str | None, str | None], InForce] | None = None
+        self._loaded: InForce | None = None
+        self._loaded_of: tuple[str | None, str | None] | None = None
 
     def predict(self) -> PredictionSummary:
         """Predict what is new.
@@ -101,12 +102,12 @@ class LivePredictions:
         name = versions.model_name(self._ring_nm)
         champion = versions.champion(self._warehouse, name)
         run = training.latest_training_run(self._warehouse, name)
-        wanted = (champion and champion.version, run and run.training_run_id)
-        if self._loaded is None or self._loaded[0] != wanted:
-            loaded = in_force(self._warehouse, self._settings, ring_nm=self._ring_nm)
-            self._loaded = wanted, loaded
+        wanted = (champion.version if champion else None, run.training_run_id if run else None)
+        if self._loaded_of != wanted:
+            self._loaded = in_force(self._warehouse, self._settings, ring_nm=self._ring_nm)
+            self._loaded_of = wanted
         return predict_crossings(
-            self._warehouse, self._settings, ring_nm=self._ring_nm, using=self._loaded[1]
+            self._warehouse, self._settings, ring_nm=self._ring_nm, using=self._loaded
         )
 
 
