@@ -70,10 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"{MIRROR} is not set"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def signals_reach_children() -> None:
-    """A suite in the background, or under nohup, ignores these two, and so would its children."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    """What this process ignores, its children ignore too.
+
+    A suite in the background, or under nohup, ignores two; a test of who ends in order, all three.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
 
