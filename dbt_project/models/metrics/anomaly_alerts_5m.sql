@@ -16,10 +16,8 @@ with minutes as (
         is_altitude_abnormal,
         is_vertical_rate_abnormal
     from {{ ref('int_positions__sampled_1m') }}
-    where
-        -- Null in rows of before these columns, which retention keeps as they are.
-        latitude_deg is not null
-        {{ and_since_changed_hours('positioned_at', '0 minutes') }}
+    -- Null in rows of before these columns, which retention keeps as they are.
+    where latitude_deg is not null {{ and_since_changed_hours('positioned_at', '0 minutes') }}
 ),
 
 aircraft as (
