@@ -367,19 +367,22 @@ those of the features that look back at them.
         changed_icao24,
         unnest(range_agg(tstzrange(changed_from_at - 2 * {{ max_gap() }}, changed_through_at))) as affected
     from (
-        select * from audit.pending_ranges
+        select changed_icao24, changed_from_at, changed_through_at from audit.pending_ranges
         union all
-        select * from audit.transform_ranges
+        select changed_icao24, changed_from_at, changed_through_at from audit.transform_ranges
     ) as every
     group by changed_icao24;
 
     truncate audit.pending_ranges;
     insert into audit.pending_ranges
-    select changed_icao24, lower(affected) + 2 * {{ max_gap() }}, upper(affected)
+    select
+        changed_icao24,
+        lower(affected) + 2 * {{ max_gap() }} as changed_from_at,
+        upper(affected) as changed_through_at
     from joined;
 
     insert into audit.pending_hours as pending
-    select * from audit.transform_hours
+    select changed_hour_at, is_aftermath from audit.transform_hours
     on conflict (changed_hour_at) do update set is_aftermath = pending.is_aftermath and excluded.is_aftermath
 {%- endmacro -%}
 
