@@ -47,5 +47,5 @@ def follow() -> None:
     except lane.Stopped:
         say("Stopped.")
     except lane.Renewed:
-        say("Starting again, to give memory back.")
+        say("Starting again, as the memory has grown or the models have changed.")
         lane.start_again()

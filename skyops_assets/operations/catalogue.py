@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from skyops_assets.operations.status import SCHEMAS
+from skyops_assets.operations.status import SCHEMAS, TABLES
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
@@ -56,15 +56,11 @@ def catalogue(warehouse: Warehouse) -> list[Entry]:
     with warehouse.connect() as connection, connection.cursor() as cursor:
         # A new table's estimate is -1, and that of a table of partitions is of its last analyze.
         cursor.execute(
-            "select n.nspname || '.' || c.relname, case when c.relkind <> 'v' then ("
+            "select n.nspname || '.' || c.relname, case when c.relkind <> 'v' then ("  # noqa: S608
             "select sum(greatest(part.reltuples, pg_stat_get_live_tuples(part.oid), 0))::bigint "
             "from pg_class as part "
             "where part.oid in (select relid from pg_partition_tree(c.oid) where isleaf "
-            "union all select c.oid where c.relkind = 'r')) end "
-            "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
-            "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "
-            "and not (n.nspname = 'audit' and starts_with(c.relname, 'transform_')) "
-            "order by array_position(%s, n.nspname::text), c.relname",
+            f"union all select c.oid where c.relkind = 'r')) end {TABLES}",
             (list(SCHEMAS), list(SCHEMAS)),
         )
         return [Entry(name, rows, described.get(name, "")) for name, rows in cursor.fetchall()]

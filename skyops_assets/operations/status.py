@@ -10,6 +10,13 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, server_version
 
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
+TABLES = (
+    "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
+    "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "
+    "and not (n.nspname = 'audit' and starts_with(c.relname, 'transform_')) "
+    "order by array_position(%s, n.nspname::text), c.relname"
+)
+"""Every table and view, `c` in `n`, in the order of the graph; its values are `SCHEMAS`, twice."""
 
 
 def gather(
@@ -75,11 +82,7 @@ def row_counts(warehouse: Warehouse) -> dict[str, int]:
     counts = {}
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select n.nspname, c.relname from pg_class as c "
-            "join pg_namespace as n on n.oid = c.relnamespace "
-            "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "
-            "and not (n.nspname = 'audit' and starts_with(c.relname, 'transform_')) "
-            "order by array_position(%s, n.nspname::text), c.relname",
+            f"select n.nspname, c.relname {TABLES}",
             (list(SCHEMAS), list(SCHEMAS)),
         )
         for schema, table in cursor.fetchall():
