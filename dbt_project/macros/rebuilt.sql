@@ -39,7 +39,7 @@ changes. Rows that are not rebuilt have null there. A column that the query no l
         {% call statement('delete') -%}
             delete from {{ target_relation }} as stored using {{ changes_of(meta) }} as changes
             where
-                {{ is_changed(meta) }}
+                {{ is_changed(meta, meta.get('since', 'changed_from_at')) }}
                 {{ 'and not changes.is_aftermath' if is_by_hours(meta) and not meta.get('with_aftermath') }}
         {%- endcall %}
         {%- set columns = _columns_with_new_ones_added(existing, sql) -%}

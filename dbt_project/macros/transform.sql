@@ -3,9 +3,9 @@ How models follow the data. `begin_transform` (on-run-start) lists in audit tabl
 finished run have touched; `rebuilt` models delete just those rows and insert them again; `end_transform` (on-run-end)
 marks the loads as done. docs/transform.md explains why this equals a full refresh.
 
-`skyops follow` builds the live models alone, those without the tag `hourly`, and tests nothing. So what changed stays
-in `audit.pending_ranges` and `pending_hours` until a build of everything has rebuilt the hourly models there and its
-tests have passed.
+`skyops follow` builds the live models alone, those without the tag `hourly`, and tests nothing. Such a live pass costs
+what is new: it cuts each range within the flight (`cut_ranges`). What it changed stays in `audit.pending_ranges` and
+`pending_hours`, whole flights, until a build of everything has rebuilt all models there and its tests have passed.
 -#}
 
 {#- The longest gap between two positions that are still compared; after a longer one nothing before it matters. -#}
@@ -25,14 +25,15 @@ tests have passed.
     {{ return('hourly' in node.config.tags) }}
 {%- endmacro -%}
 
-{#- The ranges that the present model follows. -#}
-{%- macro _ranges() -%}
-    {{ return('audit.pending_ranges' if is_hourly(model) else 'audit.transform_ranges') }}
-{%- endmacro -%}
-
-{#- The hours that the present model follows. -#}
-{%- macro _hours() -%}
-    {{ return('audit.pending_hours' if is_hourly(model) else 'audit.transform_hours') }}
+{#- Whether the run leaves out models tagged `hourly`, as `skyops follow` does. -#}
+{%- macro is_live_pass() -%}
+    {%- set left_out = [] -%}
+    {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' -%}
+        {%- if is_hourly(node) and node.config.materialized == 'rebuilt' and node.unique_id not in selected_resources -%}
+            {%- do left_out.append(node.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(left_out | length > 0) }}
 {%- endmacro -%}
 
 {#-
@@ -45,27 +46,42 @@ partitions before it, and uses the index where only few rows are rebuilt.
 
 {#-
 Joins the aircraft and time ranges to rebuild to a relation that has icao24; joins nothing when everything is rebuilt.
-`before` extends each range backwards, for rows that are read but not rebuilt. The joined columns are listed
-explicitly, here and below: dbt's graph does not have these tables, and column lineage needs their columns.
+`since` is the column of `audit.transform_ranges` from which on rows are read; `before` extends each range backwards,
+for rows that are read but not rebuilt. The joined columns are listed explicitly, here and below: dbt's graph does not
+have these tables, and column lineage needs their columns.
 -#}
-{%- macro join_changes(alias, time, before=none) -%}
+{%- macro join_changes(alias, time, since='changed_from_at', before=none) -%}
     {%- if is_rebuilding() -%}
         inner join (
-            select ranges.changed_icao24, ranges.changed_from_at, ranges.changed_through_at
-            from {{ _ranges() }} as ranges
+            select
+                ranges.changed_icao24,
+                ranges.read_from_at,
+                ranges.flight_from_at,
+                ranges.event_read_from_at,
+                ranges.event_from_at,
+                ranges.changed_from_at,
+                ranges.anomaly_from_at,
+                ranges.summary_from_at,
+                ranges.changed_through_at
+            from audit.transform_ranges as ranges
         ) as changes
             on
                 {{ alias }}.icao24 = changes.changed_icao24
-                and {{ alias }}.{{ time }} >= changes.changed_from_at {{ '- ' ~ before if before }}
+                and {{ alias }}.{{ time }} >= changes.{{ since }} {{ '- ' ~ before if before }}
                 and {{ alias }}.{{ time }} < changes.changed_through_at
                 and {{ alias }}.{{ time }}
-                >= {{ _first('changed_from_at', _ranges()) }} {{ '- ' ~ before if before }}
+                >= {{ _first(since, 'audit.transform_ranges') }} {{ '- ' ~ before if before }}
     {%- endif -%}
 {%- endmacro -%}
 
+{#- Whether the model is rebuilt in a live pass, whose ranges begin within a flight. -#}
+{%- macro is_cut() -%}
+    {{ return(is_rebuilding() and is_live_pass()) }}
+{%- endmacro -%}
+
 {#- The start of the range to rebuild; earlier rows are only read. -#}
-{%- macro changed_from() -%}
-    {{ 'changes.changed_from_at' if is_rebuilding() else "'-infinity'::timestamptz" }}
+{%- macro changed_from(since='changed_from_at') -%}
+    {{ 'changes.' ~ since if is_rebuilding() else "'-infinity'::timestamptz" }}
 {%- endmacro -%}
 
 {#- The end of the range to rebuild. -#}
@@ -86,11 +102,11 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
 {%- macro join_changed_hours(alias, time, with_aftermath=false) -%}
     {%- if is_rebuilding() -%}
         inner join (
-            select hours.changed_hour_at, hours.is_aftermath from {{ _hours() }} as hours
+            select hours.changed_hour_at, hours.is_aftermath from audit.transform_hours as hours
         ) as changes
             on
                 date_trunc('hour', {{ alias }}.{{ time }}, 'UTC') = changes.changed_hour_at
-                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', _hours()) }}
+                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }}
                 {{ 'and not changes.is_aftermath' if not with_aftermath }}
     {%- endif -%}
 {%- endmacro -%}
@@ -98,7 +114,7 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
 {#- Limits rows that are only read to those within `look_back` of the earliest hour to rebuild. -#}
 {%- macro and_since_changed_hours(time, look_back) -%}
     {%- if is_rebuilding() -%}
-        and {{ time }} >= {{ _first('changed_hour_at', _hours()) }} - interval '{{ look_back }}'
+        and {{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }} - interval '{{ look_back }}'
     {%- endif -%}
 {%- endmacro -%}
 
@@ -109,17 +125,17 @@ explicitly, here and below: dbt's graph does not have these tables, and column l
 
 {#- The audit table that lists what the present model has to rebuild. -#}
 {%- macro changes_of(meta) -%}
-    {{ _hours() if is_by_hours(meta) else _ranges() }}
+    {{ 'audit.transform_hours' if is_by_hours(meta) else 'audit.transform_ranges' }}
 {%- endmacro -%}
 
-{#- The condition that a row `stored` of the model lies within a row `changes` of that table. -#}
-{%- macro is_changed(meta) -%}
+{#- The condition that a row `stored` of the model lies within a row `changes` of that table, from its `since` on. -#}
+{%- macro is_changed(meta, since='changed_from_at') -%}
     {%- if is_by_hours(meta) -%}
         stored.{{ meta.time }} >= changes.changed_hour_at
         and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
     {%- else -%}
         stored.icao24 = changes.changed_icao24
-        and stored.{{ meta.time }} >= changes.changed_from_at
+        and stored.{{ meta.time }} >= changes.{{ since }}
         and stored.{{ meta.time }} < changes.changed_through_at
     {%- endif -%}
 {%- endmacro -%}
@@ -174,6 +190,14 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     {{ insert_changes(segmented, flights) }};
     {{ insert_feature_changes() }};
     {{ add_to_pending() }};
+    {%- set states = adapter.get_relation(target.database, 'staging', 'stg_opensky__states') -%}
+    {%- set summaries = adapter.get_relation(target.database, 'intermediate', 'int_flights__summarized_10min') -%}
+    {%- set anomalies = adapter.get_relation(target.database, 'metrics', 'fct_anomalies') %}
+    {{
+        cut_ranges(states, segmented, summaries, anomalies)
+        if is_live_pass() and states and summaries and anomalies
+        else take_pending()
+    }};
     {%- endif %}
     analyze audit.transform_ranges;
     analyze audit.transform_hours;
@@ -226,7 +250,8 @@ former latest position are rebuilt as well: their status depends on the silence 
     from {{ flights }}
     where
         coalesce(last_seen_at, first_seen_at)
-        >= (select state.horizon_at from audit.transform_state as state) - interval '1 hour'
+        >= (select state.horizon_at from audit.transform_state as state)
+        - interval '{{ "15 minutes" if is_live_pass() else "1 hour" }}'
         and exists (select 1 from audit.transform_batches);
 
     create temporary table touched on commit drop as
@@ -309,7 +334,7 @@ former latest position are rebuilt as well: their status depends on the silence 
             and flights.flight_started_at < coalesce(next_begun.flight_started_at, 'infinity')
     ) as last_heard on true;
 
-    insert into audit.transform_ranges
+    insert into audit.transform_ranges (changed_icao24, changed_from_at, changed_through_at)
     select
         joined.icao24 || airframes.suffix as changed_icao24,
         lower(joined.affected) + 2 * {{ max_gap() }} as changed_from_at,

@@ -23,3 +23,11 @@ with deduplicated as (
 {{ insert_feature_changes() }};
 
 {{ add_to_pending() }};
+
+{{ take_pending() }};
+
+{{ cut_ranges('states', 'segmented', 'summaries', 'anomalies') }}; -- noqa: ST05, AL04, RF01, RF04
+
+{{ extend_flights_to_latest() }}; -- noqa: RF01
+
+{{ extend_ranges_to_new_flights() }};

@@ -322,6 +322,8 @@ NO_SQL = {
     "create_functions": "runs the files of functions/, which are linted",
     "begin_transform": "runs insert_changes and insert_feature_changes, and statements of one line",
     "end_transform": "statements of one line",
+    "extend_carried_flights": "a post-hook: extend_flights_to_latest",
+    "extend_to_new_flights": "a post-hook: extend_ranges_to_new_flights",
     "add_constraints": "a block of plpgsql, whose rows are the contracts' columns",
     "split_airframes": "a post-hook: contested_stretches, contested_fixes and cleaned_states",
     "judge_altitudes": "a post-hook: stepping_addresses and two updates",

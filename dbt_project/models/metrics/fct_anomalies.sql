@@ -1,6 +1,6 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'started_at'},
+    meta={'time': 'started_at', 'since': 'anomaly_from_at'},
     indexes=[
         {'columns': ['icao24', 'flight_id', 'anomaly', 'started_at'], 'unique': true},
         {'columns': ['icao24', 'started_at']},
@@ -9,9 +9,11 @@
 ) }}
 
 with flights as (
-    select *
-    from {{ ref('int_flights__segmented') }}
-    {{ join_changes('int_flights__segmented', 'flight_started_at') }}
+    select
+        segmented.*,
+        {{ changed_from('anomaly_from_at') }} as kept_from_at
+    from {{ ref('int_flights__segmented') }} as segmented
+    {{ join_changes('segmented', 'flight_started_at', since='flight_from_at') }}
 ),
 
 -- Few positions have any; only their flights are read further.
@@ -25,7 +27,7 @@ striking as materialized (
         {{ is_altitude_abnormal() }} as is_above_fl600,
         position_status = 'jump' as is_implausible_jump
     from {{ ref('stg_opensky__states') }}
-    {{ join_changes('stg_opensky__states', 'positioned_at') }}
+    {{ join_changes('stg_opensky__states', 'positioned_at', since='anomaly_from_at') }}
     where
         position_status <> 'stale'
         and (
@@ -58,6 +60,7 @@ suspects as materialized (
         flights.icao24,
         flights.flight_started_at,
         flights.flight_ended_at,
+        flights.kept_from_at,
         kinds.anomaly
     from kinds
     inner join flights
@@ -74,7 +77,7 @@ wrong as materialized (
         altitudes_wrong_from_at as from_at,
         positioned_at as through_at
     from {{ ref('stg_opensky__states') }}
-    {{ join_changes('stg_opensky__states', 'positioned_at') }}
+    {{ join_changes('stg_opensky__states', 'positioned_at', since='flight_from_at') }}
     where altitudes_wrong_from_at is not null
 ),
 
@@ -84,6 +87,7 @@ heard as (
         suspects.flight_id,
         suspects.icao24,
         suspects.anomaly,
+        suspects.kept_from_at,
         states.positioned_at,
         states.latitude_deg,
         states.longitude_deg,
@@ -117,6 +121,8 @@ heard as (
         on
             suspects.icao24 = states.icao24
             and states.positioned_at between suspects.flight_started_at and suspects.flight_ended_at
+            -- A sample before, so that an event that goes on from before the cut is seen to.
+            and states.positioned_at >= suspects.kept_from_at - {{ max_gap() }}
     -- One by one, by the index: joined, the planner hashes the phases of all positions.
     cross join
         lateral (
@@ -202,6 +208,7 @@ grouped as (
         flight_id,
         icao24,
         anomaly,
+        min(kept_from_at) as kept_from_at,
         min(positioned_at) as started_at,
         max(positioned_at) as ended_at,
         date_part('epoch', max(positioned_at) - min(positioned_at)) as lasted_s,
@@ -244,6 +251,7 @@ sampled as (
             when lasted_s >= {{ lasting_s() }} and coalesce(is_borne_out, not is_disbelieved) then 'flight'
             else 'data'
         end as anomaly_class,
+        kept_from_at,
         started_at,
         ended_at,
         sample_count,
@@ -278,6 +286,7 @@ frozen as (
     select
         positions.flight_id,
         positions.icao24,
+        min({{ changed_from('anomaly_from_at') }}) as kept_from_at,
         min(positions.positioned_at) as started_at,
         max(positions.positioned_at) as ended_at,
         count(*) as sample_count,
@@ -285,7 +294,7 @@ frozen as (
         min(positions.latitude_deg) as latitude_deg,
         min(positions.longitude_deg) as longitude_deg
     from {{ ref('int_positions__phased') }} as positions
-    {{ join_changes('positions', 'positioned_at') }}
+    {{ join_changes('positions', 'positioned_at', since='anomaly_from_at', before=max_gap()) }}
     where positions.position_status = 'stale' and positions.position_age_s < {{ var('flight_gap_s') }}
     group by
         positions.flight_id,
@@ -327,6 +336,7 @@ events as (
         icao24,
         'frozen_feed' as anomaly,
         'signal' as anomaly_class,
+        kept_from_at,
         started_at,
         ended_at,
         sample_count,
@@ -371,3 +381,4 @@ left join lateral (
     limit 1
 ) as spoken on true
 {{ join_country('events') }}
+where events.started_at >= events.kept_from_at

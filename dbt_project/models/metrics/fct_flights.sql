@@ -1,6 +1,6 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'first_seen_at'},
+    meta={'time': 'first_seen_at', 'since': 'flight_from_at'},
     indexes=[
         {'columns': ['flight_id'], 'unique': true},
         {'columns': ['last_seen_at']},
@@ -13,22 +13,14 @@ with spoken as (
         flight_id,
         icao24,
         callsign,
-        min(positioned_at) as first_seen_at,
-        max(positioned_at) filter (where position_status = 'fresh') as last_seen_at,
-        max(positioned_at) as ended_at,
-        max(height_m) as max_height_m,
-        -- Null where no fix tells: one of a parked aircraft tells without a height, one in the air without a height
-        -- only by a speed that nobody taxies at. On the ground the air pressure can make a field seem higher.
-        bool_or(
-            case
-                when phase = 'GROUND' then false
-                when phase <> 'UNKNOWN' or height_m > 300 then true
-                when height_m is null and not is_on_ground and ground_speed_mps > 40 then true
-            end
-        ) as is_airborne,
-        count(*) as position_count
-    from {{ ref('int_positions__phased') }}
-    {{ join_changes('int_positions__phased', 'positioned_at') }}
+        min(started_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        max(ended_at) as ended_at,
+        max(max_height_m) as max_height_m,
+        bool_or(is_airborne) as is_airborne,
+        sum(position_count) as position_count
+    from {{ ref('int_flights__summarized_10min') }}
+    {{ join_changes('int_flights__summarized_10min', 'started_at', since='flight_from_at') }}
     group by flight_id, icao24, callsign
 ),
 
@@ -39,7 +31,7 @@ wrong as materialized (
         altitudes_wrong_from_at as from_at,
         positioned_at as through_at
     from {{ ref('stg_opensky__states') }}
-    {{ join_changes('stg_opensky__states', 'positioned_at') }}
+    {{ join_changes('stg_opensky__states', 'positioned_at', since='flight_from_at') }}
     where altitudes_wrong_from_at is not null
 ),
 
@@ -101,7 +93,7 @@ corrected as materialized (
 named as (
     select *
     from {{ ref('fct_movements') }}
-    {{ join_changes('fct_movements', 'last_fix_at') }}
+    {{ join_changes('fct_movements', 'last_fix_at', since='flight_from_at') }}
     where movement in ('landing', 'takeoff')
 ),
 
@@ -109,7 +101,7 @@ named as (
 ambiguous as (
     select *
     from {{ ref('int_movements__located') }}
-    {{ join_changes('int_movements__located', 'last_fix_at') }}
+    {{ join_changes('int_movements__located', 'last_fix_at', since='flight_from_at') }}
     where airport is null and withdrawn_at is null
 ),
 

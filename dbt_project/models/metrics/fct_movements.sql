@@ -1,6 +1,11 @@
+{%- set columns = [
+    'movement_id', 'flight_id', 'icao24', 'airport', 'movement', 'moved_at', 'runway_direction', 'runway',
+    'runway_reason', 'track_deg', 'method', 'label_quality', 'known_at', 'last_fix_at',
+] -%}
+
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'last_fix_at'},
+    meta={'time': 'last_fix_at', 'since': 'event_from_at'},
     indexes=[
         {'columns': ['flight_id']},
         {'columns': ['airport', 'moved_at']},
@@ -9,34 +14,26 @@
 ) }}
 
 with located as (
-    select *
-    from {{ ref('int_movements__located') }}
-    {{ join_changes('int_movements__located', 'last_fix_at') }}
-    where withdrawn_at is null
+    select
+        found.*,
+        {{ changed_from('event_from_at') }} as kept_from_at
+    from {{ ref('int_movements__located') }} as found
+    {{ join_changes('found', 'last_fix_at', since='flight_from_at') }}
+    where found.withdrawn_at is null
 ),
 
 renewed as (
-    select *
-    from {{ ref('int_movements__discontinued_landings') }}
-    {{ join_changes('int_movements__discontinued_landings', 'last_fix_at') }}
+    select
+        found.*,
+        {{ changed_from('event_from_at') }} as kept_from_at
+    from {{ ref('int_movements__discontinued_landings') }} as found
+    {{ join_changes('found', 'last_fix_at', since='flight_from_at') }}
 ),
 
 movements as (
     select
-        movement_id,
-        flight_id,
-        icao24,
-        airport,
-        movement,
-        moved_at,
-        runway_direction,
-        runway,
-        runway_reason,
-        track_deg,
-        method,
-        label_quality,
-        known_at,
-        last_fix_at
+        {{ columns | join(',\n        ') }},
+        kept_from_at
     from located
     -- A touch-and-go stands for its landing and its take-off.
     where
@@ -46,20 +43,8 @@ movements as (
         )
     union all
     select
-        movement_id,
-        flight_id,
-        icao24,
-        airport,
-        movement,
-        moved_at,
-        runway_direction,
-        runway,
-        runway_reason,
-        track_deg,
-        method,
-        label_quality,
-        known_at,
-        last_fix_at
+        {{ columns | join(',\n        ') }},
+        kept_from_at
     from renewed
 ),
 
@@ -74,24 +59,12 @@ ordered as (
 )
 
 select
-    movement_id,
-    flight_id,
-    icao24,
-    airport,
-    movement,
-    moved_at,
-    runway_direction,
-    runway,
-    runway_reason,
-    track_deg,
-    method,
-    label_quality,
-    known_at,
-    last_fix_at
+    {{ columns | join(',\n    ') }}
 from ordered
 where
+    last_fix_at >= kept_from_at
     -- An ambiguous one names no field.
-    airport is not null
+    and airport is not null
     -- Who is in the air does not take off: reception that fails in the climb and comes back is none.
     and not (
         movement = 'takeoff'

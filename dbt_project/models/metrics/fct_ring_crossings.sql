@@ -10,9 +10,11 @@
 ) }}
 
 with changed as (
-    select *
-    from {{ ref('int_flights__ring_entries') }}
-    {{ join_changes('int_flights__ring_entries', 'first_inside_at') }}
+    select
+        ring_entries.*,
+        {{ changed_from() }} as kept_from_at
+    from {{ ref('int_flights__ring_entries') }} as ring_entries
+    {{ join_changes('ring_entries', 'first_inside_at') }}
 ),
 
 entries as (
@@ -22,6 +24,7 @@ entries as (
         changed.airport,
         changed.ring_nm,
         changed.first_inside_at,
+        changed.kept_from_at,
         airports.latitude_deg as airport_latitude_deg,
         airports.longitude_deg as airport_longitude_deg,
         airports.elevation_m as airport_elevation_m
@@ -187,3 +190,5 @@ select
         as is_inbound,
     extract(epoch from first_inside_at - outside_at)::double precision as fix_gap_s
 from offset_tracks
+-- One that is interpolated to before the cut is there already.
+where crossed_at >= kept_from_at

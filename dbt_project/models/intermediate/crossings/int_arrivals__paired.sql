@@ -1,13 +1,13 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'crossed_at'},
+    meta={'time': 'crossed_at', 'since': 'flight_from_at'},
     indexes=[{'columns': ['airport', 'ring_nm', 'known_at']}, {'columns': ['icao24', 'crossed_at']}]
 ) }}
 
 with crossings as (
     select *
     from {{ ref('fct_ring_crossings') }}
-    {{ join_changes('fct_ring_crossings', 'crossed_at') }}
+    {{ join_changes('fct_ring_crossings', 'crossed_at', since='flight_from_at') }}
 ),
 
 landings as (

@@ -103,4 +103,4 @@ cross join
             ({{ ring_nm }}, entries.inside_{{ ring_nm }}nm_at){{ ',' if not loop.last }}
         {%- endfor %}
     ) as rings (ring_nm, first_inside_at)
-where rings.first_inside_at is not null
+where rings.first_inside_at is not null {{ and_not_entered_before('entries', 'rings') }}

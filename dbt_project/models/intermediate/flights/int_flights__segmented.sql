@@ -1,7 +1,8 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'flight_started_at'},
-    indexes=[{'columns': ['icao24', 'flight_started_at'], 'unique': true}]
+    meta={'time': 'flight_started_at', 'since': 'event_from_at'},
+    indexes=[{'columns': ['icao24', 'flight_started_at'], 'unique': true}],
+    post_hook=['{{ extend_carried_flights() }}', '{{ extend_to_new_flights() }}']
 ) }}
 
 {#- The longest time between two fixes over which a stand is seen: a poll every five minutes, and its delay. -#}
@@ -19,20 +20,22 @@ with states as not materialized (
         is_on_ground or coalesce(ground_speed_mps < 2, false) as can_stand,
         is_after_silence,
         coalesce(position_status = 'jump', false) as is_jump,
-        {{ changed_from() }} as changed_from_at,
+        {{ changed_from('flight_from_at') }} as flight_from_at,
+        {{ changed_from('event_from_at') }} as changed_from_at,
         {{ changed_through() }} as changed_through_at
     from {{ ref('stg_opensky__states') }}
-    {{ join_changes('stg_opensky__states', 'positioned_at', before='2 * ' ~ max_gap()) }}
+    {{ join_changes('stg_opensky__states', 'positioned_at', since='event_from_at', before='2 * ' ~ max_gap()) }}
 ),
 
 -- Stands and new callsigns end a flight on the ground: most aircraft are not heard there after they have flown.
 landed as materialized (
     select icao24
     from states
+    where positioned_at >= changed_from_at
     group by icao24
     having
-        min(positioned_at) filter (where not is_on_ground)
-        < max(positioned_at) filter (where can_stand)
+        min(positioned_at) filter (where {{ has_flown_before_cut() }} or not is_on_ground)
+        <= max(positioned_at) filter (where can_stand)
 ),
 
 -- A jump may be another aircraft's.
@@ -232,8 +235,14 @@ marks as (
         changed_through_at,
         false as is_turnaround
     from states
-    -- A range begins with a flight; what that one followed may lie too far back.
-    where is_after_silence or positioned_at = changed_from_at
+    where
+        positioned_at >= changed_from_at
+        and (
+            is_after_silence
+            -- A range begins with a flight; what that one followed may lie too far back.
+            or positioned_at = flight_from_at
+        )
+    {{ union_carried_flights() }}
 ),
 
 boundaries as (

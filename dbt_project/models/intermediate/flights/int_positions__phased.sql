@@ -5,9 +5,13 @@
 ) }}
 
 with flights as (
-    select *
-    from {{ ref('int_flights__segmented') }}
-    {{ join_changes('int_flights__segmented', 'flight_started_at') }}
+    select
+        segmented.*,
+        {{ carried_top_m('segmented') }} as carried_top_m, -- noqa: ST05
+        {{ changed_from() }} as changed_from_at
+    from {{ ref('int_flights__segmented') }} as segmented
+    {{ join_changes('segmented', 'flight_started_at', since='flight_from_at') }}
+    where segmented.flight_ended_at >= {{ changed_from() }}
 ),
 
 -- The nearest field is looked up once per cell of 0.05 degrees, not per position: on the Paris
@@ -124,6 +128,8 @@ flown as (
                 where
                     states.icao24 = flights.icao24
                     and states.positioned_at between flights.flight_started_at and flights.flight_ended_at
+                    -- The longest window.
+                    and states.positioned_at >= flights.changed_from_at - interval '20 seconds'
             ),
 
             summed as (
@@ -164,10 +170,14 @@ flown as (
                     / nullif((flown_ms - altitudes_ms::double precision / nullif(altitude_count, 0)) / 1000, 0)
                 ) as mean_vertical_rate_mps,
                 coalesce(altitude_m, mean_altitude_m) as known_altitude_m,
-                mean_altitude_m - max(mean_altitude_m) over (order by positioned_at rows unbounded preceding)
-                    as from_top_m
+                greatest(
+                    carried_top_m,
+                    max(case when positioned_at >= changed_from_at then mean_altitude_m end)
+                        over (order by positioned_at rows unbounded preceding)
+                ) as top_m
             from averaged
         ) as smoothed
+    where smoothed.positioned_at >= flights.changed_from_at
 ),
 
 located as (
@@ -223,6 +233,7 @@ select
     track_deg,
     vertical_rate_mps,
     mean_vertical_rate_mps,
+    top_m,
     is_on_ground,
     nearest_airport,
     position_status,
@@ -272,7 +283,7 @@ select
         when height_m < 1000 and mean_vertical_rate_mps < -1 then 'APPROACH'
         when mean_vertical_rate_mps < -1.5 then 'DESCENT'
         when mean_vertical_rate_mps is null then 'UNKNOWN'
-        when height_m > 6000 or (height_m > 3000 and from_top_m > -150) then 'CRUISE'
+        when height_m > 6000 or (height_m > 3000 and mean_altitude_m - top_m > -150) then 'CRUISE'
         else 'LEVEL'
     end as phase
 from located

@@ -4,6 +4,9 @@
     indexes=[{'columns': ['through_at']}, {'columns': ['icao24', 'through_at']}]
 ) }}
 
+{#- A holding's time, and the steps before that its first turn is measured from. -#}
+{%- set turn_look_back = "interval '" ~ var('holding_s') ~ " seconds' - interval '90 seconds'" -%}
+
 with fixes as (
     select
         flight_id,
@@ -24,9 +27,10 @@ with fixes as (
             'lag(longitude_deg) over by_flight',
             'latitude_deg',
             'longitude_deg',
-        ) }} as course_deg
+        ) }} as course_deg,
+        {{ changed_from() }} as kept_from_at
     from {{ ref('int_positions__sampled_10s') }}
-    {{ join_changes('int_positions__sampled_10s', 'positioned_at') }}
+    {{ join_changes('int_positions__sampled_10s', 'positioned_at', before=turn_look_back) }}
     window by_flight as (partition by flight_id order by positioned_at)
 ),
 
@@ -90,7 +94,8 @@ pieces as (
         ends.turned_deg as through_turned_deg,
         ends.latitude_deg,
         ends.longitude_deg,
-        ends.altitude_m
+        ends.altitude_m,
+        ends.kept_from_at
     from ranged as ends
     inner join totals as begins
         on
@@ -124,3 +129,4 @@ select
     longitude_deg,
     altitude_m
 from pieces
+where through_at >= kept_from_at

@@ -1,6 +1,6 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'aligned_from_at'},
+    meta={'time': 'aligned_from_at', 'since': 'event_from_at'},
     indexes=[{'columns': ['flight_id']}, {'columns': ['icao24', 'aligned_from_at']}]
 ) }}
 
@@ -21,9 +21,10 @@ with fixes as (
                 'latitude_deg',
                 'longitude_deg',
             ) }}
-        ) as track_deg
+        ) as track_deg,
+        {{ changed_from('event_from_at') }} as kept_from_at
     from {{ ref('int_positions__sampled_10s') }}
-    {{ join_changes('int_positions__sampled_10s', 'positioned_at') }}
+    {{ join_changes('int_positions__sampled_10s', 'positioned_at', since='event_read_from_at') }}
     window by_flight as (partition by flight_id order by positioned_at)
 ),
 
@@ -133,7 +134,8 @@ aligned as (
         track_deg,
         altitude_m,
         height_m,
-        before_m
+        before_m,
+        kept_from_at
     from measured
     where
         before_m between -coalesce(length_m, 0) and 12000
@@ -187,7 +189,8 @@ approaches as (
     from numbered
     group by flight_id, icao24, airport, approach_number
     having
-        max(positioned_at) - min(positioned_at) >= interval '{{ var("approach_s") }} seconds'
+        min(positioned_at) >= min(kept_from_at)
+        and max(positioned_at) - min(positioned_at) >= interval '{{ var("approach_s") }} seconds'
         -- As much before the runway as it takes to tell an approach from a turn over the field.
         and max(before_m) - min(before_m) > 1000
         and max(before_m) > 500

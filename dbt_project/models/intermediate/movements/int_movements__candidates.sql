@@ -1,13 +1,16 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'moment_at'},
+    meta={'time': 'moment_at', 'since': 'event_from_at'},
     indexes=[{'columns': ['moment_id'], 'unique': true}, {'columns': ['icao24', 'moment_at']}]
 ) }}
 
 with flights as (
-    select *
-    from {{ ref('int_flights__segmented') }}
-    {{ join_changes('int_flights__segmented', 'flight_started_at') }}
+    select
+        segmented.*,
+        {{ changed_from('event_read_from_at') }} as read_from_at,
+        {{ changed_from('event_from_at') }} as kept_from_at
+    from {{ ref('int_flights__segmented') }} as segmented
+    {{ join_changes('segmented', 'flight_started_at', since='flight_from_at') }}
 ),
 
 -- Flight by flight, for within one the index has the positions in the order of time: all at once they would be sorted.
@@ -15,6 +18,7 @@ fixes as (
     select
         flights.flight_id,
         flights.icao24,
+        flights.kept_from_at,
         ordered.*
     from flights
     cross join
@@ -30,6 +34,7 @@ fixes as (
             where
                 positions.icao24 = flights.icao24
                 and positions.positioned_at between flights.flight_started_at and flights.flight_ended_at
+                and positions.positioned_at >= flights.read_from_at
                 and positions.position_status = 'fresh'
             window by_time as (order by positions.positioned_at)
         ) as ordered
@@ -48,7 +53,7 @@ turning_points as materialized (
     select
         *,
         -- Heard or lost so high above the nearest field is neither a landing nor a take-off at any.
-        coalesce(height_m < 4000, true) as is_low
+        coalesce(height_m < {{ moment_m() }}, true) as is_low
     from gaps
     where
         is_grounded <> was_grounded
@@ -85,6 +90,7 @@ moments as (
     select
         flight_id,
         icao24,
+        kept_from_at,
         positioned_at as moment_at,
         case when is_grounded then 'landing' else 'takeoff' end as movement,
         'ground_contact' as method,
@@ -98,6 +104,7 @@ moments as (
     select
         flight_id,
         icao24,
+        kept_from_at,
         positioned_at as moment_at,
         'landing' as movement,
         'signal_lost' as method,
@@ -112,6 +119,7 @@ moments as (
     select
         flight_id,
         icao24,
+        kept_from_at,
         positioned_at as moment_at,
         'takeoff' as movement,
         'signal_gained' as method,
@@ -377,6 +385,9 @@ select
 from flown
 -- Rolling out, the flag may flicker again; nobody flies a circuit in three minutes.
 where
-    method <> 'ground_contact'
-    or previous_moment_at is null
-    or moment_at - previous_moment_at > interval '180 seconds'
+    moment_at >= kept_from_at
+    and (
+        method <> 'ground_contact'
+        or previous_moment_at is null
+        or moment_at - previous_moment_at > interval '180 seconds'
+    )

@@ -1,22 +1,27 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'last_fix_at'},
+    meta={'time': 'last_fix_at', 'since': 'event_from_at'},
     indexes=[{'columns': ['landing_id']}, {'columns': ['takeoff_id']}, {'columns': ['icao24', 'last_fix_at']}]
 ) }}
 
 with located as (
-    select *
-    from {{ ref('int_movements__located') }}
-    {{ join_changes('int_movements__located', 'last_fix_at') }}
+    select
+        movements.*,
+        {{ changed_from('event_from_at') }} as kept_from_at
+    from {{ ref('int_movements__located') }} as movements
+    {{ join_changes('movements', 'last_fix_at', since='event_read_from_at') }}
 ),
 
 approaches as (
     select
-        *,
-        lowest_altitude_m - height_m as elevation_m,
-        coalesce(lead(aligned_from_at) over (partition by flight_id order by aligned_from_at), 'infinity') as until_at
-    from {{ ref('int_movements__approaches') }}
-    {{ join_changes('int_movements__approaches', 'aligned_from_at') }}
+        tried.*,
+        tried.lowest_altitude_m - tried.height_m as elevation_m,
+        coalesce(
+            lead(tried.aligned_from_at) over (partition by tried.flight_id order by tried.aligned_from_at), 'infinity'
+        ) as until_at,
+        {{ changed_from('event_from_at') }} as kept_from_at
+    from {{ ref('int_movements__approaches') }} as tried
+    {{ join_changes('tried', 'aligned_from_at', since='event_read_from_at') }}
 ),
 
 landings as (
@@ -212,7 +217,8 @@ discontinued as (
         method,
         case when label_quality = 'provisional' then 'extrapolated' else label_quality end as label_quality,
         movement_id as landing_id,
-        takeoff_id
+        takeoff_id,
+        kept_from_at
     from paired
     union all
     select
@@ -231,7 +237,8 @@ discontinued as (
         case when is_contact then 'ground_contact' else 'signal_lost' end as method,
         case when is_contact then 'observed' else 'extrapolated' end as label_quality,
         null as landing_id,
-        takeoff_id
+        takeoff_id,
+        kept_from_at
     from abandoned
     where (is_contact or unheard_at is not null) and is_short
     union all
@@ -250,7 +257,8 @@ discontinued as (
         'climbed_away' as method,
         'observed' as label_quality,
         null as landing_id,
-        null as takeoff_id
+        null as takeoff_id,
+        kept_from_at
     from returned
 )
 
@@ -272,3 +280,4 @@ select
     landing_id,
     takeoff_id
 from discontinued
+where last_fix_at >= kept_from_at

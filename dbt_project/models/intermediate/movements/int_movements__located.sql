@@ -1,6 +1,6 @@
 {{ config(
     materialized='rebuilt',
-    meta={'time': 'last_fix_at'},
+    meta={'time': 'last_fix_at', 'since': 'event_from_at'},
     indexes=[
         {'columns': ['airport', 'known_at']},
         {'columns': ['flight_id']},
@@ -11,7 +11,7 @@
 with moments as (
     select *
     from {{ ref('int_movements__candidates') }}
-    {{ join_changes('int_movements__candidates', 'moment_at') }}
+    {{ join_changes('int_movements__candidates', 'moment_at', since='event_from_at') }}
 ),
 
 -- Materialized, or the planner may scan the positions once per movement.

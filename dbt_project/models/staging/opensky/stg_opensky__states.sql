@@ -12,7 +12,7 @@ with deduplicated as (
         {{ state_columns() }},
         {{ changed_from() }} as changed_from_at
     from {{ source('raw', 'opensky_states') }}
-    {{ join_changes('opensky_states', 'time_position', before='2 * ' ~ max_gap()) }}
+    {{ join_changes('opensky_states', 'time_position', since='read_from_at') }}
     order by
         icao24 asc,
         time_position asc,
