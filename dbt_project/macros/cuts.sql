@@ -25,6 +25,31 @@ next build of everything rebuilds the flights whole, so that its result does not
 {#- Heard or lost higher than this above the nearest field is neither a landing nor a take-off at any. -#}
 {%- macro moment_m() -%}4000{%- endmacro -%}
 
+{#-
+Of crossings a live pass rebuilds those of the last minutes: what it lists are not hours but times of ten minutes. A
+landing can change ten minutes before the position that withdraws it.
+-#}
+{%- macro cut_hours() -%}
+    truncate audit.transform_hours;
+    insert into audit.transform_hours
+    select
+        bins.bin_at as changed_hour_at,
+        bool_and(bins.bin_at > touched.through_at) as is_aftermath
+    from (
+        select distinct
+            date_bin('10 minutes', changed_from_at - 2 * {{ max_gap() }}, 'epoch') as from_at,
+            date_bin('10 minutes', changed_through_at, 'epoch') as through_at
+        from touched
+    ) as touched
+    cross join lateral generate_series(
+        touched.from_at,
+        touched.through_at + interval '{{ var("features_look_back_h") }} hours',
+        interval '10 minutes'
+    ) as bins (bin_at)
+    group by bins.bin_at;
+    {{ insert_feature_changes(hours_width()) }}
+{%- endmacro -%}
+
 {#- The fresh fixes of a range's key before a time, the latest first: with an altitude, as it is compared too. -#}
 {%- macro fixes_before(states, time, range_from='ranges.changed_from_at') -%}
 select states.positioned_at

@@ -39,7 +39,7 @@ changes. Rows that are not rebuilt have null there. A column that the query no l
         {% call statement('delete') -%}
             delete from {{ target_relation }} as stored using {{ changes_of(meta) }} as changes
             where
-                {{ is_changed(meta, meta.get('since', 'changed_from_at')) }}
+                {{ is_changed(meta, meta.get('since', 'changed_from_at'), hours_width()) }}
                 {{ 'and not changes.is_aftermath' if is_by_hours(meta) and not meta.get('with_aftermath') }}
         {%- endcall %}
         {%- set columns = _columns_with_new_ones_added(existing, sql) -%}
@@ -50,7 +50,9 @@ changes. Rows that are not rebuilt have null there. A column that the query no l
             ) as computed
         {%- endcall %}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
-        {%- if load_result('delete').response.rows_affected or load_result('main').response.rows_affected -%}
+        {#- A live pass changes too little for other statistics; autovacuum keeps those of what grows. -#}
+        {%- set changed = load_result('delete').response.rows_affected or load_result('main').response.rows_affected -%}
+        {%- if changed and not is_live_pass() -%}
             {% do run_query('analyze ' ~ target_relation) %}
         {%- endif -%}
         {{ adapter.commit() }}
@@ -79,6 +81,10 @@ null from now on.
 -#}
 {%- macro _columns_with_new_ones_added(existing, sql) -%}
     {%- set stored = adapter.get_columns_in_relation(existing) | map(attribute='name') | list -%}
+    {#- A live pass is of the project that built the table. -#}
+    {%- if is_live_pass() and is_same_project() -%}
+        {{ return(stored | map('tojson') | join(', ')) }}
+    {%- endif -%}
     {%- set computed = get_columns_in_query(sql) -%}
     {%- for column in stored if column not in computed -%}
         {% do run_query('alter table ' ~ existing ~ ' alter column ' ~ adapter.quote(column) ~ ' drop not null') %}
@@ -97,11 +103,19 @@ null from now on.
 Whether a table stays as it is: `skyops-dbt`'s fingerprint of models, settings, airports and runways is that of the last
 finished run, and `changes`, the audit table that lists what to rebuild, has no row.
 -#}
-{%- macro is_unchanged(changes=none) -%}
-    {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
-    {%- set is_same %}exists (select from audit.transform_state where fingerprint = '{{ fingerprint }}'){% endset -%}
-    {%- set is_idle %} and not exists (select from {{ changes }}){% endset -%}
-    {{ return(run_query('select ' ~ is_same ~ (is_idle if changes else ''))[0][0]) }}
+{%- macro is_unchanged(changes) -%}
+    {{ return(run_query('select ' ~ _is_same_project() ~ ' and not exists (select from ' ~ changes ~ ')')[0][0]) }}
+{%- endmacro -%}
+
+{#- Whether the last finished run was of this project, its settings, airports and runways. -#}
+{%- macro is_same_project() -%}
+    {{ return(run_query('select ' ~ _is_same_project())[0][0]) }}
+{%- endmacro -%}
+
+{%- macro _is_same_project() -%}
+    exists (
+        select from audit.transform_state where fingerprint = '{{ env_var("SKYOPS_TRANSFORM_FINGERPRINT", "") }}'
+    )
 {%- endmacro -%}
 
 {#-
@@ -109,7 +123,7 @@ A table of reference data alone. It is rebuilt when the fingerprint of models, s
 that is, together with the tables made from it; a run that only brings positions leaves it unchanged.
 -#}
 {%- materialization reference, adapter='postgres' -%}
-    {%- if is_rebuilding() and is_unchanged() -%}
+    {%- if is_rebuilding() and is_same_project() -%}
         {% call noop_statement('main', 'UNCHANGED') %}{% endcall %}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}

@@ -105,10 +105,15 @@ have these tables, and column lineage needs their columns.
             select hours.changed_hour_at, hours.is_aftermath from audit.transform_hours as hours
         ) as changes
             on
-                date_trunc('hour', {{ alias }}.{{ time }}, 'UTC') = changes.changed_hour_at
+                date_bin({{ hours_width() }}, {{ alias }}.{{ time }}, 'epoch') = changes.changed_hour_at
                 and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }}
                 {{ 'and not changes.is_aftermath' if not with_aftermath }}
     {%- endif -%}
+{%- endmacro -%}
+
+{#- How long each of the times in `audit.transform_hours` is. -#}
+{%- macro hours_width() -%}
+    {{ return("interval '10 minutes'" if is_live_pass() else "interval '1 hour'") }}
 {%- endmacro -%}
 
 {#- Limits rows that are only read to those within `look_back` of the earliest hour to rebuild. -#}
@@ -129,10 +134,10 @@ have these tables, and column lineage needs their columns.
 {%- endmacro -%}
 
 {#- The condition that a row `stored` of the model lies within a row `changes` of that table, from its `since` on. -#}
-{%- macro is_changed(meta, since='changed_from_at') -%}
+{%- macro is_changed(meta, since='changed_from_at', width="interval '1 hour'") -%}
     {%- if is_by_hours(meta) -%}
         stored.{{ meta.time }} >= changes.changed_hour_at
-        and stored.{{ meta.time }} < changes.changed_hour_at + interval '1 hour'
+        and stored.{{ meta.time }} < changes.changed_hour_at + {{ width }}
     {%- else -%}
         stored.icao24 = changes.changed_icao24
         and stored.{{ meta.time }} >= changes.{{ since }}
@@ -193,11 +198,15 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     {%- set states = adapter.get_relation(target.database, 'staging', 'stg_opensky__states') -%}
     {%- set summaries = adapter.get_relation(target.database, 'intermediate', 'int_flights__summarized_10min') -%}
     {%- set anomalies = adapter.get_relation(target.database, 'metrics', 'fct_anomalies') %}
-    {{
-        cut_ranges(states, segmented, summaries, anomalies)
-        if is_live_pass() and states and summaries and anomalies
-        else take_pending()
-    }};
+    {%- if is_live_pass() %}
+    {%- if not (states and summaries and anomalies) -%}
+        {{ exceptions.raise_compiler_error('Some models have no table yet: build everything once (skyops refresh).') }}
+    {%- endif %}
+    {{ cut_ranges(states, segmented, summaries, anomalies) }};
+    {{ cut_hours() }};
+    {%- else %}
+    {{ take_pending() }};
+    {%- endif %}
     {%- endif %}
     analyze audit.transform_ranges;
     analyze audit.transform_hours;
@@ -367,7 +376,7 @@ former latest position are rebuilt as well: their status depends on the silence 
 Adds the hours whose features the newly loaded arrivals of the history and weather reports affect: their own, and
 those of the features that look back at them.
 -#}
-{%- macro insert_feature_changes() -%}
+{%- macro insert_feature_changes(width="interval '1 hour'") -%}
     insert into audit.transform_hours
     select distinct
         hours.hour_at as changed_hour_at,
@@ -375,12 +384,12 @@ those of the features that look back at them.
     from raw.ingest_batches as loads
     inner join audit.transform_feature_batches as changed on loads.batch_id = changed.batch_id
     cross join lateral generate_series(
-        date_trunc('hour', loads.window_start_at, 'UTC'),
+        date_bin({{ width }}, loads.window_start_at, 'epoch'),
         loads.window_end_at + case loads.target
             when 'raw.metars' then interval '{{ var("weather_look_back_h") }} hours'
             else interval '{{ var("features_look_back_h") }} hours'
         end,
-        interval '1 hour'
+        {{ width }}
     ) as hours (hour_at)
     on conflict do nothing
 {%- endmacro -%}
@@ -459,7 +468,9 @@ with when the hourly models are built too, and all tests have passed.
         {%- if node.resource_type == 'test' -%}
             {%- do undone.test.append(node.name) -%}
         {%- elif node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') -%}
-            {%- do undone['hourly' if is_hourly(node) else 'live'].append(node.name) -%}
+            {#- A live pass leaves reference data to the build of everything, as a change of it does. -#}
+            {%- set is_left = is_hourly(node) or (node.config.materialized == 'reference' and is_live_pass()) -%}
+            {%- do undone['hourly' if is_left else 'live'].append(node.name) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- set is_whole = run_query('select is_whole from audit.transform_horizon')[0][0] -%}

@@ -41,7 +41,7 @@ CHANNEL = "skyops_loads"
 UP_TO_DATE = "Everything is up to date."
 POLL_S = 5.0
 """How long a load waits that nobody told of: behind some poolers LISTEN is deaf."""
-PASS = ("run", "--exclude", "tag:hourly")
+PASS = ("run", "--exclude", "tag:hourly", "config.materialized:view", "config.materialized:reference")
 ATTEMPTS = 5
 """A pass that fails so often in a row ends the process; its keeper starts it again."""
 MEMORY_GROWTH = 1.2
@@ -97,7 +97,7 @@ class Follower:
     on_pass: Callable[[Pass], None]
 
     def __post_init__(self) -> None:
-        self._target = run_target(self.home, "follow")
+        self._options = pass_options(run_target(self.home, "follow"))
         self._stop = _Stop()
         self._references: int | None = None
         self._fingerprint = ""
@@ -121,7 +121,7 @@ class Follower:
 
         prepare_session(self.warehouse)
         self._project = manifest_fingerprint()
-        parsed = dbtRunner().invoke(["parse", *self._options()])
+        parsed = dbtRunner().invoke(["parse", *self._options])
         if not isinstance(parsed.result, Manifest):
             raise SkyOpsError(f"dbt cannot parse the project: {parsed.exception or parsed.result}")
         self._dbt = dbtRunner(manifest=parsed.result)
@@ -171,7 +171,7 @@ class Follower:
             if self._look()[:2] != (self._fingerprint, True):
                 return
             os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = self._fingerprint
-            done = self._dbt.invoke([*PASS, *self._options()])
+            done = self._dbt.invoke([*PASS, *self._options])
         built = time.monotonic()
         if not done.success:
             self._failed += 1
@@ -197,14 +197,6 @@ class Follower:
         elif self._passes > SETTLED_AFTER and used > MEMORY_GROWTH * self._settled_bytes:
             raise Renewed
 
-    def _options(self) -> list[str]:
-        return [
-            "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
-            "--target-path", str(self._target), "--log-path", str(self._target), "--quiet",
-            "--no-write-json", "--log-level-file", "none", "--no-use-colors", "--no-version-check",
-            "--no-send-anonymous-usage-stats",
-        ]  # fmt: skip
-
     @contextmanager
     def _listening(self) -> Iterator[Connection]:
         with self.warehouse.connect(autocommit=True) as ear, ear.cursor() as cursor:
@@ -215,6 +207,16 @@ class Follower:
         if text != self._said:
             self._said = text
             self.say(text)
+
+
+def pass_options(target: Path) -> list[str]:
+    """Options of every dbt command of the lane; `target` is the folder for dbt's artifacts."""
+    return [
+        "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
+        "--target-path", str(target), "--log-path", str(target), "--quiet",
+        "--no-write-json", "--log-level-file", "none", "--no-use-colors", "--no-version-check",
+        "--no-send-anonymous-usage-stats",
+    ]  # fmt: skip
 
 
 def _why(done: Any) -> str:

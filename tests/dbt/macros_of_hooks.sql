@@ -28,6 +28,8 @@ with deduplicated as (
 
 {{ cut_ranges('states', 'segmented', 'summaries', 'anomalies') }}; -- noqa: ST05, AL04, RF01, RF04
 
+{{ cut_hours() }};
+
 {{ extend_flights_to_latest() }}; -- noqa: RF01
 
 {{ extend_ranges_to_new_flights() }};

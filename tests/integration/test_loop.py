@@ -21,7 +21,7 @@ from skyops_assets.arrivals.steps import evaluate, promote, train
 from skyops_assets.settings import load_settings
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, Query
-from tests.support.dbt import Dbt
+from tests.support.dbt import Dbt, call_tested
 
 pytestmark = [pytest.mark.mirror, pytest.mark.xdist_group("loop")]
 
@@ -132,6 +132,7 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
         OUTCOMES,
     }
     dbt_of(zurich)("run")
+    call_tested(zurich)
     lasting.report_runless_asset_event(dg.AssetMaterialization(FEATURES))
     # The champion is of 10 March, made of what was known then.
     train.build_training_set(zurich, settings, as_of=datetime(2019, 3, 10, 4, tzinfo=UTC))

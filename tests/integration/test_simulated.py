@@ -27,6 +27,7 @@ from skyops_assets.sources.opensky.loading.files import load_file
 from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Query
+from tests.support.dbt import Dbt, call_tested
 from tests.support.states import recording, seconds, state
 
 MARKED = "simulated:fake-opensky"
@@ -147,13 +148,17 @@ def test_no_model_learns_from_the_stand_in_unless_the_setting_says_so(
     assert count >= 10
 
     settings = Settings(home=home)
+    # No model learns from what a run of the models alone has made.
+    everything = settings.model_copy(update={"learn_from_simulated": True})
+    untested = train.build_training_set(warehouse, everything)
+    assert (untested.row_count, untested.excluded["not tested yet"]) == (0, count)
+    assert inputs.arrivals_since(warehouse, 40, None, None, with_simulated=True)[0] == 0
+    call_tested(warehouse)
     left_out = train.build_training_set(warehouse, settings)
     assert left_out.row_count == 0
     assert left_out.excluded["simulated flight"] == flights
     assert inputs.arrivals_since(warehouse, 40, None, None) == (0, None)
-    learned = train.build_training_set(
-        warehouse, settings.model_copy(update={"learn_from_simulated": True})
-    )
+    learned = train.build_training_set(warehouse, everything)
     assert 0 < learned.row_count <= count
     assert "simulated flight" not in learned.excluded
     assert inputs.arrivals_since(warehouse, 40, None, None, with_simulated=True)[0] > 0

@@ -69,3 +69,10 @@ def _main(log: str, variables: dict[str, str], arguments: tuple[str, ...], ours:
     else:
         from dbt.cli.main import cli as main
     main()
+
+
+def call_tested(warehouse: Warehouse) -> None:
+    """Say that dbt's tests have passed, where a test runs the models without them."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("truncate audit.pending_ranges, audit.pending_hours")
+        cursor.execute("update audit.transform_state set is_whole_pending = false")

@@ -85,6 +85,8 @@ def build_training_set(
         excluded["simulated flight"] = len(
             inputs.simulated_flights(warehouse, ring_nm, as_of=as_of)
         )
+    if untested := inputs.untested_arrivals(warehouse, ring_nm, as_of=as_of):
+        excluded["not tested yet"] = untested
     mark = features.fingerprint(frame, ring_nm)
     path = training.write_snapshot(settings, mark, frame)
     times = frame["crossed_at"]

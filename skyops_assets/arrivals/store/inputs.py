@@ -34,6 +34,14 @@ FLIGHTS_TABLE = "metrics.fct_flights"
 MOVEMENTS_TABLE = "metrics.fct_movements"
 HISTORY_ARRIVALS_TABLE = "metrics.fct_arrivals"
 POSITIONS, HISTORY = "positions", "history"
+UNTESTED = """(
+    (select coalesce(bool_or(is_whole_pending), false) from audit.transform_state)
+    or exists (
+        select from audit.pending_hours
+        where changed_hour_at = date_trunc('hour', t.crossed_at, 'UTC')
+    )
+)"""
+"""Whether a row `t` waits for the tests of the build that made it (docs/transform.md)."""
 HISTORY_DAYS = 31
 """So much of the open history a predictor that was never trained predicts: nothing of it is in
 sample, and years of it would tell no more."""
@@ -47,7 +55,7 @@ def read_arrivals(
     as_of: datetime | None = None,
     with_simulated: bool = False,
 ) -> pd.DataFrame:
-    """Canonical rows of ``features.arrival_features`` for one ring.
+    """Canonical rows of ``features.arrival_features`` for one ring that dbt's tests have passed.
 
     Args:
         since: only those that crossed at or after it.
@@ -56,7 +64,19 @@ def read_arrivals(
     """
     condition = f"ring_nm = {ring_nm:d}" + moment_condition("landed_at", as_of)
     condition += moment_condition("crossed_at", since, ">=") + _observed(with_simulated)
+    condition += f" and not {UNTESTED}"
     return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
+
+
+def untested_arrivals(warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None) -> int:
+    """How many arrivals of one ring wait for dbt's tests: no model learns from them until then."""
+    row = fetch_one(
+        warehouse,
+        f"select count(*) as arrivals from {ARRIVALS_TABLE} t"  # noqa: S608
+        f" where ring_nm = {ring_nm:d} and {UNTESTED}" + moment_condition("landed_at", as_of),
+        {},
+    )
+    return row["arrivals"] if row else 0
 
 
 def simulated_flights(
@@ -119,12 +139,13 @@ def arrivals_since(
     *,
     with_simulated: bool = False,
 ) -> tuple[int, datetime | None]:
-    """How many arrivals crossed after `since` (None: at all), and the last landing of all."""
+    """How many tested arrivals crossed after `since` (None: at all), and the last landing."""
     later = "true" if since is None else f"crossed_at > {timestamp(since)}"
     row = fetch_one(
         warehouse,
         f"select count(*) filter (where {later}) as arrivals, max(landed_at) as landed_at"  # noqa: S608
-        f" from {ARRIVALS_TABLE} where ring_nm = {ring_nm:d} and label_quality <> '{PROVISIONAL}'"
+        f" from {ARRIVALS_TABLE} t where ring_nm = {ring_nm:d} and not {UNTESTED}"
+        f" and label_quality <> '{PROVISIONAL}'"
         + moment_condition("landed_at", as_of)
         + _observed(with_simulated),
         {},
