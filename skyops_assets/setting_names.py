@@ -32,6 +32,7 @@ OTHERS = {
     "SKYOPS_PG_PASSWORD",
     "SKYOPS_PG_DBNAME",
     "SKYOPS_TRANSFORM_FINGERPRINT",
+    "SKYOPS_TRANSFORM_TURNS",
 }
 """Variables that are no settings, and set with a reason."""
 

@@ -80,7 +80,7 @@ for rows that stay, the tracker then gives the same result as before.
             ranges.changed_icao24 as icao24,
             ranges.changed_from_at as from_at,
             ranges.changed_through_at as through_at
-        from audit.transform_ranges as ranges
+        from {{ notes('ranges') }} as ranges
         where
             right(ranges.changed_icao24, 2) <> '{{ second_airframe() }}'
             and (

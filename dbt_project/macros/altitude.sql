@@ -121,7 +121,7 @@ end
         begun.positioned_at as begun_at,
         ranges.changed_from_at as from_at,
         ranges.changed_through_at as through_at
-    from audit.transform_ranges as ranges
+    from {{ notes('ranges') }} as ranges
     cross join lateral (
         select coalesce(max(begins.positioned_at), ranges.changed_from_at) as positioned_at
         from {{ this }} as begins

@@ -5,18 +5,40 @@ before: the start of the flight, its highest level, the rings that it has entere
 next build of everything rebuilds the flights whole, so that its result does not depend on this.
 -#}
 
-{#- A build of everything rebuilds all that waits for it, from the start of each range on. -#}
+{#-
+A build of everything takes all that waits for it, also what one before took and did not finish, and rebuilds it from
+the start of each range on. What a live pass adds from now on waits for the next build.
+-#}
 {%- macro take_pending() -%}
-    truncate audit.transform_ranges, audit.transform_hours;
-    insert into audit.transform_ranges (changed_icao24, changed_from_at, changed_through_at)
-    select changed_icao24, changed_from_at, changed_through_at from audit.pending_ranges;
-    insert into audit.transform_hours select changed_hour_at, is_aftermath from audit.pending_hours;
-    update audit.transform_ranges set
-        read_from_at = changed_from_at - 2 * {{ max_gap() }},
-        flight_from_at = changed_from_at,
-        event_read_from_at = changed_from_at,
-        event_from_at = changed_from_at,
-        anomaly_from_at = changed_from_at
+    update audit.pending_ranges set is_taken = false where is_taken;
+    drop table joined;
+    {{ merge_pending('select null, null, null where false') }};
+    update audit.pending_ranges set is_taken = true;
+
+    insert into audit.pending_hours as pending (changed_hour_at, is_aftermath, is_taken)
+    select changed_hour_at, is_aftermath, true as is_taken from audit.pending_hours
+    where not is_taken
+    on conflict (changed_hour_at, is_taken) do update set
+        is_aftermath = pending.is_aftermath and excluded.is_aftermath;
+    delete from audit.pending_hours where not is_taken;
+
+    truncate {{ notes('ranges') }}, {{ notes('hours') }};
+    insert into {{ notes('ranges') }} (
+        changed_icao24, changed_from_at, changed_through_at,
+        read_from_at, flight_from_at, event_read_from_at, event_from_at, anomaly_from_at
+    )
+    select
+        changed_icao24,
+        changed_from_at,
+        changed_through_at,
+        changed_from_at - 2 * {{ max_gap() }} as read_from_at,
+        changed_from_at as flight_from_at,
+        changed_from_at as event_read_from_at,
+        changed_from_at as event_from_at,
+        changed_from_at as anomaly_from_at
+    from audit.pending_ranges;
+    insert into {{ notes('hours') }} (changed_hour_at, is_aftermath)
+    select changed_hour_at, is_aftermath from audit.pending_hours
 {%- endmacro -%}
 
 {#- Below this height above a field it is decided over many minutes what is a landing, a take-off or a stand. -#}
@@ -30,8 +52,8 @@ Of crossings a live pass rebuilds those of the last minutes: what it lists are n
 landing can change ten minutes before the position that withdraws it.
 -#}
 {%- macro cut_hours() -%}
-    truncate audit.transform_hours;
-    insert into audit.transform_hours
+    truncate {{ notes('hours') }};
+    insert into {{ notes('hours') }}
     select
         bins.bin_at as changed_hour_at,
         bool_and(bins.bin_at > touched.through_at) as is_aftermath
@@ -89,7 +111,7 @@ cut at the same position.
                 'epoch'
             )
         ) as cut_at
-    from audit.transform_ranges as ranges
+    from {{ notes('ranges') }} as ranges
     cross join lateral (
         select min(touched.changed_from_at) as positioned_at
         from touched
@@ -104,7 +126,7 @@ cut at the same position.
     ) as latest on true
     window by_address as (partition by left(ranges.changed_icao24, 6), ranges.changed_from_at);
 
-    update audit.transform_ranges as ranges set
+    update {{ notes('ranges') }} as ranges set
         changed_from_at = bounds.cut_at,
         read_from_at = case
             when bounds.cut_at > bounds.whole_from_at then bounds.read_from_at
@@ -143,7 +165,7 @@ cut at the same position.
         ranges.changed_icao24 = bounds.changed_icao24
         and ranges.changed_through_at = bounds.changed_through_at;
 
-    update audit.transform_ranges as ranges set
+    update {{ notes('ranges') }} as ranges set
         event_from_at = greatest(
             cuts.whole_from_at,
             date_bin(
@@ -177,7 +199,7 @@ cut at the same position.
         and ranges.changed_through_at = cuts.changed_through_at
         and summary.lowest_m < {{ moment_m() }};
 
-    update audit.transform_ranges as ranges set
+    update {{ notes('ranges') }} as ranges set
         event_from_at = least(ranges.event_from_at, going_on.started_at),
         event_read_from_at = greatest(
             cuts.whole_from_at, least(ranges.event_read_from_at, going_on.started_at - {{ max_gap() }})
@@ -198,14 +220,14 @@ cut at the same position.
         and going_on.started_at is not null;
 
     -- An event of a sparse feed is one after some minutes only.
-    update audit.transform_ranges as ranges
+    update {{ notes('ranges') }} as ranges
     set anomaly_from_at = greatest(cuts.whole_from_at, ranges.event_from_at - interval '5 minutes')
     from cuts
     where
         ranges.changed_icao24 = cuts.changed_icao24
         and ranges.changed_through_at = cuts.changed_through_at;
 
-    update audit.transform_ranges as ranges set
+    update {{ notes('ranges') }} as ranges set
         flight_from_at = coalesce(
             (
                 select max(carried.flight_started_at)
@@ -237,7 +259,7 @@ cut at the same position.
             ranges.changed_through_at,
             max(carried.flight_started_at) filter (where carried.flight_started_at < ranges.event_from_at) as started_at,
             min(carried.flight_started_at) filter (where carried.flight_started_at >= ranges.event_from_at) as next_at
-        from audit.transform_ranges as ranges
+        from {{ notes('ranges') }} as ranges
         inner join {{ this }} as carried
             on
                 ranges.changed_icao24 = carried.icao24
@@ -270,14 +292,14 @@ positions that are rebuilt, as a new callsign is believed only after a while, th
 {%- endmacro -%}
 
 {%- macro extend_ranges_to_new_flights() -%}
-    update audit.transform_ranges as ranges
+    update {{ notes('ranges') }} as ranges
     set changed_from_at = date_bin('10 seconds', other.first_at, 'epoch')
     from (
         select
             ranges.changed_icao24,
             ranges.changed_through_at,
             min(other.flight_started_at) as first_at
-        from audit.transform_ranges as ranges
+        from {{ notes('ranges') }} as ranges
         cross join lateral (
             (
                 select segmented.flight_id, segmented.flight_started_at

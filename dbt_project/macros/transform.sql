@@ -37,6 +37,37 @@ what is new: it cuts each range within the flight (`cut_ranges`). What it change
 {%- endmacro -%}
 
 {#-
+A table of notes of the present run: a live pass has its own, as it works between two models of a build of everything.
+-#}
+{%- macro notes(name) -%}
+    {{ return('audit.' ~ ('live_' if is_live_pass() else 'transform_') ~ name) }}
+{%- endmacro -%}
+
+{#-
+In a build of everything beside which `skyops follow` may work: waits for the pass under way, and keeps the next one
+waiting until the model, the test or the hook is done. A pass waits for one model, not for the build.
+-#}
+{%- macro take_turn() -%}
+    {%- if execute and env_var('SKYOPS_TRANSFORM_TURNS', '') and flags.WHICH in ('run', 'build') -%}
+        select pg_advisory_xact_lock_shared(hashtext('skyops.turn'))
+    {%- endif -%}
+{%- endmacro -%}
+
+{%- macro turn_of_hook() -%}
+    {%- set turn = take_turn() -%}
+    {{ turn ~ ';' if turn }}
+{%- endmacro -%}
+
+{#- A test takes its turn too: within a pass the tables do not fit each other. -#}
+{%- macro postgres__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) -%}
+    {%- set turn = take_turn() -%}
+    {%- if turn -%}
+        {% do run_query(turn) %}
+    {%- endif -%}
+    {{ default__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) }}
+{%- endmacro -%}
+
+{#-
 The earliest time to rebuild, as a value. Of a subquery the planner knows nothing; with a value it skips the
 partitions before it, and uses the index where only few rows are rebuilt.
 -#}
@@ -63,14 +94,14 @@ have these tables, and column lineage needs their columns.
                 ranges.anomaly_from_at,
                 ranges.summary_from_at,
                 ranges.changed_through_at
-            from audit.transform_ranges as ranges
+            from {{ notes('ranges') }} as ranges
         ) as changes
             on
                 {{ alias }}.icao24 = changes.changed_icao24
                 and {{ alias }}.{{ time }} >= changes.{{ since }} {{ '- ' ~ before if before }}
                 and {{ alias }}.{{ time }} < changes.changed_through_at
                 and {{ alias }}.{{ time }}
-                >= {{ _first(since, 'audit.transform_ranges') }} {{ '- ' ~ before if before }}
+                >= {{ _first(since, notes('ranges')) }} {{ '- ' ~ before if before }}
     {%- endif -%}
 {%- endmacro -%}
 
@@ -92,7 +123,14 @@ have these tables, and column lineage needs their columns.
 {#- The time of the latest position, as a subquery; in a unit test, of the latest in its rows. -#}
 {%- macro latest_position(positions) -%}
     {%- if execute and model.resource_type == 'model' -%}
-        (select horizon.latest_at from audit.transform_horizon as horizon)
+        (
+            select max(horizon.latest_at)
+            from (
+                select transform_horizon.latest_at from audit.transform_horizon
+                union all
+                select live_horizon.latest_at from audit.live_horizon
+            ) as horizon
+        )
     {%- else -%}
         (select max(positions.positioned_at) from {{ positions }} as positions)
     {%- endif -%}
@@ -102,11 +140,11 @@ have these tables, and column lineage needs their columns.
 {%- macro join_changed_hours(alias, time, with_aftermath=false) -%}
     {%- if is_rebuilding() -%}
         inner join (
-            select hours.changed_hour_at, hours.is_aftermath from audit.transform_hours as hours
+            select hours.changed_hour_at, hours.is_aftermath from {{ notes('hours') }} as hours
         ) as changes
             on
                 date_bin({{ hours_width() }}, {{ alias }}.{{ time }}, 'epoch') = changes.changed_hour_at
-                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }}
+                and {{ alias }}.{{ time }} >= {{ _first('changed_hour_at', notes('hours')) }}
                 {{ 'and not changes.is_aftermath' if not with_aftermath }}
     {%- endif -%}
 {%- endmacro -%}
@@ -119,7 +157,7 @@ have these tables, and column lineage needs their columns.
 {#- Limits rows that are only read to those within `look_back` of the earliest hour to rebuild. -#}
 {%- macro and_since_changed_hours(time, look_back) -%}
     {%- if is_rebuilding() -%}
-        and {{ time }} >= {{ _first('changed_hour_at', 'audit.transform_hours') }} - interval '{{ look_back }}'
+        and {{ time }} >= {{ _first('changed_hour_at', notes('hours')) }} - interval '{{ look_back }}'
     {%- endif -%}
 {%- endmacro -%}
 
@@ -130,7 +168,7 @@ have these tables, and column lineage needs their columns.
 
 {#- The audit table that lists what the present model has to rebuild. -#}
 {%- macro changes_of(meta) -%}
-    {{ 'audit.transform_hours' if is_by_hours(meta) else 'audit.transform_ranges' }}
+    {{ notes('hours') if is_by_hours(meta) else notes('ranges') }}
 {%- endmacro -%}
 
 {#- The condition that a row `stored` of the model lies within a row `changes` of that table, from its `since` on. -#}
@@ -168,27 +206,28 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
     begin;
+    {{ turn_of_hook() }}
     -- Until this run has finished, the tables are of neither the former project nor this one.
     update audit.transform_state set fingerprint = 'unfinished'
     where fingerprint is distinct from '{{ env_var("SKYOPS_TRANSFORM_FINGERPRINT", "") }}';
-    truncate audit.transform_batches, audit.transform_feature_batches, audit.transform_ranges;
-    truncate audit.transform_hours, audit.transform_horizon;
-    insert into audit.transform_batches
+    truncate {{ notes('batches') }}, {{ notes('feature_batches') }}, {{ notes('ranges') }};
+    truncate {{ notes('hours') }}, {{ notes('horizon') }};
+    insert into {{ notes('batches') }}
     select batch_id from raw.ingest_batches
     where target = 'raw.opensky_states' and transformed_at is null;
-    insert into audit.transform_feature_batches
+    insert into {{ notes('feature_batches') }}
     select batch_id from raw.ingest_batches
     where
         transformed_at is null
         -- The history's table is not a live one.
         and target in ('raw.metars'{% if 'model.skyops.stg_history__arrivals' in selected_resources %}, 'raw.arrivals_history'{% endif %});
-    insert into audit.transform_horizon (is_whole, is_whole_pending, latest_at)
+    insert into {{ notes('horizon') }} (is_whole, is_whole_pending, latest_at)
     select
         {{ is_new }},
         {{ is_new }} or exists (select 1 from audit.transform_state where is_whole_pending),
         greatest(
             (select horizon_at from audit.transform_state),
-            (select max(window_end_at) from raw.ingest_batches inner join audit.transform_batches using (batch_id))
+            (select max(window_end_at) from raw.ingest_batches inner join {{ notes('batches') }} using (batch_id))
         );
     {% if not is_new -%}
     {{ add_constraints() }};
@@ -208,8 +247,8 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     {{ take_pending() }};
     {%- endif %}
     {%- endif %}
-    analyze audit.transform_ranges;
-    analyze audit.transform_hours;
+    analyze {{ notes('ranges') }};
+    analyze {{ notes('hours') }};
     analyze audit.pending_ranges;
     analyze audit.pending_hours;
     commit;
@@ -234,14 +273,14 @@ former latest position are rebuilt as well: their status depends on the silence 
         max(states.time_position) as last_at
     from raw.opensky_states as states
     where
-        states.batch_id in (select taken.batch_id from audit.transform_batches as taken)
-        and states.batch_id >= (select min(taken.batch_id) from audit.transform_batches as taken)
+        states.batch_id in (select taken.batch_id from {{ notes('batches') }} as taken)
+        and states.batch_id >= (select min(taken.batch_id) from {{ notes('batches') }} as taken)
         and states.time_position between (
             select min(loads.window_start_at) from raw.ingest_batches as loads
-            inner join audit.transform_batches as taken on loads.batch_id = taken.batch_id
+            inner join {{ notes('batches') }} as taken on loads.batch_id = taken.batch_id
         ) and (
             select max(loads.window_end_at) from raw.ingest_batches as loads
-            inner join audit.transform_batches as taken on loads.batch_id = taken.batch_id
+            inner join {{ notes('batches') }} as taken on loads.batch_id = taken.batch_id
         )
     group by states.icao24, day_at;
 
@@ -261,7 +300,7 @@ former latest position are rebuilt as well: their status depends on the silence 
         coalesce(last_seen_at, first_seen_at)
         >= (select state.horizon_at from audit.transform_state as state)
         - interval '{{ "15 minutes" if is_live_pass() else "1 hour" }}'
-        and exists (select 1 from audit.transform_batches);
+        and exists (select 1 from {{ notes('batches') }});
 
     create temporary table touched on commit drop as
     select
@@ -343,7 +382,7 @@ former latest position are rebuilt as well: their status depends on the silence 
             and flights.flight_started_at < coalesce(next_begun.flight_started_at, 'infinity')
     ) as last_heard on true;
 
-    insert into audit.transform_ranges (changed_icao24, changed_from_at, changed_through_at)
+    insert into {{ notes('ranges') }} (changed_icao24, changed_from_at, changed_through_at)
     select
         joined.icao24 || airframes.suffix as changed_icao24,
         lower(joined.affected) + 2 * {{ max_gap() }} as changed_from_at,
@@ -359,7 +398,7 @@ former latest position are rebuilt as well: their status depends on the silence 
     cross join {{ airframe_suffixes() }};
 
     -- A landing can change ten minutes before the position that withdraws it; features look back six hours.
-    insert into audit.transform_hours
+    insert into {{ notes('hours') }}
     select
         hours.hour_at as changed_hour_at,
         bool_and(hours.hour_at > touched.changed_through_at) as is_aftermath
@@ -377,12 +416,12 @@ Adds the hours whose features the newly loaded arrivals of the history and weath
 those of the features that look back at them.
 -#}
 {%- macro insert_feature_changes(width="interval '1 hour'") -%}
-    insert into audit.transform_hours
+    insert into {{ notes('hours') }}
     select distinct
         hours.hour_at as changed_hour_at,
         true as is_aftermath
     from raw.ingest_batches as loads
-    inner join audit.transform_feature_batches as changed on loads.batch_id = changed.batch_id
+    inner join {{ notes('feature_batches') }} as changed on loads.batch_id = changed.batch_id
     cross join lateral generate_series(
         date_bin({{ width }}, loads.window_start_at, 'epoch'),
         loads.window_end_at + case loads.target
@@ -396,28 +435,36 @@ those of the features that look back at them.
 
 {#- Adds what this run rebuilds to what waits for a build of everything; overlapping ranges become one. -#}
 {%- macro add_to_pending() -%}
+    {{ merge_pending("select changed_icao24, changed_from_at, changed_through_at from " ~ notes('ranges')) }};
+
+    insert into audit.pending_hours as pending (changed_hour_at, is_aftermath, is_taken)
+    select changed_hour_at, is_aftermath, false as is_taken from {{ notes('hours') }}
+    on conflict (changed_hour_at, is_taken) do update set
+        is_aftermath = pending.is_aftermath and excluded.is_aftermath
+{%- endmacro -%}
+
+{#- Merges ranges with those that no build has taken yet. -#}
+{%- macro merge_pending(others) -%}
     create temporary table joined on commit drop as
     select
         changed_icao24,
         unnest(range_agg(tstzrange(changed_from_at - 2 * {{ max_gap() }}, changed_through_at))) as affected
     from (
         select changed_icao24, changed_from_at, changed_through_at from audit.pending_ranges
+        where not is_taken
         union all
-        select changed_icao24, changed_from_at, changed_through_at from audit.transform_ranges
+        {{ others }}
     ) as every
     group by changed_icao24;
 
-    truncate audit.pending_ranges;
-    insert into audit.pending_ranges
+    delete from audit.pending_ranges where not is_taken;
+    insert into audit.pending_ranges (changed_icao24, changed_from_at, changed_through_at, is_taken)
     select
         changed_icao24,
         lower(affected) + 2 * {{ max_gap() }} as changed_from_at,
-        upper(affected) as changed_through_at
-    from joined;
-
-    insert into audit.pending_hours as pending
-    select changed_hour_at, is_aftermath from audit.transform_hours
-    on conflict (changed_hour_at) do update set is_aftermath = pending.is_aftermath and excluded.is_aftermath
+        upper(affected) as changed_through_at,
+        false as is_taken
+    from joined
 {%- endmacro -%}
 
 {#-
@@ -473,29 +520,31 @@ with when the hourly models are built too, and all tests have passed.
             {%- do undone['hourly' if is_left else 'live'].append(node.name) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set is_whole = run_query('select is_whole from audit.transform_horizon')[0][0] -%}
+    {%- set is_whole = run_query('select is_whole from ' ~ notes('horizon'))[0][0] -%}
     {#- After a red test the next run computes the same again: it may be that what was wrong has passed. -#}
     {%- if not failed and not undone.live and not (is_whole and undone.hourly) -%}
         {%- set fingerprint = env_var('SKYOPS_TRANSFORM_FINGERPRINT', '') -%}
     begin;
+    {{ turn_of_hook() }}
     update raw.ingest_batches set transformed_at = now()
     where
         batch_id in (
-            select batch_id from audit.transform_batches
+            select batch_id from {{ notes('batches') }}
             union all
-            select batch_id from audit.transform_feature_batches
+            select batch_id from {{ notes('feature_batches') }}
         );
     insert into audit.transform_state as state (fingerprint, horizon_at, finished_at, is_whole_pending)
     select nullif('{{ fingerprint }}', ''), latest_at, now(), is_whole_pending
-    from audit.transform_horizon
+    from {{ notes('horizon') }}
     on conflict (is_only) do update set
         -- Of a new project once all of its models are built.
         fingerprint = {{ 'state' if undone.hourly else 'excluded' }}.fingerprint,
-        horizon_at = excluded.horizon_at,
+        horizon_at = greatest(state.horizon_at, excluded.horizon_at),
         finished_at = excluded.finished_at,
         is_whole_pending = excluded.is_whole_pending;
         {%- if not undone.hourly and not undone.test %}
-    truncate audit.pending_ranges, audit.pending_hours;
+    delete from audit.pending_ranges where is_taken;
+    delete from audit.pending_hours where is_taken;
     update audit.transform_state set is_whole_pending = false;
         {%- endif %}
     commit;
@@ -515,12 +564,12 @@ tests cost in proportion to the new data; all rows after a full refresh, and in 
         (
             select * from (
                 select stored.* from {{ relation }} as stored
-                where (select is_whole_pending from audit.transform_horizon)
+                where (select is_whole_pending from {{ notes('horizon') }})
                 union all
                 select stored.* from {{ relation }} as stored
-                inner join {{ 'audit.pending_hours' if is_by_hours(meta) else 'audit.pending_ranges' }} as changes
+                inner join {{ changes_of(meta) }} as changes
                     on {{ is_changed(meta) }}
-                where not (select is_whole_pending from audit.transform_horizon)
+                where not (select is_whole_pending from {{ notes('horizon') }})
             ) as computed
             {{ 'where ' ~ condition if condition }}
         ) as tested

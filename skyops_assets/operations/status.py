@@ -13,7 +13,7 @@ SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit
 TABLES = (
     "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
     "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "
-    "and not (n.nspname = 'audit' and starts_with(c.relname, 'transform_')) "
+    "and not (n.nspname = 'audit' and c.relname ~ '^(transform|live)_') "
     "order by array_position(%s, n.nspname::text), c.relname"
 )
 """Every table and view, `c` in `n`, in the order of the graph; its values are `SCHEMAS`, twice."""
@@ -75,7 +75,7 @@ def opensky(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
 def row_counts(warehouse: Warehouse) -> dict[str, int]:
     """Exact rows of every table and view, as ``schema.table``; partitions count in their table.
 
-    The transform's own notes (``audit.transform_*``) are left out.
+    The transform's own notes (``audit.transform_*``, ``audit.live_*``) are left out.
     """
     from psycopg2 import sql
 

@@ -30,8 +30,13 @@ KEPT_MANIFESTS = 20
 KEPT_RUNS = 20
 PARSED = "partial_parse.msgpack"
 LOCK = "skyops.dbt"
-"""The warehouse's lock that a dbt run holds while it writes."""
+"""The warehouse's lock that a dbt run holds while it writes; live passes do without it."""
+TURN = "skyops.turn"
+"""The lock that a live pass holds, a dbt run that is to be alone, and for each of its models, tests
+and hooks a build beside which passes go on."""
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
+DAGSTERS_SELECTION = "--select fqn:*"
+"""Everything, as dagster-dbt says it."""
 SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
 some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""
@@ -223,6 +228,19 @@ def arguments(given: Sequence[str], *, is_full_refresh: bool) -> list[str]:
     return [*given, *(["--full-refresh"] if more else [])]
 
 
+def takes_turns(given: Sequence[str]) -> bool:
+    """Whether live passes may work between two models of a dbt command.
+
+    Not where tables are built whole, nor beside some models alone, as these go by the notes of a
+    live pass.
+    """
+    chosen = " ".join(given).replace(DAGSTERS_SELECTION, "")
+    alone = {"--full-refresh", "-f", "--select", "-s", "--models", "-m", "--exclude", "--selector"}
+    return bool({"build", "run"}.intersection(given)) and not alone.intersection(
+        one.partition("=")[0] for one in chosen.split()
+    )
+
+
 def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
     from dbt.cli.main import cli
@@ -240,7 +258,13 @@ def main() -> None:
                 fingerprint = transform_fingerprint(warehouse, given)
                 os.environ["SKYOPS_TRANSFORM_FINGERPRINT"] = fingerprint
                 is_due = needs_full_refresh(warehouse, fingerprint)
-            cli(arguments(given, is_full_refresh=is_due))
+            asked = arguments(given, is_full_refresh=is_due)
+            if takes_turns(asked):
+                os.environ["SKYOPS_TRANSFORM_TURNS"] = "1"
+                cli(asked)
+            else:
+                with only_one(warehouse, TURN, _say_waiting):
+                    cli(asked)
     else:
         cli(given)
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.transform.dbt import (
     DBT_PROJECT,
-    LOCK,
+    TURN,
     build_arguments,
     manifest_fingerprint,
     prepare_session,
@@ -165,7 +165,7 @@ class Follower:
 
     def _pass(self) -> None:
         began = time.monotonic()
-        with only_one(self.warehouse, LOCK, lambda: self._tell("Waiting for another dbt run.")):
+        with only_one(self.warehouse, TURN, lambda: self._tell("Waiting for another dbt run.")):
             got = time.monotonic()
             # Another run may have built all, or begun to build all anew, while this one waited.
             if self._look()[:2] != (self._fingerprint, True):

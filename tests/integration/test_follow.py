@@ -15,7 +15,7 @@ import pytest
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
-from skyops_assets.transform.dbt import LOCK, build_arguments
+from skyops_assets.transform.dbt import TURN, build_arguments
 from skyops_assets.warehouse.connection import Warehouse, only_one
 from tests.support.databases import Query
 from tests.support.dbt import Dbt
@@ -80,8 +80,8 @@ def test_a_load_is_in_the_live_models_as_soon_as_it_commits(
     minutes = "select count(distinct date_trunc('hour', minute_at)) from metrics.phase_counts_1m"
     assert query(pointed, minutes) == [(1,)]
 
-    # One at a time: while another dbt run writes, it waits.
-    with only_one(pointed, LOCK, lambda: None):
+    # In turns: while a model of a build, or a run that is alone, writes, it waits.
+    with only_one(pointed, TURN, lambda: None):
         load(2)
         follower.says("Waiting for another dbt run.")
         assert flights() == 2

@@ -52,7 +52,7 @@ NOW_CALLED = {
     "min_disk_gb": 0.5,
 }
 """As settings.env has them, under their former names."""
-NOTES = "audit.transform_"
+NOTES = ("audit.transform_", "audit.live_")
 """Tables of what is to be rebuilt, which every transform writes anew."""
 
 NEWCOMER = "d1ffff"
