@@ -12,7 +12,7 @@ the start of each range on. What a live pass adds from now on waits for the next
 {%- macro take_pending() -%}
     update audit.pending_ranges set is_taken = false where is_taken;
     drop table joined;
-    {{ merge_pending('select null, null, null where false') }};
+    {{ merge_pending(none) }};
     update audit.pending_ranges set is_taken = true;
 
     insert into audit.pending_hours as pending (changed_hour_at, is_aftermath, is_taken)

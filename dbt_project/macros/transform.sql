@@ -452,8 +452,7 @@ those of the features that look back at them.
     from (
         select changed_icao24, changed_from_at, changed_through_at from audit.pending_ranges
         where not is_taken
-        union all
-        {{ others }}
+        {{ 'union all ' ~ others if others }}
     ) as every
     group by changed_icao24;
 
