@@ -20,6 +20,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from skyops_assets.warehouse.embedded import unusable
 from skyops_assets.warehouse.migrate import migrate
 
 PACKAGE = Path(__file__).parent
@@ -175,9 +176,7 @@ def prepare(settings: Settings) -> Warehouse:
             copy.write((PROJECT_ROOT / "dagster.yaml").read_bytes())
         Path(copy.name).replace(home / "dagster.yaml")
     except OSError as error:
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
-        ) from None
+        raise SkyOpsError(unusable(settings.home, error)) from None
     os.environ.update(environment(settings, warehouse))
     prepare_manifest()
     return warehouse

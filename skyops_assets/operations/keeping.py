@@ -23,6 +23,7 @@ from typing import TextIO
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations.sentinel import end_groups
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.embedded import unusable
 
 FILE = "up.pid"
 GLANCE_S = 0.5
@@ -93,9 +94,7 @@ def claimed(settings: Settings) -> Iterator[Claim]:
         settings.home.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     except OSError as error:
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
-        ) from None
+        raise SkyOpsError(unusable(settings.home, error)) from None
     with file:
         if not _lock(file, GLANCE_S):
             require_none(settings)

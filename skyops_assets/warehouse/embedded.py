@@ -83,7 +83,7 @@ def start_embedded(data_dir: Path) -> URL:
                 _used.pop(home)[1].close()
                 raise
     except OSError as error:
-        raise SkyOpsError(_unusable(home, error)) from None
+        raise SkyOpsError(unusable(home, error)) from None
     return URL.create("postgresql", "postgres", database="postgres", query={"host": socket_dir})
 
 
@@ -393,7 +393,7 @@ def _renew(path: Path, text: str) -> bool:
 def _refusal(data_dir: Path, said: str) -> str:
     """Why the server does not start, of what it printed."""
     if "No space left on device" in said:
-        return _unusable(data_dir.parent, OSError(errno.ENOSPC, "No space left on device"))
+        return unusable(data_dir.parent, OSError(errno.ENOSPC, "No space left on device"))
     found = re.findall(r"(?:FATAL|PANIC|error|DETAIL|HINT): +(.+)", said)
     why = " ".join(" ".join(found[:3]).split()) or " ".join(said.split())[-300:]
     return (
@@ -401,14 +401,18 @@ def _refusal(data_dir: Path, said: str) -> str:
     )
 
 
-def _unusable(home: Path, error: OSError) -> str:
+def unusable(home: Path, error: OSError) -> str:
+    """Why SKYOPS_HOME cannot be written to, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(home).free if home.exists() else 0
         return (
             f"The disk of SKYOPS_HOME {str(home)!r} is full: {free / 1e6:.0f} MB are left. Free "
             "some space, a gigabyte if you can, and try again; what was committed is there."
         )
-    return f"SKYOPS_HOME {str(home)!r} cannot be used: {error.strerror}"
+    text = f"SKYOPS_HOME {str(home)!r} cannot be used: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{text}. Set it to a folder that you may write to."
+    return text
 
 
 def _log_size(data_dir: Path) -> int:
