@@ -380,7 +380,7 @@ def test_a_home_that_can_only_be_read_is_one_sentence(is_new: bool) -> None:
             finish(child(OPEN, folder))
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         settings = Settings(home=folder)
-        said = f"^SKYOPS_HOME '{folder}' cannot be used: Read-only file system. Set it to a folder .*$"
+        said = f"^SKYOPS_HOME '{folder}' cannot be used: Read-only file system. Set it to .*$"
         with pytest.raises(SkyOpsError, match=said):
             open_warehouse(settings)
         with pytest.raises(SkyOpsError, match=said), claimed(settings):
