@@ -416,9 +416,10 @@ class Settings(BaseSettings):
 
     @field_validator("home")
     @classmethod
-    def _absolute_home(cls, value: Path) -> Path:
+    def _one_name_for_home(cls, value: Path) -> Path:
         try:
-            return value.expanduser().absolute()
+            # Not through links: who uses a home is found by its name.
+            return Path(os.path.realpath(value.expanduser()))
         except RuntimeError:
             raise ValueError(f"{str(value)!r} names a user without a home folder") from None
 

@@ -140,21 +140,24 @@ def end(home: Path, say: Callable[[str], None]) -> bool:
     keeper = find(home)
     if keeper is None:
         return end_leftovers(home, left_in(home), say)
+    import psutil
+
     try:
-        os.kill(keeper.pid, signal.SIGTERM)
-    except PermissionError:
+        process = psutil.Process(keeper.pid)
+        process.terminate()
+        say(f"Ending {keeper.says}")
+        deadline = time.monotonic() + DOWN_S
+        # The lock is free before: the process then ends the embedded server.
+        while process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                process.kill()
+                end_leftovers(home, keeper, say)
+                break
+            time.sleep(0.1)
+    except psutil.AccessDenied:
         raise SkyOpsError(f"That is {keeper.says}, of another user, who must end it.") from None
-    except ProcessLookupError:
-        pass  # It was just ending.
-    say(f"Ending {keeper.says}")
-    deadline = time.monotonic() + DOWN_S
-    while (now := find(home)) and now.pid == keeper.pid:
-        if time.monotonic() > deadline:
-            with suppress(ProcessLookupError):
-                os.kill(keeper.pid, signal.SIGKILL)
-            end_leftovers(home, keeper, say)
-            break
-        time.sleep(0.1)
+    except psutil.NoSuchProcess:
+        pass
     return True
 
 

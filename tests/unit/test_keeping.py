@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.operations import keeping, logs, supervise
+from skyops_assets.operations import keeping, logs, purge, supervise
 from skyops_assets.operations.sentinel import Sentinel, end_groups, lives
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import embedded
@@ -91,6 +91,19 @@ def test_a_closed_terminal_that_nohup_ignores_ends_nothing(tmp_path: Path) -> No
             process.wait(0.5)
         assert keeping.end(tmp_path, print)
         assert process.wait(5) == 0
+
+
+def test_down_waits_until_the_keeper_is_gone(tmp_path: Path) -> None:
+    """Which frees its lock before it ends the embedded server."""
+    lingers = "import atexit, time; atexit.register(time.sleep, 1)\n"
+    with keeper(tmp_path, before=lingers) as process:
+        (tmp_path / "postgres.lock").touch()
+        with pytest.raises(SkyOpsError, match=f"The process {process.pid}, since .* still uses"):
+            purge.removable(Settings(home=tmp_path))
+        assert keeping.end(tmp_path, print)
+        # One that nobody has waited for yet.
+        assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+        purge.removable(Settings(home=tmp_path))
 
 
 def test_down_ends_what_a_keeper_and_its_sentinel_left(tmp_path: Path) -> None:
