@@ -99,14 +99,9 @@ def _forget_others() -> None:
 
 def database_variables(warehouse: Warehouse) -> dict[str, str]:
     """The variables that name the warehouse's database, for SkyOps and for dbt."""
-    parts = warehouse.parts
     return {
         "SKYOPS_WAREHOUSE_URL": warehouse.libpq(),
-        "SKYOPS_PG_HOST": parts["host"],
-        "SKYOPS_PG_PORT": parts["port"],
-        "SKYOPS_PG_USER": parts["user"],
-        "SKYOPS_PG_PASSWORD": parts["password"],
-        "SKYOPS_PG_DBNAME": parts["dbname"],
+        **{f"SKYOPS_PG_{name.upper()}": value for name, value in warehouse.parts.items()},
     }
 
 

@@ -31,6 +31,10 @@ OTHERS = {
     "SKYOPS_PG_USER",
     "SKYOPS_PG_PASSWORD",
     "SKYOPS_PG_DBNAME",
+    "SKYOPS_PG_SSLMODE",
+    "SKYOPS_PG_SSLROOTCERT",
+    "SKYOPS_PG_SSLCERT",
+    "SKYOPS_PG_SSLKEY",
     "SKYOPS_TRANSFORM_FINGERPRINT",
 }
 """Variables that are no settings, and set with a reason."""

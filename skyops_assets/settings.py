@@ -75,7 +75,8 @@ class Settings(BaseSettings):
         None,
         description="Your Postgres, version 15 or newer, and the warehouse's database in it: "
         "`postgresql://user:password@host:5432/skyops`. SkyOps creates that database, and those of "
-        "Dagster and MLflow, if the user may (`CREATEDB`). Unset: an embedded Postgres.",
+        "Dagster and MLflow, if the user may (`CREATEDB`). For TLS add libpq's options: "
+        "`?sslmode=verify-full&sslrootcert=/path/to/root.crt`. Unset: an embedded Postgres.",
     )
     warehouse_url: SecretStr | None = Field(
         None,
