@@ -48,6 +48,8 @@ No account has it: systemd and Debian assign numbers up to 65519, and 65534 is `
 _MAY_PASS = 0o001
 _PASSES_FOLDERS = {"dac_read_search": 2, "dac_override": 1}
 """Capabilities that let a process through a folder which is closed to its user, and their bits."""
+_SETPCAP = 8
+"""Bit of the capability that one needs to change what becomes of the others."""
 _PASSES_SOON = re.compile(r"pre-existing shared memory block|lock file .* already exists")
 """Processes of a server that was killed still end."""
 
@@ -280,7 +282,9 @@ def _as_user(uid: int, data_dir: Path) -> list[str]:
     for right, bit in _PASSES_FOLDERS.items():
         if _capabilities() >> bit & 1:
             caps = f"-all,+{right}"
-            return [*command, f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
+            # Postgres asks access(2) for its programs, which else forgets a right of a user's.
+            keeps = ["--securebits=+no_setuid_fixup"] if _capabilities() >> _SETPCAP & 1 else []
+            return [*command, *keeps, f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
     raise SkyOpsError(
         f"As root Postgres' server runs as user {uid}, who may not pass {closed}. Set SKYOPS_HOME "
         f"to a folder that all may pass, or run SkyOps as an ordinary user."

@@ -296,17 +296,21 @@ def test_nobody_but_the_owner_gets_in(home: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")
 def test_as_root_no_folder_is_opened_and_no_account_made(home: Path) -> None:
+    """Of the data and of the programs, as with a checkout in /root."""
     closed = home / "closed"
     closed.mkdir(mode=0o700)
+    (closed / "install").symlink_to(embedded._program("postgres").parent)
+    programs = f"embedded._program = Path({str(closed / 'install')!r}).joinpath\n"
+    imports = "from pathlib import Path\nfrom skyops_assets.warehouse import embedded\n"
     accounts = Path("/etc/passwd").read_text()
-    opened = child(OPEN, closed / "home", PATH="/usr/bin:/bin")
+    opened = child(imports + programs + OPEN, closed / "home", PATH="/usr/bin:/bin")
     _, said = opened.communicate(timeout=120)
     assert opened.returncode == 0
     assert "You are root, and Postgres refuses root: its server runs as user" in said
     assert (closed.stat().st_mode & 0o777, Path("/etc/passwd").read_text()) == (0o700, accounts)
     assert (closed / "home" / "postgres").stat().st_uid == embedded.SERVER_UID
     # Told once, where it is done.
-    again = child(OPEN, closed / "home")
+    again = child(imports + programs + OPEN, closed / "home")
     assert again.communicate(timeout=120)[1] == ""
 
 
