@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -82,17 +83,15 @@ def _flights() -> list[pa.Table]:
         [found] = by_source(iter_recording(recording, START, START + timedelta(days=4)))
     states = found.states
     seconds = states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
-    states = states.filter(pc.equal(pc.subtract(seconds, pc.multiply(pc.divide(seconds, ANSWER_S), ANSWER_S)), 0))
+    states = states.filter(
+        pc.equal(pc.subtract(seconds, pc.multiply(pc.divide(seconds, ANSWER_S), ANSWER_S)), 0)
+    )
     states = states.sort_by([("icao24", "ascending"), ("time_position", "ascending")])
     addresses = np.asarray(states["icao24"].to_pylist())
     times = states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64()).to_numpy()
     begins = np.flatnonzero((addresses[1:] != addresses[:-1]) | (np.diff(times) > 600)) + 1
     bounds = [0, *begins.tolist(), len(states)]
-    return [
-        states.slice(first, end - first)
-        for first, end in zip(bounds, bounds[1:], strict=False)
-        if end - first > 60
-    ]
+    return [states.slice(first, end - first) for first, end in pairwise(bounds) if end - first > 60]
 
 
 def _with(table: pa.Table, **columns: pa.Array) -> pa.Table:

@@ -24,6 +24,7 @@ from skyops_assets.instance import check_results
 
 if TYPE_CHECKING:
     import dagster as dg
+    from psycopg2.extensions import cursor as Cursor
 
     from skyops_assets.warehouse.connection import Warehouse
 
@@ -32,6 +33,8 @@ MONTH = 30 * 24
 ALLOWED_S = 1.0
 DAGSTER = "skyops_bench_dagster"
 ROUNDS = 3
+COPIED = ("runs", "run_tags", "event_logs", "asset_check_executions")
+"""Dagster's tables of runs, in the order in which rows may be added."""
 
 
 def measure(hours: int = HOURS) -> Iterator[Row]:
@@ -182,27 +185,9 @@ def an_hour(instance: dg.DagsterInstance, defs: dg.Definitions, number: int) -> 
 def copy_hours(warehouse: Warehouse, run_id: str, hours: int) -> int:
     """Copy a run into each of the hours before it, the newest last; how many events there are."""
     with warehouse.connect(DAGSTER) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "create temp table copies as select n, gen_random_uuid()::text as run_id, "
-            "(%s - n) * 3600 as earlier_s from generate_series(1, %s) as n",
-            (hours + 1, hours),
-        )
-        for table in ("runs", "run_tags", "event_logs", "asset_check_executions"):
-            cursor.execute(
-                "select quote_ident(column_name) from information_schema.columns where "
-                "table_schema = 'public' and table_name = %s and column_name <> 'id' "
-                "order by ordinal_position",
-                (table,),
-            )
-            names = [name for (name,) in cursor.fetchall()]
-            shown = ", ".join(_copied(name) for name in names)
-            cursor.execute(
-                f"insert into {table} ({', '.join(names)}) select {shown} from copies as c "
-                f"cross join {table} as t where t.run_id = %s order by c.n, t.id",
-                (run_id,),
-            )
+        copy_run(cursor, run_id, range(1, hours + 1), hours + 1)
         # The template is the oldest by its number and the newest by its time: it goes.
-        for table in ("run_tags", "event_logs", "asset_check_executions", "runs"):
+        for table in reversed(COPIED):
             cursor.execute(f"delete from {table} where run_id = %s", (run_id,))
         # As the weekly clean-up leaves it.
         cursor.execute(check_results.INDEX)
@@ -211,6 +196,36 @@ def copy_hours(warehouse: Warehouse, run_id: str, hours: int) -> int:
     with warehouse.connect(DAGSTER, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze")
     return int(rows)
+
+
+def copy_run(
+    cursor: Cursor, run_id: str, hours: range, newest: int, source: str = "public"
+) -> None:
+    """Copy a run into each of the hours, of which `newest` is the present one.
+
+    Args:
+        source: the schema of the tables that hold the run.
+    """
+    cursor.execute(
+        "create temp table copies as select n, gen_random_uuid()::text as run_id, "
+        "(%s - n) * 3600 as earlier_s from generate_series(%s, %s) as n",
+        (newest, hours[0], hours[-1]),
+    )
+    for table in COPIED:
+        cursor.execute(
+            "select quote_ident(column_name) from information_schema.columns where "
+            "table_schema = 'public' and table_name = %s and column_name <> 'id' "
+            "order by ordinal_position",
+            (table,),
+        )
+        names = [name for (name,) in cursor.fetchall()]
+        shown = ", ".join(_copied(name) for name in names)
+        cursor.execute(
+            f"insert into {table} ({', '.join(names)}) select {shown} from copies as c "
+            f"cross join {source}.{table} as t where t.run_id = %s order by c.n, t.id",
+            (run_id,),
+        )
+    cursor.execute("drop table copies")
 
 
 def _copied(column: str) -> str:

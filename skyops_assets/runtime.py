@@ -20,6 +20,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from skyops_assets.warehouse.embedded import unusable
 from skyops_assets.warehouse.migrate import migrate
 
 PACKAGE = Path(__file__).parent
@@ -98,14 +99,9 @@ def _forget_others() -> None:
 
 def database_variables(warehouse: Warehouse) -> dict[str, str]:
     """The variables that name the warehouse's database, for SkyOps and for dbt."""
-    parts = warehouse.parts
     return {
         "SKYOPS_WAREHOUSE_URL": warehouse.libpq(),
-        "SKYOPS_PG_HOST": parts["host"],
-        "SKYOPS_PG_PORT": parts["port"],
-        "SKYOPS_PG_USER": parts["user"],
-        "SKYOPS_PG_PASSWORD": parts["password"],
-        "SKYOPS_PG_DBNAME": parts["dbname"],
+        **{f"SKYOPS_PG_{name.upper()}": value for name, value in warehouse.parts.items()},
     }
 
 
@@ -175,9 +171,7 @@ def prepare(settings: Settings) -> Warehouse:
             copy.write((PROJECT_ROOT / "dagster.yaml").read_bytes())
         Path(copy.name).replace(home / "dagster.yaml")
     except OSError as error:
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
-        ) from None
+        raise SkyOpsError(unusable(settings.home, error)) from None
     os.environ.update(environment(settings, warehouse))
     prepare_manifest()
     return warehouse

@@ -75,7 +75,8 @@ class Settings(BaseSettings):
         None,
         description="Your Postgres, version 15 or newer, and the warehouse's database in it: "
         "`postgresql://user:password@host:5432/skyops`. SkyOps creates that database, and those of "
-        "Dagster and MLflow, if the user may (`CREATEDB`). Unset: an embedded Postgres.",
+        "Dagster and MLflow, if the user may (`CREATEDB`). For TLS add libpq's options: "
+        "`?sslmode=verify-full&sslrootcert=/path/to/root.crt`. Unset: an embedded Postgres.",
     )
     warehouse_url: SecretStr | None = Field(
         None,
@@ -416,9 +417,10 @@ class Settings(BaseSettings):
 
     @field_validator("home")
     @classmethod
-    def _absolute_home(cls, value: Path) -> Path:
+    def _one_name_for_home(cls, value: Path) -> Path:
         try:
-            return value.expanduser().absolute()
+            # Not through links: who uses a home is found by its name.
+            return Path(os.path.realpath(value.expanduser()))
         except RuntimeError:
             raise ValueError(f"{str(value)!r} names a user without a home folder") from None
 

@@ -11,13 +11,18 @@ from skyops_assets.cli.output import err, print_error
 from skyops_assets.errors import SkyOpsError, Stopped
 from skyops_assets.warehouse.trouble import explain
 
+INTERRUPTED = 130
+"""Exit code of a command that a person stopped."""
+
 
 def main() -> None:
     """Entry point: one clear sentence for an error, a traceback only with ``--debug``."""
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # What Typer makes of Ctrl-C.
+            err.print("[yellow]Stopped.[/]")
+        raise
     except Exception as error:
         if "--debug" in sys.argv:
             raise
@@ -31,7 +36,7 @@ def main() -> None:
                 "(`skyops --debug ...` shows where)",
                 soft_wrap=True,
             )
-        sys.exit(130 if isinstance(error, Stopped) else 1)
+        sys.exit(INTERRUPTED if isinstance(error, Stopped) else 1)
 
 
 if __name__ == "__main__":

@@ -36,14 +36,22 @@ def sql(
 ) -> None:
     """Query the warehouse (read-only)."""
     import psycopg2
+    from psycopg2.extensions import set_wait_callback
+    from psycopg2.extras import wait_select
 
     from skyops_assets.warehouse.query import read_only
 
     _, warehouse = prepare()
+    # Else Ctrl-C would wait for the answer; so it has the server stop.
+    set_wait_callback(wait_select)
     try:
         names, rows = read_only(warehouse, query)
     except psycopg2.Error as error:
+        if "due to user request" in str(error):
+            raise KeyboardInterrupt from None
         raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
+    finally:
+        set_wait_callback(None)
     if not names:
         raise SkyOpsError("The statement returns no rows; `skyops sql` takes a SELECT.")
     if as_json or format is Format.json:

@@ -89,6 +89,7 @@ def _detach(settings: Settings) -> None:
     """Start `skyops up` in a session of its own, and show what it says until it is ready."""
     from skyops_assets.operations import keeping, supervise
     from skyops_assets.operations import logs as kept
+    from skyops_assets.warehouse.embedded import unusable
 
     keeping.require_none(settings)
     log = kept.files(settings.home)["up"]
@@ -106,9 +107,7 @@ def _detach(settings: Settings) -> None:
             )
             said = kept.follow(log, file.tell())
     except OSError as error:
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
-        ) from None
+        raise SkyOpsError(unusable(settings.home, error)) from None
     try:
         while True:
             is_over = process.poll() is not None

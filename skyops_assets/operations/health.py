@@ -37,8 +37,10 @@ class State(StrEnum):
 
 
 MIN_FREE_GB = 1.0
-"""With less free it is broken. The load and the transform of the demo's 284,502 positions write
-0.21 GB of the server's log alone, and as much again of tables, sorts and files of runs."""
+"""With less free it is broken: a demo took 0.41 GB more than an empty home, of which 0.16 GB were
+the embedded server's log, and each hourly build writes 0.11 to 0.15 GB of that until the checkpoint
+of its quarter of an hour. The log may grow to 2 GB (`max_wal_size`) when much is loaded at once,
+for which the warning below SKYOPS_MIN_DISK_GB leaves room; a quiet day leaves 0.06 GB."""
 HEARTBEAT_S = 300.0
 """A daemon tells that it lives every 30 s; a long tick may keep it from it for minutes."""
 OPENSKY_TIMEOUT_S = 10.0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from typing import TextIO
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations.sentinel import end_groups
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse.embedded import unusable
 
 FILE = "up.pid"
 GLANCE_S = 0.5
@@ -93,9 +93,7 @@ def claimed(settings: Settings) -> Iterator[Claim]:
         settings.home.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     except OSError as error:
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(settings.home)!r} cannot be used: {error.strerror}"
-        ) from None
+        raise SkyOpsError(unusable(settings.home, error)) from None
     with file:
         if not _lock(file, GLANCE_S):
             require_none(settings)
@@ -141,21 +139,24 @@ def end(home: Path, say: Callable[[str], None]) -> bool:
     keeper = find(home)
     if keeper is None:
         return end_leftovers(home, left_in(home), say)
+    import psutil
+
     try:
-        os.kill(keeper.pid, signal.SIGTERM)
-    except PermissionError:
+        process = psutil.Process(keeper.pid)
+        process.terminate()
+        say(f"Ending {keeper.says}")
+        deadline = time.monotonic() + DOWN_S
+        # The lock is free before: the process then ends the embedded server.
+        while process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                process.kill()
+                end_leftovers(home, keeper, say)
+                break
+            time.sleep(0.1)
+    except psutil.AccessDenied:
         raise SkyOpsError(f"That is {keeper.says}, of another user, who must end it.") from None
-    except ProcessLookupError:
-        pass  # It was just ending.
-    say(f"Ending {keeper.says}")
-    deadline = time.monotonic() + DOWN_S
-    while (now := find(home)) and now.pid == keeper.pid:
-        if time.monotonic() > deadline:
-            with suppress(ProcessLookupError):
-                os.kill(keeper.pid, signal.SIGKILL)
-            end_leftovers(home, keeper, say)
-            break
-        time.sleep(0.1)
+    except psutil.NoSuchProcess:
+        pass
     return True
 
 

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations import keeping
 from skyops_assets.settings import PROJECT_ROOT, Settings
 
 MARKS = ("postgres/PG_VERSION", "postgres.lock", "dagster/dagster.yaml")
@@ -25,11 +26,6 @@ def removable(settings: Settings) -> int:
     home = settings.home
     if not home.exists():
         return 0
-    if home.is_symlink():
-        raise SkyOpsError(
-            f"SKYOPS_HOME {str(home)!r} is a link: set it to {str(home.resolve())!r}, which "
-            "is what would be removed, and remove the link by hand."
-        )
     places = {PROJECT_ROOT, Path.home()}
     if any(home == place or home in place.parents for place in places):
         raise SkyOpsError(
@@ -69,9 +65,11 @@ def remove(settings: Settings) -> None:
 
 
 def _user(home: Path) -> str | None:
-    """A process that works in this home: the embedded server, or what SkyOps started."""
+    """Who works in this home: a keeper, the embedded server, or what SkyOps started."""
     import psutil
 
+    if keeper := keeping.find(home):
+        return f"The {keeper.says},"
     server, dagster = str((home / "postgres").resolve()), str(home / "dagster")
     for process in psutil.process_iter(["pid", "name", "status", "cwd", "environ"]):
         found = process.info

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
-from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.settings import PROJECT_ROOT, load_settings
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
@@ -74,10 +74,15 @@ def manifest_path() -> Path:
     """Where the manifest of this project, watch list and database is, once it is prepared.
 
     Each has a file of its own: processes with different ones share the folder. A manifest names
-    the database, and by that name Dagster asks for a model's columns.
+    the database, and by that name Dagster asks for a model's columns. It lies in the project, or
+    in SKYOPS_HOME where the project is another user's.
     """
     made_from = f"{manifest_fingerprint()} {os.environ.get('SKYOPS_PG_DBNAME', 'skyops')}"
-    return TARGET / f"manifest-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.json"
+    name = f"manifest-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.json"
+    shared = TARGET / name
+    if shared.exists() or os.access(TARGET if TARGET.exists() else TARGET.parent, os.W_OK):
+        return shared
+    return load_settings().home / "manifests" / name
 
 
 def prepare_manifest() -> Path:
@@ -89,24 +94,25 @@ def prepare_manifest() -> Path:
     manifest = manifest_path()
     if manifest.exists():
         return manifest
+    folder = manifest.parent
     try:
-        TARGET.mkdir(parents=True, exist_ok=True)
-        lock = (TARGET / "lock").open("w")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
     except OSError as error:
         raise SkyOpsError(
-            f"The folder {str(TARGET)!r} cannot be written ({error.strerror}): dbt keeps there "
+            f"The folder {str(folder)!r} cannot be written ({error.strerror}): dbt keeps there "
             "what it has read of the project."
         ) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not manifest.exists():
             # Beside it, and then in its place: other processes read at any time.
-            with tempfile.TemporaryDirectory(dir=TARGET) as fresh:
+            with tempfile.TemporaryDirectory(dir=folder) as fresh:
                 _dbt(["parse"], Path(fresh))
-                # From here dagster-dbt takes it for the first run of a home.
-                (Path(fresh) / PARSED).replace(TARGET / PARSED)
+                # From the project dagster-dbt takes it for the first run of a home.
+                (Path(fresh) / PARSED).replace(folder / PARSED)
                 (Path(fresh) / "manifest.json").replace(manifest)
-            earlier = sorted(TARGET.glob("manifest-*.json"), key=lambda path: path.stat().st_mtime)
+            earlier = sorted(folder.glob("manifest-*.json"), key=lambda path: path.stat().st_mtime)
             for old in earlier[:-KEPT_MANIFESTS]:
                 old.unlink()
     return manifest
@@ -245,7 +251,6 @@ def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
     from dbt.cli.main import cli
 
-    from skyops_assets.settings import load_settings
     from skyops_assets.warehouse.connection import only_one, open_warehouse
 
     given = sys.argv[1:]

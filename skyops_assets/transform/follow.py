@@ -41,7 +41,13 @@ CHANNEL = "skyops_loads"
 UP_TO_DATE = "Everything is up to date."
 POLL_S = 5.0
 """How long a load waits that nobody told of: behind some poolers LISTEN is deaf."""
-PASS = ("run", "--exclude", "tag:hourly", "config.materialized:view", "config.materialized:reference")
+PASS = (
+    "run",
+    "--exclude",
+    "tag:hourly",
+    "config.materialized:view",
+    "config.materialized:reference",
+)
 ATTEMPTS = 5
 """A pass that fails so often in a row ends the process; its keeper starts it again."""
 MEMORY_GROWTH = 1.2

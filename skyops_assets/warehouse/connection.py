@@ -30,6 +30,7 @@ OLDEST_SERVER = 150000
 LONGEST_PAUSE_S = 5.0
 FORGOTTEN_AFTER_S = 20.0
 """PgBouncer remembers for 15 s that there was no such database."""
+TLS_OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 SESSIONS_TRIED = 20
 """A pooler keeps about so many sessions that may have begun before the present settings."""
 
@@ -67,7 +68,7 @@ class Warehouse:
 
     @property
     def parts(self) -> dict[str, str]:
-        """host, port, user, password and dbname, as dbt's profile takes them."""
+        """host, port, user, password, dbname and, if given, TLS, as dbt's profile takes them."""
         query = self.url.query
         return {
             "host": str(query.get("host") or self.url.host or "localhost"),
@@ -75,6 +76,7 @@ class Warehouse:
             "user": self.url.username or "postgres",
             "password": str(self.url.password or ""),
             "dbname": self.url.database or "skyops",
+            **{name: str(query[name]) for name in TLS_OPTIONS if name in query},
         }
 
     @contextmanager

@@ -48,6 +48,8 @@ No account has it: systemd and Debian assign numbers up to 65519, and 65534 is `
 _MAY_PASS = 0o001
 _PASSES_FOLDERS = {"dac_read_search": 2, "dac_override": 1}
 """Capabilities that let a process through a folder which is closed to its user, and their bits."""
+_SETPCAP = 8
+"""Bit of the capability that one needs to change what becomes of the others."""
 _PASSES_SOON = re.compile(r"pre-existing shared memory block|lock file .* already exists")
 """Processes of a server that was killed still end."""
 
@@ -83,7 +85,7 @@ def start_embedded(data_dir: Path) -> URL:
                 _used.pop(home)[1].close()
                 raise
     except OSError as error:
-        raise SkyOpsError(_unusable(home, error)) from None
+        raise SkyOpsError(unusable(home, error)) from None
     return URL.create("postgresql", "postgres", database="postgres", query={"host": socket_dir})
 
 
@@ -280,7 +282,9 @@ def _as_user(uid: int, data_dir: Path) -> list[str]:
     for right, bit in _PASSES_FOLDERS.items():
         if _capabilities() >> bit & 1:
             caps = f"-all,+{right}"
-            return [*command, f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
+            # Postgres asks access(2) for its programs, which else forgets a right of a user's.
+            keeps = ["--securebits=+no_setuid_fixup"] if _capabilities() >> _SETPCAP & 1 else []
+            return [*command, *keeps, f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
     raise SkyOpsError(
         f"As root Postgres' server runs as user {uid}, who may not pass {closed}. Set SKYOPS_HOME "
         f"to a folder that all may pass, or run SkyOps as an ordinary user."
@@ -393,7 +397,7 @@ def _renew(path: Path, text: str) -> bool:
 def _refusal(data_dir: Path, said: str) -> str:
     """Why the server does not start, of what it printed."""
     if "No space left on device" in said:
-        return _unusable(data_dir.parent, OSError(errno.ENOSPC, "No space left on device"))
+        return unusable(data_dir.parent, OSError(errno.ENOSPC, "No space left on device"))
     found = re.findall(r"(?:FATAL|PANIC|error|DETAIL|HINT): +(.+)", said)
     why = " ".join(" ".join(found[:3]).split()) or " ".join(said.split())[-300:]
     return (
@@ -401,14 +405,18 @@ def _refusal(data_dir: Path, said: str) -> str:
     )
 
 
-def _unusable(home: Path, error: OSError) -> str:
+def unusable(home: Path, error: OSError) -> str:
+    """Why SKYOPS_HOME cannot be written to, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(home).free if home.exists() else 0
         return (
             f"The disk of SKYOPS_HOME {str(home)!r} is full: {free / 1e6:.0f} MB are left. Free "
             "some space, a gigabyte if you can, and try again; what was committed is there."
         )
-    return f"SKYOPS_HOME {str(home)!r} cannot be used: {error.strerror}"
+    text = f"SKYOPS_HOME {str(home)!r} cannot be used: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{text}. Set it to a folder that you may write to."
+    return text
 
 
 def _log_size(data_dir: Path) -> int:

@@ -42,9 +42,11 @@ BEGIN_LONG = """
 """Begins a transaction that holds a lock for as long as work takes elsewhere."""
 
 _MEANT_FOR_OTHERS = (
-    # They name a server, and two of them win over an address: the warehouse's is whole.
+    # These name a server, and two of them win over an address: the warehouse's is whole.
     "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE", "PGSERVICEFILE",
-    "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGGEQO",
+    "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS",
+    # A session would start with this planner's setting, which PgBouncer refuses.
+    "PGGEQO",
 )  # fmt: skip
 _OF_A_LOGIN = ("PGPASSWORD", "PGREQUIREAUTH", "PGREQUIREPEER", "PGCHANNELBINDING", "PGGSSENCMODE")
 """What another server's login needs, and the embedded server cannot give."""

@@ -24,9 +24,9 @@ import pytest
 
 from skyops_assets import __version__
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse.connection import open_warehouse
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from tests.support.databases import short_dir, stop_server
+from tests.support.databases import Query, short_dir, stop_server
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -308,3 +308,39 @@ def test_a_command_stopped_before_it_begins_says_so(home: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "Stopped: Nothing has begun yet."
+
+
+@pytest.mark.parametrize("module", ["rich.table", "typer.main", "pydantic"])
+def test_a_command_stopped_while_it_is_imported_says_so(home: Path, module: str) -> None:
+    """With `PYTHONPROFILEIMPORTTIME` Python names each module on stderr as it has it."""
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("skyops"), "status"],
+        env={**os.environ, "SKYOPS_HOME": str(home), "PYTHONPROFILEIMPORTTIME": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        while module not in process.stderr.readline().split():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    said = [one for one in err.splitlines() if not one.startswith("import time:")]
+    assert (process.returncode, out, said) == (130, "", ["Stopped."])
+    assert not list(home.iterdir())
+
+
+def test_a_stopped_query_ends_at_once_and_says_so(
+    home: Path, warehouse: Warehouse, query: Query
+) -> None:
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("skyops"), "sql", "select pg_sleep(600)"],
+        env={**os.environ, "SKYOPS_HOME": str(home), "SKYOPS_DATABASE_URL": warehouse.libpq()},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'"
+        while query(warehouse, running) == [(0,)]:
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "Stopped.")
+    assert query(warehouse, running) == [(0,)]

@@ -15,7 +15,7 @@ from skyops_assets.sources.weather import load as weather
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS
 from tests.support.databases import Databases, Query
-from tests.support.dbt import Dbt
+from tests.support.dbt import Dbt, call_tested
 from tests.support.reports import reports
 
 pytestmark = [
@@ -57,6 +57,7 @@ def test_days_loaded_out_of_order_equal_a_full_refresh_and_nothing_new_writes_no
         load_days(fed, mirror, *days)
         load_metars(fed, *weather_days)
         run("run")
+        call_tested(fed)
         before = dict(query(fed, marks))
     # The last load was of the 7th: what the 10th knows did not change, nor what was before.
     oldest, newest = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -17,10 +18,11 @@ from pydantic import SecretStr
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse import sessions
-from skyops_assets.warehouse.connection import Warehouse, only_one, open_warehouse
+from skyops_assets.warehouse.connection import Warehouse, only_one, open_warehouse, parse_url
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.query import read_only
 from tests.support.databases import Query
+from tests.support.dbt import dbt_environment, run_dbt
 from tests.support.servers import Server, pgbouncer, postgres
 
 pytestmark = pytest.mark.xdist_group("servers")
@@ -264,6 +266,36 @@ def test_a_query_changes_nothing_through_a_pooler_either(server: Server, mode: s
     else:
         with pgbouncer(server, mode) as pooler:
             refused(pooler)
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Of a server at 127.0.0.1, signed by itself, and its key."""
+    made, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made), "-keyout", str(key)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made, key
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl makes certificates here")
+def test_what_an_address_asks_of_tls_holds_for_dbt_too(tmp_path: Path) -> None:
+    ours, other = certificate(tmp_path, "ours"), certificate(tmp_path, "other")
+    with postgres(certificate=ours) as server:
+        address = f"{server.address()}?sslmode=verify-full&sslrootcert="
+        found = open_warehouse(Settings(database_url=SecretStr(f"{address}{ours[0]}")))
+        encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+        assert read_only(found, encrypted)[1] == [(True,)]
+
+        def by_dbt(root: Path) -> tuple[int, str]:
+            told = Warehouse(parse_url(f"{address}{root}"), False)
+            variables = dbt_environment(tmp_path, tmp_path, told)
+            return run_dbt(tmp_path / "log", variables, "debug", "--connection", ours=False)
+
+        assert by_dbt(ours[0])[0] == 0
+        code, said = by_dbt(other[0])
+        assert code != 0 and "certificate verify failed" in said, said
 
 
 @pytest.mark.mirror

@@ -27,7 +27,7 @@ from skyops_assets.sources.opensky.loading.files import load_file
 from skyops_assets.sources.opensky.reading.rest import MalformedResponse, read_response
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Query
-from tests.support.dbt import Dbt, call_tested
+from tests.support.dbt import call_tested
 from tests.support.states import recording, seconds, state
 
 MARKED = "simulated:fake-opensky"

@@ -1,4 +1,4 @@
-"""Python processes that open a warehouse of their own."""
+"""Python processes of their own: with a warehouse, or as another user."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -31,3 +32,25 @@ def finish(process: subprocess.Popen[str]) -> str:
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return output
+
+
+def as_user(uid: int, act: Callable[[], object]) -> str:
+    """What ``act`` gives, or its error, in a fork that is another user."""
+    read, write = os.pipe()
+    forked = os.fork()
+    if forked == 0:
+        try:
+            if uid != os.geteuid():
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            said = str(act())
+        except BaseException as error:
+            said = repr(error)
+        os.write(write, said.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        said = pipe.read()
+    os.waitpid(forked, 0)
+    return said

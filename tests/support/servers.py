@@ -85,7 +85,10 @@ class Server:
 
 @contextmanager
 def postgres(
-    *initdb: str, data_in: Path | None = None, is_standby: bool = False
+    *initdb: str,
+    data_in: Path | None = None,
+    is_standby: bool = False,
+    certificate: tuple[Path, Path] | None = None,
 ) -> Iterator[Server]:
     """A Postgres of the system with password logins.
 
@@ -93,6 +96,7 @@ def postgres(
         initdb: more options, such as the encoding.
         data_in: where its data lies, such as a small disk; its log of writes lies elsewhere, as
             without room for that a server ends. Else a folder of its own.
+        certificate: of a server that takes logins over TLS only, and the key.
         is_standby: it waits for a primary server, which there is not.
     """
     binaries = system_binaries()
@@ -117,6 +121,13 @@ def postgres(
         if is_standby:
             (data / "standby.signal").touch()
         options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+        if certificate:
+            for path, name in zip(certificate, ("server.crt", "server.key"), strict=True):
+                shutil.copy(path, data / name)
+                (data / name).chmod(0o600)
+                shutil.chown(data / name, **{k: user[k] for k in ("user", "group") if k in user})
+            (data / "pg_hba.conf").write_text("hostssl all all all scram-sha-256\n")
+            options += " -c ssl=on"
         run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o",
             options, "start")  # fmt: skip
         yield Server(port, folder)

@@ -9,6 +9,8 @@ import pytest
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.transform import dbt
+from skyops_assets.warehouse import embedded
+from tests.support.children import as_user
 
 
 def test_a_production_run_builds_and_tests_but_runs_no_unit_test() -> None:
@@ -117,6 +119,30 @@ def test_a_parse_that_failed_is_tried_again(
         with pytest.raises(SkyOpsError, match="syntax error"):
             dbt.prepare_manifest()
     assert dbt.prepare_manifest().exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_a_checkout_of_another_users_has_its_manifest_in_ones_own_home(
+    parses: list[Path], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the checkout's, where the owner has made that one."""
+    home.chmod(0o755)
+    project, own = home / "project", home / "own"
+    monkeypatch.setattr(dbt, "DBT_PROJECT", project)
+    monkeypatch.setattr(dbt, "TARGET", project / "target")
+    monkeypatch.setenv("SKYOPS_HOME", str(own))
+    nobody = embedded._nobody()
+    for folder in (project, own):
+        folder.mkdir()
+    os.chown(own, nobody, nobody)
+    for content in ("name: x", "name: y"):
+        (project / "dbt_project.yml").write_text(content)
+        theirs = own / "manifests" / dbt.manifest_path().name
+        assert as_user(nobody, dbt.prepare_manifest) == str(theirs)
+        assert theirs.stat().st_uid == nobody
+        shared = dbt.prepare_manifest()
+        assert shared.parent == project / "target"
+        assert as_user(nobody, dbt.prepare_manifest) == str(shared)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ import psutil
 import pytest
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.operations import keeping, logs, supervise
+from skyops_assets.operations import keeping, logs, purge, supervise
 from skyops_assets.operations.sentinel import Sentinel, end_groups, lives
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse import embedded
+from tests.support.children import as_user
 
 KEEPER = """
 import subprocess, sys, time
@@ -91,6 +93,19 @@ def test_a_closed_terminal_that_nohup_ignores_ends_nothing(tmp_path: Path) -> No
         assert process.wait(5) == 0
 
 
+def test_down_waits_until_the_keeper_is_gone(tmp_path: Path) -> None:
+    """Which frees its lock before it ends the embedded server."""
+    lingers = "import atexit, time; atexit.register(time.sleep, 1)\n"
+    with keeper(tmp_path, before=lingers) as process:
+        (tmp_path / "postgres.lock").touch()
+        with pytest.raises(SkyOpsError, match=f"The process {process.pid}, since .* still uses"):
+            purge.removable(Settings(home=tmp_path))
+        assert keeping.end(tmp_path, print)
+        # One that nobody has waited for yet.
+        assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+        purge.removable(Settings(home=tmp_path))
+
+
 def test_down_ends_what_a_keeper_and_its_sentinel_left(tmp_path: Path) -> None:
     with keeper(tmp_path) as process:
         group = group_of(tmp_path)
@@ -134,7 +149,7 @@ def test_a_group_that_does_not_end_is_killed() -> None:
 
 
 def test_a_port_that_cannot_be_taken_is_named_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -151,13 +166,16 @@ def test_a_port_that_cannot_be_taken_is_named_with_the_reason(
             with pytest.raises(SkyOpsError, match=said):
                 supervise.require_ports(Settings(home=tmp_path, **ports))
 
-    def refuse(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied")
 
-    # As root, or where the system allows it, it may be taken.
-    monkeypatch.setattr("socket.socket.bind", refuse)
-    with pytest.raises(SkyOpsError, match=r"^Port 80 may not be used: those below 1024 need more"):
-        supervise.require_ports(Settings(home=tmp_path, ui_port=80))
+def test_an_ordinary_user_is_told_that_port_80_needs_more_rights(tmp_path: Path) -> None:
+    limit = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not limit.exists() or int(limit.read_text()) <= 80:
+        pytest.skip("this system lets every user take port 80")
+    settings = Settings(home=tmp_path, ui_port=80)
+    user = os.geteuid() or embedded._nobody()
+    assert "Port 80 may not be used: those below 1024 need more rights. Set SKYOPS_UI_PORT" in (
+        as_user(user, lambda: supervise.require_ports(settings))
+    )
 
 
 def test_a_log_that_grew_begins_anew_and_its_writer_goes_on(tmp_path: Path) -> None:

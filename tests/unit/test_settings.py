@@ -162,9 +162,14 @@ def test_a_warning_of_a_setting_is_the_command_lines_to_print() -> None:
 def runtime_names() -> set[str]:
     """The variables of ours that `skyops` sets for what it starts, and docker/ hands in."""
     found: set[str] = set()
-    for file in ("skyops_assets/runtime.py", "skyops_assets/transform/dbt.py",
-                 "docker/compose.yaml", "docker/.env.example"):  # fmt: skip
-        found |= set(re.findall(r"SKYOPS_[A-Z_]+[A-Z]", (PROJECT_ROOT / file).read_text()))
+    for file in (
+        "skyops_assets/runtime.py",
+        "skyops_assets/transform/dbt.py",
+        "dbt_project/profiles.yml",
+        "docker/compose.yaml",
+        "docker/.env.example",
+    ):
+        found |= set(re.findall(r"SKYOPS_[A-Z_]+[A-Z](?!_)", (PROJECT_ROOT / file).read_text()))
     return found - {f"SKYOPS_{name.upper()}" for name in Settings.model_fields}
 
 

@@ -89,11 +89,12 @@ inside_now as (
         seen.is_live,
         count(distinct inbound.flight_id) as inbound_inside_count
     from seen
-    cross join lateral generate_series(
-        date_bin('10 seconds', seen.crossed_at - interval '30 seconds', 'epoch'),
-        seen.crossed_at,
-        interval '10 seconds'
-    ) as slots (slot_at)
+    cross join
+        lateral generate_series(
+            date_bin('10 seconds', seen.crossed_at - interval '30 seconds', 'epoch'),
+            seen.crossed_at,
+            interval '10 seconds'
+        ) as slots (slot_at)
     inner join inbound
         on
             seen.airport = inbound.airport
