@@ -458,7 +458,7 @@ def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
     materialized(instance, PREDICTIONS)
     cursor = requested(graph, instance, cursor).cursor
     monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
-    report_champion(ChampionSwitch("m", None, "2", "clerk", "promote", "why not"))
+    report_champion(ChampionSwitch(40, "m", None, "2", "clerk", "promote", "why not"))
     after = requested(graph, instance, cursor)
     assert (after.get_num_requested(PREDICTIONS), after.total_requested) == (1, 1)
     assert requested(graph, instance, after.cursor).total_requested == 0

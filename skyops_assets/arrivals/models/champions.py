@@ -35,6 +35,8 @@ class ChampionSwitch:
     `warnings` say what does not follow yet: a version's card, or the model store.
     """
 
+    ring_nm: int
+
     model_name: str
     before: str | None
     after: str
@@ -63,7 +65,9 @@ def promote(
         raise SkyOpsError(
             f"Version {after.version} of {name} is champion already; nothing was changed."
         )
-    return _move(warehouse, settings, client, before, after, action="promote", reason=reason)
+    return _move(
+        warehouse, settings, client, before, after, ring_nm=ring_nm, action="promote", reason=reason
+    )
 
 
 def rollback(
@@ -112,7 +116,16 @@ def rollback(
             "ml.model_versions has it no more. Promote another version by hand: "
             "`skyops model list` shows them."
         )
-    return _move(warehouse, settings, client, before, after, action="rollback", reason=reason)
+    return _move(
+        warehouse,
+        settings,
+        client,
+        before,
+        after,
+        ring_nm=ring_nm,
+        action="rollback",
+        reason=reason,
+    )
 
 
 def find(warehouse: Warehouse, name: str, number: str) -> ModelVersion:
@@ -208,6 +221,7 @@ def _move(
     before: ModelVersion | None,
     after: ModelVersion,
     *,
+    ring_nm: int,
     action: str,
     reason: str,
 ) -> ChampionSwitch:
@@ -226,6 +240,7 @@ def _move(
     if problem := export.export_champion(warehouse, settings, after.model_name):
         warnings.append(problem)
     return ChampionSwitch(
+        ring_nm,
         after.model_name,
         before.version if before else None,
         after.version,

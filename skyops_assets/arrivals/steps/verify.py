@@ -17,8 +17,6 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 
-"""EUROCONTROL's limit for a transit of 40 NM; no prediction may be beyond it."""
-
 
 @dataclass(frozen=True)
 class Verdict:

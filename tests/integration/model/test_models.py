@@ -108,7 +108,7 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
     for version in ("1", "2", "3"):
         promote_by_hand(warehouse, settings, version)
     moved = rollback(warehouse, settings)
-    assert moved == champions.ChampionSwitch(NAME, "3", "2", "tester", "rollback", REASON)
+    assert moved == champions.ChampionSwitch(40, NAME, "3", "2", "tester", "rollback", REASON)
     assert champion(warehouse) == alias(warehouse, settings) == "2"
     rollback(warehouse, settings)
     assert champion(warehouse) == alias(warehouse, settings) == "1"
