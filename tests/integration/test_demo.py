@@ -140,7 +140,7 @@ def test_status_tells_what_there_is(finished: Finished) -> None:
     assert found["counts"]["raw.opensky_states"] == 284_502
     assert 0 < found["counts"]["ml.predictions"] < found["counts"]["metrics.fct_ring_crossings"]
     assert found["last_runs"][0]["status"] == "SUCCESS"
-    assert found["champion"] is None, "98 landings are too few to promote on"
+    assert not any(found["champions"].values()), "98 landings are too few to promote on"
 
 
 def test_the_demo_says_what_it_did(finished: Finished) -> None:

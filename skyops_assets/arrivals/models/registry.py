@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
-from skyops_assets.arrivals.store.versions import ModelVersion
+from skyops_assets.arrivals.store.versions import ModelVersion, command
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -278,8 +278,9 @@ def log_card(
                 client.set_model_version_tag(name, version, key, value)
     except (MlflowException, OSError) as error:
         raise SkyOpsError(
-            f"The card of {name}:{version} cannot be kept in MLflow ({error}). `skyops model show "
-            f"{version}` shows it; restore MLflow's database and artifacts."
+            f"The card of {name}:{version} cannot be kept in MLflow ({error}). "
+            f"`{command(name, f'show {version}')}` shows it; restore MLflow's database and "
+            "artifacts."
         ) from error
 
 

@@ -489,6 +489,8 @@ def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
         (["promote", "9", "--reason", "x"], "has no version '9'"),
         (["promote", "1"], "--reason"),
         (["rollback", "--reason", "x"], "no champion to roll back from"),
+        (["rollback", "--reason", "x", "--ring", "100"], "promote VERSION --ring 100"),
+        (["list", "--ring", "60"], "There is no model of --ring 60; choose 100 or 40."),
     ],
 )
 def test_a_command_that_cannot_be_done_is_one_clear_error(
