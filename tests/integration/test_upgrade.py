@@ -213,10 +213,11 @@ def test_a_refresh_takes_over_what_the_earlier_version_left(
     assert versions.champion(warehouse, versions.model_name(40)) == champion
     assert query(
         warehouse,
-        "select distinct p.model_version from ml.predictions as p "
-        "inner join metrics.fct_flights as f using (flight_id) where f.icao24 = %s",
+        "select distinct p.ring_nm, p.model_version from ml.predictions as p "
+        "inner join metrics.fct_flights as f using (flight_id) where f.icao24 = %s "
+        "and p.icao24 = f.icao24 and p.callsign is not distinct from f.callsign",
         NEWCOMER,
-    ) == [(champion.version,)]
+    ) == [(40, champion.version), (100, "untrained")]
     refreshed = stored(query, warehouse, *BUILT)
     assert not refreshed.keys() & NOW_BUILT.keys()
     dbt_of(warehouse)("run", "--full-refresh")
