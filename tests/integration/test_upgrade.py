@@ -224,7 +224,8 @@ def test_a_refresh_takes_over_what_the_earlier_version_left(
     assert differences(refreshed, stored(query, warehouse, *BUILT)) == {}
 
     shown = status.gather(settings, warehouse, client.last_runs)
-    assert shown["champion"]["version"] == champion.version
+    assert shown["champions"][40]["version"] == champion.version
+    assert shown["champions"][100] is None
     assert {run["run_id"] for run in shown["last_runs"]} >= {run_id for run_id, _ in runs}
     findings = {
         one.part: one.state for one in health.examine(settings, warehouse, client.heartbeats_now)
