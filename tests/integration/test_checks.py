@@ -1494,6 +1494,25 @@ def test_a_red_dbt_test_keeps_what_follows_from_being_built_and_says_what_to_do(
 # ml/evaluations: the gatekeeper's lights (its rules are tested with the model)
 
 
+def test_without_a_challenger_no_light_is_red(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.arrivals.gate.evidence import Evidence
+    from skyops_assets.arrivals.gate.policy import LIGHTS, decide
+    from skyops_assets.defs.model.checks import gatekeeper_lights
+    from skyops_assets.defs.resources import WarehouseResource
+
+    nothing = dict.fromkeys(Evidence.__dataclass_fields__)
+    decision = decide(Evidence(**nothing | {"untrained_reason": "0 arrivals to learn from"}))
+    assert not decision.is_promoted
+    monkeypatch.setattr(
+        "skyops_assets.arrivals.steps.promote.judge_challenger", lambda *_, **__: decision
+    )
+    found = list(inner(gatekeeper_lights)(warehouse=WarehouseResource()))
+    assert [one.passed for one in found] == [True] * len(LIGHTS)
+    assert {one.description for one in found} == {"no challenger: 0 arrivals to learn from"}
+
+
 @pytest.mark.parametrize("red", ["technical", "operational", "logical", "statistical", None])
 def test_a_red_light_is_a_warning_with_its_reasons(
     pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, red: str | None

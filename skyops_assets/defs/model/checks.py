@@ -71,19 +71,23 @@ def _lights(ring_nm: int) -> dg.AssetChecksDefinition:
         ],
     )
     def gatekeeper_lights(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
-        """The gatekeeper's four lights on the challenger. Red is no failure: it is not promoted."""
+        """The gatekeeper's four lights on the challenger. Red is no failure: it is not promoted.
+
+        Without enough arrivals there is no challenger, and nothing to judge.
+        """
         from skyops_assets.arrivals.steps.promote import judge_challenger
 
         decision = judge_challenger(warehouse.open(), ring_nm=ring_nm)
+        untrained = next((r.text for r in decision.failed if r.rule == "trained"), None)
         for light, is_green in decision.lights.items():
             rules = decision.of(light)
             red = [reason.text for reason in rules if not reason.is_passed]
             yield dg.AssetCheckResult(
                 check_name=f"challenger_{light}",
                 asset_key=key,
-                passed=is_green,
+                passed=is_green or untrained is not None,
                 severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(red) or None,
+                description=untrained or "; ".join(red) or None,
                 # As text: a value with parts would be shown only after a click.
                 metadata={r.rule: f"{'yes' if r.is_passed else 'no'}: {r.text}" for r in rules},
             )
