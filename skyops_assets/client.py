@@ -195,7 +195,7 @@ def report_champion(moved: "ChampionSwitch") -> None:
 
     As a materialisation, for automation does not see observations.
     """
-    from skyops_assets.defs.model.assets import promotion_decisions
+    from skyops_assets.defs.rings import ring_key
 
     shown = {
         "decision": f"{moved.action} by hand: version {moved.after} is champion",
@@ -206,7 +206,9 @@ def report_champion(moved: "ChampionSwitch") -> None:
     }
     with dg.DagsterInstance.get() as instance:
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(promotion_decisions.key, metadata=as_metadata(shown))
+            dg.AssetMaterialization(
+                ring_key("promotion_decisions", moved.ring_nm), metadata=as_metadata(shown)
+            )
         )
 
 

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from skyops_assets.arrivals.features import RING_NM
+from skyops_assets.arrivals.store.versions import model_name
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -121,15 +124,21 @@ def of_champion_change(
 
 
 def of_r2(
-    at: datetime, r2: float, floor: float, version: str | None, owners: Sequence[str]
+    at: datetime,
+    r2: float,
+    floor: float,
+    owners: Sequence[str],
+    *,
+    model: str | None,
+    version: str | None,
 ) -> Observation:
-    """The champion's R2 of a window against SKYOPS_ALERT_R2_FLOOR."""
+    """A champion's R2 of a window against SKYOPS_ALERT_R2_FLOOR: a problem of its model alone."""
     return Observation(
-        problem="r2",
+        problem="r2" if model in (None, model_name(RING_NM)) else f"r2 {model}",
         kind="r2",
         seen_at=at,
         is_red=r2 < floor,
         owners=tuple(owners),
         title=f"R2 fell to {r2:.2f}, below {floor:g}",
-        details=f"Model version {version or 'unknown'}; see audit.monitoring_log.",
+        details=f"{model or 'Model'} version {version or 'unknown'}; see audit.monitoring_log.",
     )

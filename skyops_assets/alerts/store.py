@@ -208,10 +208,14 @@ def r2_after(
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select log_id, logged_at, r2, model_version from audit.monitoring_log "
+            "select log_id, logged_at, r2, model_name, model_version from audit.monitoring_log "
             "where kind = 'monitor' and r2 is not null and log_id > %s order by log_id",
             (log_id,),
         )
         rows = cursor.fetchall()
-    found = [] if floor is None else [of_r2(at, r2, floor, v, owners) for _, at, r2, v in rows]
+    found = [
+        of_r2(at, r2, floor, owners, model=model, version=version)
+        for _, at, r2, model, version in rows
+        if floor is not None
+    ]
     return found, rows[-1][0] if rows else log_id

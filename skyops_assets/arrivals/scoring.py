@@ -55,7 +55,7 @@ def score(crossings: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
     `predicted_low_min` and `predicted_high_min` are null where the predictor has no interval.
 
     Args:
-        crossings: canonical crossings.
+        crossings: canonical crossings; their `source`, `icao24` and `callsign` go along.
     """
     import numpy as np
     import pandas as pd
@@ -64,7 +64,9 @@ def score(crossings: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
         np.asarray(predictor.predict(crossings), dtype="float64"), index=crossings.index
     )
     minutes = minutes.where(np.isfinite(minutes))
-    rows = crossings[["flight_id", "airport", "ring_nm", "crossed_at", "is_inbound"]].copy()
+    beside = [name for name in ("source", "icao24", "callsign") if name in crossings]
+    known = ["flight_id", "airport", "ring_nm", "crossed_at", "is_inbound", *beside]
+    rows = crossings[known].copy()
     rows["model_name"] = predictor.name
     rows["model_version"] = predictor.version
     rows["predicted_transit_min"] = minutes

@@ -31,7 +31,9 @@ def record_run_failure(warehouse: Warehouse, *, run_id: str, job: str, error: st
 
 
 def record_verdict(warehouse: Warehouse, row: Mapping[str, Any]) -> int:
-    """Add the verdict on a window and return its log_id; a run's second replaces its first.
+    """Add the verdict on a window and return its log_id.
+
+    A run's second verdict on a model replaces its first.
 
     Args:
         row: columns of the table; `details` is anything that JSON can hold.
@@ -44,7 +46,8 @@ def record_verdict(warehouse: Warehouse, row: Mapping[str, Any]) -> int:
         cursor.execute(
             f"insert into audit.monitoring_log ({names})"  # noqa: S608
             f" values ({', '.join(f'%({name})s' for name in values)})"
-            " on conflict (kind, run_id) where run_id is not null do update set"
+            " on conflict (kind, run_id, coalesce(model_name, '')) where run_id is not null"
+            " do update set"
             f" {', '.join(f'{name} = excluded.{name}' for name in row)} returning log_id",
             values,
         )

@@ -13,10 +13,11 @@ from skyops_assets.errors import SkyOpsError
 def follow() -> None:
     """Bring the live models and predictions up to date as positions come, until stopped."""
     settings, warehouse = prepare()
+    from skyops_assets.arrivals.features import RINGS_NM
     from skyops_assets.arrivals.steps.predict import LivePredictions
     from skyops_assets.transform import follow as lane
 
-    live = LivePredictions(warehouse, settings)
+    rings = {ring: LivePredictions(warehouse, settings, ring_nm=ring) for ring in RINGS_NM}
     made = 0
 
     def say(text: str) -> None:
@@ -24,12 +25,13 @@ def follow() -> None:
 
     def predict() -> None:
         nonlocal made
-        try:
-            made = live.predict().new_predictions
-        except SkyOpsError as error:
-            # The models are up to date all the same; the hourly run predicts as well, and fails.
-            made = 0
-            say(f"No predictions: {error}")
+        made = 0
+        for ring, live in rings.items():
+            try:
+                made += live.predict().new_predictions
+            except SkyOpsError as error:
+                # All else is up to date all the same; the hourly run predicts as well, and fails.
+                say(f"No predictions at {ring} NM: {error}")
 
     def on_pass(one: lane.Pass) -> None:
         say(

@@ -11,9 +11,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from skyops_assets.arrivals.features import RING_NM, named
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import (
     JsonOption,
+    RingOption,
     aliases,
     err,
     figure,
@@ -49,6 +51,7 @@ def backtest(  # noqa: PLR0917
     folder: Annotated[
         Path | None, typer.Option(help="Where the report goes; a new folder by default.")
     ] = None,
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Replay history forward in time with the code that runs live, and write a report."""
@@ -61,7 +64,7 @@ def backtest(  # noqa: PLR0917
         raise SkyOpsError(f"There is no --retrain {retrain!r}; choose policy, weekly or never.")
     codes = tuple(code.strip().upper() for code in airports.split(",") if code.strip())
     settings, warehouse = prepare()
-    name = f"{'-'.join(codes)}_{start:%Y%m%d}-{end:%Y%m%d}_{retrain}"
+    name = f"{'-'.join(codes)}_{start:%Y%m%d}-{end:%Y%m%d}_{named(retrain, ring)}"
     folder = folder or settings.home / "backtests" / name
     with Progress(
         *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), console=err
@@ -80,6 +83,7 @@ def backtest(  # noqa: PLR0917
             airports=codes,
             start=start.date(),
             end=end.date(),
+            ring_nm=ring,
             retrain=replays.Retrain(retrain),
             on_day=show,
         )
@@ -105,20 +109,21 @@ def backtest(  # noqa: PLR0917
 
 @model.command("list")
 def list_models(
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """List the versions: trained on what, how good, what was decided, which is in force."""
-    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store.versions import list_versions, model_name
 
     _, warehouse = prepare()
-    name = model_name(RING_NM)
+    name = model_name(ring)
     found = list_versions(warehouse, name)
     if as_json:
         print_json(found)
         return
     if not found:
-        out.print(f"{name} has no version yet; materialise ml/training_runs to train one.")
+        asset = named("training_runs", ring)
+        out.print(f"{name} has no version yet; materialise ml/{asset} to train one.")
         return
     table = Table(
         "version", "aliases", "trained from", "through (UTC)", "MAE (min)", "skill",
@@ -144,16 +149,16 @@ def show_model(
     version: Annotated[
         str | None, typer.Argument(help="A version; else the champion or the last one trained.")
     ] = None,
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Show everything known of a version: its card, its origin, and what became of it."""
     from rich.markdown import Markdown
 
-    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.models import card, champions
 
     _, warehouse = prepare()
-    found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=RING_NM))
+    found = card.gather(warehouse, champions.chosen(warehouse, version, ring_nm=ring))
     if as_json:
         print_json(card.as_json(found))
     elif out.is_terminal:
@@ -166,15 +171,15 @@ def show_model(
 def promote_model(
     version: Annotated[str, typer.Argument(help="The version that is to predict.")],
     reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Make a version champion by hand, whatever the gatekeeper said of it."""
-    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.models import champions
 
     settings, warehouse = prepare()
     with err.status("Loading the version"):
-        moved = champions.promote(warehouse, settings, version, reason, ring_nm=RING_NM)
+        moved = champions.promote(warehouse, settings, version, reason, ring_nm=ring)
     _show_moved("promoted", moved, as_json)
 
 
@@ -185,17 +190,15 @@ def rollback_model(
         str | None,
         typer.Option("--from", help="Only if this version is champion: repeating is harmless."),
     ] = None,
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Make the champion before the one in force champion again."""
-    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.models import champions
 
     settings, warehouse = prepare()
     with err.status("Loading the champion before"):
-        moved = champions.rollback(
-            warehouse, settings, reason, ring_nm=RING_NM, only_from=only_from
-        )
+        moved = champions.rollback(warehouse, settings, reason, ring_nm=ring, only_from=only_from)
     _show_moved("rolled back to", moved, as_json)
 
 
@@ -208,6 +211,7 @@ def calibrate_gate(
         str | None, typer.Option(help="Only this month, such as 2019-05; else every one.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same rows.")] = 20211007,
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Put equal, better and worse challengers before the gatekeeper (docs/gatekeeper.md).
@@ -216,13 +220,12 @@ def calibrate_gate(
     limit. Nothing is written.
     """
     from skyops_assets.arrivals import features
-    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store import inputs
     from skyops_assets.backtest import gate_calibration
 
     settings, warehouse = prepare()
     rows, _ = features.usable_arrivals(
-        inputs.read_arrivals(warehouse, RING_NM, with_simulated=settings.learn_from_simulated)
+        inputs.read_arrivals(warehouse, ring, with_simulated=settings.learn_from_simulated)
     )
     with err.status("Fitting") as shown:
         lines = gate_calibration.calibrate(

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from skyops_assets.arrivals.features import RING_NM
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import JsonOption, err, out, prepare, print_json
+from skyops_assets.cli.output import JsonOption, RingOption, err, out, prepare, print_json
 
 monitor = typer.Typer(
     help="Look at the champion, ask for a retraining, or calibrate the alarms.",
@@ -23,6 +24,7 @@ def run_monitor(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Ask for a retraining too; `skyops up` starts it.")
     ] = False,
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Log a verdict on the champion and write the drift report.
@@ -38,6 +40,7 @@ def run_monitor(
         found = monitor_champion(
             warehouse,
             settings,
+            ring_nm=ring,
             request=policy.BUTTON if retrain else None,
             quality_failures=failed_checks_now(),
         )
@@ -50,11 +53,12 @@ def run_monitor(
 
 
 @monitor.command("calibrate")
-def calibrate_monitor(
+def calibrate_monitor(  # noqa: PLR0917
     start: Annotated[datetime, typer.Option("--from", help="First moment of the period, UTC.")],
     end: Annotated[datetime, typer.Option("--to", help="End of the period, UTC, exclusive.")],
     trials: Annotated[int, typer.Option(min=1, help="Pairs of undisturbed windows.")] = 100,
     power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
+    ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
@@ -64,9 +68,7 @@ def calibrate_monitor(
 
     settings, warehouse = prepare()
     rows, _ = features.usable_arrivals(
-        inputs.read_arrivals(
-            warehouse, features.RING_NM, with_simulated=settings.learn_from_simulated
-        )
+        inputs.read_arrivals(warehouse, ring, with_simulated=settings.learn_from_simulated)
     )
     names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
     table = Table(*names, "columns beyond, the most frequent")

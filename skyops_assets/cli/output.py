@@ -33,6 +33,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from skyops_assets.arrivals.features import RINGS_NM
 from skyops_assets.errors import SkyOpsError, Stopped
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ out = _console(sys.stdout)
 err = _console(sys.stderr, stderr=True)
 
 
+def _known_ring(ring: int) -> int:
+    if ring not in RINGS_NM:
+        known = " or ".join(str(one) for one in RINGS_NM)
+        raise SkyOpsError(f"There is no model of --ring {ring}; choose {known}.")
+    return ring
+
+
+RingOption = Annotated[
+    int, typer.Option("--ring", help="Which ring's model, in NM: 100 or 40.", callback=_known_ring)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -262,16 +273,17 @@ def show_status(found: dict[str, Any]) -> None:
     for name, rows in found["counts"].items():
         table.add_row(name, f"{rows:,}")
     out.print(table)
-    champion = found["champion"]
-    if champion is None:
-        out.print("Champion: none; predictions come from the best baseline.")
-    else:
-        out.print(
-            f"Champion: {champion['name']} version {champion['version']}, "
-            f"MAE {figure(champion['mae_min'], '.2f')} min, skill "
-            f"{figure(champion['skill'], '.2f')}, trained through "
-            f"{_moment(champion['trained_through'])}"
-        )
+    for ring_nm, champion in found["champions"].items():
+        if champion is None:
+            out.print(f"Champion at {ring_nm} NM: none; predictions come from the best baseline.")
+        else:
+            out.print(
+                f"Champion at {ring_nm} NM: {champion['name']} version {champion['version']}, "
+                f"MAE {figure(champion['mae_min'], '.2f')} min, skill "
+                f"{figure(champion['skill'], '.2f')}, trained through "
+                f"{_moment(champion['trained_through'])}",
+                soft_wrap=True,
+            )
     for run in found["last_runs"]:
         began = _moment(run["started_at"])
         out.print(f"Run {run['run_id'][:8]} {run['job']} {run['status']}, started {began}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError, storable
 from skyops_assets.reporting.markdown import table
@@ -26,6 +27,9 @@ from skyops_assets.sources.opensky.live.failures import (
     TransientFailure,
 )
 from skyops_assets.warehouse.connection import Warehouse
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class State(StrEnum):
@@ -199,30 +203,44 @@ def judge_heartbeats(last: Mapping[str, datetime | None], now: datetime) -> tupl
 
 
 def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
-    """The registry answers, and the champion predicts a crossing without any feature."""
+    """The registry answers, and each champion predicts a crossing without any feature."""
+    from skyops_assets.arrivals.features import RINGS_NM
+    from skyops_assets.arrivals.models import registry
+
+    client = registry.configure(warehouse, settings)
+    return _worst_of(_probe_champion(client, warehouse, ring_nm) for ring_nm in RINGS_NM)
+
+
+def _probe_champion(client: MlflowClient, warehouse: Warehouse, ring_nm: int) -> tuple[State, str]:
     import math
 
     import pandas as pd
 
-    from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, RING_NM
+    from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
     from skyops_assets.arrivals.learning import fit
     from skyops_assets.arrivals.models import registry
     from skyops_assets.arrivals.scoring import LONGEST_TRANSIT_MIN
     from skyops_assets.arrivals.store import versions
 
-    client = registry.configure(warehouse, settings)
-    champion = versions.champion(warehouse, versions.model_name(RING_NM))
+    name = versions.model_name(ring_nm)
+    champion = versions.champion(warehouse, name)
     if champion is None:
-        return State.OK, "MLflow answers. There is no champion yet; the best baseline predicts."
+        return State.OK, f"{name} has no champion yet; the best baseline predicts."
     model = registry.load(client, champion.model_name, champion.version, champion.mlflow_run_id)
     unknown = {name: [None if name in CATEGORICAL else math.nan] for name in FEATURES}
     minutes = float(fit.predict(model, pd.DataFrame(unknown))[0])
     if not 0 < minutes <= LONGEST_TRANSIT_MIN:
         return State.BROKEN, (
             f"{champion.label} predicts {minutes:g} min, which is not within 0 to "
-            f"{LONGEST_TRANSIT_MIN}. Go back with `skyops model rollback`."
+            f"{LONGEST_TRANSIT_MIN}. Go back with `skyops model rollback --ring {ring_nm}`."
         )
     return State.OK, f"{champion.label} loads and predicts."
+
+
+def _worst_of(found: Iterable[tuple[State, str]]) -> tuple[State, str]:
+    """What is said of several, with the worst of their states."""
+    states, says = zip(*found, strict=True)
+    return max(states, key=list(State).index), " ".join(says)
 
 
 def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
@@ -233,9 +251,8 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
     state, says = _probe_artifacts(settings)
     if settings.model_store is None or state is not State.OK:
         return state, says
-    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.features import RINGS_NM
     from skyops_assets.arrivals.models import export
-    from skyops_assets.arrivals.store import versions
 
     place = settings.model_store
     try:
@@ -247,17 +264,24 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
         )
     if not is_whole:
         return State.BROKEN, f"{place} gives back something else than was written there."
-    name = versions.model_name(RING_NM)
+    state, has = _worst_of(_probe_export(settings, warehouse, ring_nm) for ring_nm in RINGS_NM)
+    return state, f"{says} {place} too. {has}" if state is State.OK else has
+
+
+def _probe_export(settings: Settings, warehouse: Warehouse, ring_nm: int) -> tuple[State, str]:
+    from skyops_assets.arrivals.models import export
+    from skyops_assets.arrivals.store import versions
+
+    name = versions.model_name(ring_nm)
     champion = versions.champion(warehouse, name)
     exported = export.exported(settings, name)
+    has = f"version {exported}" if exported else "no champion"
     if champion and champion.version != exported:
         return State.WARNING, (
-            f"{place} has {f'version {exported}' if exported else 'no champion'}, and "
-            f"{champion.label} is in force. The next prediction writes it: materialise "
-            "ml/predictions."
+            f"{settings.model_store} has {has}, and {champion.label} is in force. The next "
+            "prediction writes it: materialise ml/predictions."
         )
-    has = f"version {exported}" if exported else "no champion yet"
-    return State.OK, f"{says} {place} too, and it has {has}."
+    return State.OK, f"Of {name} it has {has}."
 
 
 def _probe_artifacts(settings: Settings) -> tuple[State, str]:

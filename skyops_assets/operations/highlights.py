@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from skyops_assets.arrivals.features import RING_NM
+from skyops_assets.arrivals.store.versions import model_name
 from skyops_assets.errors import first_few
 from skyops_assets.warehouse.query import fetch_all, fetch_one
 
@@ -30,8 +32,8 @@ QUESTIONS = {
         "join metrics.fct_flights using (flight_id) where ring_nm = 40 order by extra_nm desc "
         "limit 5",
     "How far off were the predicted landings?":
-        "select airport, count(*), round(avg(abs(error_min))::numeric, 1) as minutes from "
-        "ml.prediction_outcomes where outcome = 'landed' group by 1 order by 2 desc",
+        "select ring_nm, airport, count(*), round(avg(abs(error_min))::numeric, 1) as minutes from "
+        "ml.prediction_outcomes where outcome = 'landed' group by 1, 2 order by 1, 3 desc",
 }  # fmt: skip
 """Questions for a newcomer, and the SQL that answers each; without double quotes or backslashes,
 so that a shell takes it within them."""
@@ -140,12 +142,12 @@ def _detour(warehouse: Warehouse, hours: dict[str, Any]) -> str:
 
 
 def verdict(warehouse: Warehouse) -> str:
-    """The gatekeeper's last decision, and why it is right, in one sentence."""
+    """The gatekeeper's last decision at 40 NM, and why it is right, in one sentence."""
     decision = fetch_one(
         warehouse,
         "select training_run_id, is_promoted, reasons from ml.promotion_decisions "
-        "order by decision_id desc limit 1",
-        {},
+        "where model_name = %(name)s order by decision_id desc limit 1",
+        {"name": model_name(RING_NM)},
     )
     if decision is None:
         return "none was trained"

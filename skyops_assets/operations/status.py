@@ -29,6 +29,7 @@ def gather(
     Args:
         last_runs: gives Dagster's newest runs; called last, as Dagster takes seconds to import.
     """
+    from skyops_assets.arrivals.features import RINGS_NM
     from skyops_assets.arrivals.store.versions import champion_summary
 
     return {
@@ -39,7 +40,7 @@ def gather(
         },
         "opensky": opensky(settings, warehouse),
         "counts": row_counts(warehouse),
-        "champion": champion_summary(warehouse),
+        "champions": {ring_nm: champion_summary(warehouse, ring_nm) for ring_nm in RINGS_NM},
         "last_runs": last_runs(),
     }
 

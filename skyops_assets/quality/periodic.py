@@ -92,7 +92,8 @@ def champion_age(warehouse: Warehouse, model_name: str) -> ChampionAge | None:
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select version.version, run.trained_through_at, "
-            "(select max(landed_at) from features.arrival_features where is_simulated is not true) "
+            "(select max(landed_at) from features.arrival_features as arrival "
+            "where arrival.is_simulated is not true and arrival.ring_nm = run.ring_nm) "
             "from ml.model_versions as version "
             "join ml.training_runs as run using (training_run_id) "
             "where version.is_champion and version.model_name = %s",

@@ -483,6 +483,10 @@ def test_an_r2_below_the_floor_is_told_until_it_is_above_again(
     window(None)
     window(0.1)
     assert tick() == "0 new, 0 recovered, 0 notices sent."
+    # Another ring's model is neither better nor worse for it.
+    query(told, "insert into audit.monitoring_log (kind, r2, model_name, model_version) "
+          "values (%s, 0.9, 'arrival-transit-100nm', '1')", MONITOR)  # fmt: skip
+    assert tick() == "0 new, 0 recovered, 0 notices sent."
     window(0.4)
     assert tick().startswith("0 new, 1 recovered")
 
@@ -711,7 +715,9 @@ def test_observations_count_in_the_order_in_which_they_were(
 
 def test_nothing_is_opened_by_what_is_green(warehouse: Warehouse) -> None:
     found = store.note(
-        warehouse, Settings(), [run_of(0, errors=None), of_r2(AT, 0.5, 0.5, None, "a")]
+        warehouse,
+        Settings(),
+        [run_of(0, errors=None), of_r2(AT, 0.5, 0.5, "a", model=None, version=None)],
     )
     assert (found.opened, found.recovered) == (0, 0)
 

@@ -252,6 +252,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
         "hourly_refresh", "hourly_metars", "weekly_retrain", "automation",
         "run_failures_to_audit_log", "alerts", "weekly_health_check", "daily_clean_up",
         "reap_dead_runs", "periodic_checks", "daily_monitoring", "retrain_when_asked",
+        "retrain_when_asked_100nm",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 
@@ -301,9 +302,11 @@ CROSSINGS = dg.AssetKey(["features", "crossing_features"])
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
 
 
-def built(graph: Any, instance: dg.DagsterInstance) -> Any:
+def built(graph: Any, instance: dg.DagsterInstance, but: str = "") -> Any:
     """Materialise everything there is; returns the cursor after it was seen."""
     for key in graph.defs.resolve_asset_graph().toposorted_asset_keys:
+        if but and key.path[-1].endswith(but):
+            continue
         materialized(instance, key, "2021-10-07-12:00" if key == RAW else None)
     return requested(graph, instance).cursor
 
@@ -331,6 +334,33 @@ def test_new_features_ask_for_predictions_once(graph: Any, instance: dg.DagsterI
     assert after.get_num_requested(PREDICTIONS) == 1
     again = requested(graph, instance, after.cursor)
     assert again.get_num_requested(PREDICTIONS) == 0
+
+
+def test_a_ring_on_which_nothing_was_decided_yet_holds_no_predictions_back(
+    graph: Any, instance: dg.DagsterInstance
+) -> None:
+    """As in an installation from before that ring had a model."""
+    cursor = built(graph, instance, but="_100nm")
+    rebuilt(graph, instance)
+    assert requested(graph, instance, cursor).get_num_requested(PREDICTIONS) == 1
+
+
+def test_each_rings_own_decision_starts_its_own_job(
+    repository: Any, instance: dg.DagsterInstance, pointed: Warehouse
+) -> None:
+    outer = VERDICT | {"model_name": "arrival-transit-100nm", "triggered": True}
+    log_id = record_verdict(pointed, outer)
+    assert ask(repository, instance, None).skip_message
+    found = ask(repository, instance, None, "retrain_when_asked_100nm")
+    assert [run.tags["skyops/monitoring_log_id"] for run in found.run_requests] == [str(log_id)]
+    assert repository.get_sensor_def("retrain_when_asked_100nm").job_name == "retrain_100nm"
+    keys = {
+        name: repository.get_job(name).asset_layer.selected_asset_keys
+        for name in ("retrain", "retrain_100nm")
+    }
+    shared = keys["retrain"] & keys["retrain_100nm"]
+    assert shared == {PREDICTIONS, dg.AssetKey(["ml", "prediction_outcomes"])}
+    assert all(key.path[-1].endswith("_100nm") for key in keys["retrain_100nm"] - shared)
 
 
 def test_new_features_with_a_failed_test_hold_the_predictions_back(
@@ -458,7 +488,7 @@ def test_a_champion_changed_by_hand_is_shown_and_asks_for_predictions_once(
     materialized(instance, PREDICTIONS)
     cursor = requested(graph, instance, cursor).cursor
     monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
-    report_champion(ChampionSwitch("m", None, "2", "clerk", "promote", "why not"))
+    report_champion(ChampionSwitch(40, "m", None, "2", "clerk", "promote", "why not"))
     after = requested(graph, instance, cursor)
     assert (after.get_num_requested(PREDICTIONS), after.total_requested) == (1, 1)
     assert requested(graph, instance, after.cursor).total_requested == 0
@@ -645,11 +675,23 @@ def test_the_periodic_checks_run_by_themselves_and_in_no_other_job(
     def of(job: str) -> set[dg.AssetCheckKey]:
         return set(repository.get_job(job).asset_layer.asset_graph.asset_check_keys)
 
-    periodic = {one.check_key for one in vars(checks).values()
-                if isinstance(one, dg.AssetChecksDefinition)}  # fmt: skip
+    periodic = {
+        one.check_key
+        for found in vars(checks).values()
+        for one in (found if isinstance(found, list) else [found])
+        if isinstance(one, dg.AssetChecksDefinition)
+    }
     assert of("periodic_checks") == periodic
-    assert len(periodic) == 8
-    for job in ("main", "refresh", "retrain", "load_history", "load_metars", "poll"):
+    assert len(periodic) == 9
+    for job in (
+        "main",
+        "refresh",
+        "retrain",
+        "retrain_100nm",
+        "load_history",
+        "load_metars",
+        "poll",
+    ):
         assert not of(job) & periodic
 
 
@@ -738,18 +780,23 @@ VERDICT = {
 }
 
 
-def ask(repository: Any, instance: dg.DagsterInstance, cursor: str | None) -> Any:
-    """One tick of the sensor."""
+def ask(
+    repository: Any,
+    instance: dg.DagsterInstance,
+    cursor: str | None,
+    name: str = "retrain_when_asked",
+) -> Any:
+    """One tick of a sensor."""
     from skyops_assets.defs.resources import WarehouseResource
 
     context = dg.build_sensor_context(
         instance=instance,
         cursor=cursor,
         repository_def=repository,
-        sensor_name="retrain_when_asked",
+        sensor_name=name,
         resources={"warehouse": WarehouseResource(), "graph": lambda: repository.asset_graph},
     )
-    return repository.get_sensor_def("retrain_when_asked").evaluate_tick(context)
+    return repository.get_sensor_def(name).evaluate_tick(context)
 
 
 def test_a_decision_to_retrain_starts_one_run_and_a_no_starts_none(

@@ -34,6 +34,13 @@ pytestmark = pytest.mark.xdist_group("checks")
 EXPECTATIONS = json.loads((SUITES / "raw_opensky_states.json").read_text())["expectations"]
 
 
+def inner(checks: list[Any]) -> Any:
+    """Of the checks of each ring the inner one's."""
+    from skyops_assets.arrivals.features import RING_NM, RINGS_NM
+
+    return checks[RINGS_NM.index(RING_NM)]
+
+
 def run_check(check: Any, instance: Any = None, **tags: str) -> Any:
     """Evaluate one check as a run of its own, without its asset."""
     import dagster as dg
@@ -719,7 +726,7 @@ def test_the_challenger_goes_red_when_it_has_a_problem(
 
     verdict = verify.Verdict(version, 60, problem)
     monkeypatch.setattr(verify, "verify_challenger", lambda *_: verdict)
-    found = run_check(challenger_is_sound)
+    found = run_check(inner(challenger_is_sound))
     assert found.passed == (problem is None)
     assert found.blocking
     assert (said or "") in (found.description or "")
@@ -1015,11 +1022,11 @@ def test_a_training_set_that_cannot_be_true_is_red(pointed: Warehouse, home: Pat
     from skyops_assets.defs.model.checks import training_set_is_valid
 
     freeze(pointed, home, learnable(200))
-    green = run_check(training_set_is_valid)
+    green = run_check(inner(training_set_is_valid))
     assert (green.passed, green.description) == (True, None)
     assert "too few rows" not in green.metadata["expectations"].value
     freeze(pointed, home, learnable(200).assign(altitude_m=37_000.0))
-    red = run_check(training_set_is_valid)
+    red = run_check(inner(training_set_is_valid))
     assert not red.passed
     assert red.blocking
     assert "Metres, not feet?" in red.description
@@ -1035,7 +1042,7 @@ def test_a_training_set_of_slow_aircraft_without_altitude_is_told_and_learned_fr
     slow["transit_min"] += 50
     slow["landed_at"] += timedelta(minutes=50)
     freeze(pointed, home, slow)
-    found = run_check(training_set_is_valid)
+    found = run_check(inner(training_set_is_valid))
     assert found.passed
     assert "no altitude at the ring" in found.description
     assert "A field of gliders and light aircraft may be slower." in found.description
@@ -1047,17 +1054,17 @@ def test_a_small_or_empty_training_set_is_no_fault_but_an_impossible_row_is(
     from skyops_assets.defs.model.checks import training_set_is_valid
 
     freeze(pointed, home, learnable(0))
-    empty = run_check(training_set_is_valid)
+    empty = run_check(inner(training_set_is_valid))
     assert empty.passed
     assert empty.description == "The training set has no rows: there is nothing to judge."
     # All transits alike: of few rows that says nothing. Networks without altitudes there are.
     small = learnable(199).assign(altitude_m=float("nan"), transit_min=12.0)
     freeze(pointed, home, small.assign(landed_at=small["crossed_at"] + timedelta(minutes=12)))
-    few = run_check(training_set_is_valid)
+    few = run_check(inner(training_set_is_valid))
     assert few.passed
     assert few.metadata["expectations"].value.count("too few rows") == 5
     freeze(pointed, home, learnable(5).assign(vertical_rate_mps=-1000.0))
-    assert not run_check(training_set_is_valid).passed
+    assert not run_check(inner(training_set_is_valid)).passed
 
 
 # Data Docs
@@ -1393,8 +1400,9 @@ def test_a_load_that_waits_for_the_transform_is_told_after_the_deadline(
 def test_a_champion_that_has_not_seen_the_newest_arrivals_is_told(
     pointed: Warehouse, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skyops_assets.defs.platform.checks import champion_has_seen_recent_arrivals as check
+    from skyops_assets.defs.platform.checks import champion_has_seen_recent_arrivals
 
+    check = inner(champion_has_seen_recent_arrivals)
     assert run_check(check).metadata["champion"].value == "none"
     champion(pointed, query)
     create_from_contract(pointed, query, "arrival_features")
@@ -1486,6 +1494,25 @@ def test_a_red_dbt_test_keeps_what_follows_from_being_built_and_says_what_to_do(
 # ml/evaluations: the gatekeeper's lights (its rules are tested with the model)
 
 
+def test_without_a_challenger_no_light_is_red(
+    pointed: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skyops_assets.arrivals.gate.evidence import Evidence
+    from skyops_assets.arrivals.gate.policy import LIGHTS, decide
+    from skyops_assets.defs.model.checks import gatekeeper_lights
+    from skyops_assets.defs.resources import WarehouseResource
+
+    nothing = dict.fromkeys(Evidence.__dataclass_fields__)
+    decision = decide(Evidence(**nothing | {"untrained_reason": "0 arrivals to learn from"}))
+    assert not decision.is_promoted
+    monkeypatch.setattr(
+        "skyops_assets.arrivals.steps.promote.judge_challenger", lambda *_, **__: decision
+    )
+    found = list(inner(gatekeeper_lights)(warehouse=WarehouseResource()))
+    assert [one.passed for one in found] == [True] * len(LIGHTS)
+    assert {one.description for one in found} == {"no challenger: 0 arrivals to learn from"}
+
+
 @pytest.mark.parametrize("red", ["technical", "operational", "logical", "statistical", None])
 def test_a_red_light_is_a_warning_with_its_reasons(
     pointed: Warehouse, monkeypatch: pytest.MonkeyPatch, red: str | None
@@ -1504,11 +1531,11 @@ def test_a_red_light_is_a_warning_with_its_reasons(
         ),
     )
     monkeypatch.setattr(
-        "skyops_assets.arrivals.steps.promote.judge_challenger", lambda *_: decision
+        "skyops_assets.arrivals.steps.promote.judge_challenger", lambda *_, **__: decision
     )
     found = {
         result.check_name: result
-        for result in gatekeeper_lights(warehouse=WarehouseResource())  # type: ignore[attr-defined]
+        for result in inner(gatekeeper_lights)(warehouse=WarehouseResource())
     }
     assert set(found) == {f"challenger_{light}" for light in LIGHTS}
     for light in LIGHTS:
@@ -1540,22 +1567,28 @@ def test_a_skill_alarm_is_an_error_that_blocks_nothing(pointed: Warehouse) -> No
     from skyops_assets.audit.log import record_verdict
     from skyops_assets.defs.monitoring.checks import champion_skill
 
-    assert run_check(champion_skill).passed
+    assert run_check(inner(champion_skill)).passed
     record_verdict(pointed, verdict(verdict="skill alarm", skill=0.1))
-    found = run_check(champion_skill)
+    found = run_check(inner(champion_skill))
     assert not found.passed
     assert found.severity.value == "ERROR"
     assert not found.blocking
     assert found.description.startswith("skill alarm: skill 0.10, 0.12 in the window. Read the")
-    assert "`skyops model rollback`" in found.description
+    assert "`skyops model rollback --ring 40`" in found.description
     # Too few rows to tell are no recovery. A new champion has nothing to recover from.
     few = {"verdict": "too few rows", "skill": None}
     record_verdict(pointed, verdict(**few))
-    assert not run_check(champion_skill).passed
+    assert not run_check(inner(champion_skill)).passed
     record_verdict(pointed, verdict(**few, model_version="4"))
-    assert run_check(champion_skill).passed
+    assert run_check(inner(champion_skill)).passed
     record_verdict(pointed, verdict())
-    assert run_check(champion_skill).passed
+    assert run_check(inner(champion_skill)).passed
+    # Each ring has an alarm of its own.
+    other = {"model_name": "arrival-transit-100nm", "verdict": "skill alarm"}
+    record_verdict(pointed, verdict(**other))
+    assert run_check(inner(champion_skill)).passed
+    [outer] = [one for one in champion_skill if not run_check(one).passed]
+    assert "`skyops model rollback --ring 100`" in run_check(outer).description
 
 
 def test_drift_warns_and_names_the_columns(
@@ -1565,12 +1598,12 @@ def test_drift_warns_and_names_the_columns(
     from skyops_assets.defs.monitoring.checks import drift
 
     record_verdict(pointed, verdict(drift_score=1 / 6))
-    found = run_check(drift)
+    found = run_check(inner(drift))
     assert not found.passed
     assert found.severity.value == "WARN"
     assert found.description.startswith("altitude_m, sector: these have changed. Read the drift")
     with monkeypatch.context() as lenient:
         lenient.setenv("SKYOPS_RETRAIN_POLICY", '{"max_drift_score": 0.2}')
-        assert run_check(drift).passed
+        assert run_check(inner(drift)).passed
     record_verdict(pointed, verdict(drift_score=None))
-    assert run_check(drift).passed
+    assert run_check(inner(drift)).passed

@@ -185,7 +185,7 @@ def test_debug_shows_where_an_error_comes_from(skyops: Skyops) -> None:
 def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) -> None:
     done = skyops("status", "--json")
     found = json.loads(response(done))
-    assert set(found) == {"warehouse", "opensky", "counts", "champion", "last_runs"}
+    assert set(found) == {"warehouse", "opensky", "counts", "champions", "last_runs"}
     assert found["opensky"]["credits_left"] == found["opensky"]["credits_a_day"] == 400
     assert found["opensky"]["last_answer_at"] is None
     assert set(found["warehouse"]) == {"url", "server_version", "embedded"}
@@ -194,14 +194,14 @@ def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) ->
                   "ml.predictions", "audit.monitoring_log"):  # fmt: skip
         assert found["counts"][table] == 0
     assert not [name for name in found["counts"] if "opensky_states_2" in name]
-    assert found["champion"] is None
+    assert found["champions"] == {"100": None, "40": None}
     assert found["last_runs"] == []
     assert PASSWORD not in done.stdout + done.stderr
 
 
 def test_status_for_people_shows_no_secrets_either(skyops: Skyops) -> None:
     done = skyops("status")
-    assert "Champion: none" in response(done)
+    assert "Champion at 100 NM: none" in response(done)
     assert PASSWORD not in done.stdout + done.stderr
 
 

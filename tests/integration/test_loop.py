@@ -79,34 +79,38 @@ class Platform:
         (request,) = self.repository.get_schedule_def(schedule).evaluate_tick(context).run_requests
         return request
 
-    def asked(self) -> list[dg.RunRequest]:
-        """What the sensor that retrains asks for."""
+    def asked(self, sensor_name: str = "retrain_when_asked") -> list[dg.RunRequest]:
+        """What a sensor that retrains asks for."""
         from skyops_assets.defs.resources import WarehouseResource
 
         context = dg.build_sensor_context(
             instance=self.instance,
             repository_def=self.repository,
-            sensor_name="retrain_when_asked",
+            sensor_name=sensor_name,
             resources={
                 "warehouse": WarehouseResource(),
                 "graph": lambda: self.repository.asset_graph,
             },
         )
-        sensor = self.repository.get_sensor_def("retrain_when_asked")
+        sensor = self.repository.get_sensor_def(sensor_name)
         return list(sensor.evaluate_tick(context).run_requests or ())
 
 
 VERDICT = """
 select log_id, model_version, verdict, trigger, triggered, outcome, training_run_id
-from audit.monitoring_log where kind = 'monitor' order by log_id desc limit 1
+from audit.monitoring_log where kind = 'monitor' and model_name = %s order by log_id desc limit 1
 """
-CHAMPIONS = "select from_version, to_version, action from audit.champion_changes order by change_id"
+NAME, OUTER = "arrival-transit-40nm", "arrival-transit-100nm"
+CHAMPIONS = """
+select from_version, to_version, action from audit.champion_changes where model_name = %s
+order by change_id
+"""
 PREDICTED = """
 select p.model_version, count(*), count(o.error_min)
 from ml.predictions as p
 left join ml.prediction_outcomes as o
     using (flight_id, airport, ring_nm, model_name, model_version)
-where p.crossed_at >= %s and p.crossed_at < %s and not p.is_in_sample
+where p.model_name = %s and p.crossed_at >= %s and p.crossed_at < %s and not p.is_in_sample
 group by 1 order by 1
 """
 
@@ -141,12 +145,12 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
     assert promote.decide_promotion(zurich, settings).is_promoted
     platform.run("refresh", dg.RunRequest(asset_selection=[PREDICTIONS, OUTCOMES]))
     may = (datetime(2019, 5, 1, tzinfo=UTC), datetime(2019, 6, 1, tzinfo=UTC))
-    [rows] = [known for version, _, known in query(zurich, PREDICTED, *may) if version == "1"]
+    [rows] = [known for version, _, known in query(zurich, PREDICTED, NAME, *may) if version == "1"]
     assert rows > 2_000
     assert platform.asked() == []
 
     platform.run("monitor", platform.tick("daily_monitoring", morning))
-    [(log_id, version, *judged, outcome, _)] = query(zurich, VERDICT)
+    [(log_id, version, *judged, outcome, _)] = query(zurich, VERDICT, NAME)
     assert (version, *judged, outcome) == ("1", "skill alarm", "skill", True, None)
 
     (request,) = platform.asked()
@@ -155,14 +159,29 @@ def test_skill_sags_and_a_successor_is_trained_and_predicts(
     run = lasting.get_run_by_id(run_id)
     assert run is not None and run.tags[LOG_ID] == str(log_id)
 
-    [(*_, outcome, training_run_id)] = query(zurich, VERDICT)
+    [(*_, outcome, training_run_id)] = query(zurich, VERDICT, NAME)
     decision = query(
         zurich,
         "select is_promoted, dagster_run_id from ml.promotion_decisions where training_run_id = %s",
         training_run_id,
     )
     assert (outcome, decision) == ("promoted", [(True, run_id)])
-    assert query(zurich, CHAMPIONS) == [(None, "1", "gatekeeper"), ("1", "2", "gatekeeper")]
-    [(predicted, known)] = [row[1:] for row in query(zurich, PREDICTED, *may) if row[0] == "2"]
+    assert query(zurich, CHAMPIONS, NAME) == [(None, "1", "gatekeeper"), ("1", "2", "gatekeeper")]
+    [(predicted, known)] = [
+        row[1:] for row in query(zurich, PREDICTED, NAME, *may) if row[0] == "2"
+    ]
     assert predicted >= known > 700
     assert platform.asked() == []
+
+    # The same look asked for the outer ring's first model: by another sensor, in another run.
+    [(outer_id, version, *judged, outcome, _)] = query(zurich, VERDICT, OUTER)
+    assert (version, *judged, outcome) == (None, "no champion", "new arrivals", True, None)
+    (request,) = platform.asked("retrain_when_asked_100nm")
+    assert request.tags[LOG_ID] == str(outer_id)
+    platform.run("retrain_100nm", request)
+    [(*_, outcome, _)] = query(zurich, VERDICT, OUTER)
+    assert outcome == "promoted"
+    assert query(zurich, CHAMPIONS, OUTER) == [(None, "1", "gatekeeper")]
+    assert len(query(zurich, CHAMPIONS, NAME)) == 2
+    [(predicted, known)] = [row[1:] for row in query(zurich, PREDICTED, OUTER, *may)]
+    assert predicted >= known > 700

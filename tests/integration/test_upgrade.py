@@ -213,17 +213,19 @@ def test_a_refresh_takes_over_what_the_earlier_version_left(
     assert versions.champion(warehouse, versions.model_name(40)) == champion
     assert query(
         warehouse,
-        "select distinct p.model_version from ml.predictions as p "
-        "inner join metrics.fct_flights as f using (flight_id) where f.icao24 = %s",
+        "select distinct p.ring_nm, p.model_version from ml.predictions as p "
+        "inner join metrics.fct_flights as f using (flight_id) where f.icao24 = %s "
+        "and p.icao24 = f.icao24 and p.callsign is not distinct from f.callsign",
         NEWCOMER,
-    ) == [(champion.version,)]
+    ) == [(40, champion.version), (100, "untrained")]
     refreshed = stored(query, warehouse, *BUILT)
     assert not refreshed.keys() & NOW_BUILT.keys()
     dbt_of(warehouse)("run", "--full-refresh")
     assert differences(refreshed, stored(query, warehouse, *BUILT)) == {}
 
     shown = status.gather(settings, warehouse, client.last_runs)
-    assert shown["champion"]["version"] == champion.version
+    assert shown["champions"][40]["version"] == champion.version
+    assert shown["champions"][100] is None
     assert {run["run_id"] for run in shown["last_runs"]} >= {run_id for run_id, _ in runs}
     findings = {
         one.part: one.state for one in health.examine(settings, warehouse, client.heartbeats_now)

@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from skyops_assets.arrivals.features import RINGS_NM, named
+from skyops_assets.arrivals.store.versions import model_name
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -450,12 +452,17 @@ JOBS = {"hourly_refresh": "refresh", "daily_monitoring": "monitor", "weekly_retr
 
 
 def _retrained(running: Running) -> str:
-    """Wait for the run that the sensor starts where the newest verdict asks for one."""
+    """Wait for the runs that the sensors start where the newest verdicts ask for them."""
+    return ", ".join(f"{ring} NM: {_retrained_at(running, ring)}" for ring in RINGS_NM)
+
+
+def _retrained_at(running: Running, ring_nm: int) -> str:
     import dagster as dg
 
     [(log_id, triggered)] = running.rows(
         "select log_id, triggered from audit.monitoring_log where kind = 'monitor' "
-        "order by log_id desc limit 1"
+        "and model_name = %s order by log_id desc limit 1",
+        model_name(ring_nm),
     )
     if not triggered:
         return "no retraining"
@@ -465,7 +472,7 @@ def _retrained(running: Running) -> str:
         if time.monotonic() > until:
             raise Broken(f"No run answers the row {log_id} of audit.monitoring_log.")
         time.sleep(LOOK_EVERY_S)
-    if not running.follow(runs[-1].run_id, "retrain"):
+    if not running.follow(runs[-1].run_id, named("retrain", ring_nm)):
         # Killed twice. A person would press the button.
         out.print(f"The retraining of row {log_id} died twice; the button is pressed.")
         config = "{ops: {audit__monitoring_log: {config: {request: button}}}}"
@@ -473,7 +480,7 @@ def _retrained(running: Running) -> str:
             running.launch("monitor", {}, {"runConfigYaml": config}), "monitor"
         ):
             pass
-        return _retrained(running)
+        return _retrained_at(running, ring_nm)
     [(outcome,)] = running.rows(
         "select outcome from audit.monitoring_log where log_id = %s", log_id
     )
@@ -481,13 +488,14 @@ def _retrained(running: Running) -> str:
 
 
 def _newest(running: Running) -> str:
-    [(version, verdict, skill, trigger)] = running.rows(
-        "select model_version, verdict, skill, trigger from audit.monitoring_log "
-        "where kind = 'monitor' order by log_id desc limit 1"
+    newest = running.rows(
+        "select distinct on (model_name) model_name, model_version, verdict, skill, trigger "
+        "from audit.monitoring_log where kind = 'monitor' order by model_name, log_id desc"
     )
-    return (
-        f"champion {version or 'none'}, {verdict}, skill {_text(skill)}, "
+    return "; ".join(
+        f"champion {name}:{version or 'none'}, {verdict}, skill {_text(skill)}, "
         f"asked by {trigger or 'nothing'}"
+        for name, version, verdict, skill, trigger in newest
     )
 
 
@@ -496,8 +504,9 @@ def _newest(running: Running) -> str:
 
 VERDICTS = """
 select
-    window_end_at::date, model_version, (details ->> 'rows')::int, skill, mae_min, drift_score,
-    verdict, trigger, triggered, outcome, improvement
+    window_end_at::date, model_name || ':' || coalesce(model_version, '-'),
+    (details ->> 'rows')::int, skill, mae_min, drift_score, verdict, trigger,
+    triggered, outcome, improvement
 from audit.monitoring_log where kind = 'monitor' order by log_id
 """
 DECISIONS = """
@@ -601,25 +610,29 @@ def links(running: Running) -> None:
         promoted = outcome == "promoted"
         _require(decisions == [(promoted,)], f"row {log_id} has no decision of its outcome")
     changes = running.rows(
-        "select to_version, action from audit.champion_changes order by change_id"
+        "select model_name, to_version, action from audit.champion_changes order by change_id"
     )
-    _require(bool(changes), "the champion never changed")
-    for version, action in changes:
+    for ring_nm in RINGS_NM:
+        name = model_name(ring_nm)
+        _require(any(one[0] == name for one in changes), f"the champion of {name} never changed")
+    for name, version, action in changes:
         _require(action == "gatekeeper", f"the change to {version} was by hand")
         [(predictions, known)] = running.rows(
             "select count(*), count(o.error_min) from ml.predictions as p "
             "left join ml.prediction_outcomes as o "
             "using (flight_id, airport, ring_nm, model_name, model_version) "
-            "where model_version = %s and not p.is_in_sample",
+            "where model_name = %s and model_version = %s and not p.is_in_sample",
+            name,
             version,
         )
         _require(predictions > 0, f"version {version} predicted nothing that it had not learned")
         _require(known > 0, f"no prediction of version {version} has an outcome")
+    in_force = {name: version for name, version, _ in changes}
     newest = running.rows(
-        "select p.model_version from ml.predictions as p "
-        "order by p.crossed_at desc, p.predicted_at desc limit 1"
+        "select distinct on (ring_nm) p.model_name, p.model_version from ml.predictions as p "
+        "order by ring_nm, p.crossed_at desc, p.predicted_at desc"
     )
-    _require(newest == [(changes[-1][0],)], "the newest crossing is not the champion's")
+    _require(dict(newest) == in_force, "the newest crossing is not the champion's")
 
 
 def _require(is_so: bool, otherwise: str) -> None:

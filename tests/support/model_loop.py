@@ -72,6 +72,8 @@ def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None
         flights = pd.DataFrame(
             {
                 "flight_id": frame["flight_id"],
+                "icao24": frame["flight_id"].astype(str).str[:6],
+                "callsign": "AFR" + frame["flight_id"].astype(str).str[-3:],
                 "first_seen_at": frame["crossed_at"],
                 "last_seen_at": frame["landed_at"],
             }

@@ -62,7 +62,7 @@ FOUND: dict[str, Any] = {
         "credits_a_day": 400, "credits_a_round": 1, "interval_s": 216.04, "last_answer_at": None,
     },
     "counts": {"raw.opensky_states": 284505, "ml.predictions": 0},
-    "champion": None,
+    "champions": {100: None, 40: None},
     "last_runs": [
         {"run_id": "0123456789", "job": "main", "status": "SUCCESS", "started_at": None,
          "ended_at": None}
@@ -81,7 +81,9 @@ def test_the_status_shows_rows_and_says_plainly_that_there_is_no_champion(
         "OpenSky: 400 of 400 credits left today (anonymous); a round costs 1, one every 216.0 s; "
         "no live response yet" in text
     )
-    assert "Champion: none; predictions come from the best baseline." in text
+    for ring in (100, 40):
+        said = f"Champion at {ring} NM: none; predictions come from the best baseline."
+        assert said in text
     assert "Run 01234567 main SUCCESS" in text
 
 
@@ -100,11 +102,12 @@ def test_the_status_says_when_the_last_live_answer_came_and_what_is_wrong(
 def test_the_status_shows_the_champion_with_its_numbers(printed: Callable[[], str]) -> None:
     champion = {"name": "arrivals", "version": "3", "mae_min": 2.204, "skill": 0.412,
                 "trained_through": "2021-10-07T14:00:00+00:00"}  # fmt: skip
-    output.show_status({**FOUND, "champion": champion})
-    assert "Champion: arrivals version 3, MAE 2.20 min, skill 0.41, trained through " in printed()
-    assert "trained through 2021-10-07 14:00 UTC\n" in printed()
+    output.show_status({**FOUND, "champions": {100: None, 40: champion}})
+    said = "Champion at 40 NM: arrivals version 3, MAE 2.20 min, skill 0.41, trained through "
+    assert f"{said}2021-10-07 14:00 UTC\n" in printed()
     # One that a person made champion before it was evaluated.
-    output.show_status({**FOUND, "champion": {**champion, "mae_min": None, "skill": None}})
+    unknown = {**champion, "mae_min": None, "skill": None}
+    output.show_status({**FOUND, "champions": {100: None, 40: unknown}})
     assert "MAE - min, skill -" in printed()
 
 

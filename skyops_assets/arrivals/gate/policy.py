@@ -52,7 +52,7 @@ class GatePolicy:
         max_p95_ms, target_p95_ms: of a prediction of one row; above the target is only said.
         max_wrong_way_min: see `sanity.DIRECTIONS`. Right for all ten fits at LSZH but one on 201
             rows (0.08 min).
-        max_impossible_share: of predictions faster than 320 kt straight in. There were none.
+        max_impossible_share: of predictions faster than `sanity.fastest_min`. There were none.
         max_shuffled_skill: of the recipe fitted on shuffled labels: -0.02 to 0.00 on 5,000 rows,
             -0.12 to +0.09 on 200 to 1,000 by chance; a leak would give the model's own.
     """
@@ -197,7 +197,7 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     yield _at_most("directions", what, value, policy.max_wrong_way_min, LOGICAL)
     yield _at_most(
         "possible",
-        "of the predictions are faster than 320 kt straight in",
+        "of the predictions are faster than anything flies straight in",
         found.impossible_share,
         policy.max_impossible_share,
         LOGICAL,

@@ -11,6 +11,7 @@ goes another way, and answers were up to 1.9 minutes off on LSZH 2019-03. Here a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, MIN_TRANSIT_MIN
@@ -106,12 +107,25 @@ def predict(content: bytes, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     Raises:
         SkyOpsError: it is no whole graph.
     """
-    import numpy as np
+    return load(content)(frame)
 
+
+def load(content: bytes) -> Callable[[pd.DataFrame], dict[str, np.ndarray]]:
+    """`predict` for frame after frame.
+
+    Raises:
+        SkyOpsError: it is no whole graph.
+    """
     session = _session(content)
     names = [output.name for output in session.get_outputs()]
-    found = session.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
-    return {n: np.asarray(v, "float64").ravel() for n, v in zip(names, found, strict=True)}
+
+    def ask(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        found = session.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
+        return {n: np.asarray(v, "float64").ravel() for n, v in zip(names, found, strict=True)}
+
+    return ask
 
 
 def _session(content: bytes) -> Any:

@@ -285,7 +285,8 @@ def _limits(facts: VersionRecord) -> list[str]:
     return [
         "- It knows the airports and the period named above, and no schedule, forecast or "
         "runway closures. At another airport it answers, untested.",
-        f"- It learned from transits of {features.MIN_TRANSIT_MIN:g} to "
+        "- It learned from transits of "
+        f"{features.shortest_transit_min(facts.run.ring_nm):g} to "
         f"{features.MAX_TRANSIT_MIN:g} minutes only. A flight that does not land there gets an "
         "answer all the same.",
         "- The errors above are of the test period; traffic changes, and `ml.prediction_outcomes` "

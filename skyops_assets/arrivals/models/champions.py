@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from skyops_assets.arrivals.features import named
 from skyops_assets.arrivals.models import card, export, registry
 from skyops_assets.arrivals.store import training, versions
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
@@ -34,6 +35,8 @@ class ChampionSwitch:
 
     `warnings` say what does not follow yet: a version's card, or the model store.
     """
+
+    ring_nm: int
 
     model_name: str
     before: str | None
@@ -63,7 +66,9 @@ def promote(
         raise SkyOpsError(
             f"Version {after.version} of {name} is champion already; nothing was changed."
         )
-    return _move(warehouse, settings, client, before, after, action="promote", reason=reason)
+    return _move(
+        warehouse, settings, client, before, after, ring_nm=ring_nm, action="promote", reason=reason
+    )
 
 
 def rollback(
@@ -91,18 +96,18 @@ def rollback(
     if before is None:
         raise SkyOpsError(
             f"{name} has no champion to roll back from; the best baseline predicts. "
-            "`skyops model promote VERSION` makes one."
+            f"`{versions.command(name, 'promote VERSION')}` makes one."
         )
     if only_from is not None and before.version != _number(name, only_from):
         raise SkyOpsError(
             f"The champion of {name} is version {before.version}, not {_number(name, only_from)}; "
-            "nothing was changed. Look at `skyops model list`."
+            f"nothing was changed. Look at `{versions.command(name, 'list')}`."
         )
     earlier = champion_before(versions.champion_changes(warehouse, name), before.mlflow_run_id)
     if earlier is None:
         raise SkyOpsError(
             f"Version {before.version} of {name} has no champion before it to roll back to. "
-            "Promote another version by hand: `skyops model list` shows them."
+            f"Promote another version by hand: `{versions.command(name, 'list')}` shows them."
         )
     run_id, number = earlier
     after = versions.version_of_mlflow_run(warehouse, run_id)
@@ -110,9 +115,18 @@ def rollback(
         raise SkyOpsError(
             f"The champion before was version {number} of {name} (MLflow run {run_id}), but "
             "ml.model_versions has it no more. Promote another version by hand: "
-            "`skyops model list` shows them."
+            f"`{versions.command(name, 'list')}` shows them."
         )
-    return _move(warehouse, settings, client, before, after, action="rollback", reason=reason)
+    return _move(
+        warehouse,
+        settings,
+        client,
+        before,
+        after,
+        ring_nm=ring_nm,
+        action="rollback",
+        reason=reason,
+    )
 
 
 def find(warehouse: Warehouse, name: str, number: str) -> ModelVersion:
@@ -126,7 +140,9 @@ def find(warehouse: Warehouse, name: str, number: str) -> ModelVersion:
         return found
     known = [row["version"] for row in versions.list_versions(warehouse, name)]
     there = f"there are {', '.join(known)}" if known else "no version was trained yet"
-    raise SkyOpsError(f"{name} has no version {number!r}; {there} (`skyops model list`).")
+    raise SkyOpsError(
+        f"{name} has no version {number!r}; {there} (`{versions.command(name, 'list')}`)."
+    )
 
 
 def chosen(warehouse: Warehouse, number: str | None, *, ring_nm: int) -> ModelVersion:
@@ -143,7 +159,10 @@ def chosen(warehouse: Warehouse, number: str | None, *, ring_nm: int) -> ModelVe
     if found is None and run is not None:
         found = versions.version_of(warehouse, run.training_run_id)
     if found is None:
-        raise SkyOpsError(f"{name} has no version yet; materialise ml/training_runs to train one.")
+        raise SkyOpsError(
+            f"{name} has no version yet; materialise ml/{named('training_runs', ring_nm)} to train "
+            "one."
+        )
     return found
 
 
@@ -208,6 +227,7 @@ def _move(
     before: ModelVersion | None,
     after: ModelVersion,
     *,
+    ring_nm: int,
     action: str,
     reason: str,
 ) -> ChampionSwitch:
@@ -226,6 +246,7 @@ def _move(
     if problem := export.export_champion(warehouse, settings, after.model_name):
         warnings.append(problem)
     return ChampionSwitch(
+        ring_nm,
         after.model_name,
         before.version if before else None,
         after.version,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from skyops_assets.arrivals.evaluation.sanity import SanityReport
+from skyops_assets.arrivals.features import named
 from skyops_assets.arrivals.gate.evidence import Evidence, Probe, SliceGain
 from skyops_assets.arrivals.gate.policy import Decision, GatePolicy, Reason, decide
 from skyops_assets.arrivals.models import champions
@@ -77,7 +78,8 @@ def latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
     run = training.latest_training_run(warehouse, versions.model_name(ring_nm))
     if run is None:
         raise SkyOpsError(
-            f"Nothing was trained for the {ring_nm} NM ring; materialise ml/training_runs first."
+            f"Nothing was trained for the {ring_nm} NM ring; materialise "
+            f"ml/{named('training_runs', ring_nm)} first."
         )
     return run
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skyops_assets.arrivals.features import RING_NM
+from skyops_assets.arrivals.features import RING_NM, named
 from skyops_assets.arrivals.learning import fit, onnx_model, recipes, split
 from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.scoring import LONGEST_TRANSIT_MIN
@@ -16,8 +16,6 @@ from skyops_assets.arrivals.store import training, versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
-
-"""EUROCONTROL's limit for a transit of 40 NM; no prediction may be beyond it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,9 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
 
     run = training.latest_training_run(warehouse, versions.model_name(ring_nm))
     if run is None:
-        raise SkyOpsError("Nothing was trained yet; materialise ml/training_runs first.")
+        raise SkyOpsError(
+            f"Nothing was trained yet; materialise ml/{named('training_runs', ring_nm)} first."
+        )
     challenger = versions.version_of(warehouse, run.training_run_id)
     if challenger is None:
         return Verdict(None, run.train_rows, None)

@@ -7,7 +7,7 @@ from them (`training`, `versions`) or said about them (`predictions`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals.features import (
@@ -101,14 +101,18 @@ def read_unpredicted_crossings(
     airports: Sequence[str],
     history_after: datetime | None,
     as_of: datetime | None = None,
+    recent: timedelta | None = None,
 ) -> pd.DataFrame:
-    """Canonical crossings that this version has not predicted, each with its `source`.
+    """Canonical crossings that this version has not predicted.
+
+    Each with its `source`, `icao24` and `callsign`: who flies it is for people, not for the model.
 
     Args:
         airports: whose crossings of the open history count; of our own all do.
         history_after: how far back the open history is read, exclusive; None reads the last
             `HISTORY_DAYS` of it.
         as_of: only crossings known by then.
+        recent: only our own, and only those of so long before the newest.
     """
     condition = f"""ring_nm = {ring_nm:d} and not exists (
         select from ml.predictions p
@@ -125,10 +129,32 @@ def read_unpredicted_crossings(
         where ring_nm = {ring_nm:d} and {watched}{moment_condition("known_at", as_of, "<=")}
     )"""  # noqa: S608
     )
-    condition += f" and (source = '{POSITIONS}' or {watched} and crossed_at > {since})"
+    if recent:
+        newest = f"(select max(crossed_at) from {CROSSINGS_TABLE} where source = '{POSITIONS}')"  # noqa: S608
+        hours = recent.total_seconds() / 3600
+        condition += f" and source = '{POSITIONS}'"
+        condition += f" and crossed_at > {newest} - interval '{hours:g} hours'"
+    else:
+        condition += f" and (source = '{POSITIONS}' or {watched} and crossed_at > {since})"
     names = (model_name, model_version, ",".join(airports))
-    frame = _read(warehouse, CROSSINGS_TABLE, (*crossing_columns(), "source"), condition, names)
-    return canonical_crossings(frame).merge(frame[[*KEY, "source"]], on=list(KEY), how="left")
+    columns = _columns(warehouse, FLIGHTS_TABLE)
+    _require(FLIGHTS_TABLE, columns, ("flight_id", "icao24", "callsign"))
+    frame = _read(
+        warehouse,
+        CROSSINGS_TABLE,
+        (*crossing_columns(), "source"),
+        condition,
+        names,
+        more=tuple(
+            # A flight of the history is named icao24-callsign-date-number.
+            f"""case when source = '{HISTORY}' then split_part(t.flight_id::text, '-', {place}) else
+            (select f.{name} from {FLIGHTS_TABLE} f where f.flight_id = t.flight_id)
+            end as {name}"""  # noqa: S608
+            for place, name in ((1, "icao24"), (2, "callsign"))
+        ),
+    )
+    beside = frame[[*KEY, "source", "icao24", "callsign"]]
+    return canonical_crossings(frame).merge(beside, on=list(KEY), how="left")
 
 
 def arrivals_since(
@@ -218,9 +244,12 @@ def _read(
     columns: Sequence[str],
     condition: str,
     parameters: Sequence[str] = (),
+    *,
+    more: Sequence[str] = (),
 ) -> pd.DataFrame:
     _require(table, _columns(warehouse, table), columns)
-    query = f"select {', '.join(_cast(name) for name in columns)} from {table} t where {condition}"  # noqa: S608
+    wanted = ", ".join((*(_cast(name) for name in columns), *more))
+    query = f"select {wanted} from {table} t where {condition}"  # noqa: S608
     return read_arrow(warehouse, query, parameters).to_pandas()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals.features import (
     FEATURES,
     canonical_arrivals,
+    named,
 )
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
@@ -141,7 +142,7 @@ def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
     if row is None:
         raise SkyOpsError(
             f"There is no training set for the {ring_nm} NM ring; materialise "
-            "ml/training_sets first."
+            f"ml/{named('training_sets', ring_nm)} first."
         )
     return _training_set(row)
 

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from skyops_assets.arrivals.features import RING_NM, RINGS_NM
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import fetch_all, fetch_one, field_names, insert_statement
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ def change_champion(
         move_champion(cursor, before, after, action=action, actor=actor, reason=reason)
 
 
-def champion_summary(warehouse: Warehouse, ring_nm: int = 40) -> dict[str, Any] | None:
+def champion_summary(warehouse: Warehouse, ring_nm: int = RING_NM) -> dict[str, Any] | None:
     """name, version, mae_min, skill and trained_through (ISO, UTC) of the champion, or None.
 
     Reads Postgres only. `mae_min` and `skill` are those measured before it was promoted.
@@ -226,6 +224,12 @@ def model_name(ring_nm: int) -> str:
     return f"arrival-transit-{ring_nm:d}nm"
 
 
+def command(name: str, verb: str) -> str:
+    """The command on a model, with its ring where that is not the usual one."""
+    rings = [ring_nm for ring_nm in RINGS_NM if ring_nm != RING_NM and model_name(ring_nm) == name]
+    return " ".join(("skyops model", verb, *(f"--ring {ring_nm}" for ring_nm in rings)))
+
+
 def move_champion(
     cursor: Any,
     before: ModelVersion | None,
@@ -248,7 +252,7 @@ def move_champion(
             f"The champion of {after.model_name} was changed meanwhile: it is "
             f"{f'version {found[0]}' if found else 'none'} now, not "
             f"{f'version {before.version}' if before else 'none'}. Nothing was changed here. Look "
-            "at `skyops model list` and decide again."
+            f"at `{command(after.model_name, 'list')}` and decide again."
         )
     row = {
         "model_name": after.model_name,

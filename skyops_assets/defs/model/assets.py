@@ -5,24 +5,23 @@ from typing import Any
 
 import dagster as dg
 
-from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.rings import asset_of_each_ring
 from skyops_assets.defs.shared import as_metadata
 
 
-@dg.asset(
-    **placed("ml", "training_sets"),
-    deps=[dg.AssetKey(["features", "arrival_features"])],
-    kinds={"parquet"},
-)
+@asset_of_each_ring(after=dg.AssetKey(["features", "arrival_features"]), kinds={"parquet"})
 def training_sets(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
 ) -> dg.MaterializeResult:
     """One row per frozen training set: the arrivals of one ring, under their content's hash."""
     from skyops_assets.arrivals.steps.train import build_training_set
 
     made = build_training_set(
-        warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id
+        warehouse.open(),
+        warehouse.settings,
+        ring_nm=ring_nm,
+        dagster_run_id=context.run.run_id,
     )
     return dg.MaterializeResult(
         metadata=as_metadata(
@@ -42,13 +41,9 @@ def training_sets(
     )
 
 
-@dg.asset(
-    **placed("ml", "training_runs"),
-    deps=[training_sets],
-    kinds={"scikitlearn", "mlflow"},
-)
+@asset_of_each_ring(after="training_sets", kinds={"scikitlearn", "mlflow"})
 def training_runs(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
 ) -> dg.MaterializeResult:
     """One row per training run: the challenger, fitted on the past part of the training set.
 
@@ -60,6 +55,7 @@ def training_runs(
     made = train_challenger(
         warehouse.open(),
         warehouse.settings,
+        ring_nm=ring_nm,
         dagster_run_id=context.run.run_id,
         code_version=code_version(),
     )
@@ -70,16 +66,14 @@ def training_runs(
     )
 
 
-@dg.asset(
-    **placed("ml", "evaluations"),
-    deps=[training_runs],
-    kinds={"scikitlearn", "mlflow"},
-)
-def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
+@asset_of_each_ring(after="training_runs", kinds={"scikitlearn", "mlflow"})
+def evaluations(
+    _: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
+) -> dg.MaterializeResult:
     """One row per candidate and training run: challenger, champion, baselines on the same rows."""
     from skyops_assets.arrivals.steps.evaluate import evaluate_challenger
 
-    found = evaluate_challenger(warehouse.open(), warehouse.settings)
+    found = evaluate_challenger(warehouse.open(), warehouse.settings, ring_nm=ring_nm)
     shown: dict[str, Any] = {
         "candidate": found.candidate,
         "reference": found.reference,
@@ -97,13 +91,9 @@ def evaluations(warehouse: WarehouseResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=as_metadata(shown))
 
 
-@dg.asset(
-    **placed("ml", "promotion_decisions"),
-    deps=[evaluations],
-    kinds={"mlflow"},
-)
+@asset_of_each_ring(after="evaluations", kinds={"mlflow"})
 def promotion_decisions(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
 ) -> dg.MaterializeResult:
     """One row per training run: the gatekeeper's decision, with the reason of every rule.
 
@@ -111,7 +101,12 @@ def promotion_decisions(
     """
     from skyops_assets.arrivals.steps.promote import decide_promotion
 
-    made = decide_promotion(warehouse.open(), warehouse.settings, dagster_run_id=context.run.run_id)
+    made = decide_promotion(
+        warehouse.open(),
+        warehouse.settings,
+        ring_nm=ring_nm,
+        dagster_run_id=context.run.run_id,
+    )
     context.log.info(made.sentence)
     if made.store_problem:
         context.log.warning(made.store_problem)

@@ -1,22 +1,28 @@
-"""The job that trains, evaluates and decides; `monitoring.automation` asks for it."""
+"""The jobs that train, evaluate and decide, one a ring; `monitoring.automation` asks for them."""
 
 import dagster as dg
 
+from skyops_assets.arrivals.features import RINGS_NM, named
 from skyops_assets.defs.features import checks as features
 from skyops_assets.defs.platform.checks import PERIODIC
 from skyops_assets.defs.shared import TAGS
 
-retrain_job = dg.define_asset_job(
-    "retrain",
-    # With the checks of what it learns from, which were red in another run.
-    selection=(
-        dg.AssetSelection.groups("model", "predictions")
-        | dg.AssetSelection.checks(
-            features.arrival_features_columns,
-            features.crossing_features_columns,
+retrain_jobs = [
+    dg.define_asset_job(
+        named("retrain", ring_nm),
+        # With the checks of what it learns from, which were red in another run.
+        selection=(
+            dg.AssetSelection.tag("ring", f"{ring_nm}nm")
+            | dg.AssetSelection.groups("predictions")
+            | dg.AssetSelection.checks(
+                features.arrival_features_columns,
+                features.crossing_features_columns,
+            )
         )
+        - PERIODIC,
+        tags=TAGS,
+        description=f"Train a challenger for the {ring_nm} NM ring, evaluate it, decide on its "
+        "promotion, predict.",
     )
-    - PERIODIC,
-    tags=TAGS,
-    description="Train a challenger, evaluate it, decide on its promotion, predict.",
-)
+    for ring_nm in RINGS_NM
+]

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from skyops_assets.defs.model.assets import training_sets
-from skyops_assets.defs.model.automation import retrain_job
+from skyops_assets.arrivals.features import RINGS_NM, named
 from skyops_assets.defs.monitoring.assets import MonitorConfig, monitoring_log
 from skyops_assets.defs.platform.automation import TAGS
 from skyops_assets.defs.resources import Graph, WarehouseResource
+from skyops_assets.defs.rings import ring_key
 from skyops_assets.defs.transform.automation import FEATURES
 from skyops_assets.instance.check_results import failed_checks
 from skyops_assets.instance.events import cause, newest_event, steps_of
@@ -42,7 +42,7 @@ def _look(
     description="Every day at 06:30 UTC: skill and drift, and whether to retrain.",
 )
 def daily_monitoring(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
-    """A look at the champion, for no reason of its own."""
+    """A look at the champions, for no reason of its own."""
     return _look(context, None)
 
 
@@ -55,32 +55,40 @@ def daily_monitoring(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | d
     "retraining was a few days ago; the decision is logged in either case.",
 )
 def weekly_retrain(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
-    """A look at the champion that asks for a retraining."""
+    """A look at the champions that asks for a retraining."""
     return _look(context, "schedule")
 
 
-@dg.sensor(
-    job=retrain_job,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts the retraining that the monitoring log asks for, once for each row.",
-)
-def retrain_when_asked(
-    context: dg.SensorEvaluationContext,
-    warehouse: WarehouseResource,
-    graph: dg.ResourceParam[Graph],
-) -> dg.SensorResult | dg.SkipReason:
-    """A run of `retrain` for the newest decision that asks for one and has no outcome."""
-    from skyops_assets.monitoring.monitor import open_request
+def _retrain_when_asked(ring_nm: int) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=named("retrain_when_asked", ring_nm),
+        job_name=named("retrain", ring_nm),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the retraining that the monitoring log asks for at the "
+        f"{ring_nm} NM ring, once for each row.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext,
+        warehouse: WarehouseResource,
+        graph: dg.ResourceParam[Graph],
+    ) -> dg.SensorResult | dg.SkipReason:
+        """A run of its job for the newest decision that asks for one and has no outcome."""
+        from skyops_assets.monitoring.monitor import open_request
 
-    log_id = open_request(warehouse.open())
-    if log_id is None or log_id <= int(context.cursor or 0):
-        return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
-    if red := failed_checks(context.instance, graph(), training_sets.key):
-        # Sound at the decision is not sound now. The cursor stays: it starts when they pass.
-        return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
-    request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
-    return dg.SensorResult(run_requests=[request], cursor=str(log_id))
+        log_id = open_request(warehouse.open(), ring_nm)
+        if log_id is None or log_id <= int(context.cursor or 0):
+            return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
+        if red := failed_checks(context.instance, graph(), ring_key("training_sets", ring_nm)):
+            # Sound at the decision is not sound now. The cursor stays: it starts when they pass.
+            return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
+        request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
+        return dg.SensorResult(run_requests=[request], cursor=str(log_id))
+
+    return sensor
+
+
+retrain_when_asked = [_retrain_when_asked(ring_nm) for ring_nm in RINGS_NM]
 
 
 @dg.sensor(

@@ -4,11 +4,12 @@ import dagster as dg
 
 from skyops_assets.defs.monitoring.assets import monitoring_log
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import OWNED, as_metadata
+from skyops_assets.defs.rings import check_of_each_ring
+from skyops_assets.defs.shared import as_metadata
 
 
-@dg.asset_check(asset=monitoring_log, metadata=OWNED)
-def champion_skill(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+@check_of_each_ring(monitoring_log.key)
+def champion_skill(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
     """The champion's skill is not below its floor in two windows running. The primary alarm.
 
     With too few rows to tell, what the last window with enough of them said.
@@ -17,11 +18,11 @@ def champion_skill(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """
     from skyops_assets.monitoring.monitor import SKILL_ALARM, latest_skill
 
-    row = latest_skill(warehouse.open())
+    row = latest_skill(warehouse.open(), ring_nm)
     is_alarm = row.get("verdict") == SKILL_ALARM
     todo = (
         ". Read the drift report of audit/monitoring_log; if a promotion came before it, go back "
-        "with `skyops model rollback`."
+        f"with `skyops model rollback --ring {ring_nm}`."
     )
     return dg.AssetCheckResult(
         passed=not is_alarm,
@@ -33,12 +34,12 @@ def champion_skill(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset=monitoring_log, metadata=OWNED)
-def drift(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+@check_of_each_ring(monitoring_log.key)
+def drift(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
     """No group of features is beyond its calibrated thresholds. Warns: someone should look."""
     from skyops_assets.monitoring.monitor import has_drift, latest
 
-    row = latest(warehouse.open())
+    row = latest(warehouse.open(), ring_nm)
     has_drifted = has_drift(row.get("drift_score"), warehouse.settings.retrain_policy)
     todo = ": these have changed. Read the drift report of audit/monitoring_log for how and why."
     return dg.AssetCheckResult(

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from skyops_assets.defs.model.assets import promotion_decisions
 from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.raw.assets import (
     DAYS,
@@ -15,6 +14,7 @@ from skyops_assets.defs.raw.assets import (
     opensky_states,
 )
 from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.rings import check_of_each_ring
 from skyops_assets.defs.shared import OWNED, warning
 from skyops_assets.instance.private import failed_partitions
 from skyops_assets.instance.repair import UNFINISHED
@@ -101,17 +101,18 @@ def loads_are_transformed(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     return warning(problem, pending_loads=found.loads, waiting_since=found.since)
 
 
-@dg.asset_check(asset=promotion_decisions, metadata=OWNED)
-def champion_has_seen_recent_arrivals(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+@check_of_each_ring("promotion_decisions")
+def champion_has_seen_recent_arrivals(
+    warehouse: WarehouseResource, ring_nm: int
+) -> dg.AssetCheckResult:
     """The champion has learned from all but the last SKYOPS_CHAMPION_MAX_AGE_DAYS of arrivals.
 
     Without a champion a baseline predicts, and there is nothing to age.
     """
-    from skyops_assets.arrivals.features import RING_NM
     from skyops_assets.arrivals.store.versions import model_name
     from skyops_assets.quality.periodic import champion_age, champion_age_problem
 
-    found = champion_age(warehouse.open(), model_name(RING_NM))
+    found = champion_age(warehouse.open(), model_name(ring_nm))
     return warning(
         champion_age_problem(found, warehouse.settings.champion_max_age_days),
         champion=found.version if found else "none",
@@ -141,7 +142,7 @@ PERIODIC = dg.AssetSelection.checks(
     no_run_is_orphaned,
     disk_has_room,
     loads_are_transformed,
-    champion_has_seen_recent_arrivals,
+    *champion_has_seen_recent_arrivals,
     predictions_get_outcomes,
 )
 

@@ -2,10 +2,14 @@
 
 import dagster as dg
 
-from skyops_assets.defs.model.assets import promotion_decisions
+from skyops_assets.arrivals.features import RINGS_NM
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.shared import as_metadata, failed_once
+from skyops_assets.defs.rings import by_ring, each_ring, ring_key
+from skyops_assets.defs.shared import failed_once
+
+DECISIONS = [ring_key("promotion_decisions", ring_nm) for ring_nm in RINGS_NM]
+MISSING = dg.AutomationCondition.any_deps_missing()
 
 RETRY = (
     failed_once()
@@ -13,18 +17,18 @@ RETRY = (
     # Where its input failed, that is to be made first.
     & ~dg.AutomationCondition.any_deps_match(dg.AutomationCondition.execution_failed())
 )
-WHEN_FED = (
-    (dg.AutomationCondition.eager() | RETRY)
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
-).with_label("new input, or a first failure, and the input's blocking checks passed")
+# A ring on whose model nothing was decided yet is predicted by a baseline.
+EAGER = dg.AutomationCondition.eager().replace(
+    MISSING, MISSING.ignore(dg.AssetSelection.assets(*DECISIONS))
+)
+WHEN_FED = ((EAGER | RETRY) & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label(
+    "new input, or a first failure, and the input's blocking checks passed"
+)
 
 
 @dg.asset(
     **placed("ml", "predictions"),
-    deps=[
-        dg.AssetKey(["features", "crossing_features"]),
-        promotion_decisions,
-    ],
+    deps=[dg.AssetKey(["features", "crossing_features"]), *DECISIONS],
     kinds={"scikitlearn", "postgres"},
     automation_condition=WHEN_FED,
 )
@@ -34,16 +38,20 @@ def predictions(
     """One row per ring crossing and model version: when it lands, if it lands at this airport.
 
     Of the open history those at watched airports that the predictor has not learned from. The
-    champion predicts; without one the best baseline does, under its own name.
+    ring's champion predicts; without one the best baseline does, under its own name.
     """
     from skyops_assets.arrivals.steps.predict import predict_crossings
 
-    made = predict_crossings(warehouse.open(), warehouse.settings)
-    if not made.is_champion:
-        context.log.info(f"There is no champion; {made.model_name} predicts.")
-    if made.store_problem:
-        context.log.warning(made.store_problem)
-    return dg.MaterializeResult(metadata=as_metadata(vars(made)))
+    database, settings = warehouse.open(), warehouse.settings
+    found = each_ring(lambda ring_nm: predict_crossings(database, settings, ring_nm=ring_nm))
+    for ring_nm, made in found.items():
+        if not made.is_champion:
+            context.log.info(f"{ring_nm} NM: there is no champion; {made.model_name} predicts.")
+        if made.store_problem:
+            context.log.warning(made.store_problem)
+    return dg.MaterializeResult(
+        metadata=by_ring({ring_nm: vars(made) for ring_nm, made in found.items()})
+    )
 
 
 @dg.asset(
@@ -61,6 +69,9 @@ def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:
     """One row per prediction: whether and when the flight landed, and by how much it was off."""
     from skyops_assets.arrivals.steps.predict import record_outcomes
 
+    database, settings = warehouse.open(), warehouse.settings
     return dg.MaterializeResult(
-        metadata=as_metadata(vars(record_outcomes(warehouse.open(), warehouse.settings)))
+        metadata=by_ring(
+            each_ring(lambda ring_nm: vars(record_outcomes(database, settings, ring_nm=ring_nm)))
+        )
     )

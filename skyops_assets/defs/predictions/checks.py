@@ -10,13 +10,14 @@ from skyops_assets.defs.shared import OWNED, rules_result
 @dg.asset_check(asset=predictions, metadata=OWNED)
 def predictions_hold_together(warehouse: WarehouseResource) -> dg.AssetCheckResult:
     """Every crossing has a prediction, its times fit each other, and its model is named."""
-    from skyops_assets.arrivals.features import RING_NM
+    from skyops_assets.arrivals.features import RINGS_NM
     from skyops_assets.quality.rules import PREDICTIONS, broken, crossings_without_prediction
 
     database = warehouse.open()
     found = broken(database, "ml.predictions", PREDICTIONS)
-    missing = crossings_without_prediction(database, RING_NM)
-    found[f"every crossing of the {RING_NM} NM ring has a prediction"] = missing
+    for ring_nm in RINGS_NM:
+        missing = crossings_without_prediction(database, ring_nm)
+        found[f"every crossing of the {ring_nm} NM ring has a prediction"] = missing
     return rules_result(
         found,
         "Materialise ml/predictions: what is missing it adds. A prediction that was given is never "

@@ -108,7 +108,7 @@ def test_promoting_and_rolling_back_move_flag_and_alias_and_write_one_row_each(
     for version in ("1", "2", "3"):
         promote_by_hand(warehouse, settings, version)
     moved = rollback(warehouse, settings)
-    assert moved == champions.ChampionSwitch(NAME, "3", "2", "tester", "rollback", REASON)
+    assert moved == champions.ChampionSwitch(40, NAME, "3", "2", "tester", "rollback", REASON)
     assert champion(warehouse) == alias(warehouse, settings) == "2"
     rollback(warehouse, settings)
     assert champion(warehouse) == alias(warehouse, settings) == "1"
@@ -489,6 +489,8 @@ def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
         (["promote", "9", "--reason", "x"], "has no version '9'"),
         (["promote", "1"], "--reason"),
         (["rollback", "--reason", "x"], "no champion to roll back from"),
+        (["rollback", "--reason", "x", "--ring", "100"], "promote VERSION --ring 100"),
+        (["list", "--ring", "60"], "There is no model of --ring 60; choose 100 or 40."),
     ],
 )
 def test_a_command_that_cannot_be_done_is_one_clear_error(
@@ -506,7 +508,8 @@ def test_the_health_check_sees_that_the_champion_cannot_be_loaded_any_more(
     assert health.probe_model(settings, warehouse)[0] is health.State.OK
     promote_by_hand(warehouse, settings, "2")
     state, says = health.probe_model(settings, warehouse)
-    assert (state, says) == (health.State.OK, f"{NAME}:2 loads and predicts.")
+    assert state is health.State.OK and says.endswith(f" {NAME}:2 loads and predicts.")
+    assert says.startswith("arrival-transit-100nm has no champion yet")
     root = Path(settings.artifact_root)
     root.rename(root.with_name("away"))
     try:
@@ -759,7 +762,7 @@ def test_the_health_check_sees_what_the_store_lacks(
     warehouse: Warehouse, exporting: Settings
 ) -> None:
     state, says = health.probe_model_store(exporting, warehouse)
-    assert state is health.State.OK and "no champion yet" in says
+    assert state is health.State.OK and f"Of {NAME} it has no champion." in says
     promote_by_hand(warehouse, exporting, "1")
     assert health.probe_model_store(exporting, warehouse)[0] is health.State.OK
     export.open_store(exporting).delete(f"{NAME}/champion.json")

@@ -117,6 +117,15 @@ def test_arrivals_without_label_or_with_an_impossible_one_are_left_out_and_count
     assert list(excluded.values()) == [1, 1, 2]
 
 
+def test_how_fast_an_arrival_can_be_depends_on_its_ring() -> None:
+    frame = features.canonical_arrivals(raw_synthetic(3))
+    frame["landed_at"] = frame["crossed_at"] + pd.to_timedelta(6, unit="min")
+    frame["transit_min"] = 6.0
+    assert features.usable_arrivals(frame)[1]["transit outside 3 to 90 min"] == 0
+    kept, excluded = features.usable_arrivals(frame.assign(ring_nm=100))
+    assert (len(kept), excluded["transit outside 7.5 to 90 min"]) == (0, 3)
+
+
 def test_postgres_numerics_and_integers_become_floats() -> None:
     from decimal import Decimal
 

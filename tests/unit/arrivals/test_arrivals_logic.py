@@ -40,6 +40,12 @@ def test_faster_than_320_kt_straight_in_is_impossible() -> None:
     assert sanity.impossible_share(np.empty(0), frame[:0]) is None
 
 
+def test_from_further_out_an_arrival_may_be_faster_on_the_way_to_its_descent() -> None:
+    frame = synthetic(4).assign(ring_nm=100)
+    # 40 NM at 320 kt and 60 at 500: 7.5 and 7.2 minutes.
+    assert sanity.impossible_share(np.array([7.6, 14.6, 14.8, 18.7]), frame) == 0.5
+
+
 def test_a_sound_model_passes_and_what_cannot_be_asked_is_none() -> None:
     frame = synthetic(900, hours=72)
     past, test = frame[:600], frame[600:]
