@@ -26,8 +26,8 @@ next build of everything rebuilds the flights whole, so that its result does not
 {%- macro moment_m() -%}4000{%- endmacro -%}
 
 {#-
-Of crossings a live pass rebuilds those of the last minutes: what it lists are not hours but times of ten minutes. A
-landing can change ten minutes before the position that withdraws it.
+Of crossings a live pass rebuilds those of the last minutes: what it lists are not hours but minutes. A landing can
+change ten minutes before the position that withdraws it.
 -#}
 {%- macro cut_hours() -%}
     truncate audit.transform_hours;
@@ -37,14 +37,14 @@ landing can change ten minutes before the position that withdraws it.
         bool_and(bins.bin_at > touched.through_at) as is_aftermath
     from (
         select distinct
-            date_bin('10 minutes', changed_from_at - 2 * {{ max_gap() }}, 'epoch') as from_at,
-            date_bin('10 minutes', changed_through_at, 'epoch') as through_at
+            date_bin('1 minute', changed_from_at - {{ max_gap() }}, 'epoch') as from_at,
+            date_bin('1 minute', changed_through_at, 'epoch') as through_at
         from touched
     ) as touched
     cross join lateral generate_series(
         touched.from_at,
         touched.through_at + interval '{{ var("features_look_back_h") }} hours',
-        interval '10 minutes'
+        interval '1 minute'
     ) as bins (bin_at)
     group by bins.bin_at;
     {{ insert_feature_changes(hours_width()) }}
