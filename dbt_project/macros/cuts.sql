@@ -90,14 +90,22 @@ cut at the same position.
             )
         ) as cut_at
     from audit.transform_ranges as ranges
-    cross join lateral (
-        select min(touched.changed_from_at) as positioned_at
-        from touched
-        where
-            touched.icao24 = left(ranges.changed_icao24, 6)
-            and touched.from_at >= ranges.changed_from_at
-            and touched.from_at < ranges.changed_through_at
+    inner join (
+        select
+            whole.changed_icao24,
+            whole.changed_through_at,
+            min(touched.changed_from_at) as positioned_at
+        from audit.transform_ranges as whole
+        inner join touched
+            on
+                left(whole.changed_icao24, 6) = touched.icao24
+                and whole.changed_from_at <= touched.from_at
+                and whole.changed_through_at > touched.from_at
+        group by whole.changed_icao24, whole.changed_through_at
     ) as first_new
+        on
+            ranges.changed_icao24 = first_new.changed_icao24
+            and ranges.changed_through_at = first_new.changed_through_at
     left join lateral (
         {{ fixes_before(states, 'first_new.positioned_at') }}
         limit 1
