@@ -28,7 +28,7 @@ from benchmarks.transform import dbt, load, load_reference
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
 
-AIRPORTS = ("EHAM", "LEMD", "LSZH", "LFPG")
+AIRPORTS = ("EHAM", "LFPG", "LSZH", "LEMD", "KDEN", "KABQ", "KASE", "MMMX")
 WATCHED = ("EHAM", "LSZH", "LFPG")
 START = datetime(2024, 1, 31, tzinfo=UTC)
 FLIGHTS, ANSWER_S, PASSES = 400, 10, 12

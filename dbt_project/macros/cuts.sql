@@ -48,8 +48,8 @@ the start of each range on. What a live pass adds from now on waits for the next
 {%- macro moment_m() -%}4000{%- endmacro -%}
 
 {#-
-Of crossings a live pass rebuilds those of the last minutes: what it lists are not hours but times of ten minutes. A
-landing can change ten minutes before the position that withdraws it.
+Of crossings a live pass rebuilds those of the last minutes: what it lists are not hours but minutes. A landing can
+change ten minutes before the position that withdraws it.
 -#}
 {%- macro cut_hours() -%}
     truncate {{ notes('hours') }};
@@ -59,14 +59,14 @@ landing can change ten minutes before the position that withdraws it.
         bool_and(bins.bin_at > touched.through_at) as is_aftermath
     from (
         select distinct
-            date_bin('10 minutes', changed_from_at - 2 * {{ max_gap() }}, 'epoch') as from_at,
-            date_bin('10 minutes', changed_through_at, 'epoch') as through_at
+            date_bin('1 minute', changed_from_at - {{ max_gap() }}, 'epoch') as from_at,
+            date_bin('1 minute', changed_through_at, 'epoch') as through_at
         from touched
     ) as touched
     cross join lateral generate_series(
         touched.from_at,
         touched.through_at + interval '{{ var("features_look_back_h") }} hours',
-        interval '10 minutes'
+        interval '1 minute'
     ) as bins (bin_at)
     group by bins.bin_at;
     {{ insert_feature_changes(hours_width()) }}
@@ -112,14 +112,22 @@ cut at the same position.
             )
         ) as cut_at
     from {{ notes('ranges') }} as ranges
-    cross join lateral (
-        select min(touched.changed_from_at) as positioned_at
-        from touched
-        where
-            touched.icao24 = left(ranges.changed_icao24, 6)
-            and touched.from_at >= ranges.changed_from_at
-            and touched.from_at < ranges.changed_through_at
+    inner join (
+        select
+            whole.changed_icao24,
+            whole.changed_through_at,
+            min(touched.changed_from_at) as positioned_at
+        from {{ notes('ranges') }} as whole
+        inner join touched
+            on
+                left(whole.changed_icao24, 6) = touched.icao24
+                and whole.changed_from_at <= touched.from_at
+                and whole.changed_through_at > touched.from_at
+        group by whole.changed_icao24, whole.changed_through_at
     ) as first_new
+        on
+            ranges.changed_icao24 = first_new.changed_icao24
+            and ranges.changed_through_at = first_new.changed_through_at
     left join lateral (
         {{ fixes_before(states, 'first_new.positioned_at') }}
         limit 1

@@ -151,7 +151,7 @@ have these tables, and column lineage needs their columns.
 
 {#- How long each of the times in `audit.transform_hours` is. -#}
 {%- macro hours_width() -%}
-    {{ return("interval '10 minutes'" if is_live_pass() else "interval '1 hour'") }}
+    {{ return("interval '1 minute'" if is_live_pass() else "interval '1 hour'") }}
 {%- endmacro -%}
 
 {#- Limits rows that are only read to those within `look_back` of the earliest hour to rebuild. -#}

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['airport', 'ring_nm']}]) }}
+{{ config(tags=['hourly'], indexes=[{'columns': ['airport', 'ring_nm']}]) }}
 
 with live as (
     select * from {{ ref('int_crossings__live') }}

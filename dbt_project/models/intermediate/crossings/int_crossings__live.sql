@@ -1,3 +1,5 @@
+{{ config(tags=['hourly']) }}
+
 {#- The longest that an aircraft may have been silent. -#}
 {%- set silence = "interval '60 seconds'" -%}
 {#- Further back than any feature looks. -#}

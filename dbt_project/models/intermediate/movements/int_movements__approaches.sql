@@ -34,6 +34,8 @@ filled_cells as (
         floor(latitude_deg * 20) as cell_row,
         floor(longitude_deg * 20) as cell_column
     from fixes
+    -- As high as the highest field allows, below.
+    where altitude_m < 1524 + (select max(places.elevation_m) from {{ ref('stg_reference__airports') }} as places)
 ),
 
 cells as (
