@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -28,12 +30,12 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.sources.weather import load as weather
-from skyops_assets.transform.dbt import build_arguments, transform_fingerprint
+from skyops_assets.transform.dbt import TURN, build_arguments, transform_fingerprint
 from skyops_assets.transform.tables import column_sources, columns_of
-from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.connection import Warehouse, only_one
 from skyops_assets.warehouse.migrate import MIGRATIONS
 from tests.support.databases import Databases, Query
-from tests.support.dbt import Dbt
+from tests.support.dbt import Dbt, dbt_environment, run_dbt
 from tests.support.reports import reports
 from tests.support.states import recording, seconds, turns, with_address
 
@@ -338,6 +340,61 @@ def test_live_passes_alone_equal_a_full_refresh(
     for model in LIVE_MODELS:
         assert found[model] == expected[model], model
         assert len(expected[model]) > (0 if model in RARE else 10), model
+
+
+def test_live_passes_go_on_beside_a_build(
+    twins: tuple[Warehouse, Warehouse],
+    dbt_of: Callable[[Warehouse], Dbt],
+    dbt_folder: Path,
+    query: Query,
+) -> None:
+    """They wait for one of its models at most, and what they make waits for the next build."""
+    fed, whole = twins
+    states = paris(60)
+    times = [at.timestamp() for at in states["time_position"].to_pylist()]
+    start = min(times)
+    steps = [max(0, int((at - start - 7200) // 60 + 1)) for at in times]
+
+    def load(warehouse: Warehouse, *some: int) -> None:
+        part = states.filter(pa.array([one in some for one in steps]))
+        load_states(warehouse, Recording("paris", part, part))
+
+    run = dbt_of(fed)
+    load(fed, 0)
+    run(*build_arguments())
+    load(fed, 1)
+    lane = dbt_folder / "lane"
+    lane.mkdir()
+    variables = dbt_environment(dbt_folder, lane, fed) | {
+        "SKYOPS_TRANSFORM_FINGERPRINT": transform_fingerprint(fed, build_arguments())
+    }
+    build = threading.Thread(target=run, args=build_arguments())
+    with only_one(fed, TURN, lambda: None):
+        build.start()
+        begun = "select count(*) from pg_stat_activity where wait_event = 'advisory'"
+        patience = time.monotonic() + 120
+        while query(fed, begun) == [(0,)]:
+            assert time.monotonic() < patience
+            time.sleep(0.05)
+    passes = 1
+    while build.is_alive():
+        passes += 1
+        load(fed, passes)
+        with only_one(fed, TURN, lambda: None):
+            code, output = run_dbt(lane / "output", variables, *LIVE, ours=False)
+        assert code == 0, output
+    build.join()
+    assert passes > 2
+    assert query(fed, "select count(*) > 0, bool_or(is_taken) from audit.pending_ranges") == [
+        (True, False)
+    ]
+    run(*build_arguments())
+    assert query(fed, "select count(*) from audit.pending_ranges") == [(0,)]
+    load(whole, *range(passes + 1))
+    dbt_of(whole)("run")
+    found, expected = contents(query, fed), contents(query, whole)
+    for model in MODELS:
+        assert found[model] == expected[model], model
 
 
 def test_only_what_was_touched_is_made_anew(
