@@ -169,6 +169,7 @@ def _predict(
     rows = scoring.score(crossings, predictor)
     rows["baseline"] = baseline and baseline[0]
     rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
+    rows["landing_probability"] = inputs.landing_probabilities(warehouse, rows, ring_nm)
     added = predictions.save_predictions(warehouse, rows)
     return PredictionSummary(
         model_name=predictor.name,
