@@ -24,7 +24,7 @@ select
     answers.past_flight_count,
     answers.landing_probability
 from {{ ref('fct_ring_crossings') }} as crossings
--- Lateral: whoever asks for a few crossings pays for these only, and a left join is not made for who asks for no answer.
+-- Lateral, for whoever asks for a few crossings pays for these only; left, for whoever asks for no answer pays nothing.
 left join
     lateral (
         -- Where it can land, and how much speaks for it before anything is known of others.
