@@ -12,7 +12,6 @@ from dbt.version import __version__
 from skyops_assets.defs.resources import resources
 from skyops_assets.instance.dbt_cli import LeanDbtCliResource, chosen_nodes
 
-
 LIVE = "fqn:skyops.live"
 
 
