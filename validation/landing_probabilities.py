@@ -2,8 +2,7 @@
 
 `skyops exec -- python -m validation.landing_probabilities` reads the warehouse, such as that of the
 demo, and prints a table: the Brier score beside that of the nearest watched airport, and who of the
-landed was on the board (`live.arrivals`) ten minutes before. What is held out is the second half of
-the time; the figures of the rule were chosen on the first.
+landed was on the board (`live.arrivals`) ten minutes before; also of the second half of the time.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ CROSSINGS = f"""
 create temporary table crossings on commit drop as
 select
     told.*,
-    told.crossed_at >= middle.at as is_held_out,
+    told.crossed_at >= middle.at as is_second_half,
     (landed.airport = told.airport)::integer as has_landed,
     (nearest.airport = told.airport)::integer as is_nearest,
     landed.airport as landed_airport,
@@ -72,7 +71,7 @@ with answers as (
     select distinct on (flight_id)
         airport = landed_airport as is_right,
         landing_probability >= {SHOWN_FROM} as is_shown,
-        is_held_out
+        is_second_half
     from crossings
     where known_at <= moved_at - interval '{MINUTES_BEFORE} minutes'
     order by flight_id, landing_probability desc
@@ -104,7 +103,7 @@ class Scores(NamedTuple):
 
 
 def measure(warehouse: Warehouse) -> dict[str, Scores]:
-    """The scores of all crossings, and of those held out."""
+    """The scores of all crossings, and of those in the second half of the time."""
     with warehouse.connect() as connection, connection.cursor() as cursor:
 
         def row(statement: str) -> tuple[Any, ...]:
@@ -117,7 +116,7 @@ def measure(warehouse: Warehouse) -> dict[str, Scores]:
             name: Scores(
                 *row(SCORES.format(condition=condition)), *row(BOARD.format(condition=condition))
             )
-            for name, condition in {"all": "true", "held out": "is_held_out"}.items()
+            for name, condition in {"all": "true", "second half": "is_second_half"}.items()
         }
 
 
