@@ -58,7 +58,8 @@ answers as (
     from heard
     inner join {{ source('ml', 'predictions') }} as predictions
         on
-            heard.flight_id = predictions.flight_id
+            heard.icao24 = predictions.icao24
+            and heard.flight_id = predictions.flight_id
             and heard.now_at >= predictions.crossed_at
     where
         heard.phase <> 'GROUND'

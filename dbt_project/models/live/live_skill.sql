@@ -47,7 +47,8 @@ answers as (
     from moments
     inner join {{ source('ml', 'predictions') }} as predictions
         on
-            moments.flight_id = predictions.flight_id
+            moments.icao24 = predictions.icao24
+            and moments.flight_id = predictions.flight_id
             and moments.moment_at >= predictions.predicted_at
             and moments.moment_at >= predictions.crossed_at
     where predictions.landing_probability is not null
