@@ -158,7 +158,9 @@ def _live_day(
 ) -> Event:
     name = versions.model_name(ring_nm)
     champion = versions.champion(stage, name)
-    predict.predict_crossings(stage, settings, ring_nm=ring_nm, as_of=moment)
+    predict.predict_crossings(
+        stage, settings, ring_nm=ring_nm, as_of=moment, with_probability=False
+    )
     predict.record_outcomes(stage, settings, ring_nm=ring_nm, as_of=moment)
     is_monday = moment.weekday() == 0
     seen = monitor.monitor_champion(

@@ -18,11 +18,16 @@ GROUPS = {
     "metrics": "transform",
     "features": "features",
     "ml": "model",
+    "live": "live",
     "audit": "monitoring",
 }
 """The stage of each schema."""
-PREDICTIONS = {"ml/predictions", "ml/prediction_outcomes"}
-"""A stage of their own in the schema of the model."""
+OF_STAGE = {
+    "ml/predictions": "predictions",
+    "ml/prediction_outcomes": "predictions",
+    "ml/live_skill": "live",
+}
+"""Stages of their own in the schema of the model."""
 
 
 def _warns_after(time: timedelta) -> dg.FreshnessPolicy:
@@ -63,8 +68,7 @@ BY_KEY = {
 
 def group_of(key: dg.AssetKey) -> str:
     """The stage that an asset belongs to."""
-    name = key.to_user_string()
-    return "predictions" if name in PREDICTIONS else GROUPS[key.path[0]]
+    return OF_STAGE.get(key.to_user_string()) or GROUPS[key.path[0]]
 
 
 def placed(*path: str) -> dict[str, Any]:

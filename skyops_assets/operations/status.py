@@ -9,7 +9,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, server_version
 
-SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
+SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 TABLES = (
     "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
     "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition "

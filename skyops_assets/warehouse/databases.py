@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AS_MADE = "encoding 'UTF8' locale_provider libc locale 'C' template template0"
 """Of one encoding and one order of texts everywhere, whatever the server was made with; other
 templates than template0 allow neither."""
-_SCHEMAS = ["raw", "staging", "intermediate", "metrics", "features", "ml", "audit"]
+_SCHEMAS = ["raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit"]
 
 
 def refuse_server(cursor: Cursor, where: str, oldest: int) -> None:

@@ -344,6 +344,7 @@ NO_SQL = {
     "_columns_with_new_ones_added": "names of columns",
     "materialization_rebuilt_postgres": "a materialization",
     "materialization_reference_postgres": "a materialization",
+    "materialization_standing_view_postgres": "a materialization",
 }
 """Macros that sqlfluff does not see, with the reason; generic tests have a tag of dbt's own."""
 

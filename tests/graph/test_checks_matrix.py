@@ -17,7 +17,7 @@ from skyops_assets.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "checks.md"
 HEAD = "| asset | check | blocks | owner | why | what to do |"
-STAGES = ("transform", "features", "model", "predictions", "monitoring")
+STAGES = ("transform", "features", "model", "predictions", "live", "monitoring")
 DBT = "dbt's tests"
 FOLLOWING = "what dbt builds from it"
 HOUR = "2021-10-07-12:00"
@@ -60,9 +60,10 @@ GROUPS = {row.asset.removesuffix("/*"): row for row in rows() if row.check == DB
 
 @pytest.fixture(scope="module")
 def dbt_checks(graph: Any) -> set[dg.AssetCheckKey]:
+    from skyops_assets.defs.live.assets import live_views
     from skyops_assets.defs.transform.assets import dbt_models
 
-    return set(dbt_models.check_keys)
+    return {*dbt_models.check_keys, *live_views.check_keys}
 
 
 def key_of(row: Row) -> dg.AssetCheckKey:
@@ -209,7 +210,7 @@ def named(asset_graph: Any, row: Row, asset: dg.AssetKey, job_keys: set[dg.Asset
             waiting = [asset]
             while waiting:
                 for child in asset_graph.get(waiting.pop()).child_keys - found:
-                    if asset_graph.get(child).group_name in ("transform", "features"):
+                    if asset_graph.get(child).group_name in ("transform", "features", "live"):
                         found.add(child)
                         waiting.append(child)
         else:
@@ -231,7 +232,7 @@ def test_a_red_check_holds_back_what_the_page_says(
     assert held_back(job, key) == named(asset_graph, row, key.asset_key, selected(graph, job))
 
 
-@pytest.mark.parametrize("schema", ["staging", "intermediate", "metrics", "features"])
+@pytest.mark.parametrize("schema", ["staging", "intermediate", "metrics", "features", "live", "ml"])
 def test_a_red_dbt_test_holds_back_what_the_page_says(
     graph: Any,
     dbt_checks: set[dg.AssetCheckKey],

@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-GROUPS = ["raw", "transform", "features", "model", "predictions", "monitoring"]
-SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "audit")
+GROUPS = ["raw", "transform", "features", "model", "predictions", "live", "monitoring"]
+SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 WRITTEN = {"staging/stg_reference__address_blocks"}
 """Models that come from no table: a standard's own, as rows of the project."""
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
@@ -27,10 +27,11 @@ def name(key: dg.AssetKey) -> str:
 
 def describe(defs: dg.Definitions, asset_graph: Any) -> str:
     """The graph as text: stages in flow order, then what runs by itself."""
+    from skyops_assets.defs.live.assets import live_views
     from skyops_assets.defs.transform.assets import dbt_models
 
     # They are many, and named by dbt; the yml files of the project list them.
-    dbt_tests = set(dbt_models.check_keys)
+    dbt_tests = set(dbt_models.check_keys) | set(live_views.check_keys)
     lines = ["assets", *assets(asset_graph, dbt_tests)]
     lines += automation(defs.get_repository_def(), asset_graph, dbt_tests)
     return "\n".join(lines) + "\n"
@@ -124,6 +125,9 @@ def downstream(asset_graph: Any, start: dg.AssetKey) -> set[str]:
         "ml/promotion_decisions",
         "ml/predictions",
         "ml/prediction_outcomes",
+        "live/arrivals",
+        "live/demand",
+        "ml/live_skill",
     ],
 )
 def test_the_lineage_leads_from_the_positions_to_everything(asset_graph: Any, goal: str) -> None:

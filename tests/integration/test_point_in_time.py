@@ -216,7 +216,8 @@ def built(
         dbt_of(warehouse)("run", "--target-path", str(target))
         families = {
             path.stem.removeprefix("int_crossings__"): path.read_text()
-            for path in target.rglob("compiled/**/int_crossings__*.sql")
+            for name in ("int_crossings__*", "landing_probabilities")
+            for path in target.rglob(f"compiled/**/{name}.sql")
         }
         return warehouse, families
 
@@ -282,6 +283,32 @@ def test_a_feature_that_knows_what_came_later_is_found(built: Whole, leak: str) 
         != rows(whole, whole_families[family], one.cut_at)
         for one in cut_ones
     )
+
+
+def test_a_landing_is_as_likely_as_it_was_before_a_cut(built: Whole) -> None:
+    """And it is not, if landings count that were not known yet."""
+    whole, cut_ones, families = built
+    condition = "movements.known_at <= crossings.crossed_at"
+    leaks = 0
+    for one in cut_ones:
+        for is_leaking in (False, True):
+            found, expected = (
+                rows_before(
+                    warehouse,
+                    f"({sql.replace(condition, 'true') if is_leaking else sql})",
+                    one.cut_at,
+                )
+                for warehouse, sql in (
+                    (one.warehouse, one.families["landing_probabilities"]),
+                    (whole, families["landing_probabilities"]),
+                )
+            )
+            assert len(found) > 200
+            if is_leaking:
+                leaks += found != expected
+            else:
+                assert found == expected
+    assert leaks
 
 
 def test_a_live_aircraft_has_the_features_of_its_crossing(built: Whole) -> None:

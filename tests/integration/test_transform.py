@@ -446,7 +446,7 @@ def unresolved(query: Query, warehouse: Warehouse, dbt_folder: Path) -> dict[str
             warehouse,
             "select table_schema, table_name from information_schema.tables "
             "where table_schema = any(%s)",
-            ["raw", "staging", "intermediate", "metrics", "features"],
+            ["raw", "staging", "intermediate", "metrics", "features", "ml", "live"],
         ),
     )
     database = str(warehouse.url.database)

@@ -58,6 +58,12 @@ def fill(warehouse: Warehouse, frame: pd.DataFrame, history: pd.DataFrame | None
         crossings = both.drop(columns=["landed_at", "transit_min", "label_quality", "is_simulated"])
         crossings = crossings.assign(known_at=crossings["crossed_at"])
         crossings.to_sql("crossing_features", connection, schema="features", **options)
+        connection.execute(
+            sa.text(
+                "create table if not exists features.landing_probabilities (flight_id text, "
+                "airport text, ring_nm integer, landing_probability double precision)"
+            )
+        )
         landings = pd.DataFrame(
             {
                 "flight_id": frame["flight_id"],

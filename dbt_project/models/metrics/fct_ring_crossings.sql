@@ -91,6 +91,7 @@ recent as (
         latest.ground_speed_mps as latest_ground_speed_mps,
         latest.vertical_rate_mps as latest_vertical_rate_mps,
         latest.track_deg as latest_track_deg,
+        latest.callsign as latest_callsign,
         -- The ring is passed at the inner fix at the latest; that one lies a hair outside where rounding has it so.
         least(
             1.0,
@@ -101,26 +102,11 @@ recent as (
     cross join
         lateral (
             select
-                (
-                    array_agg(positions.altitude_m order by positions.positioned_at desc)
-                    filter (where positions.altitude_m is not null)
-                )[1
-                ] as altitude_m,
-                (
-                    array_agg(positions.ground_speed_mps order by positions.positioned_at desc)
-                    filter (where positions.ground_speed_mps is not null)
-                )[1
-                ] as ground_speed_mps,
-                (
-                    array_agg(positions.vertical_rate_mps order by positions.positioned_at desc)
-                    filter (where positions.vertical_rate_mps is not null)
-                )[1
-                ] as vertical_rate_mps,
-                (
-                    array_agg(positions.track_deg order by positions.positioned_at desc)
-                    filter (where positions.track_deg is not null)
-                )[1
-                ] as track_deg
+                {{ latest_known('positions.altitude_m', 'positions.positioned_at') }} as altitude_m,
+                {{ latest_known('positions.ground_speed_mps', 'positions.positioned_at') }} as ground_speed_mps,
+                {{ latest_known('positions.vertical_rate_mps', 'positions.positioned_at') }} as vertical_rate_mps,
+                {{ latest_known('positions.track_deg', 'positions.positioned_at') }} as track_deg,
+                {{ latest_known('positions.callsign', 'positions.positioned_at') }} as callsign
             from {{ ref('int_positions__phased') }} as positions
             where
                 positions.icao24 = brackets.icao24
@@ -173,6 +159,7 @@ select
     flight_id || '_' || airport || '_' || ring_nm as crossing_id,
     flight_id,
     icao24,
+    latest_callsign as callsign,
     airport,
     ring_nm,
     crossed_at,

@@ -131,17 +131,28 @@ def predict_crossings(
     *,
     ring_nm: int = RING_NM,
     as_of: datetime | None = None,
+    with_probability: bool = True,
 ) -> PredictionSummary:
     """Predict every crossing that the predictor in force has not predicted yet.
 
     Our own crossings all; those of the open history at watched airports, as far as the predictor
     has not learned from their time. With `as_of` only crossings known by then.
 
+    Args:
+        with_probability: say too how likely each flight lands there; no evaluation asks for it.
+
     Raises:
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
     using = in_force(warehouse, settings, ring_nm=ring_nm)
-    made = _predict(warehouse, settings, using, ring_nm=ring_nm, as_of=as_of)
+    made = _predict(
+        warehouse,
+        settings,
+        using,
+        ring_nm=ring_nm,
+        as_of=as_of,
+        with_probability=with_probability,
+    )
     problem = export.export_champion(warehouse, settings, versions.model_name(ring_nm))
     return replace(made, store_problem=problem)
 
@@ -154,6 +165,7 @@ def _predict(
     ring_nm: int,
     as_of: datetime | None = None,
     recent: timedelta | None = None,
+    with_probability: bool = True,
 ) -> PredictionSummary:
     predictor, baseline = using.predictor, using.baseline
     crossings = inputs.read_unpredicted_crossings(
@@ -169,6 +181,8 @@ def _predict(
     rows = scoring.score(crossings, predictor)
     rows["baseline"] = baseline and baseline[0]
     rows["baseline_transit_min"] = baseline[1].predict(crossings) if baseline else None
+    if with_probability:
+        rows["landing_probability"] = inputs.landing_probabilities(warehouse, rows, ring_nm)
     added = predictions.save_predictions(warehouse, rows)
     return PredictionSummary(
         model_name=predictor.name,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FLIGHTS_TABLE = "metrics.fct_flights"
 MOVEMENTS_TABLE = "metrics.fct_movements"
+PROBABILITIES_TABLE = "features.landing_probabilities"
 HISTORY_ARRIVALS_TABLE = "metrics.fct_arrivals"
 POSITIONS, HISTORY = "positions", "history"
 UNTESTED = """(
@@ -42,6 +43,7 @@ UNTESTED = """(
     )
 )"""
 """Whether a row `t` waits for the tests of the build that made it (docs/transform.md)."""
+PROBABILITIES_AT_ONCE = 10_000
 HISTORY_DAYS = 31
 """So much of the open history a predictor that was never trained predicts: nothing of it is in
 sample, and years of it would tell no more."""
@@ -155,6 +157,52 @@ def read_unpredicted_crossings(
     )
     beside = frame[[*KEY, "source", "icao24", "callsign"]]
     return canonical_crossings(frame).merge(beside, on=list(KEY), how="left")
+
+
+def landing_probabilities(warehouse: Warehouse, crossings: pd.DataFrame, ring_nm: int) -> pd.Series:
+    """How likely each crossing's flight lands at its airport, in the crossings' order.
+
+    NaN for those of the open history. What was told once, by whichever model's prediction, stays:
+    only for the others it is counted.
+
+    Args:
+        crossings: flight_id and airport.
+    """
+    import pandas as pd
+
+    _require(
+        PROBABILITIES_TABLE,
+        _columns(warehouse, PROBABILITIES_TABLE),
+        ("flight_id", "airport", "ring_nm", "landing_probability"),
+    )
+    statement = f"""
+        with asked as (
+            select flights.flight_id, flights.airport, (
+                select told.landing_probability from ml.predictions as told
+                where told.flight_id = flights.flight_id and told.airport = flights.airport
+                    and told.ring_nm = {ring_nm:d} and told.landing_probability is not null
+                limit 1) as landing_probability
+            from unnest(%(flights)s::text[], %(airports)s::text[]) as flights (flight_id, airport)
+        )
+        select flight_id, airport, landing_probability from asked
+        where landing_probability is not null
+        union all
+        select asked.flight_id, asked.airport, counted.landing_probability
+        from asked
+        inner join {PROBABILITIES_TABLE} as counted
+            on counted.flight_id = asked.flight_id and counted.airport = asked.airport
+            and counted.ring_nm = {ring_nm:d}
+        where asked.landing_probability is null
+    """  # noqa: S608
+    keys = ["flight_id", "airport"]
+    names = [*keys, "landing_probability"]
+    found = []
+    for start in range(0, len(crossings), PROBABILITIES_AT_ONCE):
+        part = crossings.iloc[start : start + PROBABILITIES_AT_ONCE]
+        asked = {"flights": part["flight_id"].tolist(), "airports": part["airport"].tolist()}
+        found += fetch_all(warehouse, statement, asked)
+    told = pd.DataFrame(found, columns=names).astype({"landing_probability": "float64"})
+    return crossings[keys].merge(told, on=keys, how="left").set_index(crossings.index)[names[-1]]
 
 
 def arrivals_since(

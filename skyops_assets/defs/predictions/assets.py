@@ -28,7 +28,11 @@ WHEN_FED = ((EAGER | RETRY) & dg.AutomationCondition.all_deps_blocking_checks_pa
 
 @dg.asset(
     **placed("ml", "predictions"),
-    deps=[dg.AssetKey(["features", "crossing_features"]), *DECISIONS],
+    deps=[
+        dg.AssetKey(["features", "crossing_features"]),
+        dg.AssetKey(["features", "landing_probabilities"]),
+        *DECISIONS,
+    ],
     kinds={"scikitlearn", "postgres"},
     automation_condition=WHEN_FED,
 )

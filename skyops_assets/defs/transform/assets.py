@@ -1,4 +1,7 @@
-"""dbt: everything from the raw rows to the metrics and features, as assets and checks."""
+"""dbt: everything from the raw rows to the metrics and features, as assets and checks.
+
+`live` has the models that show what is predicted from these: dbt's too, and built by `build` too.
+"""
 
 import hashlib
 import json
@@ -18,7 +21,7 @@ from dagster_dbt import (
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED
-from skyops_assets.instance.dbt_cli import every_node
+from skyops_assets.instance.dbt_cli import chosen_nodes
 from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.transform.dbt import (
     build_arguments,
@@ -32,6 +35,8 @@ from skyops_assets.warehouse.connection import Warehouse
 LINEAGE = "dagster/column_lineage"
 LINEAGE_OF = "lineage_of"
 """What a materialisation's lineage was computed from, as a hash: the next one shows the same."""
+LIVE = "fqn:skyops.live"
+"""The models that read predictions: a step after them."""
 Shown = Mapping[str, dg.MetadataValue[Any]]
 
 
@@ -60,11 +65,24 @@ class SkyOpsTranslator(DagsterDbtTranslator):
         return spec._replace(description=said, metadata={**spec.metadata, **OWNED})
 
 
-@every_node()(dbt_assets)(manifest=prepare_manifest(), dagster_dbt_translator=SkyOpsTranslator())
+TRANSLATOR = SkyOpsTranslator()
+"""One: it remembers the specs that it has made."""
+
+
+@chosen_nodes()(dbt_assets)(
+    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=LIVE
+)
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
 ) -> Iterator[Any]:
-    """Build and test the models of `dbt_project/`."""
+    """Build and test the models of `dbt_project/`, up to those that predictions are made from."""
+    yield from build(context, dbt, warehouse)
+
+
+def build(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
+) -> Iterator[Any]:
+    """Run `dbt build` for the models of a step, and show what was made."""
     with warehouse.inherited():
         invocation = dbt.cli(
             build_arguments(),
@@ -118,7 +136,7 @@ def _described(
     }
     shown: dict[str, Any] = {}
     try:
-        if model["config"]["materialized"] != "view":
+        if model["config"]["materialized"] != "standing_view":
             # A view would be computed for it.
             shown["dagster/row_count"] = row_count(at, this)
         known = columns_of(at, [this, *parents])

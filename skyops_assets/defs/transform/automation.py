@@ -18,7 +18,7 @@ main_job = dg.define_asset_job(
 )
 
 
-FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions")
+FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions", "live")
 
 # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own, and a
 # check that was red in a run of the load alone would hold nothing back here.

@@ -1,4 +1,4 @@
-{{ config(tags=['hourly']) }}
+{{ config(materialized='reference', tags=['hourly']) }}
 
 select
     airport,

@@ -1,4 +1,4 @@
-{{ config(tags=['hourly'], indexes=[{'columns': ['icao24'], 'unique': true}]) }}
+{{ config(materialized='standing_view', tags=['hourly']) }}
 
 select
     icao24,

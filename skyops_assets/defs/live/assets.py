@@ -1,0 +1,22 @@
+"""What is shown of the sky now: views of dbt over positions, flights and predictions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, dbt_assets
+
+from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.transform.assets import LIVE, TRANSLATOR, build
+from skyops_assets.instance.dbt_cli import chosen_nodes
+from skyops_assets.transform.dbt import prepare_manifest
+
+
+@chosen_nodes()(dbt_assets)(
+    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, select=LIVE
+)
+def live_views(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
+) -> Iterator[Any]:
+    """Make the views that are not there as the project has them, and test what they show."""
+    yield from build(context, dbt, warehouse)
