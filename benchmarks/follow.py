@@ -1,17 +1,21 @@
-"""A pass of the live lane, measured: simulated aircraft, an answer every ten seconds.
+"""The live lane, measured: simulated aircraft, an answer every ten seconds.
 
 `skyops exec -- python -m benchmarks.follow [AIRCRAFT] [MINUTES]` runs only this. Positions of the
-minutes before are loaded and built at once; then each pass gets the next answer, as `skyops follow`
-runs it: the models that are not hourly, by one dbt process that has parsed the project.
+minutes before are loaded and built at once; then passes are run one by one with an answer each, as
+`skyops follow` runs them, and their models can be told apart (`--plans`). With `--live` answers
+come by the clock and `skyops follow` works beside them: told is the time from an answer's last byte
+to its newest position in `live.aircraft`, and to the end of the pass, when crossings are predicted.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 AIRPORTS = ("EHAM", "LFPG", "LSZH", "LEMD", "KDEN", "KABQ", "KASE", "MMMX")
 WATCHED = ("EHAM", "LSZH", "LFPG")
 START = datetime(2024, 1, 31, tzinfo=UTC)
-FLIGHTS, ANSWER_S, PASSES = 400, 10, 12
+FLIGHTS, ANSWER_S, PASSES, LIVE_ANSWERS = 400, 10, 12, 24
 
 
 class Traffic:
@@ -40,16 +44,17 @@ class Traffic:
     Each copy of a flight has an address and a start of its own, and is heard once in an answer.
     """
 
-    def __init__(self, aircraft: int, seconds: int) -> None:
+    def __init__(self, aircraft: int, seconds: int, start: datetime = START) -> None:
+        self._start_s = int(start.timestamp())
         flights = _flights()
         lasting_s = float(np.mean([len(one) for one in flights])) * ANSWER_S
         copies = int(aircraft * (seconds + lasting_s) / lasting_s)
         luck = np.random.default_rng(1)
         starts = luck.integers(-int(lasting_s), seconds, copies)
         parts = []
-        for number, start in enumerate(starts):
+        for number, begins_s in enumerate(starts):
             flight = flights[number % len(flights)]
-            at = pa.array(np.int64(START.timestamp()) + start + np.arange(len(flight)) * ANSWER_S)
+            at = pa.array(self._start_s + begins_s + np.arange(len(flight)) * ANSWER_S)
             parts.append(
                 _with(flight, time_position=at.cast(pa.timestamp("s", "UTC")),
                       icao24=pa.array([f"{0x400000 + number:06x}"] * len(flight)))
@@ -57,7 +62,7 @@ class Traffic:
         self.states = pa.concat_tables(parts).sort_by("time_position")
         seconds_since = pc.subtract(
             self.states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64()),
-            int(START.timestamp()),
+            self._start_s,
         )
         self._since = seconds_since.to_numpy()
 
@@ -171,7 +176,91 @@ def measure(aircraft: int = 300, minutes: int = 30) -> Iterator[Row]:
         )
 
 
+def measure_live(aircraft: int = 300, minutes: int = 30) -> Iterator[Row]:
+    """Rows of the table: answers by the clock, with the collector's writing and `skyops follow`.
+
+    Args:
+        aircraft: heard at the same time.
+        minutes: of positions before the first answer.
+    """
+    from skyops_assets.runtime import environment
+    from skyops_assets.settings import load_settings
+    from skyops_assets.sources.opensky.live.client import Response
+    from skyops_assets.sources.opensky.live.poll import write_response
+
+    os.environ["SKYOPS_WATCH_AIRPORTS"] = ",".join(WATCHED)
+    with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
+        load_reference(warehouse)
+        start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes)
+        # The first build takes minutes: its positions end when it does.
+        traffic = Traffic(aircraft, minutes * 60 + 1800, start)
+        load(warehouse, traffic.between(-100_000, minutes * 60))
+        dbt(warehouse, Path(folder), "run")
+        log = Path(folder) / "follow.log"
+        with log.open("wb") as output:
+            lane = subprocess.Popen(
+                [str(Path(sys.executable).parent / "skyops"), "follow"],
+                stdout=output, stderr=subprocess.STDOUT,
+                env=os.environ | environment(load_settings(), warehouse),
+            )  # fmt: skip
+        try:
+            at = int((datetime.now(UTC) - start).total_seconds())
+            load(warehouse, traffic.between(minutes * 60, at))
+            _until(lambda: "models" in log.read_text(), log)
+            shown_s, whole_s = [], []
+            for _ in range(LIVE_ANSWERS):
+                next_at = at + ANSWER_S
+                time.sleep(max(0.0, next_at - (datetime.now(UTC) - start).total_seconds()))
+                new = traffic.between(at, next_at)
+                at = next_at
+                body = _answer(new, int(start.timestamp()) + at)
+                passes = log.read_text().count("models")
+                began = time.monotonic()
+                write_response(warehouse, Response(body, datetime.now(UTC), 200, None, 1))
+                newest = new["time_position"][-1].as_py()
+                _until(lambda newest=newest: _shown(warehouse) >= newest, log)
+                shown_s.append(time.monotonic() - began)
+                _until(lambda passes=passes: log.read_text().count("models") > passes, log)
+                whole_s.append(time.monotonic() - began)
+            for what, took in (("in live.aircraft", shown_s), ("and predicted", whole_s)):
+                yield (
+                    f"an answer of {aircraft:,} aircraft, {what}",
+                    f"p50 {median(took):.1f} s, p95 {np.quantile(took, 0.95):.1f} s",
+                    f"{LIVE_ANSWERS} answers, one in {ANSWER_S} s",
+                    "",
+                )
+        finally:
+            lane.terminate()
+            lane.wait(60)
+
+
+def _until(is_so: Callable[[], bool], log: Path) -> None:
+    patience = time.monotonic() + 300
+    while not is_so():
+        assert time.monotonic() < patience, log.read_text()
+        time.sleep(0.1)
+
+
+def _shown(warehouse: Warehouse) -> datetime:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("select max(heard_at) from live.aircraft")
+        row = cursor.fetchone()
+    return row[0] if row and row[0] else datetime.min.replace(tzinfo=UTC)
+
+
+def _answer(states: pa.Table, second: int) -> bytes:
+    """OpenSky's answer of these positions."""
+    rows = [
+        [one["icao24"], one["callsign"], "", int(one["time_position"].timestamp()), second,
+         one["longitude_deg"], one["latitude_deg"], one["baro_altitude_m"], one["is_on_ground"],
+         one["velocity_mps"], one["true_track_deg"], one["vertical_rate_mps"], None,
+         one["geo_altitude_m"], one["squawk"], False, 0, 0]
+        for one in states.to_pylist()
+    ]  # fmt: skip
+    return json.dumps({"time": second, "states": rows}).encode()
+
+
 if __name__ == "__main__":
     numbers = [int(one) for one in sys.argv[1:] if one.isdigit()]
-    for row in measure(*numbers):
+    for row in (measure_live if "--live" in sys.argv else measure)(*numbers):
         print(" | ".join(row))

@@ -200,8 +200,19 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
 {%- endif -%}
 {%- endmacro -%}
 
+{#- Whether the run builds any of the tables that follow the data; one of views alone has nothing to note. -#}
+{%- macro is_transform() -%}
+    {%- set built = [] -%}
+    {%- for node in (graph.nodes.values() if execute else []) if node.unique_id in selected_resources -%}
+        {%- if node.resource_type == 'model' and node.config.materialized == 'rebuilt' -%}
+            {%- do built.append(node.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(built | length > 0 and flags.WHICH in ('run', 'build')) }}
+{%- endmacro -%}
+
 {%- macro begin_transform() -%}
-{%- if execute and flags.WHICH in ('run', 'build') -%}
+{%- if execute and is_transform() -%}
     {%- set segmented = adapter.get_relation(target.database, 'intermediate', 'int_flights__segmented') -%}
     {%- set flights = adapter.get_relation(target.database, 'metrics', 'fct_flights') -%}
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
@@ -503,7 +514,7 @@ Marks the loads as done where the live models are built; after a full refresh, w
 with when the hourly models are built too, and all tests have passed.
 -#}
 {%- macro end_transform(results) -%}
-{%- if execute and flags.WHICH in ('run', 'build') -%}
+{%- if execute and is_transform() -%}
     {%- set done = [] -%}
     {%- for result in results if result.status in ('success', 'pass', 'warn') -%}
         {%- do done.append(result.node.unique_id) -%}

@@ -35,8 +35,10 @@ TURN = "skyops.turn"
 """The lock that a live pass holds, a dbt run that is to be alone, and for each of its models, tests
 and hooks a build beside which passes go on."""
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
-DAGSTERS_SELECTION = "--select fqn:*"
-"""Everything, as dagster-dbt says it."""
+LIVE_VIEWS = "fqn:skyops.live"
+"""What is shown of the sky now: views, which a step of their own makes and tests."""
+EVERYTHING = ("--select fqn:*", f"--exclude {LIVE_VIEWS}")
+"""How dagster-dbt says that all tables are to be built."""
 SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
 some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""
@@ -240,7 +242,9 @@ def takes_turns(given: Sequence[str]) -> bool:
     Not where tables are built whole, nor beside some models alone, as these go by the notes of a
     live pass.
     """
-    chosen = " ".join(given).replace(DAGSTERS_SELECTION, "")
+    chosen = " ".join(given)
+    for every in EVERYTHING:
+        chosen = chosen.replace(every, "")
     alone = {"--full-refresh", "-f", "--select", "-s", "--models", "-m", "--exclude", "--selector"}
     return bool({"build", "run"}.intersection(given)) and not alone.intersection(
         one.partition("=")[0] for one in chosen.split()

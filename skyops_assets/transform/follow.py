@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.transform.dbt import (
     DBT_PROJECT,
+    LOCK,
     TURN,
     build_arguments,
     manifest_fingerprint,
@@ -48,6 +49,8 @@ PASS = (
     "config.materialized:view",
     "config.materialized:reference",
 )
+LONGEST_WAIT_S = 20.0
+"""How long at most a pass is put off for a build that is under way."""
 ATTEMPTS = 5
 """A pass that fails so often in a row ends the process; its keeper starts it again."""
 MEMORY_GROWTH = 1.2
@@ -191,7 +194,16 @@ class Follower:
         self.after()
         self.on_pass(Pass(got - began, built - got, time.monotonic() - built))
         self._stop.check()
+        if self._is_other_run():
+            # Else a lane that is always busy would let it have one model a pass.
+            self._stop.sleep(min(LONGEST_WAIT_S, time.monotonic() - got))
         self._mind_memory()
+
+    def _is_other_run(self) -> bool:
+        """Whether a build is under way, which works between two passes."""
+        with self.warehouse.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("select not pg_try_advisory_xact_lock_shared(hashtext(%s))", (LOCK,))
+            return cursor.fetchone() == (True,)
 
     def _mind_memory(self) -> None:
         import psutil

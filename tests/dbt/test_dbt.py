@@ -335,6 +335,7 @@ NO_SQL = {
     "_is_same_project": "a condition of one line",
     "is_by_hours": "a flag",
     "notes": "the name of a table",
+    "is_transform": "a flag",
     "take_turn": "a statement of one line",
     "turn_of_hook": "the same",
     "postgres__get_test_sql": "dbt calls it for tests",

@@ -160,3 +160,20 @@ def test_a_full_refresh_is_asked_for_where_it_is_due_and_once(
     before = list(given)
     assert dbt.arguments(given, is_full_refresh=is_due) == passed
     assert given == before
+
+
+@pytest.mark.parametrize(
+    ("given", "goes_on"),
+    [
+        ("build --exclude-resource-type unit_test --no-use-colors", True),
+        ("build --no-use-colors --select fqn:* --exclude fqn:skyops.live", True),
+        ("run", True),
+        ("build --full-refresh", False),
+        ("run --select=fct_flights", False),
+        ("run --exclude tag:hourly", False),
+        ("build --select fqn:skyops.live", False),
+        ("test", False),
+    ],
+)
+def test_live_passes_go_on_beside_a_build_of_everything_only(given: str, goes_on: bool) -> None:
+    assert dbt.takes_turns(given.split()) is goes_on

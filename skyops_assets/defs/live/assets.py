@@ -7,13 +7,13 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.transform.assets import LIVE, TRANSLATOR, build
+from skyops_assets.defs.transform.assets import TRANSLATOR, build
 from skyops_assets.instance.dbt_cli import chosen_nodes
-from skyops_assets.transform.dbt import prepare_manifest
+from skyops_assets.transform.dbt import LIVE_VIEWS, prepare_manifest
 
 
 @chosen_nodes()(dbt_assets)(
-    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, select=LIVE
+    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, select=LIVE_VIEWS
 )
 def live_views(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource

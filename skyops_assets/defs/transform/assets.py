@@ -24,6 +24,7 @@ from skyops_assets.defs.shared import OWNED
 from skyops_assets.instance.dbt_cli import chosen_nodes
 from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.transform.dbt import (
+    LIVE_VIEWS,
     build_arguments,
     manifest_fingerprint,
     prepare_manifest,
@@ -35,8 +36,6 @@ from skyops_assets.warehouse.connection import Warehouse
 LINEAGE = "dagster/column_lineage"
 LINEAGE_OF = "lineage_of"
 """What a materialisation's lineage was computed from, as a hash: the next one shows the same."""
-LIVE = "fqn:skyops.live"
-"""The models that read predictions: a step after them."""
 Shown = Mapping[str, dg.MetadataValue[Any]]
 
 
@@ -70,7 +69,7 @@ TRANSLATOR = SkyOpsTranslator()
 
 
 @chosen_nodes()(dbt_assets)(
-    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=LIVE
+    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=LIVE_VIEWS
 )
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
