@@ -101,11 +101,12 @@ def run_refresh(on_event: OnEvent) -> FinishedRun:
     """
     from skyops_assets.definitions import usual_defs
     from skyops_assets.defs.raw.automation import HISTORY_KEY, RAW
-    from skyops_assets.defs.transform.automation import without_positions
+    from skyops_assets.defs.transform.automation import materialise_observed, without_positions
 
     defs = usual_defs()
     job = defs.resolve_job_def("refresh")
     with dg.DagsterInstance.get() as instance:
+        materialise_observed(instance)
         if instance.get_latest_materialization_event(RAW) is None:
             if instance.get_latest_materialization_event(HISTORY_KEY) is None:
                 raise SkyOpsError(
@@ -162,12 +163,16 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
         instance.report_run_failed(run, "The process ended before its run did.")
 
 
-def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[datetime]:
+def report_loaded(
+    hours: Mapping[datetime, Mapping[str, Any]], by: str, *, is_live: bool = False
+) -> list[datetime]:
     """Tell Dagster that hours of raw/opensky_states were loaded outside of a run.
 
     Args:
         hours: the start of each hour (UTC) and what is to be shown of it.
         by: what loaded them.
+        is_live: positions as they come, again and again. They are observations, which leave the
+            results of the checks as they are; the hourly refresh makes materialisations of them.
 
     Returns:
         The hours before SKYOPS_FIRST_HOUR or after the present one, which are no partitions and
@@ -176,18 +181,26 @@ def report_loaded(hours: Mapping[datetime, Mapping[str, Any]], by: str) -> list[
     from skyops_assets.defs.raw.assets import HOURS, opensky_states
 
     unreported = []
+    event = dg.AssetObservation if is_live else dg.AssetMaterialization
     with dg.DagsterInstance.get() as instance:
         for hour, shown in sorted(hours.items()):
             key = hour.astimezone(UTC).strftime(HOURS.fmt)
             if not HOURS.has_partition_key(key):
                 unreported.append(hour)
                 continue
+            shown_by = as_metadata({**shown, "loaded_by": by})
             instance.report_runless_asset_event(
-                dg.AssetMaterialization(
-                    opensky_states.key, partition=key, metadata={**shown, "loaded_by": by}
-                )
+                event(opensky_states.key, partition=key, metadata=shown_by)
             )
     return unreported
+
+
+def report_passes(shown: Mapping[str, Any]) -> None:
+    """Tell Dagster what `skyops follow` did since it last told."""
+    from skyops_assets.defs.live.checks import FEED
+
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(dg.AssetObservation(FEED, metadata=as_metadata(shown)))
 
 
 def report_champion(moved: "ChampionSwitch") -> None:

@@ -246,6 +246,7 @@ def collect() -> None:
         report_loaded(
             {hour: {"dagster/partition_row_count": count, **shown} for hour, count in rows},
             "skyops collect",
+            is_live=True,
         )
         out.print(
             f"{datetime.now(UTC):%H:%M:%S} responses: {shown['responses']}, "

@@ -39,6 +39,8 @@ __all__ = [
     "failed_partitions",
     "index_connection",
     "is_reserved_asset_job_name",
+    "latest_by_partition",
+    "latest_check_result",
     "start_code_servers_with",
 ]
 
@@ -49,6 +51,25 @@ def index_connection(instance: dg.DagsterInstance) -> Iterator[Connection]:
     storage = instance.event_log_storage
     with storage.index_connection() as connection:  # type: ignore[attr-defined]
         yield connection
+
+
+def latest_by_partition(
+    instance: dg.DagsterInstance, key: dg.AssetKey, kind: dg.DagsterEventType
+) -> dict[str, int]:
+    """The number of the latest event of a kind for each partition of an asset that has one."""
+    return dict(instance.get_latest_storage_id_by_partition(key, kind))
+
+
+def latest_check_result(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey
+) -> tuple[bool, float] | None:
+    """Whether a check passed when it was last evaluated, and when; None where that is not known."""
+    record = instance.get_latest_asset_check_evaluation_record(key)
+    # The latest may be planned only, in a run that goes on or has failed.
+    found = record.evaluation if record else None
+    if record is None or record.event is None or not isinstance(found, dg.AssetCheckEvaluation):
+        return None
+    return found.passed, record.event.timestamp
 
 
 def failed_partitions(

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 NEWEST = 168
 """Runs of each job that are kept whole: of one that runs every hour, a week."""
 RUNLESS_DAYS = 7
-"""For so long, what was told without a run: `skyops collect` tells of the hour each minute."""
+"""For so long, what was told without a run: `skyops collect` tells of the hour every
+five minutes."""
 
 OVER = """
 select

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from contextlib import nullcontext
 from datetime import datetime, timedelta
@@ -86,6 +87,68 @@ def test_the_refresh_asks_again_when_positions_came_after_the_transform(
     materialized(lasting, FEATURES)
     materialized(lasting, RAW, "2021-10-07-13:00")
     assert len(refresh(lasting, repository).run_requests) == 1
+
+
+def test_positions_as_they_come_leave_the_checks_as_they_are_until_the_refresh(
+    lasting: dg.DagsterInstance, repository: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector's reports are observations; the refresh makes materialisations of them."""
+    from dagster._core.loader import LoadingContextForTest
+
+    from skyops_assets.client import report_loaded
+
+    monkeypatch.setattr("dagster.DagsterInstance.get", lambda: lasting)
+    monkeypatch.setattr(type(lasting), "__exit__", lambda *_: None)
+    check = dg.AssetCheckKey(RAW, "nothing_is_lost")
+
+    def collected(hour: int, rows: int) -> None:
+        at = datetime(2021, 10, 7, hour, tzinfo=ZoneInfo("UTC"))
+        shown = {"dagster/partition_row_count": rows, "newest_position_at": at}
+        assert report_loaded({at: shown}, "skyops collect", is_live=True) == []
+
+    @dg.op
+    def judges(context) -> None:  # type: ignore[no-untyped-def]
+        context.log_event(
+            dg.AssetCheckEvaluation(asset_key=RAW, check_name=check.name, passed=True, metadata={})
+        )
+
+    @dg.job
+    def checks() -> None:
+        judges()
+
+    def is_evaluated() -> bool:
+        """As the UI decides it, which else says that the check was not evaluated."""
+        record = lasting.get_latest_asset_check_evaluation_record(check)
+        return record is not None and asyncio.run(
+            record.targets_latest_materialization(LoadingContextForTest(lasting))
+        )
+
+    def hours() -> list[tuple[str | None, Any]]:
+        records = lasting.fetch_materializations(RAW, limit=100).records
+        found = [one.event_log_entry.asset_materialization for one in reversed(records)]
+        name = "dagster/partition_row_count"
+        return [(one.partition, one.metadata[name].value) for one in found if one]
+
+    collected(12, 10)
+    assert len(refresh(lasting, repository).run_requests) == 1
+    assert hours() == [("2021-10-07-12:00", 10)]
+    checks.execute_in_process(instance=lasting)
+    materialized(lasting, FEATURES)
+    assert is_evaluated()
+    assert (
+        refresh(lasting, repository).skip_message == "Nothing was loaded since the last transform."
+    )
+    for rows in (20, 30):
+        collected(12, rows)
+        collected(13, rows)
+        assert is_evaluated()
+    assert len(refresh(lasting, repository).run_requests) == 1
+    assert hours()[1:] == [("2021-10-07-12:00", 30), ("2021-10-07-13:00", 30)]
+    assert not is_evaluated()
+    checks.execute_in_process(instance=lasting)
+    assert is_evaluated()
+    assert len(refresh(lasting, repository).run_requests) == 1
+    assert len(hours()) == 3
 
 
 def test_the_refresh_follows_the_history_as_it_follows_positions(
@@ -682,7 +745,7 @@ def test_the_periodic_checks_run_by_themselves_and_in_no_other_job(
         if isinstance(one, dg.AssetChecksDefinition)
     }
     assert of("periodic_checks") == periodic
-    assert len(periodic) == 9
+    assert len(periodic) == 10
     for job in (
         "main",
         "refresh",

@@ -48,6 +48,38 @@ def test_the_failed_partitions_of_an_asset_are_told_and_a_later_success_takes_on
     assert private.failed_partitions(instance, hourly.key, HOURS) == []
 
 
+def test_the_latest_event_of_each_partition_is_told_by_its_kind(
+    instance: dg.DagsterInstance,
+) -> None:
+    kinds = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)
+    first, second = "2024-01-01-00:00", "2024-01-01-01:00"
+    for event in (
+        dg.AssetMaterialization(hourly.key, partition=first),
+        dg.AssetObservation(hourly.key, partition=first),
+        dg.AssetObservation(hourly.key, partition=second),
+        dg.AssetObservation(hourly.key, partition=first),
+    ):
+        instance.report_runless_asset_event(event)
+    made, seen = (private.latest_by_partition(instance, hourly.key, kind) for kind in kinds)
+    assert set(made) == {first}
+    assert seen[first] > seen[second] > made[first]
+
+
+def test_the_last_result_of_a_check_is_told(instance: dg.DagsterInstance) -> None:
+    key = dg.AssetCheckKey(hourly.key, "sound")
+    assert private.latest_check_result(instance, key) is None
+    for has_passed in (True, False):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=hourly.key, check_name="sound", passed=has_passed, metadata={}
+            )
+        )
+        found = private.latest_check_result(instance, key)
+        assert found is not None
+        assert found[0] is has_passed
+    assert found[1] > 1e9
+
+
 def test_the_tables_of_the_event_log_can_be_asked(instance: dg.DagsterInstance) -> None:
     from sqlalchemy import text
 

@@ -129,7 +129,7 @@ def test_an_hour_with_every_fault_loses_no_position_and_no_credit(
 
     def report(found: Report) -> None:
         told.append(found)
-        report_loaded({hour: describe(found) for hour in found.rows}, "test")
+        report_loaded({hour: describe(found) for hour in found.rows}, "test", is_live=True)
 
     with running(fake) as server, client_of(server, pointed, timeout_s=0.3) as (client, _):
         asked_at.append(fake.now)
@@ -159,7 +159,7 @@ def test_an_hour_with_every_fault_loses_no_position_and_no_credit(
     assert fake.accounts.charged_credits[account] > 200
     # The graph knows of the hour, and nothing anywhere holds a secret or a token.
     key = dg.AssetKey(["raw", "opensky_states"])
-    events = instance.fetch_materializations(key, limit=1_000).records
+    events = instance.fetch_observations(key, limit=1_000).records
     assert {event.partition_key for event in events} >= {"2021-10-07-12:00"}
     tables = query(
         pointed,
@@ -520,12 +520,15 @@ def test_the_command_collects_tells_the_graph_and_stops_on_a_signal(
     assert set(stored(pointed, query)) == live.fake.accounts.delivered != set()
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     with dg.DagsterInstance.get() as instance:
-        [event, *_] = instance.fetch_materializations(
-            dg.AssetKey(["raw", "opensky_states"]), limit=10
-        ).records
-    found = event.event_log_entry.asset_materialization
+        raw = dg.AssetKey(["raw", "opensky_states"])
+        [event, *_] = instance.fetch_observations(raw, limit=10).records
+        # The checks of what was there before stay as they are.
+        assert instance.get_latest_materialization_event(raw) is None
+    found = event.event_log_entry.asset_observation
     assert found is not None
     assert found.metadata["loaded_by"].value == "skyops collect"
+    newest = query(pointed, "select max(time_position) from raw.opensky_states")[0][0]
+    assert found.metadata["newest_position_at"].value == newest.timestamp()
     left = PLENTY - live.fake.accounts.charged_credits[account_name("me")]
     # A round that brought nothing new is not told.
     assert left <= found.metadata["credits_left"].value < PLENTY

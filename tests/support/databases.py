@@ -57,10 +57,10 @@ class Databases:
         migrate(self.server)
         self._numbers = count(1)
 
-    def new(self, *, is_migrated: bool = True) -> Warehouse:
-        """A database that nobody else uses."""
+    def new(self, *, is_migrated: bool = True, template: str | None = None) -> Warehouse:
+        """A database that nobody else uses, as a copy of another one where that is named."""
         name = f"t{next(self._numbers)}"
-        template = self.template if is_migrated else "template1"
+        template = template or (self.template if is_migrated else "template1")
         with self.server.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
             cursor.execute(f"create database {name} template {template} strategy file_copy")
         return Warehouse(self.server.url.set(database=name), True)

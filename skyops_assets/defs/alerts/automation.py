@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from skyops_assets.alerts.problems import Observation, of_check, of_run
+from skyops_assets.defs.live.checks import watch_lane
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNERS
 from skyops_assets.instance.events import cause, newest_event, steps_of
@@ -42,6 +43,8 @@ def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) ->
         events = {kind.value: newest_event(context.instance, kind) for kind in KINDS}
         context.update_cursor(json.dumps({"champion": changes, "monitoring": log, **events}))
         return dg.SkipReason("Alerts begin now.")
+    # Here, as somebody looks every 30 s anyway: what it reports is told of below.
+    watch_lane(context.instance, database)
     cursor = json.loads(context.cursor)
     owners = _owners(context)
     observations: list[Observation] = []

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from skyops_assets.defs.live.checks import lane_keeps_up
 from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.raw.assets import (
     DAYS,
@@ -144,6 +145,7 @@ PERIODIC = dg.AssetSelection.checks(
     loads_are_transformed,
     *champion_has_seen_recent_arrivals,
     predictions_get_outcomes,
+    lane_keeps_up,
 )
 
 

@@ -69,7 +69,8 @@ class StatesConfig(dg.Config):
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata={
         "dagster/column_schema": _columns(STATE_VECTOR),
-        "freshness": "By when positions were last loaded, whatever their time. Where only a "
+        "freshness": "By when positions were last loaded, whatever their time; those of a "
+        "collector count from the hourly refresh on. Where only a "
         "recording was loaded, as in the demo, it fails after a day: no new data comes in, and "
         "nothing is broken.",
     },

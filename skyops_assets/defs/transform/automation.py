@@ -5,7 +5,7 @@ import dagster as dg
 from skyops_assets.defs.platform.checks import PERIODIC
 from skyops_assets.defs.raw.automation import HISTORY, HISTORY_KEY, METARS, METARS_KEY, RAW
 from skyops_assets.defs.shared import TAGS
-from skyops_assets.instance.private import BaseAssetGraph
+from skyops_assets.instance.private import BaseAssetGraph, latest_by_partition
 
 FEATURES = dg.AssetKey(["features", "arrival_features"])
 
@@ -46,6 +46,30 @@ def without_positions(
     return set(FOLLOWING.resolve(graph)), checks
 
 
+def materialise_observed(instance: dg.DagsterInstance) -> None:
+    """Report the hours of positions that a collector has told of since as materialised.
+
+    Just before a refresh, whose checks judge them. Reported as they come, each minute or so, they
+    would put every check of the asset back to "not evaluated" until the next hour.
+    """
+    told, known = (
+        latest_by_partition(instance, RAW, kind)
+        for kind in (
+            dg.DagsterEventType.ASSET_OBSERVATION,
+            dg.DagsterEventType.ASSET_MATERIALIZATION,
+        )
+    )
+    for hour in sorted(hour for hour, event in told.items() if event > known.get(hour, 0)):
+        (record,) = instance.fetch_observations(
+            dg.AssetRecordsFilter(RAW, asset_partitions=[hour]), limit=1
+        ).records
+        observed = record.event_log_entry.asset_observation
+        assert observed is not None
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(RAW, partition=hour, metadata=observed.metadata)
+        )
+
+
 @dg.schedule(
     job=refresh_job,
     cron_schedule="5 * * * *",
@@ -59,6 +83,7 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 
     Weather alone is nothing to build from.
     """
+    materialise_observed(context.instance)
     positions = context.instance.get_latest_materialization_event(RAW)
     arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
     loads = [event for event in (positions, arrivals) if event]

@@ -11,13 +11,7 @@ with minutes as (
         min(icao24) as icao24,
         max(positioned_at) as positioned_at,
         count(*) filter (where position_status = 'fresh') as position_count,
-        -- What is repeated says nothing of its own time.
-        coalesce(bool_or({{ is_speed_abnormal() }}) filter (where position_status <> 'stale'), false)
-            as is_speed_abnormal,
-        coalesce(bool_or({{ is_altitude_abnormal() }}) filter (where position_status <> 'stale'), false)
-            as is_altitude_abnormal,
-        coalesce(bool_or({{ is_vertical_rate_abnormal() }}) filter (where position_status <> 'stale'), false)
-            as is_vertical_rate_abnormal
+        {{ abnormal_in_minute() }}
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
     where position_age_s <= 60

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from skyops_assets.settings import Settings
 
 
-REPORT_EVERY_S = 60.0
+REPORT_EVERY_S = 300.0
+"""288 reports a day: Dagster's event log keeps each for a week."""
 LOOK_EVERY_S = 5.0
 """How often a collector that waits looks whether it may work, and one that works whether it still
 may: with the server's keepalives (25 s) a successor starts within half a minute of a death."""
@@ -83,6 +84,7 @@ class Tally:
     rejected_rows: int = 0
     longest_lag_s: float = 0.0
     batch_id: int | None = None
+    newest_position_at: datetime | None = None
     hours: set[datetime] = field(default_factory=set)
 
     def add(self, written: Written) -> None:
@@ -96,12 +98,14 @@ class Tally:
         self.rejected_rows += batch.rejected_rows
         self.longest_lag_s = max(self.longest_lag_s, written.lag_s)
         self.batch_id = batch.batch_id
+        newest = (self.newest_position_at, batch.window_end_at)
+        self.newest_position_at = max((at for at in newest if at), default=None)
         self.hours |= written.hours
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a collector tells of the last minute.
+    """What a collector tells of the last minutes.
 
     Attributes:
         tally: the sums.
@@ -157,8 +161,8 @@ class Collector:
         boxes: what to ask for in each round.
         credits: tells what is left, and with it how often to ask.
         shortest_s: seconds between two rounds, at least.
-        report: called about once a minute with what was collected, for the asset graph. What it
-            raises is said and tried again a minute later.
+        report: called every five minutes with what was collected, for the asset graph. What it
+            raises is said and tried again five minutes later.
         say: prints a line for a person.
         spool: where the feed puts its responses; what others left there is stored first.
         keep_days: SKYOPS_RAW_RETENTION_DAYS.
@@ -295,7 +299,7 @@ class Collector:
             self._say_once(f"{written.error} It is kept in raw.rejected_states.")
 
     def send_report(self) -> None:
-        """Tell of the last minute; what cannot be told now is told with the next report."""
+        """Tell of the last minutes; what cannot be told now is told with the next report."""
         self._report_at = time.monotonic() + REPORT_EVERY_S
         if not self._tally.responses:
             return
@@ -430,6 +434,7 @@ def describe(report: Report) -> dict[str, Any]:
         "rejected_rows": tally.rejected_rows,
         "longest_lag_s": round(tally.longest_lag_s, 3),
         "batch_id": tally.batch_id,
+        "newest_position_at": tally.newest_position_at,
         **credit_figures(report.credits),
         "interval_s": round(report.interval_s, 1),
     }

@@ -209,14 +209,17 @@ def reserve(
         _lock(cursor, account)
         cursor.execute(
             f"""
-            insert into raw.opensky_credits as credits (utc_day, account, spent)
-            select {_TODAY}, %(account)s, %(cost)s
+            insert into raw.opensky_credits as credits (utc_day, account, spent, daily_credits)
+            select {_TODAY}, %(account)s, %(cost)s, %(limit)s
             where %(cost)s <= %(limit)s and not exists (
                 select from raw.opensky_credits
                 where account = %(account)s and blocked_until > now()
             )
             on conflict (utc_day, account) do update
-            set spent = credits.spent + excluded.spent, updated_at = now()
+            set
+                spent = credits.spent + excluded.spent,
+                daily_credits = excluded.daily_credits,
+                updated_at = now()
             where credits.spent + excluded.spent <= %(limit)s
                 and coalesce(credits.blocked_until <= now(), true)
             returning spent

@@ -1,0 +1,118 @@
+{#- Windows of five minutes in which anomalies are counted: of all in the hourly model, of the present one in live.alerts. -#}
+
+{#- What an aircraft's minute has of abnormal values; what is repeated says nothing of its own time. -#}
+{%- macro abnormal_in_minute() -%}
+coalesce(bool_or({{ is_speed_abnormal() }}) filter (where position_status <> 'stale'), false)
+            as is_speed_abnormal,
+        coalesce(bool_or({{ is_altitude_abnormal() }}) filter (where position_status <> 'stale'), false)
+            as is_altitude_abnormal,
+        coalesce(bool_or({{ is_vertical_rate_abnormal() }}) filter (where position_status <> 'stale'), false)
+            as is_vertical_rate_abnormal
+{%- endmacro -%}
+
+{#-
+The CTEs up to `rated` over one of `minutes`: the windows of each area and State of registration, and how many of their
+aircraft were abnormal. `only` is a join or a condition on `windows`.
+-#}
+{%- macro rate_windows(only) -%}
+aircraft as (
+    select distinct icao24
+    from minutes
+),
+
+registered as (
+    select
+        aircraft.icao24,
+        registration.country
+    from aircraft
+    {{ join_country('aircraft') }}
+),
+
+located as (
+    select
+        minutes.*,
+        'area' as scope,
+        coalesce(
+            watched.airport,
+            case when minutes.latitude_deg < 0 then 'S' else 'N' end
+            || lpad(abs(floor(minutes.latitude_deg))::text, 2, '0')
+            || case when minutes.longitude_deg < 0 then 'W' else 'E' end
+            || lpad(abs(floor(minutes.longitude_deg))::text, 3, '0')
+        ) as scope_name
+    from minutes
+    left join {{ ref('int_airports__watched') }} as watched
+        on {{ distance_m(
+            'watched.latitude_deg',
+            'watched.longitude_deg',
+            'minutes.latitude_deg',
+            'minutes.longitude_deg',
+        ) }} <= 100 * {{ metres_per_nm() }}
+),
+
+scoped as (
+    select * from located
+    union all
+    select
+        minutes.*,
+        'country' as scope,
+        registered.country as scope_name
+    from minutes
+    inner join registered on minutes.icao24 = registered.icao24
+    where registered.country is not null
+),
+
+windows as (
+    select
+        scoped.*,
+        scoped.minute_at - ago.minutes * interval '1 minute' as window_started_at
+    from scoped
+    cross join (values (0), (1), (2), (3), (4)) as ago (minutes)
+),
+
+-- An aircraft counts once a window, however many of its minutes are abnormal.
+seen as (
+    select
+        windows.icao24,
+        windows.window_started_at,
+        windows.scope,
+        windows.scope_name,
+        bool_or(windows.is_speed_abnormal) as is_speed_abnormal,
+        bool_or(windows.is_altitude_abnormal) as is_altitude_abnormal,
+        bool_or(windows.is_vertical_rate_abnormal) as is_vertical_rate_abnormal
+    from windows
+    {{ only }}
+    group by windows.icao24, windows.window_started_at, windows.scope, windows.scope_name
+),
+
+counted as (
+    select
+        window_started_at,
+        scope,
+        scope_name,
+        count(*) as aircraft_count,
+        count(*) filter (where is_speed_abnormal) as abnormal_speed_count,
+        count(*) filter (where is_altitude_abnormal) as abnormal_altitude_count,
+        count(*) filter (where is_vertical_rate_abnormal) as abnormal_vertical_rate_count,
+        count(*) filter (where is_speed_abnormal or is_altitude_abnormal or is_vertical_rate_abnormal)
+            as abnormal_count
+    from seen
+    group by window_started_at, scope, scope_name
+),
+
+rated as (
+    select
+        window_started_at,
+        window_started_at + interval '5 minutes' as window_ended_at,
+        scope,
+        scope_name,
+        aircraft_count,
+        abnormal_speed_count,
+        abnormal_altitude_count,
+        abnormal_vertical_rate_count,
+        abnormal_count,
+        -- Of fewer than five one aircraft would be a fifth or more.
+        case when aircraft_count >= 5 then abnormal_count::double precision / aircraft_count end as abnormal_share,
+        case when aircraft_count >= 5 then abnormal_count >= 0.1 * aircraft_count end as is_critical
+    from counted
+)
+{%- endmacro -%}

@@ -1,0 +1,126 @@
+with clock as (
+    select
+        {{ now_at() }} as now_at,
+        -- The present window ends with the minute under way.
+        date_bin('1 minute', {{ now_at() }}, 'epoch') - interval '4 minutes' as window_started_at
+),
+
+heard as materialized (
+    select
+        clock.*,
+        flights.icao24,
+        flights.flight_id,
+        flights.first_seen_at
+    from clock
+    inner join {{ ref('fct_flights') }} as flights
+        on
+            clock.window_started_at <= flights.last_seen_at
+            and clock.now_at >= flights.first_seen_at
+),
+
+-- As int_positions__sampled_1m has them, which only the hourly build makes.
+sampled as (
+    select
+        heard.icao24,
+        heard.flight_id,
+        date_bin('1 minute', positions.positioned_at, 'epoch') as minute_at,
+        (array_agg(positions.latitude_deg order by positions.positioned_at desc))[1] as latitude_deg,
+        (array_agg(positions.longitude_deg order by positions.positioned_at desc))[1] as longitude_deg,
+        {{ abnormal_in_minute() }}
+    from heard
+    inner join {{ ref('int_positions__phased') }} as positions
+        on
+            heard.icao24 = positions.icao24
+            and heard.window_started_at <= positions.positioned_at
+            and heard.now_at >= positions.positioned_at
+            and heard.flight_id = positions.flight_id
+    where positions.position_age_s <= 60
+    group by heard.icao24, heard.flight_id, date_bin('1 minute', positions.positioned_at, 'epoch')
+),
+
+minutes as (
+    select
+        icao24,
+        minute_at,
+        latitude_deg,
+        longitude_deg,
+        is_speed_abnormal,
+        is_altitude_abnormal,
+        is_vertical_rate_abnormal
+    from sampled
+    where latitude_deg is not null
+),
+
+{{ rate_windows("where windows.window_started_at = (select clock.window_started_at from clock)") }},
+
+events as (
+    select
+        anomalies.icao24,
+        anomalies.flight_id,
+        anomalies.callsign,
+        anomalies.anomaly as alert,
+        anomalies.anomaly_class as alert_class,
+        'aircraft' as scope,
+        anomalies.started_at,
+        anomalies.ended_at,
+        anomalies.sample_count,
+        anomalies.strongest_value,
+        anomalies.threshold,
+        anomalies.unit,
+        anomalies.latitude_deg,
+        anomalies.longitude_deg,
+        anomalies.altitude_m
+    from heard
+    inner join {{ ref('fct_anomalies') }} as anomalies
+        on
+            heard.icao24 = anomalies.icao24
+            and heard.first_seen_at <= anomalies.started_at
+            and heard.now_at >= anomalies.started_at
+            and heard.window_started_at <= anomalies.ended_at
+            and heard.flight_id = anomalies.flight_id
+)
+
+select
+    icao24,
+    flight_id,
+    callsign,
+    alert,
+    alert_class,
+    scope,
+    null::text as scope_name,
+    started_at,
+    ended_at,
+    sample_count,
+    strongest_value,
+    threshold,
+    unit,
+    latitude_deg,
+    longitude_deg,
+    altitude_m,
+    null::bigint as aircraft_count,
+    null::bigint as abnormal_count,
+    null::double precision as abnormal_share
+from events
+union all
+select
+    null as icao24,
+    null as flight_id,
+    null as callsign,
+    'abnormal_share' as alert,
+    'window' as alert_class,
+    scope,
+    scope_name,
+    window_started_at as started_at,
+    {{ now_at() }} as ended_at,
+    null as sample_count,
+    null as strongest_value,
+    null as threshold,
+    null as unit,
+    null as latitude_deg,
+    null as longitude_deg,
+    null as altitude_m,
+    aircraft_count,
+    abnormal_count,
+    abnormal_share
+from rated
+where is_critical
