@@ -47,6 +47,8 @@ BY_GROUP = {
     "transform": FOLLOWS_LOADS,
     "features": FOLLOWS_LOADS,
     "predictions": FOLLOWS_LOADS,
+    # Its views show what is there: that they are made and tested anew is due each hour.
+    "live": FOLLOWS_LOADS,
     # Every Monday, and a day.
     "model": _warns_after(timedelta(days=8)),
     # Every day, and the three hours that predictions have.

@@ -106,15 +106,15 @@ def test_positions_as_they_come_leave_the_checks_as_they_are_until_the_refresh(
         shown = {"dagster/partition_row_count": rows, "newest_position_at": at}
         assert report_loaded({at: shown}, "skyops collect", is_live=True) == []
 
-    @dg.op
-    def judges(context) -> None:  # type: ignore[no-untyped-def]
-        context.log_event(
-            dg.AssetCheckEvaluation(asset_key=RAW, check_name=check.name, passed=True, metadata={})
-        )
+    @dg.asset_check(asset=RAW, name=check.name)
+    def judged() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
 
-    @dg.job
-    def checks() -> None:
-        judges()
+    checks = dg.Definitions(
+        assets=[dg.AssetSpec(RAW)],
+        asset_checks=[judged],
+        jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.checks(judged))],
+    ).resolve_job_def("checks")
 
     def is_evaluated() -> bool:
         """As the UI decides it, which else says that the check was not evaluated."""
@@ -711,7 +711,7 @@ FRESHNESS = """{ assetNodes(assetKeys: [{path: ["raw", "opensky_states"]}]) {
 def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph: Any) -> None:
     """A failure would stay for ever where nothing new comes, as after the demo."""
     hours = {"raw": 180 * 24, "model": 8 * 24, "transform": 3, "features": 3, "predictions": 3,
-             "monitoring": 27}  # fmt: skip
+             "live": 3, "monitoring": 27}  # fmt: skip
     asset_graph = graph.defs.resolve_asset_graph()
     keys = asset_graph.get_all_asset_keys()
     assert asset_graph.get(HISTORY).freshness_policy is None
