@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -59,7 +60,11 @@ def follower(pointed: Warehouse, tmp_path: Path) -> Iterator[Follower]:
 
 
 def test_a_load_is_in_the_live_models_as_soon_as_it_commits(
-    follower: Follower, pointed: Warehouse, query: Query, dbt_of: Callable[[Warehouse], Dbt]
+    follower: Follower,
+    pointed: Warehouse,
+    query: Query,
+    dbt_of: Callable[[Warehouse], Dbt],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def load(hour: int) -> None:
         at: datetime = DEMO_START + timedelta(hours=hour)
@@ -99,6 +104,17 @@ def test_a_load_is_in_the_live_models_as_soon_as_it_commits(
     load(3)
     follower.says("Waiting for a build of everything", times=2)
     assert flights() == 3
+
+    # Dagster is told of the first pass at once, and then once in five minutes.
+    import dagster as dg
+
+    monkeypatch.setenv("DAGSTER_HOME", f"{os.environ['SKYOPS_HOME']}/dagster")
+    with dg.DagsterInstance.get() as instance:
+        (told,) = instance.fetch_observations(dg.AssetKey(["live", "feed"]), limit=9).records
+    observed = told.event_log_entry.asset_observation
+    assert observed is not None
+    assert observed.metadata["passes"].value == 1
+    assert observed.metadata["waiting_load_count"].value == 0
 
     follower.process.send_signal(signal.SIGTERM)
     assert follower.process.wait(PATIENCE_S) == 0
