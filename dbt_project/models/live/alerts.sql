@@ -18,15 +18,20 @@ heard as materialized (
             and clock.now_at >= flights.first_seen_at
 ),
 
--- As int_positions__sampled_1m has them, which only the hourly build makes.
-sampled as (
+recent as (
     select
-        heard.icao24,
-        heard.flight_id,
-        date_bin('1 minute', positions.positioned_at, 'epoch') as minute_at,
-        (array_agg(positions.latitude_deg order by positions.positioned_at desc))[1] as latitude_deg,
-        (array_agg(positions.longitude_deg order by positions.positioned_at desc))[1] as longitude_deg,
-        {{ abnormal_in_minute() }}
+        positions.icao24,
+        positions.flight_id,
+        positions.positioned_at,
+        positions.latitude_deg,
+        positions.longitude_deg,
+        positions.altitude_m,
+        positions.masked_altitude_m,
+        positions.ground_speed_mps,
+        positions.masked_ground_speed_mps,
+        positions.vertical_rate_mps,
+        positions.masked_vertical_rate_mps,
+        positions.position_status
     from heard
     inner join {{ ref('int_positions__phased') }} as positions
         on
@@ -35,7 +40,19 @@ sampled as (
             and heard.now_at >= positions.positioned_at
             and heard.flight_id = positions.flight_id
     where positions.position_age_s <= 60
-    group by heard.icao24, heard.flight_id, date_bin('1 minute', positions.positioned_at, 'epoch')
+),
+
+-- As int_positions__sampled_1m has them, which only the hourly build makes.
+sampled as (
+    select
+        icao24,
+        flight_id,
+        date_bin('1 minute', positioned_at, 'epoch') as minute_at,
+        (array_agg(latitude_deg order by positioned_at desc))[1] as latitude_deg,
+        (array_agg(longitude_deg order by positioned_at desc))[1] as longitude_deg,
+        {{ abnormal_in_minute() }}
+    from recent
+    group by icao24, flight_id, date_bin('1 minute', positioned_at, 'epoch')
 ),
 
 minutes as (
