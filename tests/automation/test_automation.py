@@ -362,6 +362,7 @@ def test_automation_asks_on_an_empty_platform_for_the_airports_only_and_once(
 
 
 CROSSINGS = dg.AssetKey(["features", "crossing_features"])
+PROBABILITIES = dg.AssetKey(["features", "landing_probabilities"])
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
 
 
@@ -375,11 +376,13 @@ def built(graph: Any, instance: dg.DagsterInstance, but: str = "") -> Any:
 
 
 def rebuilt(graph: Any, instance: dg.DagsterInstance, failed: str | None = None) -> None:
-    """The crossings' features anew, with the tests that dbt runs on them."""
-    checks = graph.defs.resolve_asset_graph().get(CROSSINGS).check_keys
+    """The crossings' features and probabilities anew, with the tests that dbt runs on them."""
+    nodes = graph.defs.resolve_asset_graph()
+    checks = {*nodes.get(CROSSINGS).check_keys, *nodes.get(PROBABILITIES).check_keys}
     assert failed is None or failed in {key.name for key in checks}
     materialized(instance, CROSSINGS)
-    for key in checks:
+    materialized(instance, PROBABILITIES)
+    for key in sorted(checks):
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
                 asset_key=key.asset_key,
