@@ -90,9 +90,8 @@ Cuts the ranges of a live pass within the flight, so that a pass costs what is n
 last fresh one before the new ones on (`changed_from_at`), and read from some before that, as far as cleaning compares
 (`read_from_at`). What happens near the ground is known only after a while: there movements and flights are rebuilt for
 twenty minutes back (`event_from_at`), and read for ten more; higher, where reception begins and ends, for two minutes;
-elsewhere as the positions are. An anomaly that goes on
-is rebuilt from its start. Flights that began before are carried over (`flight_from_at`). Both keys of an address are
-cut at the same position.
+elsewhere as the positions are. An anomaly that goes on is rebuilt from its start. Flights that began before are carried
+over (`flight_from_at`). Both keys of an address are cut at the same position.
 -#}
 {%- macro cut_ranges(states, segmented, summaries, anomalies) -%}
     create temporary table cuts on commit drop as
@@ -301,7 +300,7 @@ positions that are rebuilt, as a new callsign is believed only after a while, th
 
 {%- macro extend_ranges_to_new_flights() -%}
     update {{ notes('ranges') }} as ranges
-    set changed_from_at = date_bin('10 seconds', other.first_at, 'epoch')
+    set changed_from_at = greatest(ranges.event_from_at, date_bin('10 seconds', other.first_at, 'epoch'))
     from (
         select
             ranges.changed_icao24,

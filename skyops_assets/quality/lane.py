@@ -28,6 +28,7 @@ class Lane:
         waits_s: how long ago that was.
         pass_ended_at: when the last pass or build ended.
         is_building: whether another dbt run holds its lock.
+        has_run: whether a live pass was ever made here.
     """
 
     loads: int
@@ -35,6 +36,7 @@ class Lane:
     waits_s: float | None
     pass_ended_at: datetime | None
     is_building: bool
+    has_run: bool
 
 
 def feed(warehouse: Warehouse) -> dict[str, Any] | None:
@@ -58,26 +60,30 @@ def lane(warehouse: Warehouse) -> Lane | None:
         cursor.execute(
             "select exists (select from pg_locks where locktype = 'advisory' and granted "
             "and database = (select oid from pg_database where datname = current_database()) "
-            "and objid = (hashtext(%s)::bigint & 4294967295)::oid)",
+            "and objid = (hashtext(%s)::bigint & 4294967295)::oid), "
+            "exists (select from audit.live_horizon)",
             (LOCK,),
         )
-        row = cursor.fetchone()
+        is_building, has_run = cursor.fetchone() or (False, False)
     return Lane(
         shown["waiting_load_count"],
         shown["waiting_since_at"],
         shown["waiting_s"],
         shown["pass_ended_at"],
-        row == (True,),
+        is_building,
+        has_run,
     )
 
 
 def lane_problem(found: Lane | None, *, was_red: bool = False) -> str | None:
     """What stands still, since when, and what to do; None where nothing does.
 
+    Who has never run the lane has the hourly refresh, and misses nothing.
+
     Args:
         was_red: it stood still when it was last looked at: a build that has begun is no recovery.
     """
-    if found is None or found.since is None:
+    if found is None or found.since is None or not found.has_run:
         return None
     limit_s = WAITS_S if was_red or not found.is_building else BEHIND_A_BUILD_S
     if (found.waits_s or 0) <= limit_s:

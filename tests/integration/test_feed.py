@@ -200,6 +200,11 @@ def test_the_check_turns_red_when_the_lane_stops_and_green_when_it_goes_on(
     assert results() == [True]
 
     waits(70)
+    # Where no lane has ever run, the hourly refresh is what there is.
+    assert tick() == nothing
+    dbt_of(pointed)("run", "--exclude", "tag:hourly")
+    load(pointed, 2, icao24="3c0002")
+    waits(70)
     # A build under way is waited for ...
     with only_one(pointed, BUILD, lambda: None):
         assert tick() == nothing
