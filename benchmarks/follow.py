@@ -4,7 +4,8 @@
 minutes before are loaded and built at once; then passes are run one by one with an answer each, as
 `skyops follow` runs them, and their models can be told apart (`--plans`). With `--live` answers
 come by the clock and `skyops follow` works beside them: told is the time from an answer's last byte
-to its newest position in `live.aircraft`, and to the end of the pass, when crossings are predicted.
+to its newest position in `live.aircraft`, and to the end of the pass, when crossings are predicted;
+with `--build` beside builds of everything. `--memory [PASSES]` tells how the lane's process grows.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +31,7 @@ import pyarrow.compute as pc
 
 from benchmarks.storage import Row, scratch
 from benchmarks.transform import dbt, load, load_reference
+from skyops_assets.transform.dbt import build_arguments
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
 AIRPORTS = ("EHAM", "LFPG", "LSZH", "LEMD", "KDEN", "KABQ", "KASE", "MMMX")
 WATCHED = ("EHAM", "LSZH", "LFPG")
 START = datetime(2024, 1, 31, tzinfo=UTC)
-FLIGHTS, ANSWER_S, PASSES, LIVE_ANSWERS = 400, 10, 12, 24
+FLIGHTS, ANSWER_S, PASSES, LIVE_ANSWERS, SETTLED_PASSES = 400, 10, 12, 24, 50
 
 
 class Traffic:
@@ -45,7 +49,7 @@ class Traffic:
     """
 
     def __init__(self, aircraft: int, seconds: int, start: datetime = START) -> None:
-        self._start_s = int(start.timestamp())
+        self.start_s = int(start.timestamp())
         flights = _flights()
         lasting_s = float(np.mean([len(one) for one in flights])) * ANSWER_S
         copies = int(aircraft * (seconds + lasting_s) / lasting_s)
@@ -54,7 +58,7 @@ class Traffic:
         parts = []
         for number, begins_s in enumerate(starts):
             flight = flights[number % len(flights)]
-            at = pa.array(self._start_s + begins_s + np.arange(len(flight)) * ANSWER_S)
+            at = pa.array(self.start_s + begins_s + np.arange(len(flight)) * ANSWER_S)
             parts.append(
                 _with(flight, time_position=at.cast(pa.timestamp("s", "UTC")),
                       icao24=pa.array([f"{0x400000 + number:06x}"] * len(flight)))
@@ -62,7 +66,7 @@ class Traffic:
         self.states = pa.concat_tables(parts).sort_by("time_position")
         seconds_since = pc.subtract(
             self.states["time_position"].cast(pa.timestamp("s", "UTC")).cast(pa.int64()),
-            self._start_s,
+            self.start_s,
         )
         self._since = seconds_since.to_numpy()
 
@@ -179,66 +183,141 @@ def measure(aircraft: int = 300, minutes: int = 30) -> Iterator[Row]:
 def measure_live(aircraft: int = 300, minutes: int = 30) -> Iterator[Row]:
     """Rows of the table: answers by the clock, with the collector's writing and `skyops follow`.
 
+    With ``--build`` a build of everything, with its tests, is under way all the time.
+
     Args:
         aircraft: heard at the same time.
         minutes: of positions before the first answer.
     """
-    from skyops_assets.runtime import environment
-    from skyops_assets.settings import load_settings
     from skyops_assets.sources.opensky.live.client import Response
     from skyops_assets.sources.opensky.live.poll import write_response
 
-    os.environ["SKYOPS_WATCH_AIRPORTS"] = ",".join(WATCHED)
-    with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
-        load_reference(warehouse)
-        start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes)
-        # The first build takes minutes: its positions end when it does.
-        traffic = Traffic(aircraft, minutes * 60 + 1800, start)
-        load(warehouse, traffic.between(-100_000, minutes * 60))
-        dbt(warehouse, Path(folder), "run")
-        log = Path(folder) / "follow.log"
+    with _followed(aircraft, minutes) as (warehouse, folder, lane, traffic):
+        start = datetime.fromtimestamp(traffic.start_s, UTC)
+        at = int((datetime.now(UTC) - start).total_seconds())
+        load(warehouse, traffic.between(minutes * 60, at))
+        lane.passes(1)
+        shown_s, whole_s, builds = [], [], Builds(warehouse, folder)
+        for _ in range(LIVE_ANSWERS):
+            if "--build" in sys.argv:
+                builds.keep_going()
+            next_at = at + ANSWER_S
+            time.sleep(max(0.0, next_at - (datetime.now(UTC) - start).total_seconds()))
+            new = traffic.between(at, next_at)
+            at = next_at
+            body = _answer(new, traffic.start_s + at)
+            passes = lane.passes()
+            began = time.monotonic()
+            write_response(warehouse, Response(body, datetime.now(UTC), 200, None, 1))
+            newest = new["time_position"][-1].as_py()
+            lane.until(lambda newest=newest: _shown(warehouse) >= newest)
+            shown_s.append(time.monotonic() - began)
+            lane.passes(passes + 1)
+            whole_s.append(time.monotonic() - began)
+        builds.end()
+        for what, took in (("in live.aircraft", shown_s), ("and predicted", whole_s)):
+            yield (
+                f"an answer of {aircraft:,} aircraft, {what}",
+                f"p50 {median(took):.1f} s, p95 {np.quantile(took, 0.95):.1f} s, "
+                f"longest {max(took):.1f} s",
+                f"{LIVE_ANSWERS} answers, one in {ANSWER_S} s; builds beside them: {builds.ended}",
+                "",
+            )
+
+
+def measure_memory(passes: int = 500, aircraft: int = 30) -> Iterator[Row]:
+    """Rows of the table: the memory of `skyops follow` after many passes, one upon another."""
+    import psutil
+
+    minutes, used = 10, []
+    with _followed(aircraft, minutes, seconds=passes * ANSWER_S) as (warehouse, _, lane, traffic):
+        for number in range(passes):
+            at = minutes * 60 + number * ANSWER_S
+            load(warehouse, traffic.between(at, at + ANSWER_S))
+            lane.passes(number + 1)
+            if number + 1 in (SETTLED_PASSES, passes):
+                used.append(psutil.Process(lane.process.pid).memory_info().rss / 2**20)
+        again = lane.log.read_text().count("Starting again")
+    yield (
+        f"memory of `skyops follow` after {passes} passes",
+        f"{used[-1]:.0f} MB, started anew {again} times",
+        f"after {SETTLED_PASSES}: {used[0]:.0f} MB",
+        f"{used[-1] / used[0]:.2f}",
+    )
+
+
+class Follow:
+    """`skyops follow` on a warehouse, and what it says."""
+
+    def __init__(self, warehouse: Warehouse, log: Path) -> None:
+        from skyops_assets.runtime import environment
+        from skyops_assets.settings import load_settings
+
+        self.log = log
         with log.open("wb") as output:
-            lane = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "skyops"), "follow"],
                 stdout=output, stderr=subprocess.STDOUT,
                 env=os.environ | environment(load_settings(), warehouse),
             )  # fmt: skip
+
+    def passes(self, at_least: int = 0) -> int:
+        """How many it has made, once there are so many."""
+        self.until(lambda: self.log.read_text().count("models ") >= at_least)
+        return self.log.read_text().count("models ")
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for something that it does."""
+        patience = time.monotonic() + 300
+        while not is_so():
+            assert time.monotonic() < patience, self.log.read_text()
+            time.sleep(0.1)
+
+
+class Builds:
+    """Builds of everything, one after the other."""
+
+    def __init__(self, warehouse: Warehouse, folder: Path) -> None:
+        self._warehouse, self._folder, self.ended = warehouse, folder, 0
+        self._thread: threading.Thread | None = None
+
+    def keep_going(self) -> None:
+        """Begin another one where none is under way."""
+        if self._thread is None or not self._thread.is_alive():
+            self.end()
+            arguments = (self._warehouse, self._folder, *build_arguments())
+            self._thread = threading.Thread(target=dbt, args=arguments)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Wait for the one that is under way."""
+        if self._thread is not None:
+            self._thread.join()
+            self.ended += 1
+
+
+@contextmanager
+def _followed(
+    aircraft: int, minutes: int, seconds: int = 1800
+) -> Iterator[tuple[Warehouse, Path, Follow, Traffic]]:
+    """A warehouse with the positions of some minutes, built, and `skyops follow` on it.
+
+    Args:
+        seconds: of traffic after that.
+    """
+    os.environ["SKYOPS_WATCH_AIRPORTS"] = ",".join(WATCHED)
+    with tempfile.TemporaryDirectory() as name, scratch() as warehouse:
+        load_reference(warehouse)
+        start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes)
+        traffic = Traffic(aircraft, minutes * 60 + seconds, start)
+        load(warehouse, traffic.between(-100_000, minutes * 60))
+        dbt(warehouse, Path(name), "run")
+        lane = Follow(warehouse, Path(name) / "follow.log")
         try:
-            at = int((datetime.now(UTC) - start).total_seconds())
-            load(warehouse, traffic.between(minutes * 60, at))
-            _until(lambda: "models" in log.read_text(), log)
-            shown_s, whole_s = [], []
-            for _ in range(LIVE_ANSWERS):
-                next_at = at + ANSWER_S
-                time.sleep(max(0.0, next_at - (datetime.now(UTC) - start).total_seconds()))
-                new = traffic.between(at, next_at)
-                at = next_at
-                body = _answer(new, int(start.timestamp()) + at)
-                passes = log.read_text().count("models")
-                began = time.monotonic()
-                write_response(warehouse, Response(body, datetime.now(UTC), 200, None, 1))
-                newest = new["time_position"][-1].as_py()
-                _until(lambda newest=newest: _shown(warehouse) >= newest, log)
-                shown_s.append(time.monotonic() - began)
-                _until(lambda passes=passes: log.read_text().count("models") > passes, log)
-                whole_s.append(time.monotonic() - began)
-            for what, took in (("in live.aircraft", shown_s), ("and predicted", whole_s)):
-                yield (
-                    f"an answer of {aircraft:,} aircraft, {what}",
-                    f"p50 {median(took):.1f} s, p95 {np.quantile(took, 0.95):.1f} s",
-                    f"{LIVE_ANSWERS} answers, one in {ANSWER_S} s",
-                    "",
-                )
+            yield warehouse, Path(name), lane, traffic
         finally:
-            lane.terminate()
-            lane.wait(60)
-
-
-def _until(is_so: Callable[[], bool], log: Path) -> None:
-    patience = time.monotonic() + 300
-    while not is_so():
-        assert time.monotonic() < patience, log.read_text()
-        time.sleep(0.1)
+            lane.process.terminate()
+            lane.process.wait(60)
 
 
 def _shown(warehouse: Warehouse) -> datetime:
@@ -262,5 +341,6 @@ def _answer(states: pa.Table, second: int) -> bytes:
 
 if __name__ == "__main__":
     numbers = [int(one) for one in sys.argv[1:] if one.isdigit()]
-    for row in (measure_live if "--live" in sys.argv else measure)(*numbers):
+    modes = {"--live": measure_live, "--memory": measure_memory}
+    for row in next((modes[one] for one in modes if one in sys.argv), measure)(*numbers):
         print(" | ".join(row))

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -23,11 +22,8 @@ from skyops_assets.sources.aircraft import load_aircraft
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recording import Recording, by_source
 from skyops_assets.sources.opensky.reading.recordings import (
-    DEMO_END,
     DEMO_START,
-    demo_recording,
     iter_recording,
-    read_recording,
 )
 from skyops_assets.sources.weather import load as weather
 from skyops_assets.transform.dbt import TURN, build_arguments, transform_fingerprint
@@ -36,6 +32,8 @@ from skyops_assets.warehouse.connection import Warehouse, only_one
 from skyops_assets.warehouse.migrate import MIGRATIONS
 from tests.support.databases import Databases, Query
 from tests.support.dbt import Dbt, dbt_environment, run_dbt
+from tests.support.models import MODELS, contents
+from tests.support.paris import circuits, paris
 from tests.support.reports import reports
 from tests.support.states import recording, seconds, turns, with_address
 
@@ -43,37 +41,6 @@ pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("man
 
 # At the first and the third field the ground is heard: there stands part flights.
 SIMULATED = Plan(6, datetime(2024, 1, 31, tzinfo=UTC), 2, ("EHAM", "LEMD", "LSZH"))
-MODELS = (
-    "staging.stg_opensky__states",
-    "intermediate.int_flights__segmented",
-    "intermediate.int_flights__summarized_10min",
-    "intermediate.int_positions__masked",
-    "intermediate.int_positions__phased",
-    "intermediate.int_positions__sampled_1m",
-    "intermediate.int_movements__candidates",
-    "intermediate.int_movements__located",
-    "intermediate.int_movements__approaches",
-    "intermediate.int_movements__discontinued_landings",
-    "intermediate.int_positions__sampled_10s",
-    "intermediate.int_holdings__turns",
-    "intermediate.int_flights__ring_entries",
-    "intermediate.int_arrivals__paired",
-    "metrics.fct_flights",
-    "metrics.fct_movements",
-    "metrics.fct_ring_crossings",
-    "metrics.fct_arrivals",
-    "metrics.fct_holdings",
-    "metrics.fct_terminal_paths",
-    "metrics.runway_configuration_changes",
-    "metrics.masked_values_hourly",
-    "metrics.phase_counts_1m",
-    "metrics.fct_anomalies",
-    "metrics.anomaly_alerts_5m",
-    "metrics.country_hourly",
-    "metrics.speed_by_country",
-    "features.crossing_features",
-    "features.arrival_features",
-)
 LIVE = ["run", "--exclude", "tag:hourly"]
 LIVE_MODELS = (
     "staging.stg_opensky__states",
@@ -122,47 +89,6 @@ def twins(databases: Databases) -> Iterator[tuple[Warehouse, Warehouse]]:
     yield found
     for warehouse in found:
         databases.drop(warehouse)
-
-
-def contents(
-    query: Query, warehouse: Warehouse, models: tuple[str, ...] = MODELS
-) -> dict[str, list[str]]:
-    """The rows of models as text; the batch a row came with is no part of it."""
-    return {
-        model: [
-            row[0]
-            for row in query(
-                warehouse, f"select (to_jsonb(t) - 'batch_id')::text from {model} as t order by 1"
-            )
-        ]
-        for model in models
-    }
-
-
-@cache
-def recorded() -> pa.Table:
-    """The state vectors of the demo's recording."""
-    return read_recording(demo_recording(), DEMO_START, DEMO_END).states
-
-
-def paris(number: int) -> pa.Table:
-    """The state vectors of some aircraft of the demo's recording."""
-    states = recorded()
-    addresses = sorted(pc.unique(states["icao24"]).to_pylist())
-    chosen = random.Random(3).sample(addresses, number)
-    return states.filter(pc.is_in(states["icao24"], pa.array(chosen)))
-
-
-def circuits() -> pa.Table:
-    """Three hours of a real flight that holds and goes around, moved to the hours of the demo."""
-    start = datetime(2018, 5, 30, 15, 40, tzinfo=UTC)
-    path = demo_recording().parents[1] / "featured" / "belevingsvlucht.json.gz"
-    states = read_recording(path, start, start + (DEMO_END - DEMO_START)).states
-    column = states.schema.get_field_index("time_position")
-    moved = pc.add(states["time_position"], pa.scalar(DEMO_START - start))
-    return states.set_column(
-        column, states.schema.field(column), moved.cast(states.schema.field(column).type)
-    )
 
 
 def simulated(folder: Path) -> pa.Table:
