@@ -58,8 +58,9 @@ def test_the_contracts_have_the_types_of_the_table() -> None:
 def test_a_new_feature_is_written_into_four_files() -> None:
     """Its family's SQL and yml, the table, and its test; `make features` writes the others.
 
-    Weather and aircraft have columns of that name where they come from, and what is live shows them. Python may name some for
-    a reason of its own (a slice, a baseline, a sanity check), and has no list beside the table.
+    Weather and aircraft have columns of that name where they come from, and what is live shows
+    them. Python may name some for a reason of its own (a slice, a baseline, a sanity check), and
+    has no list beside the table.
     """
     names = {one.name: one.family for one in TABLE if one.family != "unioned"}
     generated = feature_table.generated(DBT_PROJECT)
