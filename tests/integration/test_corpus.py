@@ -97,6 +97,7 @@ def run_checks(stage: str, home: Path, warehouse: Warehouse) -> dict[str, str]:
 
 def build(family: Family, databases: Databases, folder: Path) -> Built:
     """Write a family's files, load them, and build and check everything."""
+    from skyops_assets.arrivals.features import RINGS_NM
     from skyops_assets.arrivals.steps.train import build_training_set
 
     warehouse = databases.new()
@@ -118,7 +119,8 @@ def build(family: Family, databases: Databases, folder: Path) -> Built:
     code, said = run_dbt(folder / "output", variables, *build_arguments(), ours=True)
     if code == 0:
         red |= run_checks("features", folder, warehouse)
-        build_training_set(warehouse, Settings(home=folder))
+        for ring_nm in RINGS_NM:
+            build_training_set(warehouse, Settings(home=folder), ring_nm=ring_nm)
         red |= run_checks("model", folder, warehouse)
     return Built(warehouse, addresses, truths, loads, code, said, red)
 
