@@ -200,11 +200,11 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
 {%- endif -%}
 {%- endmacro -%}
 
-{#- Whether the run builds any of the tables that follow the data; one of views alone has nothing to note. -#}
+{#- Whether the run builds tables that follow the data or the references; one of views alone has nothing to note. -#}
 {%- macro is_transform() -%}
     {%- set built = [] -%}
     {%- for node in (graph.nodes.values() if execute else []) if node.unique_id in selected_resources -%}
-        {%- if node.resource_type == 'model' and node.config.materialized == 'rebuilt' -%}
+        {%- if node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') -%}
             {%- do built.append(node.name) -%}
         {%- endif -%}
     {%- endfor -%}
