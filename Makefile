@@ -38,7 +38,8 @@ coverage: $(DEV) ## Which lines the tests reach; fails under 80 %
 torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn every dbt test red; a demo through PgBouncer
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \
 		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables \
-		tests/integration/test_sessions.py
+		tests/integration/test_sessions.py \
+		tests/integration/test_transform.py::test_live_passes_go_on_beside_a_build
 
 loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to sag
 	@$(BIN)/python -m tests.soak.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
