@@ -73,13 +73,13 @@ change ten minutes before the position that withdraws it.
 {%- endmacro -%}
 
 {#- The fresh fixes of a range's key before a time, the latest first: with an altitude, as it is compared too. -#}
-{%- macro fixes_before(states, time, range_from='ranges.changed_from_at') -%}
+{%- macro fixes_before(states, time) -%}
 select states.positioned_at
 from {{ states }} as states
 where
     states.icao24 = ranges.changed_icao24
     and states.positioned_at < {{ time }}
-    and states.positioned_at >= greatest({{ range_from }}, {{ time }} - 2 * {{ max_gap() }})
+    and states.positioned_at >= greatest(ranges.whole_from_at, {{ time }} - 2 * {{ max_gap() }})
     and states.position_status = 'fresh'
     and (states.altitude_m is not null or states.masked_reasons like '%altitude_spike%')
 order by states.positioned_at desc
@@ -94,59 +94,47 @@ elsewhere as the positions are. An anomaly that goes on is rebuilt from its star
 over (`flight_from_at`). Both keys of an address are cut at the same position.
 -#}
 {%- macro cut_ranges(states, segmented, summaries, anomalies) -%}
-    create temporary table cuts on commit drop as
-    select
-        ranges.changed_icao24,
-        ranges.changed_from_at as whole_from_at,
-        ranges.changed_through_at,
-        first_new.positioned_at as new_from_at,
-        greatest(
-            ranges.changed_from_at,
-            date_bin(
-                '10 seconds',
-                coalesce(
-                    min(latest.positioned_at) over by_address, first_new.positioned_at - 2 * {{ max_gap() }}
-                ),
-                'epoch'
-            )
-        ) as cut_at
-    from {{ notes('ranges') }} as ranges
-    inner join (
+    with first_new as (
         select
             whole.changed_icao24,
+            whole.changed_from_at as whole_from_at,
             whole.changed_through_at,
-            min(touched.changed_from_at) as positioned_at
+            min(touched.changed_from_at) as new_from_at
         from {{ notes('ranges') }} as whole
         inner join touched
             on
                 left(whole.changed_icao24, 6) = touched.icao24
                 and whole.changed_from_at <= touched.from_at
                 and whole.changed_through_at > touched.from_at
-        group by whole.changed_icao24, whole.changed_through_at
-    ) as first_new
-        on
-            ranges.changed_icao24 = first_new.changed_icao24
-            and ranges.changed_through_at = first_new.changed_through_at
-    left join lateral (
-        {{ fixes_before(states, 'first_new.positioned_at') }}
-        limit 1
-    ) as latest on true
-    window by_address as (partition by left(ranges.changed_icao24, 6), ranges.changed_from_at);
+        group by whole.changed_icao24, whole.changed_from_at, whole.changed_through_at
+    ),
 
-    update {{ notes('ranges') }} as ranges set
-        changed_from_at = bounds.cut_at,
-        read_from_at = case
-            when bounds.cut_at > bounds.whole_from_at then bounds.read_from_at
-            else bounds.whole_from_at - 2 * {{ max_gap() }}
-        end,
-        event_from_at = bounds.cut_at,
-        event_read_from_at = greatest(bounds.whole_from_at, bounds.read_from_at)
-    from (
+    cuts as (
         select
-            ranges.changed_icao24,
-            ranges.changed_through_at,
-            ranges.whole_from_at,
-            ranges.cut_at,
+            ranges.*,
+            greatest(
+                ranges.whole_from_at,
+                date_bin(
+                    '10 seconds',
+                    coalesce(
+                        min(latest.positioned_at) over (
+                            partition by left(ranges.changed_icao24, 6), ranges.whole_from_at
+                        ),
+                        ranges.new_from_at - 2 * {{ max_gap() }}
+                    ),
+                    'epoch'
+                )
+            ) as cut_at
+        from first_new as ranges
+        left join lateral (
+            {{ fixes_before(states, 'ranges.new_from_at') }}
+            limit 1
+        ) as latest on true
+    ),
+
+    compared as (
+        select
+            ranges.*,
             -- Of an address that is heard, from the third fix before the cut on.
             coalesce(
                 min(
@@ -156,100 +144,122 @@ over (`flight_from_at`). Both keys of an address are cut at the same position.
                     end
                 ) over (partition by left(ranges.changed_icao24, 6), ranges.whole_from_at),
                 ranges.cut_at - 2 * {{ max_gap() }}
-            ) as read_from_at
+            ) as compared_from_at
         from cuts as ranges
         cross join lateral (
             select
                 max(latest.positioned_at) as latest_at,
                 (array_agg(latest.positioned_at order by latest.positioned_at desc))[3] as third_at
             from (
-                {{ fixes_before(states, 'ranges.cut_at', range_from='ranges.whole_from_at') }}
+                {{ fixes_before(states, 'ranges.cut_at') }}
                 limit 3
             ) as latest
         ) as before
-    ) as bounds
-    where
-        ranges.changed_icao24 = bounds.changed_icao24
-        and ranges.changed_through_at = bounds.changed_through_at;
+    ),
 
-    update {{ notes('ranges') }} as ranges set
-        event_from_at = greatest(
-            cuts.whole_from_at,
-            date_bin(
-                '10 seconds',
-                case
-                    when summary.lowest_m < {{ low_m() }} then cuts.new_from_at - 2 * {{ max_gap() }}
-                    else ranges.changed_from_at - interval '{{ var("silence_s") }} seconds'
-                end,
-                'epoch'
-            )
-        ),
-        event_read_from_at = greatest(
-            cuts.whole_from_at,
+    read as (
+        select
+            *,
             case
-                when summary.lowest_m < {{ low_m() }} then cuts.new_from_at - 3 * {{ max_gap() }}
-                else ranges.read_from_at - 2 * interval '{{ var("silence_s") }} seconds'
-            end
-        )
-    from cuts
-    cross join lateral (
-        select min(summaries.lowest_m) as lowest_m
-        from {{ summaries }} as summaries
-        where
-            summaries.icao24 = cuts.changed_icao24
-            and summaries.started_at >= cuts.new_from_at - 3 * {{ max_gap() }}
-            and summaries.started_at < cuts.new_from_at
-            and summaries.ended_at >= cuts.new_from_at - 2 * {{ max_gap() }}
-    ) as summary
-    where
-        ranges.changed_icao24 = cuts.changed_icao24
-        and ranges.changed_through_at = cuts.changed_through_at
-        and summary.lowest_m < {{ moment_m() }};
+                when cut_at > whole_from_at then compared_from_at
+                else whole_from_at - 2 * {{ max_gap() }}
+            end as read_from_at
+        from compared
+    ),
+
+    -- How low it was, and since when an anomaly goes on.
+    known as (
+        select
+            read.*,
+            summary.lowest_m,
+            going_on.started_at
+        from read
+        cross join lateral (
+            select min(summaries.lowest_m) as lowest_m
+            from {{ summaries }} as summaries
+            where
+                summaries.icao24 = read.changed_icao24
+                and summaries.started_at >= read.new_from_at - 3 * {{ max_gap() }}
+                and summaries.started_at < read.new_from_at
+                and summaries.ended_at >= read.new_from_at - 2 * {{ max_gap() }}
+        ) as summary
+        cross join lateral (
+            select min(anomalies.started_at) as started_at
+            from {{ anomalies }} as anomalies
+            where
+                anomalies.icao24 = read.changed_icao24
+                and anomalies.started_at >= read.whole_from_at
+                and anomalies.started_at < read.new_from_at
+                and anomalies.ended_at >= read.new_from_at - {{ max_gap() }}
+        ) as going_on
+    ),
+
+    -- Of two times the earlier; one that is null does not count.
+    events as (
+        select
+            *,
+            least(
+                started_at,
+                case
+                    when lowest_m < {{ moment_m() }}
+                        then greatest(
+                            whole_from_at,
+                            date_bin(
+                                '10 seconds',
+                                case
+                                    when lowest_m < {{ low_m() }} then new_from_at - 2 * {{ max_gap() }}
+                                    else cut_at - interval '{{ var("silence_s") }} seconds'
+                                end,
+                                'epoch'
+                            )
+                        )
+                    else cut_at
+                end
+            ) as event_from_at,
+            greatest(
+                whole_from_at,
+                least(
+                    started_at - {{ max_gap() }},
+                    case
+                        when lowest_m < {{ low_m() }} then new_from_at - 3 * {{ max_gap() }}
+                        when lowest_m < {{ moment_m() }}
+                            then read_from_at - 2 * interval '{{ var("silence_s") }} seconds'
+                        else compared_from_at
+                    end
+                )
+            ) as event_read_from_at
+        from known
+    ),
+
+    bounds as (
+        select
+            *,
+            -- An event of a sparse feed is one after some minutes only.
+            greatest(whole_from_at, event_from_at - interval '5 minutes') as anomaly_from_at
+        from events
+    )
 
     update {{ notes('ranges') }} as ranges set
-        event_from_at = least(ranges.event_from_at, going_on.started_at),
-        event_read_from_at = greatest(
-            cuts.whole_from_at, least(ranges.event_read_from_at, going_on.started_at - {{ max_gap() }})
-        )
-    from cuts
-    cross join lateral (
-        select min(anomalies.started_at) as started_at
-        from {{ anomalies }} as anomalies
-        where
-            anomalies.icao24 = cuts.changed_icao24
-            and anomalies.started_at >= cuts.whole_from_at
-            and anomalies.started_at < cuts.new_from_at
-            and anomalies.ended_at >= cuts.new_from_at - {{ max_gap() }}
-    ) as going_on
-    where
-        ranges.changed_icao24 = cuts.changed_icao24
-        and ranges.changed_through_at = cuts.changed_through_at
-        and going_on.started_at is not null;
-
-    -- An event of a sparse feed is one after some minutes only.
-    update {{ notes('ranges') }} as ranges
-    set anomaly_from_at = greatest(cuts.whole_from_at, ranges.event_from_at - interval '5 minutes')
-    from cuts
-    where
-        ranges.changed_icao24 = cuts.changed_icao24
-        and ranges.changed_through_at = cuts.changed_through_at;
-
-    update {{ notes('ranges') }} as ranges set
+        changed_from_at = bounds.cut_at,
+        read_from_at = bounds.read_from_at,
+        event_from_at = bounds.event_from_at,
+        event_read_from_at = bounds.event_read_from_at,
+        anomaly_from_at = bounds.anomaly_from_at,
         flight_from_at = coalesce(
             (
                 select max(carried.flight_started_at)
                 from {{ segmented }} as carried
                 where
-                    carried.icao24 = ranges.changed_icao24
-                    and carried.flight_started_at <= least(ranges.event_read_from_at, ranges.anomaly_from_at)
-                    and carried.flight_started_at >= cuts.whole_from_at
+                    carried.icao24 = bounds.changed_icao24
+                    and carried.flight_started_at <= least(bounds.event_read_from_at, bounds.anomaly_from_at)
+                    and carried.flight_started_at >= bounds.whole_from_at
             ),
-            cuts.whole_from_at
+            bounds.whole_from_at
         )
-    from cuts
+    from bounds
     where
-        ranges.changed_icao24 = cuts.changed_icao24
-        and ranges.changed_through_at = cuts.changed_through_at
+        ranges.changed_icao24 = bounds.changed_icao24
+        and ranges.changed_through_at = bounds.changed_through_at
 {%- endmacro -%}
 
 {#- A post-hook of `int_flights__segmented` in a live pass: the end of the flight that goes on from before the cut. -#}

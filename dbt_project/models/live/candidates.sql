@@ -17,28 +17,7 @@ heard as (
         -- A feed that asks rarely, or stands, loses nobody.
         least(clock.now_at, max(last_fix.heard_at) over ()) as feed_at
     from clock
-    inner join {{ ref('fct_flights') }} as flights
-        on
-            clock.now_at - interval '{{ var("board_gone_s") }} seconds' < flights.last_seen_at
-            and clock.now_at >= flights.first_seen_at
-    cross join
-        lateral (
-            select
-                positions.positioned_at as heard_at,
-                positions.latitude_deg,
-                positions.longitude_deg,
-                positions.altitude_m,
-                positions.phase
-            from {{ ref('int_positions__phased') }} as positions
-            where
-                positions.icao24 = flights.icao24
-                and positions.positioned_at > clock.now_at - interval '{{ var("board_gone_s") }} seconds'
-                and positions.positioned_at <= clock.now_at
-                and positions.flight_id = flights.flight_id
-                and positions.position_status = 'fresh'
-            order by positions.positioned_at desc
-            limit 1
-        ) as last_fix
+    {{ join_heard("interval '" ~ var('board_gone_s') ~ " seconds'") }}
 ),
 
 -- Of each airport the answer at the innermost ring; of several models the one that was asked last.
