@@ -31,6 +31,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import AlertRoute, Settings, load_settings
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Query
+from tests.support.ticks import Ticks
 
 PREDICTIONS = dg.AssetKey(["ml", "predictions"])
 CHECK = "predictions_hold_together"
@@ -185,28 +186,6 @@ def told(
 
 
 # The sensor
-
-
-class Ticks:
-    """The sensor's ticks, with its cursor between them."""
-
-    def __init__(self, repository: Any, instance: dg.DagsterInstance) -> None:
-        self.repository, self.instance = repository, instance
-        self.cursor: str | None = None
-        self()
-
-    def __call__(self) -> str:
-        from skyops_assets.defs.resources import WarehouseResource
-
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            repository_def=self.repository,
-            resources={"warehouse": WarehouseResource()},
-        )
-        found = self.repository.get_sensor_def("alerts").evaluate_tick(context)
-        self.cursor = found.cursor
-        return str(found.skip_message)
 
 
 @pytest.fixture

@@ -17,10 +17,12 @@ from skyops_assets.sources.opensky.live.credits import CreditBudget
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.sources.opensky.reading.recordings import DEMO_START
+from skyops_assets.transform.follow import PASS
 from skyops_assets.warehouse.connection import Warehouse, only_one
 from tests.support.databases import Databases, Query
 from tests.support.dbt import Dbt
 from tests.support.states import recording, seconds
+from tests.support.ticks import Ticks
 
 pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("manifest")]
 FEED = dg.AssetKey(["live", "feed"])
@@ -97,7 +99,7 @@ def test_the_feed_is_of_live_loads_and_of_what_waits_for_the_lane(
     assert now["lane_lag_s"] > 1e8
     assert now["load_to_models_p50_s"] is None
 
-    dbt_of(pointed)("run", "--exclude", "tag:hourly")
+    dbt_of(pointed)(*PASS)
     after = shown(pointed)
     assert after["waiting_load_count"] == after["lane_lag_s"] == 0
     assert after["newest_built_position_at"] == after["newest_position_at"]
@@ -123,7 +125,7 @@ def test_an_alert_is_of_what_is_abnormal_now(
     load(pointed, 2, 60, squawk="7700")
     for number in range(4):
         load(pointed, 2, icao24=f"3c000{number}", vertical_rate_mps=-1.0 if number else -40.0)
-    dbt_of(pointed)("run", "--exclude", "tag:hourly")
+    dbt_of(pointed)(*PASS)
     ((alert, alert_class, icao24, callsign, lasted_s),) = query(
         pointed,
         "select alert, alert_class, icao24, callsign, strongest_value from live.alerts "
@@ -143,28 +145,6 @@ def test_an_alert_is_of_what_is_abnormal_now(
     dbt_of(pointed)("run")
     of_now = f"is_critical and window_started_at = '{window.isoformat()}'"
     assert found == query(pointed, present.format("metrics.anomaly_alerts_5m", of_now)) != []
-
-
-class Ticks:
-    """The sensor `alerts`, with its cursor between ticks."""
-
-    def __init__(self, instance: dg.DagsterInstance, graph: Any) -> None:
-        self.instance, self.repository = instance, graph.defs.get_repository_def()
-        self.cursor: str | None = None
-        self()
-
-    def __call__(self) -> str:
-        from skyops_assets.defs.resources import WarehouseResource
-
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            repository_def=self.repository,
-            resources={"warehouse": WarehouseResource()},
-        )
-        found = self.repository.get_sensor_def("alerts").evaluate_tick(context)
-        self.cursor = found.cursor
-        return str(found.skip_message)
 
 
 def test_the_check_turns_red_when_the_lane_stops_and_green_when_it_goes_on(
@@ -189,7 +169,7 @@ def test_the_check_turns_red_when_the_lane_stops_and_green_when_it_goes_on(
             seconds,
         )
 
-    tick = Ticks(instance, graph)
+    tick = Ticks(graph.defs.get_repository_def(), instance)
     nothing = "0 new, 0 recovered, 0 notices sent."
     assert tick() == nothing
     assert results() == [True]
@@ -202,7 +182,7 @@ def test_the_check_turns_red_when_the_lane_stops_and_green_when_it_goes_on(
     waits(70)
     # Where no lane has ever run, the hourly refresh is what there is.
     assert tick() == nothing
-    dbt_of(pointed)("run", "--exclude", "tag:hourly")
+    dbt_of(pointed)(*PASS)
     load(pointed, 2, icao24="3c0002")
     waits(70)
     # A build under way is waited for ...
@@ -230,7 +210,7 @@ def test_the_check_turns_red_when_the_lane_stops_and_green_when_it_goes_on(
     tick()
     assert results() == [True, False, False]
 
-    dbt_of(pointed)("run", "--exclude", "tag:hourly")
+    dbt_of(pointed)(*PASS)
     assert tick() == "0 new, 1 recovered, 1 notices sent."
     assert results() == [True, False, False, True]
     load(pointed, 2, icao24="3c0001")

@@ -42,7 +42,6 @@ pytestmark = [pytest.mark.xdist_group("transform"), pytest.mark.usefixtures("man
 
 # At the first and the third field the ground is heard: there stands part flights.
 SIMULATED = Plan(6, datetime(2024, 1, 31, tzinfo=UTC), 2, ("EHAM", "LEMD", "LSZH"))
-LIVE = ["run", "--exclude", "tag:hourly"]
 LIVE_MODELS = (
     "staging.stg_opensky__states",
     "intermediate.int_flights__segmented",
@@ -196,7 +195,7 @@ def test_random_cuts_with_late_rows_equal_a_full_refresh(
         weather.load_rows(fed, told, "LFPG", DEMO_START.date(), source="test")
         # The live models alone in two of three runs, as `skyops follow` makes them; and not each
         # time with the tests, which take longer than the models.
-        run(*(build_arguments() if step == 3 else LIVE if step % 3 else ["run"]))
+        run(*(build_arguments() if step == 3 else PASS if step % 3 else ["run"]))
     run("run")
     for name, states in sources.items():
         load_states(whole, Recording(name, states, states))
@@ -257,7 +256,7 @@ def test_live_passes_alone_equal_a_full_refresh(
     for step in range(6):
         part = states.filter(pa.array([one == step for one in steps]))
         load_states(fed, Recording("paris", part, part))
-        run(*(LIVE if step else ["run"]))
+        run(*(PASS if step else ["run"]))
     part = states.filter(pa.array([one < 6 for one in steps]))
     load_states(whole, Recording("paris", part, part))
     dbt_of(whole)("run")
@@ -438,7 +437,7 @@ def test_what_live_runs_made_is_tested_by_the_next_build(
     assert query(warehouse, pending) == [(0,)]
     for hour in (1, 2):
         load_states(warehouse, recording(*seconds(30, DEMO_START + timedelta(hours=hour))))
-        run(*LIVE)
+        run(*PASS)
     query(
         warehouse,
         "create function spoil() returns trigger language plpgsql as "
