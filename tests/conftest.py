@@ -172,11 +172,11 @@ def dbt(
 
 
 @pytest.fixture(scope="session")
-def manifest() -> Path:
-    """The dbt manifest, parsed once for all workers."""
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dbt manifest, parsed once for all workers: a copy, as only the latest are kept."""
     from skyops_assets.transform.dbt import prepare_manifest
 
-    return prepare_manifest()
+    return Path(shutil.copy(prepare_manifest(), tmp_path_factory.mktemp("manifest")))
 
 
 @pytest.fixture(scope="module")

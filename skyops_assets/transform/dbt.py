@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,6 @@ def run_target(home: Path, run_id: str) -> Path:
     is of no warehouse.
     """
     import shutil
-    from contextlib import suppress
 
     runs = home / "dbt"
     target = runs / run_id
@@ -95,6 +95,9 @@ def prepare_manifest() -> Path:
     """
     manifest = manifest_path()
     if manifest.exists():
+        # Those used last are kept; another user's file keeps its time.
+        with suppress(OSError):
+            os.utime(manifest)
         return manifest
     folder = manifest.parent
     try:

@@ -99,13 +99,18 @@ def test_a_lost_manifest_is_made_again_and_the_targets_own_files_do_not_count(
     assert len(parses) == 2
 
 
-def test_only_the_newest_manifests_are_kept(parses: list[Path], tmp_path: Path) -> None:
-    for number in range(dbt.KEPT_MANIFESTS + 2):
+def test_the_manifests_used_last_are_kept(parses: list[Path], tmp_path: Path) -> None:
+    made = []
+    for number in range(dbt.KEPT_MANIFESTS):
         (tmp_path / "dbt_project.yml").write_text(f"name: x{number}")
-        newest = dbt.prepare_manifest()
-        os.utime(newest, (number, number))
-    left = list((tmp_path / "target").glob("manifest-*"))
-    assert newest in left and len(left) == dbt.KEPT_MANIFESTS
+        made.append(dbt.prepare_manifest())
+        os.utime(made[-1], (number, number))
+    (tmp_path / "dbt_project.yml").write_text("name: x0")
+    assert dbt.prepare_manifest() == made[0]
+    (tmp_path / "dbt_project.yml").write_text("name: another")
+    newest = dbt.prepare_manifest()
+    left = set((tmp_path / "target").glob("manifest-*"))
+    assert left == {made[0], *made[2:], newest}
 
 
 def test_a_parse_that_failed_is_tried_again(
