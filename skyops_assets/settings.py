@@ -1,7 +1,8 @@
 """Every setting of SkyOps, read from the environment with the prefix ``SKYOPS_``.
 
 What belongs here: names, defaults, validation. What does not: opening connections,
-creating directories, or anything else that touches the world.
+creating directories, or anything else that touches the world. One file, though a long one: it is
+read from top to bottom, as `docs/settings.md` shows it.
 """
 
 from __future__ import annotations
@@ -102,6 +103,9 @@ class Settings(BaseSettings):
     )
     docs_port: int = Field(
         3001, ge=1, le=65535, description="Port of the dbt docs, on the loopback interface."
+    )
+    service_port: int = Field(
+        8000, ge=1, le=65535, description="Port of the service, on the loopback interface."
     )
     dbt_threads: int = Field(4, ge=1, le=64, description="Models that dbt builds at once.")
 

@@ -25,7 +25,7 @@ def up(
         bool, typer.Option("--detach", "-d", help="Return once all runs; `skyops down` ends it.")
     ] = False,
 ) -> None:
-    """Keep the Dagster UI, daemon, code server and the dbt docs running, on loopback."""
+    """Keep the Dagster UI, daemon, code server, service and dbt docs running, on loopback."""
     from skyops_assets.operations import keeping, supervise
     from skyops_assets.settings import load_settings
 
@@ -42,6 +42,26 @@ def up(
 
         runtime.prepare(settings)
         supervise.run_services(settings, claim, _say, _end_dead_runs)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; in a container 0.0.0.0.")
+    ] = "127.0.0.1",
+) -> None:
+    """Answer over HTTP what SkyOps knows: predictions, aircraft, flights, metrics, models."""
+    from skyops_assets.cli.output import prepare
+    from skyops_assets.operations import supervise
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    if problem := supervise.cannot_bind(host, settings.service_port):
+        raise SkyOpsError(f"{problem} Set SKYOPS_SERVICE_PORT to another.")
+    prepare()
+    sys.stdout.flush()
+    # In place of this process, which has read much that the service never asks.
+    os.execv(sys.executable, [sys.executable, "-m", "skyops_assets.serving", host])  # noqa: S606
 
 
 @app.command()
@@ -63,7 +83,10 @@ def down() -> None:
 @app.command()
 def logs(
     service: Annotated[
-        str | None, typer.Argument(help="up, code-server, daemon, ui, docs, postgres or demo.")
+        str | None,
+        typer.Argument(
+            help="up, code-server, daemon, ui, service, docs, follow, postgres or demo."
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on as they grow, until Ctrl-C.")

@@ -16,7 +16,7 @@ from skyops_assets.errors import SkyOpsError
 
 LARGEST = 10 * 2**20
 """Bytes of a log, and of the part before it, `NAME.1`: some weeks of the daemon's."""
-SERVICES = ("up", "code-server", "daemon", "ui", "docs", "follow", "sentinel")
+SERVICES = ("up", "code-server", "daemon", "ui", "service", "docs", "follow", "sentinel")
 
 
 def files(home: Path) -> dict[str, Path]:

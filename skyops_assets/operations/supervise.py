@@ -1,4 +1,4 @@
-"""Keep SkyOps' services running: code server, daemon, UI and docs, all on loopback."""
+"""Keep SkyOps' services running: code server, daemon, UI, service, docs; all on loopback."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ CODE_SERVER_START_S = 60.0
 ROTATED_EVERY_S = 10.0
 DOCS_BUILD = "docs build"
 FOLLOW = "follow"
+SERVICE = "service"
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
 
 Say = Callable[[str], None]
@@ -73,13 +74,14 @@ def _safely(say: Say, line: str) -> None:
 
 def require_ports(settings: Settings) -> None:
     """Raise `SkyOpsError` where a port of the services cannot be taken."""
-    if settings.ui_port == settings.docs_port:
-        raise SkyOpsError(
-            f"SKYOPS_UI_PORT and SKYOPS_DOCS_PORT are both {settings.ui_port}; set one to another."
-        )
-    for port, variable in ((settings.ui_port, "UI"), (settings.docs_port, "DOCS")):
-        if problem := _cannot_bind(port):
-            raise SkyOpsError(f"{problem} Set SKYOPS_{variable}_PORT to another.")
+    taken: dict[int, str] = {}
+    for name in ("ui", "docs", "service"):
+        port, variable = getattr(settings, f"{name}_port"), f"SKYOPS_{name.upper()}_PORT"
+        if other := taken.get(port):
+            raise SkyOpsError(f"{other} and {variable} are both {port}; set one to another.")
+        taken[port] = variable
+        if problem := cannot_bind(HOST, port):
+            raise SkyOpsError(f"{problem} Set {variable} to another.")
 
 
 def run_services(
@@ -137,20 +139,24 @@ class _Services:
                      "--directory", str(settings.home / "docs")],
             DOCS_BUILD: [*python, "skyops_assets.cli", "docs"],
             FOLLOW: [*python, "skyops_assets.cli", "follow"],
+            SERVICE: [*python, "skyops_assets.serving", HOST],
         }  # fmt: skip
 
     def start(self, before_daemon: Callable[[], None]) -> None:
         """Start all, and return when their addresses answer."""
         say, ui = self._say, f"http://{HOST}:{self._settings.ui_port}/server_info"
+        service = f"http://localhost:{self._settings.service_port}"
         say("Starting the code server")
         self._launch("code-server")
         before_daemon()
         self._wait(lambda: _listens(self._code_port))
         say("Starting the UI and the daemon")
-        for name in ("ui", "docs", "daemon"):
+        for name in ("ui", "docs", "daemon", SERVICE):
             self._launch(name)
         self._wait(lambda: _answers(ui))
         say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
+        self._wait(lambda: _answers(f"{service}/health/live"))
+        say(f"Service     {service}/v1")
         if not (self._settings.home / "docs" / "index.html").exists():
             say("Building the dbt docs")
             self._build_docs()
@@ -302,12 +308,12 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _cannot_bind(port: int) -> str | None:
+def cannot_bind(host: str, port: int) -> str | None:
     """Why a port cannot be taken, in a sentence; None where it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
                 return f"Port {port} may not be used: those below 1024 need more rights."

@@ -396,9 +396,11 @@ def skyops(home: Path, *arguments: str, **variables: str) -> subprocess.Complete
 def services(finished: Finished) -> Iterator[tuple[str, str]]:
     """`skyops up` on the finished home, behind a proxy: addresses of the UI and of the docs."""
     home, _, _ = finished
-    ui, docs = str(free_port()), str(free_port())
+    ui, docs, service = (str(free_port()) for _ in range(3))
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
-    ports = {"SKYOPS_UI_PORT": ui, "SKYOPS_DOCS_PORT": docs}
+    ports = {
+        "SKYOPS_UI_PORT": ui, "SKYOPS_DOCS_PORT": docs, "SKYOPS_SERVICE_PORT": service
+    }  # fmt: skip
     try:
         done = skyops(home, "up", "--detach", FORCE_COLOR="1", **ports, **proxies)
         assert done.returncode == 0, done.stdout + done.stderr

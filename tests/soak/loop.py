@@ -353,12 +353,13 @@ def instance_at(home: Path) -> Iterator[Running]:
     from skyops_assets.runtime import prepare
     from skyops_assets.settings import Settings
 
-    ui, docs = free_port(), free_port()
+    ui, docs, service = free_port(), free_port(), free_port()
     environment = {
         **os.environ,
         "SKYOPS_HOME": str(home),
         "SKYOPS_UI_PORT": str(ui),
         "SKYOPS_DOCS_PORT": str(docs),
+        "SKYOPS_SERVICE_PORT": str(service),
         "SKYOPS_WATCH_AIRPORTS": AIRPORT,
         "SKYOPS_HISTORY_AIRPORTS": AIRPORT,
     }

@@ -25,7 +25,8 @@ def test_nothing_outlives_the_keeper_and_the_next_start_works(
     ui = free_port()
     variables = {
         **os.environ, "SKYOPS_HOME": str(home), "SKYOPS_UI_PORT": str(ui),
-        "SKYOPS_DOCS_PORT": str(free_port()), "http_proxy": "http://127.0.0.1:9",
+        "SKYOPS_DOCS_PORT": str(free_port()), "SKYOPS_SERVICE_PORT": str(free_port()),
+        "http_proxy": "http://127.0.0.1:9",
     }  # fmt: skip
 
     def skyops(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -61,6 +61,7 @@ def test_two_users_and_root_each_have_a_demo_and_services_at_once(
             "SKYOPS_DATA_MIRROR": os.environ.get("SKYOPS_DATA_MIRROR", ""),
             "SKYOPS_UI_PORT": str(free_port()),
             "SKYOPS_DOCS_PORT": str(free_port()),
+            "SKYOPS_SERVICE_PORT": str(free_port()),
         }
         for user in users
     }

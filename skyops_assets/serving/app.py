@@ -1,0 +1,60 @@
+"""The service as an ASGI app: what it holds while it runs, and its routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from skyops_assets import __version__
+from skyops_assets.serving import health, problems
+from skyops_assets.serving.access import Keys
+from skyops_assets.serving.database import Database
+from skyops_assets.settings import Settings, load_settings
+
+PREFIX = "/v1"
+DESCRIPTION = """What SkyOps knows: predicted landings, aircraft, flights, metrics, models.
+
+Times are UTC; units are in the names. A key goes into the header `Authorization: Bearer ...`.
+"""
+
+
+@dataclass
+class Service:
+    """What every answer may use; `app.state.service`."""
+
+    settings: Settings
+    database: Database
+    keys: Keys
+
+
+def create_app() -> FastAPI:
+    """The service of this process's settings; `SKYOPS_WAREHOUSE_URL` names the warehouse."""
+    settings = load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        assert settings.warehouse_url is not None
+        database = Database(settings.warehouse_url.get_secret_value())
+        app.state.service = Service(settings, database, Keys(database))
+        await database.open()
+        try:
+            yield
+        finally:
+            await database.close()
+
+    app = FastAPI(
+        title="SkyOps",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere.
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.include_router(health.router)
+    return app
