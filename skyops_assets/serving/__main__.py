@@ -8,17 +8,22 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 
 from skyops_assets.settings import load_settings
+from skyops_assets.warehouse.embedded import start_embedded
 
 BACKLOG = 512
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
+    settings = load_settings()
+    if settings.database_url is None:
+        # Counts as a user of the embedded server, which stops when none is left.
+        start_embedded(settings.home / "postgres")
     Granian(
         "skyops_assets.serving.app:create_app",
         factory=True,
         address=sys.argv[1],
-        port=load_settings().service_port,
+        port=settings.service_port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         websockets=False,

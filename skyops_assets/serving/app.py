@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from skyops_assets import __version__
-from skyops_assets.serving import health, problems
+from skyops_assets.serving import events, health, problems, reads
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
+from skyops_assets.serving.events import Sky
 from skyops_assets.settings import Settings, load_settings
 
 PREFIX = "/v1"
@@ -28,6 +29,7 @@ class Service:
     settings: Settings
     database: Database
     keys: Keys
+    sky: Sky
 
 
 def create_app() -> FastAPI:
@@ -37,12 +39,15 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert settings.warehouse_url is not None
-        database = Database(settings.warehouse_url.get_secret_value())
-        app.state.service = Service(settings, database, Keys(database))
+        conninfo = settings.warehouse_url.get_secret_value()
+        database = Database(conninfo)
+        sky = Sky(database, conninfo)
+        app.state.service = Service(settings, database, Keys(database), sky)
         await database.open()
         try:
             yield
         finally:
+            await sky.close()
             await database.close()
 
     app = FastAPI(
@@ -57,4 +62,6 @@ def create_app() -> FastAPI:
     )
     problems.install(app)
     app.include_router(health.router)
+    for router in (reads.router, events.router):
+        app.include_router(router, prefix=PREFIX)
     return app

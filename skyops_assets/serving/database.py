@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
+from psycopg.sql import Composable
 from psycopg_pool import AsyncConnectionPool
 
 SMALLEST, LARGEST = 1, 8
@@ -60,8 +61,10 @@ class Database:
                 if not connection.closed:
                     await connection.rollback()
 
-    async def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+    async def rows(
+        self, query: LiteralString | Composable, values: Mapping[str, Any] | None = None
+    ) -> list[Row]:
         """The rows of one query; ``%(name)s`` stand for the values."""
         async with self.connection() as connection:
-            cursor = await connection.execute(query.encode(), values)
+            cursor = await connection.execute(query, values)  # type: ignore[arg-type]
             return await cursor.fetchall()

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg import OperationalError
+from psycopg.errors import InvalidSchemaName, QueryCanceled, UndefinedTable
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from skyops_assets.errors import SkyOpsError, storable
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
+UNBUILT = "Nothing is built as yet: load positions, and run `skyops refresh`."
 log = logging.getLogger(__name__)
 
 
@@ -77,50 +79,65 @@ EXAMPLES = {
 
 def install(app: FastAPI) -> None:
     """Let an app answer errors as problem details, its own and those of the framework."""
+    app.exception_handler(Problem)(_problem)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(PoolTimeout)(_away)
+    app.exception_handler(OperationalError)(_away)
+    app.exception_handler(UndefinedTable)(_unbuilt)
+    app.exception_handler(InvalidSchemaName)(_unbuilt)
+    app.exception_handler(QueryCanceled)(_slow)
+    app.exception_handler(SkyOpsError)(_known)
+    app.exception_handler(Exception)(_unknown)
 
-    @app.exception_handler(Problem)
-    async def _problem(_: Request, problem: Problem) -> JSONResponse:
-        return answer(problem.status, problem.detail, headers=problem.headers)
 
-    @app.exception_handler(RequestValidationError)
-    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Without the values themselves: they may be secrets, or megabytes.
-        found = [
-            {"where": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
-            for one in error.errors()
-        ]
-        count = len(found)
-        named = "it" if count == 1 else "them"
-        if count > MOST_ERRORS:
-            named = f"the first {MOST_ERRORS}"
-        detail = f"{count} value{'s' * (count > 1)} cannot be taken; `errors` names {named}."
-        return answer(422, detail, errors=found[:MOST_ERRORS])
+async def _problem(_: Request, problem: Problem) -> JSONResponse:
+    return answer(problem.status, problem.detail, headers=problem.headers)
 
-    @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        detail = str(error.detail)
-        if error.status_code == 404:
-            detail = (
-                f"There is nothing at {request.url.path!r}; /v1/openapi.json lists what there is."
-            )
-        elif error.status_code == 405:
-            detail = f"{request.url.path!r} does not answer {request.method}."
-        return answer(error.status_code, detail, headers=error.headers)
 
-    @app.exception_handler(PoolTimeout)
-    @app.exception_handler(OperationalError)
-    async def _away(_: Request, error: Exception) -> JSONResponse:
-        log.warning("The warehouse cannot be reached: %s", storable(str(error), 500))
-        return answer(503, EXAMPLES[503], headers={"Retry-After": "5"})
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    # Without the values themselves: they may be secrets, or megabytes.
+    found = [
+        {"where": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+        for one in error.errors()
+    ]
+    count = len(found)
+    named = "it" if count == 1 else "them"
+    if count > MOST_ERRORS:
+        named = f"the first {MOST_ERRORS}"
+    detail = f"{count} value{'s' * (count > 1)} cannot be taken; `errors` names {named}."
+    return answer(422, detail, errors=found[:MOST_ERRORS])
 
-    @app.exception_handler(SkyOpsError)
-    async def _known(_: Request, error: SkyOpsError) -> JSONResponse:
-        return answer(503, storable(str(error), 2000))
 
-    @app.exception_handler(Exception)
-    async def _unknown(_: Request, error: Exception) -> JSONResponse:
-        log.error("An answer failed", exc_info=error)
-        return answer(500, "The service failed; its log says how.")
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"There is nothing at {request.url.path!r}; /v1/openapi.json lists what there is."
+    elif error.status_code == 405:
+        detail = f"{request.url.path!r} does not answer {request.method}."
+    return answer(error.status_code, detail, headers=error.headers)
+
+
+async def _away(_: Request, error: Exception) -> JSONResponse:
+    log.warning("The warehouse cannot be reached: %s", storable(str(error), 500))
+    return answer(503, EXAMPLES[503], headers={"Retry-After": "5"})
+
+
+async def _unbuilt(_: Request, __: Exception) -> JSONResponse:
+    return answer(503, UNBUILT, headers={"Retry-After": "60"})
+
+
+async def _slow(_: Request, __: Exception) -> JSONResponse:
+    return answer(503, "The warehouse took too long; ask for less, such as a shorter time.")
+
+
+async def _known(_: Request, error: SkyOpsError) -> JSONResponse:
+    return answer(503, storable(str(error), 2000))
+
+
+async def _unknown(_: Request, error: Exception) -> JSONResponse:
+    log.error("An answer failed", exc_info=error)
+    return answer(500, "The service failed; its log says how.")
 
 
 def answer(

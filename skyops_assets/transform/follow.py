@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 CHANNEL = "skyops_loads"
+TOLD = "skyops_live"
+"""Where each pass tells that the live views are new, and again once it has predicted."""
 UP_TO_DATE = "Everything is up to date."
 POLL_S = 5.0
 """How long a load waits that nobody told of: behind some poolers LISTEN is deaf."""
@@ -191,7 +193,9 @@ class Follower:
             return
         self._failed = 0
         self._said = UP_TO_DATE  # Each pass says so by itself.
+        self._announce()
         self.after()
+        self._announce()
         self.on_pass(Pass(got - began, built - got, time.monotonic() - built))
         self._stop.check()
         if self._is_other_run():
@@ -204,6 +208,10 @@ class Follower:
         with self.warehouse.connect() as connection, connection.cursor() as cursor:
             cursor.execute("select not pg_try_advisory_xact_lock_shared(hashtext(%s))", (LOCK,))
             return cursor.fetchone() == (True,)
+
+    def _announce(self) -> None:
+        with self.warehouse.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"notify {TOLD}")
 
     def _mind_memory(self) -> None:
         import psutil

@@ -7,10 +7,54 @@ from collections.abc import Iterator
 
 import pytest
 
+from skyops_assets.arrivals.features import RINGS_NM
+from skyops_assets.settings import Settings
+from skyops_assets.sources import reference
+from skyops_assets.sources.opensky.loading.states import load_states
+from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.warehouse.connection import Warehouse
-from tests.support.databases import short_dir
+from tests.support.databases import Databases, short_dir
+from tests.support.dbt import dbt_environment, run_dbt
+from tests.support.paris import paris as recordings
 from tests.support.serving import Served
 from tests.support.serving import served as start
+from validation.sparse import thinned
+
+PARIS_AT = "2021-10-07 14:20:00+00"
+
+
+@pytest.fixture(scope="session")
+def paris(databases: Databases) -> Iterator[Warehouse]:
+    """Part of the Paris recording, built, with predictions; its clock stands at `PARIS_AT`."""
+    from skyops_assets.arrivals.steps.predict import predict_crossings
+    from skyops_assets.transform.dbt import prepare_manifest
+
+    prepare_manifest()
+    warehouse, folder = databases.new(), short_dir()
+    reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
+    states = thinned(recordings(80), 10, 0)
+    load_states(warehouse, Recording("paris", states, states))
+    variables = dbt_environment(folder, folder, warehouse)
+    code, output = run_dbt(folder / "log", variables, "--quiet", "run", ours=True)
+    assert code == 0, output
+    for ring_nm in RINGS_NM:
+        predict_crossings(warehouse, Settings(home=folder), ring_nm=ring_nm)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"alter database {warehouse.url.database} set skyops.now_at = '{PARIS_AT}'")
+    yield warehouse
+    databases.drop(warehouse)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def over_paris(paris: Warehouse) -> Iterator[Served]:
+    """The service on `paris`, for tests that only read."""
+    folder = short_dir()
+    try:
+        with start(paris, folder) as one:
+            yield one
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,203 @@
+"""What a row of each list is: its columns, as the tables and views of the same name have them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, Field
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class Rows(BaseModel, Generic[Row]):
+    """Rows, and where the next ones are."""
+
+    data: list[Row]
+    next: str | None = Field(None, description="Address of the next page; null on the last.")
+
+
+class Board(Rows[Row], Generic[Row]):
+    """Rows of one airport as they are now."""
+
+    airport: str
+    timezone: str = Field(description="IANA name, for the times that end in `_local`.")
+
+
+class Flight(BaseModel):
+    """A flight: where it left and where it arrived, as far as that can be told."""
+
+    flight_id: str
+    icao24: str = Field(description="The aircraft's 24-bit address, in hexadecimal.")
+    callsign: str | None
+    airline: str | None = Field(description="The callsign's first three letters, if digits follow.")
+    typecode: str | None = Field(description="ICAO type designator, where the aircraft is known.")
+    first_seen_at: datetime
+    last_seen_at: datetime
+    departure_airport: str | None
+    departure_airport_reason: str
+    departed_at: datetime | None
+    arrival_airport: str | None
+    arrival_airport_reason: str
+    arrived_at: datetime | None
+    max_height_m: float | None
+    position_count: int
+    status: str
+
+
+class Movement(BaseModel):
+    """A landing, take-off, go-around or touch-and-go."""
+
+    movement_id: str
+    flight_id: str
+    icao24: str
+    callsign: str | None
+    airline: str | None
+    typecode: str | None
+    airport: str
+    movement: str
+    moved_at: datetime
+    runway_direction: str | None
+    runway: str | None
+    runway_reason: str
+    track_deg: float | None
+    method: str
+    label_quality: str
+
+
+class Anomaly(BaseModel):
+    """An event that is strange in the data, the signal or the flight, with its evidence."""
+
+    anomaly: str
+    anomaly_class: str
+    icao24: str
+    flight_id: str
+    callsign: str | None
+    airline: str | None
+    typecode: str | None
+    country: str | None
+    started_at: datetime
+    ended_at: datetime
+    sample_count: int
+    strongest_value: float | None
+    threshold: float | None
+    unit: str | None
+    latitude_deg: float | None
+    longitude_deg: float | None
+    altitude_m: float | None
+    source: str
+
+
+class AirportHour(BaseModel):
+    """An hour (UTC) at an airport."""
+
+    airport: str
+    hour_at: datetime
+    arrival_count: int
+    departure_count: int
+    go_around_count: int
+    throughput_count: int
+    mean_transit_min: float | None = Field(description="From the 40 NM ring to landing.")
+    p90_transit_min: float | None
+
+
+class LiveAircraft(BaseModel):
+    """An aircraft that was heard within the last minute."""
+
+    icao24: str
+    flight_id: str
+    callsign: str | None
+    typecode: str | None
+    country: str | None
+    heard_at: datetime
+    latitude_deg: float | None
+    longitude_deg: float | None
+    altitude_m: float | None
+    height_m: float | None = Field(description="Above the nearest airport.")
+    ground_speed_mps: float | None
+    track_deg: float | None
+    vertical_rate_mps: float | None
+    phase: str | None
+
+
+class LiveArrival(BaseModel):
+    """An aircraft on its way to an airport, with its predicted landing."""
+
+    icao24: str
+    flight_id: str
+    callsign: str | None
+    typecode: str | None
+    airport: str
+    status: str
+    heard_at: datetime
+    distance_nm: float | None
+    altitude_m: float | None
+    predicted_landing_at: datetime | None
+    predicted_low_at: datetime | None = Field(description="90 % of landings are not before this,")
+    predicted_high_at: datetime | None = Field(description="nor after this.")
+    predicted_landing_local: datetime | None = Field(description="In the airport's local time.")
+    landing_probability: float
+    is_on_final: bool
+    ring_nm: int
+    crossed_at: datetime
+    predicted_at: datetime
+    model_name: str
+    model_version: str
+
+
+class Demand(BaseModel):
+    """A quarter of the next hour at an airport."""
+
+    airport: str
+    from_at: datetime
+    through_at: datetime
+    expected_landing_count: float
+    candidate_count: int
+    p90_landing_count: float | None = Field(
+        description="Of the last 90 days' quarters, one in ten had more landings."
+    )
+    past_quarter_count: int
+
+
+class LiveAlert(BaseModel):
+    """What is strange now: an event of an aircraft, or a window with many abnormal ones."""
+
+    icao24: str | None
+    flight_id: str | None
+    callsign: str | None
+    alert: str
+    alert_class: str
+    scope: str
+    scope_name: str | None
+    started_at: datetime
+    ended_at: datetime
+    sample_count: int | None
+    strongest_value: float | None
+    threshold: float | None
+    unit: str | None
+    latitude_deg: float | None
+    longitude_deg: float | None
+    altitude_m: float | None
+    aircraft_count: int | None
+    abnormal_count: int | None
+    abnormal_share: float | None
+
+
+class Feed(BaseModel):
+    """How fresh what is live is."""
+
+    observed_at: datetime
+    positions_per_s: float | None
+    newest_position_at: datetime | None
+    newest_position_age_s: float | None
+    newest_answer_at: datetime | None
+    newest_answer_age_s: float | None
+    credits_left: int | None
+    newest_built_position_at: datetime | None
+    lane_lag_s: float | None
+    waiting_load_count: int
+    waiting_since_at: datetime | None
+    waiting_s: float | None
+    load_to_models_p50_s: float | None
+    load_to_models_max_s: float | None
+    pass_ended_at: datetime | None
