@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     docs_port: int = Field(
         3001, ge=1, le=65535, description="Port of the dbt docs, on the loopback interface."
     )
+    ui_url: str | None = Field(
+        None,
+        description="Where the service reaches the Dagster UI, to start runs, such as "
+        "`http://webserver:3000`. Unset: `SKYOPS_UI_PORT` on this machine.",
+    )
     service_port: int = Field(
         8000, ge=1, le=65535, description="Port of the service, on the loopback interface."
     )

@@ -17,7 +17,8 @@ from skyops_assets.defs.shared import OWNED, as_metadata
 from skyops_assets.errors import SkyOpsError
 
 T = TypeVar("T")
-AssetWork = Callable[[dg.AssetExecutionContext, WarehouseResource, int], dg.MaterializeResult]
+AssetWork = Callable[..., dg.MaterializeResult]
+"""Called with the context, the warehouse, the ring, and its config where it has one."""
 CheckWork = Callable[[WarehouseResource, int], dg.AssetCheckResult]
 
 
@@ -27,29 +28,41 @@ def ring_key(name: str, ring_nm: int) -> dg.AssetKey:
 
 
 def asset_of_each_ring(
-    *, after: dg.AssetKey | str, kinds: set[str]
+    *, after: dg.AssetKey | str, kinds: set[str], config: type[dg.Config] | None = None
 ) -> Callable[[AssetWork], list[dg.AssetsDefinition]]:
     """An asset of each ring, called as the function is; ``tag:ring=100nm`` finds a ring's.
 
     Args:
         after: what it is made from: a key, or the name of the same ring's asset.
+        config: what a person may choose for a run.
     """
 
     def build(work: AssetWork) -> list[dg.AssetsDefinition]:
         def of(ring_nm: int) -> dg.AssetsDefinition:
-            @dg.asset(
+            asset = dg.asset(
                 **placed(*ring_key(work.__name__, ring_nm).path),
                 deps=[ring_key(after, ring_nm) if isinstance(after, str) else after],
                 kinds=kinds,
                 tags={"ring": f"{ring_nm}nm"},
                 description=_description(work, ring_nm),
             )
-            def asset(
+
+            def plain(
                 context: dg.AssetExecutionContext, warehouse: WarehouseResource
             ) -> dg.MaterializeResult:
                 return work(context, warehouse, ring_nm)
 
-            return asset
+            if config is None:
+                return asset(plain)
+
+            def chosen(
+                context: dg.AssetExecutionContext,
+                config: config,  # type: ignore[valid-type]
+                warehouse: WarehouseResource,
+            ) -> dg.MaterializeResult:
+                return work(context, warehouse, ring_nm, config)
+
+            return asset(chosen)
 
         return [of(ring_nm) for ring_nm in RINGS_NM]
 

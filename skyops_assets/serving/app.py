@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from skyops_assets import __version__
-from skyops_assets.serving import events, health, problems, reads
+from skyops_assets.serving import events, health, jobs, problems, reads
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.events import Sky
@@ -62,6 +62,6 @@ def create_app() -> FastAPI:
     )
     problems.install(app)
     app.include_router(health.router)
-    for router in (reads.router, events.router):
+    for router in (reads.router, events.router, jobs.router):
         app.include_router(router, prefix=PREFIX)
     return app

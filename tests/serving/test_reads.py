@@ -10,6 +10,7 @@ from typing import Any, get_args
 import httpx
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from skyops_assets.serving import rows
 from skyops_assets.transform.dbt import DBT_PROJECT
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("serving")
 
 FACTS = {"flights": "fct_flights", "movements": "fct_movements", "anomalies": "fct_anomalies",
          "airports/LFPG/metrics": "airport_hourly"}  # fmt: skip
-ROWS = {
+ROWS: dict[str, type[BaseModel]] = {
     "metrics/fct_flights": rows.Flight,
     "metrics/fct_movements": rows.Movement,
     "metrics/fct_anomalies": rows.Anomaly,

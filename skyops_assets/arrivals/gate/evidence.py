@@ -27,7 +27,8 @@ class Evidence:
     `scored_share` is the part of the test rows that every candidate answered. `gain` and
     `gain_low`, of `scored_rows`, are against `reference`: the champion where there is one, on the
     rows neither has learned from, else the best baseline; so are the `slices`. `skill` is against
-    the best baseline in either case. `taken_back` says how a person took it out of force.
+    the best baseline in either case. `taken_back` says how a person took it out of force,
+    `chosen` which arrivals a person chose for its training.
     `champion_age_days` is how long before the last test crossing the champion's knowledge ends,
     `newer_days` how long after that the challenger's does.
     """
@@ -47,6 +48,7 @@ class Evidence:
     has_champion: bool
     is_reference_current: bool
     taken_back: str | None = None
+    chosen: str | None = None
     slices: tuple[SliceGain, ...] | None = None
     champion_age_days: float | None = None
     newer_days: float | None = None

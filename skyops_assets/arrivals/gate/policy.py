@@ -165,6 +165,10 @@ def _operational(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     else:
         text = f"taken back by hand, so only a person promotes it again: {evidence.taken_back}"
         yield Reason("taken_back", False, text, None, None, OPERATIONAL)
+    text = "trained on all arrivals that there were"
+    if evidence.chosen is not None:
+        text = f"trained on what a person chose ({evidence.chosen}), so only a person promotes it"
+    yield Reason("chosen", evidence.chosen is None, text, None, None, OPERATIONAL)
     what = "s from a new process to its first prediction"
     yield _at_most("start", what, probe.start_s, policy.max_start_s, OPERATIONAL)
     what = f"ms for one prediction (95th percentile of {probe.predictions or 0})"

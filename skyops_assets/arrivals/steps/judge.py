@@ -134,6 +134,7 @@ def gather(
         is_reference_current=bool(own)
         and own["champion"] == (champion.label if champion else None),
         taken_back=None if taken_back is None else champions.sentence(taken_back),
+        chosen=training.chosen(warehouse, run.fingerprint),
         slices=slices,
         champion_age_days=age,
         newer_days=newer,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals import features
@@ -39,6 +40,48 @@ class TrainingSetSummary(TrainingSet):
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which arrivals a person wants a training set of; what is not set chooses nothing."""
+
+    airports: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, airports: Sequence[str], since: str | None, until: str | None) -> Choice:
+        """A choice as a run's config writes it.
+
+        Raises:
+            SkyOpsError: a time is none, or has no time zone, or is not before the other.
+        """
+        times = []
+        for name, text in (("since", since), ("until", until)):
+            try:
+                at = None if text is None else datetime.fromisoformat(text)
+            except ValueError:
+                at = None
+            if text is not None and (at is None or at.tzinfo is None):
+                raise SkyOpsError(
+                    f"{name} is {text!r}; a time looks like 2021-10-07T12:00:00+00:00."
+                )
+            times.append(at)
+        first, end = times
+        if first and end and first >= end:
+            raise SkyOpsError(f"since ({since}) is not before until ({until}).")
+        codes = sorted({code.upper() for code in airports})
+        return cls(tuple(codes), first, end)
+
+    @property
+    def text(self) -> str | None:
+        """In words, such as "LFPG and LFPO, from 2021-10-07 00:00 UTC"; None for everything."""
+        parts = [" and ".join(self.airports)] if self.airports else []
+        for word, at in (("from", self.since), ("before", self.until)):
+            if at:
+                parts.append(f"{word} {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+        return ", ".join(parts) or None
+
+
+@dataclass(frozen=True)
 class TrainingSummary:
     """What `train_challenger` fitted and registered; no version where it could not."""
 
@@ -65,11 +108,15 @@ class TrainingSummary:
     model_card: str | None
 
 
+EVERYTHING = Choice()
+
+
 def build_training_set(
     warehouse: Warehouse,
     settings: Settings,
     *,
     ring_nm: int = RING_NM,
+    choice: Choice = EVERYTHING,
     as_of: datetime | None = None,
     dagster_run_id: str | None = None,
 ) -> TrainingSetSummary:
@@ -79,7 +126,15 @@ def build_training_set(
         SkyOpsError: the features table is missing or not what it is to be.
     """
     is_all = settings.learn_from_simulated
-    rows = inputs.read_arrivals(warehouse, ring_nm, as_of=as_of, with_simulated=is_all)
+    rows = inputs.read_arrivals(
+        warehouse,
+        ring_nm,
+        since=choice.since,
+        until=choice.until,
+        airports=choice.airports,
+        as_of=as_of,
+        with_simulated=is_all,
+    )
     frame, excluded = features.usable_arrivals(rows)
     if not is_all:
         excluded["simulated flight"] = len(
@@ -100,6 +155,7 @@ def build_training_set(
         crossed_through_at=times.max().to_pydatetime() if len(frame) else None,
         dbt_fingerprint=manifest_fingerprint(),
         features=features.FEATURES,
+        chosen=choice.text,
     )
     training.save_training_set(warehouse, training_set, dagster_run_id)
     return TrainingSetSummary(

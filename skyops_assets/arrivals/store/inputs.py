@@ -54,20 +54,29 @@ def read_arrivals(
     ring_nm: int,
     *,
     since: datetime | None = None,
+    until: datetime | None = None,
+    airports: Sequence[str] = (),
     as_of: datetime | None = None,
     with_simulated: bool = False,
 ) -> pd.DataFrame:
     """Canonical rows of ``features.arrival_features`` for one ring that dbt's tests have passed.
 
     Args:
-        since: only those that crossed at or after it.
+        since, until: only those that crossed at or after it, and before it.
+        airports: only theirs; none means all.
         as_of: only those that landed before it.
         with_simulated: also flights with any simulated position (SKYOPS_LEARN_FROM_SIMULATED).
     """
     condition = f"ring_nm = {ring_nm:d}" + moment_condition("landed_at", as_of)
-    condition += moment_condition("crossed_at", since, ">=") + _observed(with_simulated)
+    condition += moment_condition("crossed_at", since, ">=")
+    condition += moment_condition("crossed_at", until) + _observed(with_simulated)
     condition += f" and not {UNTESTED}"
-    return canonical_arrivals(_read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition))
+    values: tuple[str, ...] = ()
+    if airports:
+        condition += " and airport::text = any(string_to_array($1, ','))"
+        values = (",".join(airports),)
+    rows = _read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition, values)
+    return canonical_arrivals(rows)
 
 
 def untested_arrivals(warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A row of ``ml.training_sets``."""
+    """A row of ``ml.training_sets``; `chosen` says which arrivals a person chose for it."""
 
     fingerprint: str
     ring_nm: int
@@ -37,6 +37,7 @@ class TrainingSet:
     crossed_through_at: datetime | None
     dbt_fingerprint: str | None = None
     features: tuple[str, ...] | None = None
+    chosen: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def save_training_set(
         insert_statement("ml.training_sets", row)
         + " on conflict (fingerprint) do update set last_built_at = clock_timestamp(),"
         " dagster_run_id = excluded.dagster_run_id, features = excluded.features,"
-        " dbt_fingerprint = excluded.dbt_fingerprint",
+        " dbt_fingerprint = excluded.dbt_fingerprint, chosen = excluded.chosen",
         row,
     )
 
@@ -145,6 +146,16 @@ def latest_training_set(warehouse: Warehouse, ring_nm: int) -> TrainingSet:
             f"ml/{named('training_sets', ring_nm)} first."
         )
     return _training_set(row)
+
+
+def chosen(warehouse: Warehouse, fingerprint: str) -> str | None:
+    """Which arrivals a person chose for a training set; None for all that there were."""
+    row = fetch_one(
+        warehouse,
+        "select chosen from ml.training_sets where fingerprint = %(fingerprint)s",
+        {"fingerprint": fingerprint},
+    )
+    return row["chosen"] if row else None
 
 
 def save_training_run(

@@ -4,23 +4,49 @@ from base64 import b64encode
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.rings import asset_of_each_ring
 from skyops_assets.defs.shared import as_metadata
 
 
-@asset_of_each_ring(after=dg.AssetKey(["features", "arrival_features"]), kinds={"parquet"})
+class ChosenArrivals(dg.Config):
+    """Which arrivals are learned from; all without a choice. A person promotes what is chosen.
+
+    Attributes:
+        airports: ICAO codes.
+        since, until: ISO 8601 with a time zone; those that crossed from then on, and before then.
+    """
+
+    airports: list[str] = Field([])
+    since: str | None = None
+    until: str | None = None
+
+
+class ChosenRecipe(dg.Config):
+    """What the challenger is fitted with; without a choice that of SKYOPS_RECIPE."""
+
+    recipe: str | None = None
+
+
+@asset_of_each_ring(
+    after=dg.AssetKey(["features", "arrival_features"]), kinds={"parquet"}, config=ChosenArrivals
+)
 def training_sets(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    ring_nm: int,
+    config: ChosenArrivals,
 ) -> dg.MaterializeResult:
     """One row per frozen training set: the arrivals of one ring, under their content's hash."""
-    from skyops_assets.arrivals.steps.train import build_training_set
+    from skyops_assets.arrivals.steps.train import Choice, build_training_set
 
     made = build_training_set(
         warehouse.open(),
         warehouse.settings,
         ring_nm=ring_nm,
+        choice=Choice.of(config.airports, config.since, config.until),
         dagster_run_id=context.run.run_id,
     )
     return dg.MaterializeResult(
@@ -32,6 +58,7 @@ def training_sets(
                 "crossed_from_at": made.crossed_from_at,
                 "crossed_through_at": made.crossed_through_at,
                 "excluded": made.excluded,
+                "chosen": made.chosen,
                 "dbt_fingerprint": made.dbt_fingerprint,
                 "features": list(made.features or ()),
                 "airports": dg.MetadataValue.md(made.markdown),
@@ -41,14 +68,18 @@ def training_sets(
     )
 
 
-@asset_of_each_ring(after="training_sets", kinds={"scikitlearn", "mlflow"})
+@asset_of_each_ring(after="training_sets", kinds={"scikitlearn", "mlflow"}, config=ChosenRecipe)
 def training_runs(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    ring_nm: int,
+    config: ChosenRecipe,
 ) -> dg.MaterializeResult:
     """One row per training run: the challenger, fitted on the past part of the training set.
 
     The model itself is registered in MLflow with the alias `challenger`.
     """
+    from skyops_assets.arrivals.learning import recipes
     from skyops_assets.arrivals.steps.train import train_challenger
     from skyops_assets.runtime import code_version
 
@@ -56,6 +87,7 @@ def training_runs(
         warehouse.open(),
         warehouse.settings,
         ring_nm=ring_nm,
+        recipe=recipes.named(config.recipe) if config.recipe else None,
         dagster_run_id=context.run.run_id,
         code_version=code_version(),
     )

@@ -67,6 +67,7 @@ def test_good_evidence_promotes(evidence: Evidence) -> None:
 RED = {
     "trained": {"challenger_version": None, "untrained_reason": "3 arrivals"},
     "taken_back": {"taken_back": "me, 2026-11-21 08:00 UTC: worse"},
+    "chosen": {"chosen": "LFPG and LFPO"},
     "train_rows": {"train_rows": 199},
     "test_rows": {"scored_rows": 699},
     "test_days": {"test_days": 2},
