@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 from skyops_assets import __version__
 from skyops_assets.serving import events, health, jobs, problems, reads
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.events import Sky
+from skyops_assets.serving.problems import ProblemDetails
 from skyops_assets.settings import Settings, load_settings
 
 PREFIX = "/v1"
@@ -30,6 +33,28 @@ class Service:
     database: Database
     keys: Keys
     sky: Sky
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: the framework's, with the form of all errors and how a key is given."""
+    if app.openapi_schema is None:
+        found = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        parts = found.setdefault("components", {})
+        schemas = parts.setdefault("schemas", {})
+        # Errors are told as problems, and not as the framework would.
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        described = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= described.pop("$defs") | {"ProblemDetails": described}
+        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in found["paths"].items():
+            if path.startswith(PREFIX):
+                for operation in operations.values():
+                    operation["security"] = [{"key": []}]
+        app.openapi_schema = found
+    return app.openapi_schema
 
 
 def create_app() -> FastAPI:
@@ -61,6 +86,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
     for router in (reads.router, events.router, jobs.router):
         app.include_router(router, prefix=PREFIX)

@@ -6,12 +6,12 @@ Not with Dagster's own client: it imports all of Dagster, 150 MB, for these two 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import httpx
 from fastapi import APIRouter, Depends, Path, Request
 from psycopg.sql import SQL
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from skyops_assets.arrivals.features import RING_NM, RINGS_NM, named
 from skyops_assets.serving.access import ADMIN, READ, Caller, allowed
@@ -85,12 +85,6 @@ class TrainRequest(BaseModel):
     since: AwareDatetime | None = Field(None, description="Only those that crossed from then on.")
     until: AwareDatetime | None = Field(None, description="Only those that crossed before.")
     dry_run: bool = Field(False, description="Only say what would be learned from.")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.since and self.until and self.since >= self.until:
-            raise ValueError("`since` is not before `until`")
-        return self
 
 
 class AirportArrivals(BaseModel):

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import Query, Request, Response
 from psycopg.sql import SQL, Composable, Identifier, Placeholder
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from skyops_assets.serving.database import Row
 from skyops_assets.serving.problems import Problem
@@ -78,7 +78,7 @@ class Key:
         """The values of a place, by column.
 
         Raises:
-            Problem: 422; it is none of `written`.
+            Problem: 404; it is none of `written`.
         """
         try:
             values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -91,12 +91,24 @@ class Key:
             )
         except (ValueError, TypeError, binascii.Error):
             raise Problem(
-                422, "`after` is none of the places that `next` gives; begin without it."
+                404, "No page begins at this `after`: take what `next` gives, or begin without it."
             ) from None
 
 
-def utc(moment: datetime) -> datetime:
-    """A moment in UTC; one without a zone is meant so."""
+def _no_number(value: Any) -> Any:
+    """A number would be taken as seconds since 1970, which nobody means."""
+    if isinstance(value, str) and value.replace(".", "").lstrip("+-").isdecimal():
+        raise ValueError("a time looks like 2021-10-07T12:00:00Z, or 2021-10-07")
+    return value
+
+
+Moment = Annotated[datetime | date, BeforeValidator(_no_number)]
+
+
+def utc(moment: datetime | date) -> datetime:
+    """A moment in UTC; one without a zone is meant so, a day is its midnight."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -27,6 +26,7 @@ from skyops_assets.serving.pages import (
     JSON_TYPE,
     Filter,
     Key,
+    Moment,
     Page,
     answer,
     asked_page,
@@ -68,10 +68,10 @@ Address = Annotated[
 ]
 Callsign = Annotated[str | None, Query(pattern="^[A-Za-z0-9]{1,8}$", description="Whole.")]
 From = Annotated[
-    datetime | None,
+    Moment | None,
     Query(alias="from", description="Not before this; UTC where it names no time zone."),
 ]
-To = Annotated[datetime | None, Query(alias="to", description="Before this.")]
+To = Annotated[Moment | None, Query(alias="to", description="Before this.")]
 
 # With the airline and the type, which the tables of facts do not have.
 FLIGHTS = SQL("""(
@@ -119,6 +119,7 @@ def _listed(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
                 "Link": {"schema": {"type": "string"}, "description": "The next page, if any."},
             },
         },
+        **responses(404),
         304: {"description": "`If-None-Match` names what this would be."},
     }
 
@@ -127,7 +128,7 @@ def _upper(text: str | None) -> str | None:
     return text and text.upper()
 
 
-def _time(column: str, since: datetime | None, until: datetime | None) -> dict[str, Filter]:
+def _time(column: str, since: Moment | None, until: Moment | None) -> dict[str, Filter]:
     at = Identifier(column)
     return {
         "since": Filter(SQL("{} >= %(since)s").format(at), since and utc(since)),
@@ -254,7 +255,7 @@ async def anomalies(
 @router.get(
     "/airports/{icao}/metrics",
     response_model=rows.Rows[rows.AirportHour],
-    responses={**_listed(AIRPORT_HOUR), **responses(404)},
+    responses=_listed(AIRPORT_HOUR),
 )
 async def airport_metrics(
     request: Request, icao: Airport, asked: Paged, since: From = None, until: To = None
@@ -306,7 +307,7 @@ async def aircraft(
 @router.get(
     "/arrivals/{icao}",
     response_model=rows.Board[rows.LiveArrival],
-    responses={**_listed(ARRIVAL), **responses(404)},
+    responses=_listed(ARRIVAL),
 )
 async def arrivals(request: Request, icao: Airport, format: Form = None) -> Response:
     """The board: who is on the way to a watched airport, by predicted landing."""
@@ -318,7 +319,7 @@ async def arrivals(request: Request, icao: Airport, format: Form = None) -> Resp
 @router.get(
     "/airports/{icao}/demand",
     response_model=rows.Board[rows.Demand],
-    responses={**_listed(DEMAND), **responses(404)},
+    responses=_listed(DEMAND),
 )
 async def demand(request: Request, icao: Airport, format: Form = None) -> Response:
     """Landings expected at a watched airport in each quarter of the next hour."""

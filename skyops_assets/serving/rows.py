@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 Row = TypeVar("Row", bound=BaseModel)
+Local = Annotated[
+    datetime | None,
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT[0-9:.]+$"}, {"type": "null"}]}
+    ),
+]
+"""A time without a zone, which JSON Schema has no format for."""
 
 
 class Rows(BaseModel, Generic[Row]):
@@ -135,7 +142,7 @@ class LiveArrival(BaseModel):
     predicted_landing_at: datetime | None
     predicted_low_at: datetime | None = Field(description="90 % of landings are not before this,")
     predicted_high_at: datetime | None = Field(description="nor after this.")
-    predicted_landing_local: datetime | None = Field(description="In the airport's local time.")
+    predicted_landing_local: Local = Field(description="In the airport's local time.")
     landing_probability: float
     is_on_final: bool
     ring_nm: int
