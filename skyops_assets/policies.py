@@ -61,6 +61,14 @@ class RetrainPolicy(BaseModel):
             description="A drift score above this is drift; one of six groups of features is 0.17.",
         ),
     ] = 0.15
+    drift_alone: Annotated[
+        bool,
+        Field(
+            description="Whether drift by itself is a trigger. Off: traffic often changes and "
+            "the champion is as right as before "
+            "([monitoring](monitoring.md#when-a-challenger-is-trained)).",
+        ),
+    ] = False
     max_age_days: Annotated[
         float | None,
         Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,10 +28,13 @@ from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.models.champions import ChampionSwitch
+    from skyops_assets.arrivals.store.corrections import Correction
 
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 model = typer.Typer(
-    help="See the model's versions; promote one, or roll back.", no_args_is_help=True
+    help="See the model's versions; promote one, or roll back; leave bad data out.",
+    no_args_is_help=True,
 )
 gate = typer.Typer(help="Measure how often the gatekeeper is wrong.", no_args_is_help=True)
 app.add_typer(model, name="model")
@@ -202,6 +205,84 @@ def rollback_model(
     _show_moved("rolled back to", moved, as_json)
 
 
+@model.command("exclude")
+def exclude(  # noqa: PLR0917
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.corrections.")],
+    since: Annotated[
+        datetime | None, typer.Option("--from", formats=TIMES, help="The first moment, UTC.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=TIMES, help="The end, UTC, not included.")
+    ] = None,
+    airport: Annotated[
+        str | None, typer.Option(help="ICAO code; without one the time is left out everywhere.")
+    ] = None,
+    flight: Annotated[str | None, typer.Option(help="A flight_id instead of a time.")] = None,
+    landed_at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=TIMES,
+            help="When the --flight landed at the --airport, UTC: it stays in, with this landing.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Leave a time or a flight out of training and skill, or correct a landing."""
+    from skyops_assets.arrivals.models.champions import actor
+    from skyops_assets.arrivals.store import corrections
+
+    first, end, landed = (at and at.replace(tzinfo=UTC) for at in (since, until, landed_at))
+    code = airport and airport.upper()
+    settings, warehouse = prepare()
+    who = actor(settings)
+    if flight and landed and code and not (first or end):
+        made = corrections.correct_landing(warehouse, flight, code, landed, who, reason)
+    elif flight and not (landed or code or first or end):
+        made = corrections.leave_out_flight(warehouse, flight, who, reason)
+    elif first and end and not (flight or landed):
+        made = corrections.leave_out_time(warehouse, first, end, code, who, reason)
+    else:
+        raise SkyOpsError(
+            "Name --from and --to (and perhaps --airport) to leave out a time, --flight to leave "
+            "out a flight, or --flight, --airport and --landed-at to correct a landing."
+        )
+    _show_correction(made, as_json)
+
+
+@model.command("corrections")
+def list_corrections(as_json: JsonOption = False) -> None:
+    """List what a person left out of training and skill, and landings that were corrected."""
+    from skyops_assets.arrivals.store import corrections
+
+    _, warehouse = prepare()
+    found = corrections.corrections(warehouse)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    table = Table("", "made", "what", "by", "reason", "taken back")
+    for one in found:
+        back = f"{minute(one.undone_at)} by {one.undone_by}" if one.undone_at else ""
+        table.add_row(
+            str(one.correction_id), minute(one.made_at), escape(one.text), escape(one.author),
+            escape(one.reason), escape(back),
+        )  # fmt: skip
+    out.print(table if found else "Nothing was left out or corrected.")
+
+
+@model.command("undo")
+def undo_correction(
+    correction: Annotated[int, typer.Argument(help="Its number in `skyops model corrections`.")],
+    reason: Annotated[str, typer.Option(help="Why; kept beside it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take back what was left out or corrected; the next training has it again."""
+    from skyops_assets.arrivals.models.champions import actor
+    from skyops_assets.arrivals.store import corrections
+
+    settings, warehouse = prepare()
+    _show_correction(corrections.undo(warehouse, correction, actor(settings), reason), as_json)
+
+
 @gate.command("calibrate")
 def calibrate_gate(
     draws: Annotated[
@@ -245,6 +326,18 @@ def calibrate_gate(
         out.print(table)
     if not all(line.is_held for line in lines):
         raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
+
+
+def _show_correction(one: Correction, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(one))
+        return
+    what = "taken back" if one.undone_at else "in force"
+    out.print(
+        f"Correction {one.correction_id} is {what}: {escape(one.text)}. Trainings and looks at the "
+        "champion follow it from now on.",
+        soft_wrap=True,
+    )
 
 
 def _show_moved(what: str, moved: ChampionSwitch, as_json: bool) -> None:

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 from skyops_assets.policies import RetrainPolicy
 
-SKILL, ERROR, AGE, ARRIVALS, SCHEDULE, BUTTON = (
+SKILL, ERROR, DRIFT, AGE, ARRIVALS, SCHEDULE, BUTTON = (
     "skill",
     "error and drift",
+    "drift",
     "age",
     "new arrivals",
     "schedule",
@@ -81,7 +82,7 @@ class RetrainDecision:
         )
 
 
-TRIGGERS = (SKILL, ERROR, AGE, ARRIVALS, SCHEDULE, BUTTON)
+TRIGGERS = (SKILL, ERROR, DRIFT, AGE, ARRIVALS, SCHEDULE, BUTTON)
 
 
 def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainDecision:
@@ -109,6 +110,13 @@ def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainD
             f"R2 {_text(state.r2)} (at least {p.min_r2:.2f}), RMSE {_text(state.rmse_min)} min (at "
             f"most {p.max_rmse_min:.2f}), drift score {_text(state.drift_score)} (at most "
             f"{p.max_drift_score:.2f})",
+        ),
+        Reason(
+            DRIFT,
+            p.drift_alone and has_drift,
+            f"drift score {_text(state.drift_score)} (at most {p.max_drift_score:.2f})"
+            if p.drift_alone
+            else "drift alone asks for nothing (drift_alone)",
         ),
         Reason(
             AGE,

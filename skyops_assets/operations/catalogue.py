@@ -31,6 +31,8 @@ ABOUT = {
     "audit.alert_notices": "One row per alert and address that it was sent to.",
     "audit.alerts": "One row per problem that became an alert.",
     "audit.champion_changes": "One row per change of a ring's champion.",
+    "audit.api_keys": "One row per key of the service: whose it is, what it may, until when.",
+    "audit.corrections": "One row per word of a person on arrivals: left out, or put right.",
     "audit.pending_hours": "One row per hour that waits for the tests of a build of everything.",
     "audit.pending_ranges": "One row per address and time that waits for those tests.",
     "audit.monitoring_log": "One row per verdict on the champion: skill, drift, and what was done.",

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from skyops_assets import __version__
-from skyops_assets.serving import events, health, jobs, problems, reads
+from skyops_assets.serving import corrections, events, health, jobs, problems, reads
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.events import Sky
@@ -53,6 +53,8 @@ def described(app: FastAPI) -> dict[str, Any]:
             if path.startswith(PREFIX):
                 for operation in operations.values():
                     operation["security"] = [{"key": []}]
+                    if "requestBody" in operation:
+                        operation["responses"]["400"] = problems.responses(400)[400]
         app.openapi_schema = found
     return app.openapi_schema
 
@@ -88,6 +90,6 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
-    for router in (reads.router, events.router, jobs.router):
+    for router in (reads.router, events.router, jobs.router, corrections.router):
         app.include_router(router, prefix=PREFIX)
     return app

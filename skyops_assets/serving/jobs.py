@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 import httpx
 from fastapi import APIRouter, Depends, Path, Request
 from psycopg.sql import SQL
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from skyops_assets.arrivals.features import RING_NM, RINGS_NM, named
 from skyops_assets.serving.access import ADMIN, READ, Caller, allowed
-from skyops_assets.serving.pages import only_known
+from skyops_assets.serving.pages import Aware, only_known
 from skyops_assets.serving.problems import Problem, responses
 
 router = APIRouter(
@@ -82,8 +82,8 @@ class TrainRequest(BaseModel):
     airports: list[Code] = Field(
         [], max_length=100, description="Only their arrivals. A person promotes such a model."
     )
-    since: AwareDatetime | None = Field(None, description="Only those that crossed from then on.")
-    until: AwareDatetime | None = Field(None, description="Only those that crossed before.")
+    since: Aware | None = Field(None, description="Only those that crossed from then on.")
+    until: Aware | None = Field(None, description="Only those that crossed before.")
     dry_run: bool = Field(False, description="Only say what would be learned from.")
 
 

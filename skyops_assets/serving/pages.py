@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import Query, Request, Response
 from psycopg.sql import SQL, Composable, Identifier, Placeholder
-from pydantic import BaseModel, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator
 
 from skyops_assets.serving.database import Row
 from skyops_assets.serving.problems import Problem
@@ -109,7 +109,17 @@ def utc(moment: datetime | date) -> datetime:
     """A moment in UTC; one without a zone is meant so, a day is its midnight."""
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        # Postgres does not know every offset that Python does.
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
+
+
+Aware = Annotated[AwareDatetime, AfterValidator(utc)]
+"""For bodies: a moment with its time zone, as UTC."""
 
 
 @dataclass(frozen=True)

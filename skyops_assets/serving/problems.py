@@ -14,6 +14,7 @@ from psycopg.errors import InvalidSchemaName, QueryCanceled, UndefinedTable
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from skyops_assets.errors import SkyOpsError, storable
 
@@ -67,6 +68,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 EXAMPLES = {
+    400: "The body is no JSON in UTF-8.",
     401: "No key was given: send it as `Authorization: Bearer ...`; `skyops key create` makes one.",
     403: "The key `planner` may read; this needs the scope `admin`.",
     404: "There is no flight '4b1a2c-20211007T121503'.",
@@ -110,11 +112,20 @@ async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    detail = str(error.detail)
+    detail = EXAMPLES[400] if error.status_code == 400 else str(error.detail)
     if error.status_code == 404:
         detail = f"There is nothing at {request.url.path!r}; /v1/openapi.json lists what there is."
     elif error.status_code == 405:
-        detail = f"{request.url.path!r} does not answer {request.method}."
+        # The framework names the methods of one of the routes of an address.
+        methods = sorted(
+            method
+            for path, operations in request.app.openapi()["paths"].items()
+            if compile_path(path)[0].match(request.url.path)
+            for method in operations
+        )
+        allowed = ", ".join(methods).upper()
+        detail = f"{request.url.path!r} does not answer {request.method}, only {allowed}."
+        return answer(405, detail, headers={"Allow": allowed})
     return answer(error.status_code, detail, headers=error.headers)
 
 

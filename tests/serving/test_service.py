@@ -25,5 +25,5 @@ def test_what_is_not_there_is_a_problem_with_a_sentence(served: Served) -> None:
         "detail": "There is nothing at '/v1/nothing'; /v1/openapi.json lists what there is.",
     }
     assert served.client.post("/health/live").json()["detail"] == (
-        "'/health/live' does not answer POST."
+        "'/health/live' does not answer POST, only GET."
     )

@@ -142,6 +142,8 @@ def build_training_set(
         )
     if untested := inputs.untested_arrivals(warehouse, ring_nm, as_of=as_of):
         excluded["not tested yet"] = untested
+    if left_out := inputs.arrivals_left_out(warehouse, ring_nm, as_of=as_of):
+        excluded["left out by a person"] = left_out
     mark = features.fingerprint(frame, ring_nm)
     path = training.write_snapshot(settings, mark, frame)
     times = frame["crossed_at"]

@@ -21,6 +21,7 @@ from skyops_assets.arrivals.features import (
     crossing_columns,
     text_columns,
 )
+from skyops_assets.arrivals.store import corrections
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse.bulk import read_arrow
 from skyops_assets.warehouse.connection import Warehouse
@@ -61,6 +62,8 @@ def read_arrivals(
 ) -> pd.DataFrame:
     """Canonical rows of ``features.arrival_features`` for one ring that dbt's tests have passed.
 
+    Without those that a person left out, and with the landings that one has put right.
+
     Args:
         since, until: only those that crossed at or after it, and before it.
         airports: only theirs; none means all.
@@ -70,13 +73,13 @@ def read_arrivals(
     condition = f"ring_nm = {ring_nm:d}" + moment_condition("landed_at", as_of)
     condition += moment_condition("crossed_at", since, ">=")
     condition += moment_condition("crossed_at", until) + _observed(with_simulated)
-    condition += f" and not {UNTESTED}"
+    condition += f" and not {UNTESTED} and not {corrections.LEFT_OUT}"
     values: tuple[str, ...] = ()
     if airports:
         condition += " and airport::text = any(string_to_array($1, ','))"
         values = (",".join(airports),)
     rows = _read(warehouse, ARRIVALS_TABLE, arrival_columns(), condition, values)
-    return canonical_arrivals(rows)
+    return canonical_arrivals(corrections.put_right(warehouse, rows))
 
 
 def untested_arrivals(warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None) -> int:
@@ -85,6 +88,18 @@ def untested_arrivals(warehouse: Warehouse, ring_nm: int, *, as_of: datetime | N
         warehouse,
         f"select count(*) as arrivals from {ARRIVALS_TABLE} t"  # noqa: S608
         f" where ring_nm = {ring_nm:d} and {UNTESTED}" + moment_condition("landed_at", as_of),
+        {},
+    )
+    return row["arrivals"] if row else 0
+
+
+def arrivals_left_out(warehouse: Warehouse, ring_nm: int, *, as_of: datetime | None = None) -> int:
+    """How many arrivals of one ring a person left out."""
+    row = fetch_one(
+        warehouse,
+        f"select count(*) as arrivals from {ARRIVALS_TABLE} t"  # noqa: S608
+        f" where ring_nm = {ring_nm:d} and {corrections.LEFT_OUT}"
+        + moment_condition("landed_at", as_of),
         {},
     )
     return row["arrivals"] if row else 0
@@ -272,11 +287,12 @@ def read_landings(
         condition += moment_condition("known_at", as_of, "<=")
         needed = ("flight_id", "airport", "movement", "moved_at", "known_at", "label_quality")
     _require(table, _columns(warehouse, table), needed)
-    return read_arrow(
+    landings = read_arrow(
         warehouse,
         "select flight_id::text as flight_id, airport::text as airport, "  # noqa: S608
         f"{landed_at}::timestamptz as landed_at from {table} where {condition}",
     ).to_pandas()
+    return corrections.put_right(warehouse, landings)
 
 
 def read_flights(warehouse: Warehouse, *, as_of: datetime | None = None) -> pd.DataFrame:

@@ -26,14 +26,21 @@ CALM = MonitorState(
     new_arrivals=2400,
 )
 
+BY_DRIFT = RetrainPolicy(drift_alone=True)
 ASKING: dict[str, dict[str, Any]] = {
     policy.SKILL: {"skill": 0.2, "earlier_skill": 0.23},
     policy.ERROR: {"r2": 0.2, "drift_score": 1 / 6},
+    policy.DRIFT: {"drift_score": 1 / 6},
     policy.AGE: {"trained_through_at": AT - timedelta(days=31)},
     policy.ARRIVALS: {"new_arrivals": 5000},
     policy.SCHEDULE: {"request": policy.SCHEDULE},
     policy.BUTTON: {"request": policy.BUTTON},
 }
+
+
+def rules(trigger: str) -> RetrainPolicy | None:
+    """Drift alone asks only where a person wants it to."""
+    return BY_DRIFT if trigger == policy.DRIFT else None
 
 
 def test_in_calm_weather_nothing_asks() -> None:
@@ -50,7 +57,7 @@ def test_every_trigger_has_its_test() -> None:
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_each_trigger_asks_alone(trigger: str) -> None:
-    found = decide(replace(CALM, **ASKING[trigger]))
+    found = decide(replace(CALM, **ASKING[trigger]), rules(trigger))
     assert found.should_retrain
     assert found.trigger == trigger
     assert found.sentence.startswith("retrain: ")
@@ -86,7 +93,7 @@ def test_the_error_in_minutes_asks_as_r2_does() -> None:
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_unsound_data_never_retrain(trigger: str) -> None:
     state = replace(CALM, **ASKING[trigger], quality_failures=("columns_are_as_declared",))
-    found = decide(state)
+    found = decide(state, rules(trigger))
     assert not found.should_retrain
     assert found.trigger == trigger
     assert found.sentence.startswith(
@@ -97,8 +104,9 @@ def test_unsound_data_never_retrain(trigger: str) -> None:
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_the_cool_down_holds_all_but_a_person(trigger: str) -> None:
     state = replace(CALM, **ASKING[trigger], last_triggered_at=AT - timedelta(days=5.9))
-    assert decide(state).should_retrain == (trigger == policy.BUTTON)
-    assert decide(replace(state, last_triggered_at=AT - timedelta(days=6))).should_retrain
+    assert decide(state, rules(trigger)).should_retrain == (trigger == policy.BUTTON)
+    later = replace(state, last_triggered_at=AT - timedelta(days=6))
+    assert decide(later, rules(trigger)).should_retrain
 
 
 def test_mondays_do_not_hold_each_other() -> None:
