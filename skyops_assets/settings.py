@@ -106,8 +106,13 @@ class Settings(BaseSettings):
     )
     ui_url: str | None = Field(
         None,
-        description="Where the service reaches the Dagster UI, to start runs, such as "
+        description="Where the service and the health check reach the Dagster UI, such as "
         "`http://webserver:3000`. Unset: `SKYOPS_UI_PORT` on this machine.",
+    )
+    service_url: str | None = Field(
+        None,
+        description="Where the health check reaches the service, such as `http://service:8000`. "
+        "Unset: `SKYOPS_SERVICE_PORT` on this machine.",
     )
     service_port: int = Field(
         8000, ge=1, le=65535, description="Port of the service, on the loopback interface."
@@ -343,6 +348,16 @@ class Settings(BaseSettings):
     alert_r2_floor: float | None = Field(
         None, lt=1, description="Alert when a monitored window's R2 is below. Unset: never."
     )
+
+    @property
+    def ui_address(self) -> str:
+        """Where the Dagster UI answers."""
+        return (self.ui_url or f"http://127.0.0.1:{self.ui_port}").rstrip("/")
+
+    @property
+    def service_address(self) -> str:
+        """Where the service answers."""
+        return (self.service_url or f"http://127.0.0.1:{self.service_port}").rstrip("/")
 
     @field_validator("watch_airports", "history_airports", mode="before")
     @classmethod

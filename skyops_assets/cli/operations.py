@@ -46,6 +46,26 @@ def status(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def selftest(as_json: JsonOption = False) -> None:
+    """Try this installation on simulated flights, in a database of its own; takes a minute."""
+    from skyops_assets.operations import selftest as trial
+
+    settings, warehouse = prepare()
+    steps = []
+    with err.status("Trying load, build, landings, model and service"):
+        for step in trial.run(settings, warehouse):
+            steps.append(step)
+            if not as_json:
+                mark = "[red]failed[/]" if step.error else "[green]ok[/]"
+                said = escape(step.error or step.says)
+                out.print(f"{step.name:9} {mark} {step.seconds:5.1f} s  {said}", soft_wrap=True)
+    if as_json:
+        print_json(steps)
+    if any(step.error for step in steps):
+        raise SkyOpsError("This installation does not work; the step above says why.")
+
+
+@app.command()
 def health(as_json: JsonOption = False) -> None:
     """Ask every part whether it works; exit code 1 if one is broken. Costs one OpenSky credit."""
     from skyops_assets.operations import health as parts

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError, storable
+from skyops_assets.operations import service_health
 from skyops_assets.reporting.markdown import table
 from skyops_assets.settings import Settings
 from skyops_assets.sources.opensky.live.boxes import boxes_around
@@ -83,6 +84,8 @@ def examine(
         "model": probe_model,
         "model store": probe_model_store,
         "opensky": probe_opensky,
+        "ui": probe_ui,
+        "service": probe_service,
         "dbt docs": probe_docs,
     }
     return [_found(part, probe, settings, warehouse) for part, probe in probes.items()]
@@ -361,6 +364,26 @@ def probe_opensky(settings: Settings, warehouse: Warehouse) -> tuple[State, str]
         State.OK,
         f"It answers {who}; {left.remaining:,} of {left.limit:,} credits are left today.",
     )
+
+
+def probe_ui(settings: Settings, _: Warehouse) -> tuple[State, str]:
+    """The Dagster UI answers; where nothing runs it is a warning."""
+    try:
+        version = service_health.ask_ui(settings)
+    except service_health.NotRunning as error:
+        return State.WARNING, f"{error} Start it with `skyops up`, or set SKYOPS_UI_URL."
+    return State.OK, f"It answers (Dagster {version})."
+
+
+def probe_service(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
+    """The service is ready, refuses a wrong key, and predicts; nothing running is a warning."""
+    try:
+        works, says = service_health.ask_service(settings, warehouse)
+    except service_health.NotRunning as error:
+        return State.WARNING, (
+            f"{error} Start it with `skyops up` or `skyops serve`, or set SKYOPS_SERVICE_URL."
+        )
+    return State.OK if works else State.BROKEN, says
 
 
 def probe_docs(settings: Settings, _: Warehouse) -> tuple[State, str]:

@@ -319,7 +319,7 @@ async def _launch(
 
 
 async def _ask(request: Request, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-    address = _ui(request)
+    address = request.app.state.service.settings.ui_address
     try:
         # No proxy of the surroundings leads to the UI.
         async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
@@ -341,13 +341,8 @@ async def _ask(request: Request, query: str, variables: dict[str, Any]) -> dict[
     return data
 
 
-def _ui(request: Request) -> str:
-    settings = request.app.state.service.settings
-    return (settings.ui_url or f"http://127.0.0.1:{settings.ui_port}").rstrip("/")
-
-
 def _link(request: Request, run_id: str) -> str:
-    return f"{_ui(request)}/runs/{run_id}"
+    return f"{request.app.state.service.settings.ui_address}/runs/{run_id}"
 
 
 def _at(seconds: float | None) -> datetime | None:

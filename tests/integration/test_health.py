@@ -23,6 +23,7 @@ from skyops_assets.simulate.fake_states import Replay
 from skyops_assets.sources.opensky.live.credits import CreditBudget
 from skyops_assets.warehouse.connection import Warehouse, parse_url
 from tests.support.databases import Query
+from tests.support.servers import free_port
 from tests.support.states import recording, seconds
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -53,7 +54,7 @@ def test_a_warehouse_that_is_away_is_broken_and_the_other_parts_are_asked_all_th
     assert found["warehouse"].state is found["model"].state is State.BROKEN
     assert "127.0.0.1:1" in found["warehouse"].says
     assert found["model store"].state is State.OK
-    assert len(found) == 7
+    assert len(found) == 9
     assert "pass" not in health.markdown(list(found.values())).replace("passes", "")
 
 
@@ -224,12 +225,15 @@ def test_the_whole_is_as_its_worst_part() -> None:
 def well(
     pointed: Warehouse, sky: Running, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """Everything but the daemons is well, by this process's environment."""
+    """All is well but the daemons, the UI and the service, by this process's environment."""
     (home / "docs").mkdir()
     (home / "docs" / "index.html").write_text("<html></html>")
     monkeypatch.setenv("SKYOPS_OPENSKY_URL", sky.url)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    return asking(sky, home)
+    ports = {"ui_port": free_port(), "service_port": free_port()}
+    for name, port in ports.items():
+        monkeypatch.setenv(f"SKYOPS_{name.upper()}", str(port))
+    return asking(sky, home, **ports)
 
 
 ROWS = (
@@ -243,7 +247,9 @@ def test_the_job_writes_one_row_and_fails_where_a_part_is_broken(
     job = graph.defs.resolve_job_def("health_check")
     # An ephemeral instance needs no daemons.
     assert job.execute_in_process().success
-    assert query(pointed, ROWS) == [("health_check", "ok", None, "warehouse")]
+    [(kind, verdict, error, part)] = query(pointed, ROWS)
+    assert (kind, verdict, part) == ("health_check", "warning", "warehouse")
+    assert [line.partition(":")[0] for line in error.splitlines()] == ["ui", "service"]
     (well.home / "docs" / "index.html").write_text("<html>")
     done = job.execute_in_process(raise_on_error=False)
     assert not done.success
@@ -252,7 +258,7 @@ def test_the_job_writes_one_row_and_fails_where_a_part_is_broken(
     assert "dbt docs: The page at" in shown.description
     assert "| dbt docs | broken |" in shown.metadata["findings"].value
     [_, (_, verdict, error, _)] = query(pointed, ROWS + " order by log_id")
-    assert verdict == "broken" and error.startswith("dbt docs: ")
+    assert verdict == "broken" and "\ndbt docs: " in error
 
 
 def test_the_command_shows_every_part_and_its_exit_code_says_what_is_broken(
@@ -263,6 +269,7 @@ def test_the_command_shows_every_part_and_its_exit_code_says_what_is_broken(
     found = {one["part"]: one["state"] for one in json.loads(done.stdout)}
     assert done.exit_code == 1
     assert found.pop("dagster daemons") == "broken"
+    assert {found.pop("ui"), found.pop("service")} == {"warning"}  # Nothing runs.
     assert set(found.values()) == {"ok"} and len(found) == 6
     monkeypatch.setattr(health, "judge_heartbeats", lambda *_: (State.WARNING, "[late]"))
     assert CliRunner().invoke(app, ["health"]).exit_code == 0
