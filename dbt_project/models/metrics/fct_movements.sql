@@ -9,6 +9,7 @@
     indexes=[
         {'columns': ['flight_id']},
         {'columns': ['airport', 'moved_at']},
+        {'columns': ['moved_at']},
         {'columns': ['icao24', 'last_fix_at']},
     ]
 ) }}
