@@ -15,6 +15,7 @@ from skyops_assets.serving import corrections, events, health, jobs, problems, r
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.events import Sky
+from skyops_assets.serving.exposition import METRICS, add_metrics
 from skyops_assets.serving.problems import ProblemDetails
 from skyops_assets.settings import Settings, load_settings
 
@@ -50,7 +51,7 @@ def described(app: FastAPI) -> dict[str, Any]:
         schemas |= described.pop("$defs") | {"ProblemDetails": described}
         parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in found["paths"].items():
-            if path.startswith(PREFIX):
+            if path.startswith((PREFIX, METRICS)):
                 for operation in operations.values():
                     operation["security"] = [{"key": []}]
                     if "requestBody" in operation:
@@ -92,4 +93,6 @@ def create_app() -> FastAPI:
     app.include_router(health.router)
     for router in (reads.router, events.router, jobs.router, corrections.router):
         app.include_router(router, prefix=PREFIX)
+    # Last, so that what other middleware refuses is counted too.
+    add_metrics(app, settings)
     return app

@@ -110,8 +110,8 @@ def measure(  # noqa: PLR0917
         before = time.process_time()
         fit.predict_all(model, row)
         taken.append(1000 * (time.process_time() - before))
-    p50, p95 = (float(q) for q in np.quantile(taken, (0.5, 0.95)))
-    return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal)
+    p50, p95, p99 = (float(q) for q in np.quantile(taken, (0.5, 0.95, 0.99)))
+    return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal, p99)
 
 
 def peak_memory_mb() -> float:

@@ -1,0 +1,351 @@
+"""What Prometheus is told of the warehouse: feed, lane, model, alerts, traffic.
+
+Belongs here: queries of the warehouse's database, and what their columns mean. Each must be cheap
+however much the warehouse holds: by an index, of the last hour, or of a small table. Does not: when
+they are asked (`scrape`).
+"""
+
+from __future__ import annotations
+
+from skyops_assets.arrivals.features import RINGS_NM
+from skyops_assets.arrivals.store.versions import model_name
+from skyops_assets.serving.exported import Exported, Part
+from skyops_assets.transform.dbt import LOCK
+
+SLOW_S = 60.0
+"""For what changes slowly, or takes more than a few milliseconds."""
+MODELS = ", ".join(f"('{model_name(ring_nm)}', {ring_nm})" for ring_nm in RINGS_NM)
+
+FEED = Part(
+    "feed",
+    "warehouse",
+    """
+    select
+        *,
+        -- Who has never run the lane has the hourly refresh, and waits for it by design.
+        case when exists (select from audit.live_horizon) then coalesce(waiting_s, 0) end
+            as lane_waiting_s,
+        extract(epoch from pass_ended_at) as pass_ended_epoch
+    from live.feed
+    """,
+    (
+        Exported("skyops_feed_positions_per_second", "positions_per_s",
+                 "New positions a second, over the last minute."),
+        Exported("skyops_feed_newest_position_age_seconds", "newest_position_age_s",
+                 "Age of the newest position; missing where no live one came within a day."),
+        Exported("skyops_feed_newest_answer_age_seconds", "newest_answer_age_s",
+                 "Seconds since the newest answer with positions was stored; missing likewise."),
+        Exported("skyops_lane_lag_seconds", "lane_lag_s",
+                 "By how much the newest position in the models is older than the newest that "
+                 "came."),
+        Exported("skyops_lane_waiting_loads", "waiting_load_count",
+                 "Live loads that no model holds yet."),
+        Exported("skyops_lane_waiting_seconds", "lane_waiting_s",
+                 "For how long the oldest of them has waited; 0 where none waits, missing where "
+                 "`skyops follow` has never run."),
+        Exported("skyops_lane_load_to_models_p50_seconds", "load_to_models_p50_s",
+                 "Median time from a load to the models that hold it, of the last five minutes."),
+        Exported("skyops_lane_load_to_models_max_seconds", "load_to_models_max_s",
+                 "The longest of these times."),
+        Exported("skyops_lane_pass_end_timestamp_seconds", "pass_ended_epoch",
+                 "When the last pass or build ended."),
+    ),
+)  # fmt: skip
+LANE = Part(
+    "lane",
+    "warehouse",
+    f"""
+    select
+        (select count(*) from audit.live_batches) as pass_loads,
+        (select count(*) from audit.live_ranges) as pass_ranges,
+        (select count(*) from audit.pending_ranges) as untested_ranges,
+        (select count(*) from audit.pending_hours) as untested_hours,
+        exists (
+            select from pg_locks
+            where
+                locktype = 'advisory'
+                and granted
+                and database = (select oid from pg_database where datname = current_database())
+                and objid = (hashtext('{LOCK}')::bigint & 4294967295)::oid
+        )::integer as is_building
+    """,  # noqa: S608
+    (
+        Exported("skyops_lane_pass_loads", "pass_loads", "Loads that the last pass took."),
+        Exported("skyops_lane_pass_ranges", "pass_ranges",
+                 "Aircraft and times that the last pass computed anew."),
+        Exported("skyops_lane_untested_ranges", "untested_ranges",
+                 "Aircraft and times that passes have made and the hourly build is to test."),
+        Exported("skyops_lane_untested_hours", "untested_hours",
+                 "Hours that passes have changed and the hourly build is to test."),
+        Exported("skyops_transform_running", "is_building",
+                 "1 while a dbt run writes, for which a pass may have to wait."),
+    ),
+)  # fmt: skip
+COLLECTOR = Part(
+    "collector",
+    "warehouse",
+    """
+    with loads as (
+        select
+            coalesce(sum(read_rows), 0) as read,
+            coalesce(sum(loaded_rows), 0) as loaded,
+            coalesce(sum(duplicate_rows), 0) as duplicate,
+            coalesce(sum(rejected_rows), 0) as rejected
+        from raw.ingest_batches
+        where target = 'raw.opensky_states' and finished_at > now() - interval '1 hour'
+    )
+
+    select
+        counted.outcome,
+        counted.row_count
+    from loads
+    cross join lateral (
+        values ('read', read), ('loaded', loaded), ('duplicate', duplicate), ('rejected', rejected)
+    ) as counted (outcome, row_count)
+    """,
+    (
+        Exported("skyops_positions_last_hour", "row_count",
+                 "Positions of the loads of the last hour, files included: read = loaded + "
+                 "duplicate + rejected.", ("outcome",)),
+    ),
+)  # fmt: skip
+CREDITS = Part(
+    "credits",
+    "warehouse",
+    """
+    select
+        greatest(daily_credits - spent, 0) as credits_left,
+        daily_credits,
+        greatest(extract(epoch from blocked_until - now()), 0) as blocked_s
+    from raw.opensky_credits
+    where utc_day = (now() at time zone 'UTC')::date
+    order by updated_at desc
+    limit 1
+    """,
+    (
+        Exported("skyops_opensky_credits_left", "credits_left",
+                 "OpenSky credits left of the day (UTC), of the account that asked last; missing "
+                 "where nobody asked today."),
+        Exported("skyops_opensky_credits_daily", "daily_credits", "Credits of the whole day."),
+        Exported("skyops_opensky_blocked_seconds", "blocked_s",
+                 "For how long OpenSky asked to wait (429)."),
+    ),
+)  # fmt: skip
+MODEL = Part(
+    "model",
+    "warehouse",
+    """
+    with chosen as (
+        (select * from ml.model_versions where is_champion)
+        union
+        (
+            select distinct on (model_name) * from ml.model_versions
+            order by model_name asc, registered_at desc
+        )
+    )
+
+    select
+        chosen.model_name as model,
+        chosen.version,
+        runs.ring_nm as ring,
+        chosen.is_champion::integer as is_champion,
+        runs.train_rows,
+        extract(epoch from runs.trained_through_at) as trained_through_epoch,
+        60 * scores.mae_min as mae_s,
+        scores.r2,
+        scores.skill,
+        evidence.p50_ms / 1000 as p50_s,
+        evidence.p95_ms / 1000 as p95_s,
+        evidence.p99_ms / 1000 as p99_s,
+        evidence.peak_memory_mb * 1048576 as peak_memory_bytes
+    from chosen
+    inner join ml.training_runs as runs on chosen.training_run_id = runs.training_run_id
+    left join ml.evaluations as scores
+        on chosen.training_run_id = scores.training_run_id and scores.role = 'challenger'
+    left join ml.challenger_evidence as evidence
+        on chosen.training_run_id = evidence.training_run_id
+    """,
+    tuple(
+        Exported(name, column, f"{meaning} Of the champion and the newest version of each model.",
+                 ("model", "ring", "version"))
+        for name, column, meaning in (
+            ("skyops_model_is_champion", "is_champion", "1 of the champion, 0 of another version."),
+            ("skyops_model_training_rows", "train_rows", "Arrivals that it has learned from."),
+            ("skyops_model_trained_through_timestamp_seconds", "trained_through_epoch",
+             "The last landing that it has learned from."),
+            ("skyops_model_mae_seconds", "mae_s",
+             "Mean absolute error on the test arrivals of its training."),
+            ("skyops_model_r2", "r2", "R2 on them."),
+            ("skyops_model_skill", "skill", "1 - MAE / MAE of the best baseline on them."),
+            ("skyops_model_latency_p50_seconds", "p50_s",
+             "Processor time of one prediction, median, as the gatekeeper measured it."),
+            ("skyops_model_latency_p95_seconds", "p95_s", "The same, 95th percentile."),
+            ("skyops_model_latency_p99_seconds", "p99_s", "The same, 99th percentile."),
+            ("skyops_model_peak_memory_bytes", "peak_memory_bytes",
+             "Most memory of the process that the gatekeeper measured."),
+        )
+    ),
+    SLOW_S,
+)  # fmt: skip
+MONITOR = Part(
+    "monitor",
+    "warehouse",
+    f"""
+    with models (model, ring) as (values {MODELS})
+
+    select
+        models.model,
+        models.ring,
+        latest.skill,
+        60 * latest.mae_min as mae_s,
+        latest.r2,
+        latest.drift_score,
+        extract(epoch from latest.logged_at) as logged_epoch,
+        -- Too few rows are no recovery: then what was said of this version before them holds.
+        coalesce(
+            case when latest.verdict = 'too few rows' then measured.verdict else latest.verdict end
+            = 'skill alarm',
+            false
+        )::integer as is_alarm
+    from models
+    cross join lateral (
+        select * from audit.monitoring_log
+        where kind = 'monitor' and model_name = models.model
+        order by log_id desc
+        limit 1
+    ) as latest
+    left join lateral (
+        select verdict from audit.monitoring_log
+        where
+            kind = 'monitor'
+            and model_name = models.model
+            and model_version = latest.model_version
+            and skill is not null
+        order by log_id desc
+        limit 1
+    ) as measured on true
+    """,  # noqa: S608
+    tuple(
+        Exported(name, column, meaning, ("model", "ring"))
+        for name, column, meaning in (
+            ("skyops_monitor_skill", "skill",
+             "Skill of the champion in the window that was looked at last; missing with too few "
+             "rows."),
+            ("skyops_monitor_mae_seconds", "mae_s", "Its mean absolute error there."),
+            ("skyops_monitor_r2", "r2", "Its R2 there."),
+            ("skyops_monitor_drift_score", "drift_score", "Drift of what it was asked there."),
+            ("skyops_monitor_timestamp_seconds", "logged_epoch", "When it was looked at."),
+            ("skyops_monitor_skill_alarm", "is_alarm",
+             "1 where its skill was below its floor in two windows running."),
+        )
+    ),
+    SLOW_S,
+)  # fmt: skip
+ALERTS = Part(
+    "alerts",
+    "warehouse",
+    """
+    select
+        kinds.kind,
+        count(alerts.alert_id) as alert_count
+    from unnest(array['run_failure', 'check', 'r2']) as kinds (kind)
+    left join audit.alerts as alerts on kinds.kind = alerts.kind and alerts.recovered_at is null
+    group by kinds.kind
+    """,
+    (
+        Exported("skyops_alerts_open", "alert_count",
+                 "Problems of SkyOps' own alerts that go on, by kind.", ("kind",)),
+    ),
+)  # fmt: skip
+NOTICES = Part(
+    "notices",
+    "warehouse",
+    """
+    select
+        channels.channel,
+        count(notices.notice_id) as notice_count
+    from unnest(array['log', 'webhook', 'email']) as channels (channel)
+    left join audit.alert_notices as notices
+        on channels.channel = notices.channel and notices.sent_at is null
+    group by channels.channel
+    """,
+    (
+        Exported("skyops_alert_notices_unsent", "notice_count",
+                 "Their notices that no channel has taken yet.", ("channel",)),
+    ),
+)  # fmt: skip
+TRAFFIC = Part(
+    "traffic",
+    "warehouse",
+    """
+    with clock as (
+        select
+            now() as now_at,
+            now() - interval '1 hour' as hour_ago_at
+    )
+
+    select
+        watched.airport,
+        moved.*,
+        held.*,
+        arrived.*
+    from clock
+    cross join unnest(%(airports)s::text[]) as watched (airport)
+    cross join lateral (
+        select
+            count(distinct flight_id) as flight_count,
+            count(*) filter (where movement = 'landing') as landing_count,
+            count(*) filter (where movement = 'takeoff') as takeoff_count,
+            count(*) filter (where movement = 'go_around') as go_around_count
+        from metrics.fct_movements
+        where airport = watched.airport and moved_at > hour_ago_at and moved_at <= now_at
+    ) as moved
+    cross join lateral (
+        select count(*) as holding_count
+        from metrics.fct_holdings
+        where airport = watched.airport and ended_at > hour_ago_at and ended_at <= now_at
+    ) as held
+    cross join lateral (
+        select 60 * avg(additional_min) as additional_s
+        from metrics.fct_arrivals
+        where
+            airport = watched.airport
+            and ring_nm = 40
+            and landed_at > hour_ago_at
+            and landed_at <= now_at
+    ) as arrived
+    """,
+    tuple(
+        Exported(name, column, f"{meaning} Of the last hour, by watched airport.", ("airport",))
+        for name, column, meaning in (
+            ("skyops_airport_flights", "flight_count", "Flights that landed, took off or tried."),
+            ("skyops_airport_landings", "landing_count", "Landings."),
+            ("skyops_airport_takeoffs", "takeoff_count", "Take-offs."),
+            ("skyops_airport_go_arounds", "go_around_count", "Go-arounds."),
+            ("skyops_airport_holdings", "holding_count", "Holdings that ended."),
+            ("skyops_airport_additional_seconds", "additional_s",
+             "Mean additional time (ASMA) from 40 NM to the landing; missing without arrivals that "
+             "have a reference."),
+        )
+    ),
+    SLOW_S,
+)  # fmt: skip
+FLIGHTS = Part(
+    "flights",
+    "warehouse",
+    """
+    select
+        count(*) as hour_count,
+        count(*) filter (where last_seen_at > now() - interval '1 minute') as minute_count
+    from metrics.fct_flights
+    where last_seen_at > now() - interval '1 hour'
+    """,
+    (
+        Exported("skyops_flights_last_hour", "hour_count", "Flights heard in the last hour."),
+        Exported("skyops_flights_heard", "minute_count", "Flights heard in the last minute."),
+    ),
+)  # fmt: skip
+
+WAREHOUSE_PARTS = (
+    FEED, LANE, COLLECTOR, CREDITS, MODEL, MONITOR, ALERTS, NOTICES, TRAFFIC, FLIGHTS,
+)  # fmt: skip
