@@ -57,9 +57,10 @@ lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff
 bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks
 
-docs: $(RUNTIME) ## Build the dbt docs as one static page, and docs/settings.md
+docs: $(RUNTIME) ## Build the dbt docs as one static page, docs/settings.md, and the tables of docs/metrics.md
 	@$(BIN)/skyops docs
 	@$(BIN)/python -m skyops_assets.reporting.settings_page
+	@$(BIN)/python -m skyops_assets.serving.metrics_page
 
 features: $(RUNTIME) ## Write what dbt has of the table of features
 	@$(BIN)/python -m skyops_assets.arrivals.feature_table

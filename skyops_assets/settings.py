@@ -348,6 +348,12 @@ class Settings(BaseSettings):
     alert_r2_floor: float | None = Field(
         None, lt=1, description="Alert when a monitored window's R2 is below. Unset: never."
     )
+    pushgateway_url: SecretStr | None = Field(
+        None,
+        description="Pushgateway that commands and daily and weekly jobs tell how they went, such "
+        "as `http://localhost:9091`, with `user:password@` where it asks; a secret. See "
+        "[metrics](metrics.md#tasks-that-end). Unset: none is told.",
+    )
 
     @property
     def ui_address(self) -> str:
@@ -383,9 +389,9 @@ class Settings(BaseSettings):
             example = JSON_EXAMPLES[str(info.field_name)]
             raise ValueError(f"it is no JSON such as {example}") from None
 
-    @field_validator("alert_webhook_url")
+    @field_validator("alert_webhook_url", "pushgateway_url")
     @classmethod
-    def _check_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_secret_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not value.get_secret_value().startswith(("https://", "http://")):
             raise ValueError("it is no http or https address")
         return value
@@ -413,6 +419,7 @@ class Settings(BaseSettings):
         "alert_smtp_password",
         "alert_sender",
         "alert_r2_floor",
+        "pushgateway_url",
         "opensky_client_id",
         "opensky_client_secret",
         "opensky_daily_credits",

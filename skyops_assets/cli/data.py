@@ -15,6 +15,7 @@ from rich.table import Table
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import JsonOption, err, out, prepare, print_error, print_json, steps
 from skyops_assets.errors import SkyOpsError, Stopped
+from skyops_assets.operations.pushing import reports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@reports
 def load(
     paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
     as_json: JsonOption = False,
@@ -197,6 +199,7 @@ def _tell_dagster(done: list[FileLoad], told: Console) -> None:
 
 
 @app.command()
+@reports
 def refresh() -> None:
     """Rebuild now all that follows from what is loaded, as `skyops up` does every hour.
 
@@ -265,6 +268,7 @@ def collect() -> None:
 
 
 @app.command("replay-rejected")
+@reports
 def replay_rejected(
     target: Annotated[
         str, typer.Option(help="Table that the rows were meant for.")

@@ -14,6 +14,7 @@ from rich.text import Text
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import out, prepare, steps
 from skyops_assets.errors import SkyOpsError, Stopped
+from skyops_assets.operations.pushing import reports
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
@@ -25,6 +26,7 @@ MAKES = ".venv/bin/skyops"
 
 
 @app.command()
+@reports
 def demo() -> None:
     """Run the whole graph on the Paris recording and show what it found."""
     from skyops_assets.settings import load_settings

@@ -25,6 +25,7 @@ from skyops_assets.cli.output import (
     print_json,
 )
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations.pushing import reports
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.models.champions import ChampionSwitch
@@ -42,6 +43,7 @@ app.add_typer(gate, name="gate")
 
 
 @app.command()
+@reports
 def backtest(  # noqa: PLR0917
     airports: Annotated[str, typer.Option(help="ICAO codes, separated by commas.")],
     start: Annotated[

@@ -33,6 +33,7 @@ SECTIONS = {
     "raw_max_rejected_share": "When checks warn",
     "recipe": "The arrival-time model",
     "alert_webhook_url": "Alerts",
+    "pushgateway_url": "Metrics",
 }
 """The heading above a section, by the section's first setting."""
 CLOSING = """

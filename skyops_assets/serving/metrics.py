@@ -15,11 +15,13 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from skyops_assets import __version__
 
+disable_created_metrics()
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
@@ -126,6 +128,7 @@ OTHER = "other"
 """The version of the 21st that one process answers with, and of those after it."""
 
 _versions: set[tuple[str, str]] = set()
+_served: dict[str, str] = {}
 
 
 def predicted(model: str, version: str, seconds: float, minutes: Iterable[float]) -> None:
@@ -147,9 +150,9 @@ def predicted(model: str, version: str, seconds: float, minutes: Iterable[float]
 
 def served(model: str, version: str, load_s: float) -> None:
     """Note that a version answers from now on, which is the champion."""
-    for known in list(MODEL_LOAD._metrics):
-        if known[0] == model:
-            MODEL_LOAD.remove(*known)
+    if before := _served.get(model):
+        MODEL_LOAD.remove(model, before)
+    _served[model] = version
     MODEL_LOAD.labels(model, version).set(load_s)
     CHAMPION_LOADED.labels(model).set(1)
 

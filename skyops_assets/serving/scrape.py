@@ -29,8 +29,15 @@ from skyops_assets.settings import Settings
 PARTS = (*WAREHOUSE_PARTS, *POSTGRES_PARTS, *DAGSTER_PARTS)
 STATEMENT_S = 2.0
 """No part keeps the server busy for longer."""
+LOCK_S = 0.5
+"""Nor waits for longer for who rebuilds a table."""
 DATABASE_S = 4.0
 """Nor do all parts of one database together: Prometheus itself waits for 10 s."""
+
+SESSION = (
+    f"set transaction read only; set local statement_timeout = {1000 * STATEMENT_S:.0f}; "
+    f"set local lock_timeout = {1000 * LOCK_S:.0f}; set local time zone 'UTC'"
+).encode()
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +120,7 @@ class Scrape:
         began = time.monotonic()
         try:
             async with connection.transaction():
-                await connection.execute("set transaction read only")
-                await connection.execute(
-                    f"set local statement_timeout = {1000 * STATEMENT_S:.0f}".encode()
-                )
-                await connection.execute("set local time zone 'UTC'")
+                await connection.execute(SESSION)
                 query = part.query(connection.info.server_version)
                 cursor = await connection.execute(query.encode(), self._values)
                 rows = await cursor.fetchall()

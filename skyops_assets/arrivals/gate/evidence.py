@@ -64,8 +64,8 @@ class Probe:
         start_s: from the start of the process, imports included, to the first prediction.
         peak_memory_mb: the most that the process ever held (MiB), libraries included.
         predictions: of one row each, with its interval, as often as that.
-        p50_ms, p95_ms, p99_ms: time of one such prediction, as time of the processor: on a machine that
-            has other work too, the clock tells of that work (213 ms where it took 11).
+        p50_ms, p95_ms, p99_ms: time of one such prediction, as time of the processor: on a machine
+            that has other work too, the clock tells of that work (213 ms where it took 11).
         is_signature_equal: the model takes and gives what `registry.signature` says.
     """
 

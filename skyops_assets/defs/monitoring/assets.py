@@ -9,6 +9,7 @@ from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.resources import Graph, WarehouseResource
 from skyops_assets.defs.rings import by_ring, each_ring, ring_key
 from skyops_assets.instance.check_results import failed_checks
+from skyops_assets.operations.pushing import reported
 
 
 class MonitorConfig(dg.Config):
@@ -63,4 +64,5 @@ def monitoring_log(
             "report": dg.MetadataValue.path(str(page)),
         }
 
-    return dg.MaterializeResult(metadata=by_ring(each_ring(look)))
+    with reported("monitor", settings.pushgateway_url):
+        return dg.MaterializeResult(metadata=by_ring(each_ring(look)))

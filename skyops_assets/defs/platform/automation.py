@@ -8,6 +8,7 @@ from skyops_assets.defs.shared import TAGS
 from skyops_assets.instance.processes import heartbeats
 from skyops_assets.instance.repair import reap
 from skyops_assets.instance.retention import remove_old_runs
+from skyops_assets.operations.pushing import reported
 
 
 @dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
@@ -15,14 +16,16 @@ def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) 
     """One row of `audit.monitoring_log`, and the same as a table in the run's output."""
     from skyops_assets.operations import health
 
-    database = warehouse.open()
-    found = health.examine(warehouse.settings, database, lambda: heartbeats(context.instance))
-    health.record(database, found, context.run_id)
-    shown = {"findings": dg.MetadataValue.md(health.markdown(found))}
-    broken = [f"{one.part}: {one.says}" for one in found if one.state == health.State.BROKEN]
-    if broken:
-        # The alert of failed runs tells of it, and of its recovery.
-        raise dg.Failure("\n".join(broken), metadata=shown, allow_retries=False)
+    settings = warehouse.settings
+    with reported("health_check", settings.pushgateway_url):
+        database = warehouse.open()
+        found = health.examine(settings, database, lambda: heartbeats(context.instance))
+        health.record(database, found, context.run_id)
+        shown = {"findings": dg.MetadataValue.md(health.markdown(found))}
+        broken = [f"{one.part}: {one.says}" for one in found if one.state == health.State.BROKEN]
+        if broken:
+            # The alert of failed runs tells of it, and of its recovery.
+            raise dg.Failure("\n".join(broken), metadata=shown, allow_retries=False)
     return dg.Output(None, metadata=shown)
 
 
@@ -64,9 +67,11 @@ def remove_what_is_old(
     from skyops_assets.arrivals.models import retention
     from skyops_assets.monitoring import report
 
-    days = warehouse.settings.run_retention_days
-    runs = remove_old_runs(context.instance, days)
-    swept = retention.sweep(warehouse.open(), warehouse.settings, days)
+    settings = warehouse.settings
+    days = settings.run_retention_days
+    with reported("clean_up", settings.pushgateway_url):
+        runs = remove_old_runs(context.instance, days)
+        swept = retention.sweep(warehouse.open(), settings, days)
     return dg.Output(
         None,
         metadata={
@@ -75,7 +80,7 @@ def remove_what_is_old(
             "removed_check_results": runs.check_results,
             "removed_snapshots": swept.snapshots,
             "removed_mlflow_runs": swept.mlflow_runs,
-            "removed_reports": report.sweep(warehouse.settings, days),
+            "removed_reports": report.sweep(settings, days),
         },
     )
 

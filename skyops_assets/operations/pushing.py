@@ -1,0 +1,103 @@
+"""Tells a Pushgateway how a task that ends went: a load, a demo, a clean-up.
+
+Prometheus asks the service for the rest; who runs tasks without it, by cron or in a container of
+its own, still hears of them. A task never fails because nobody could be told.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from skyops_assets.errors import Stopped, storable
+from skyops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+JOB = "skyops"
+TIMEOUT_S = 5.0
+log = logging.getLogger(__name__)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Pushed(NamedTuple):
+    """A metric that a task pushes, with the label `task`."""
+
+    name: str
+    meaning: str
+
+
+SUCCESS = Pushed("skyops_task_success", "1 where the task's last try succeeded, 0 where it failed.")
+DURATION = Pushed("skyops_task_duration_seconds", "How long that try took.")
+END = Pushed("skyops_task_end_timestamp_seconds", "When it ended.")
+SUCCEEDED = Pushed("skyops_task_success_timestamp_seconds", "When the task last succeeded.")
+PUSHED = (SUCCESS, DURATION, END, SUCCEEDED)
+
+
+@contextmanager
+def reported(task: str, gateway: SecretStr | None) -> Iterator[None]:
+    """Push how what is done within it went; nothing without a gateway.
+
+    What a person stops is neither a success nor a failure, and is not told.
+    """
+    began = time.time()
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception:
+        _push(task, gateway, began, is_success=False)
+        raise
+    _push(task, gateway, began, is_success=True)
+
+
+def reports(command: Command) -> Command:
+    """The command as a task of its name, for `SKYOPS_PUSHGATEWAY_URL`."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        with reported(command.__name__, load_settings().pushgateway_url):
+            return command(*arguments, **options)
+
+    return run  # type: ignore[return-value]
+
+
+def _push(task: str, gateway: SecretStr | None, began: float, *, is_success: bool) -> None:
+    if gateway is None:
+        return
+    from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
+
+    ended = time.time()
+    values = {SUCCESS: float(is_success), DURATION: ended - began, END: ended}
+    if is_success:
+        values[SUCCEEDED] = ended
+    registry = CollectorRegistry()
+    for metric, value in values.items():
+        Gauge(metric.name, metric.meaning, registry=registry).set(value)
+    address, handler = _address(gateway.get_secret_value())
+    try:
+        # Adds: the last success stays where this try failed.
+        pushadd_to_gateway(
+            address, JOB, registry, grouping_key={"task": task}, timeout=TIMEOUT_S, handler=handler
+        )
+    except Exception as error:
+        log.warning("The Pushgateway was not told of %s: %s", task, storable(str(error), 300))
+
+
+def _address(url: str) -> tuple[str, Any]:
+    """An address without user and password, which urllib would look up as part of the host."""
+    from prometheus_client.exposition import basic_auth_handler, default_handler
+
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, default_handler
+    user, password = unquote(parts.username), unquote(parts.password or "")
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    return bare, partial(basic_auth_handler, username=user, password=password)
