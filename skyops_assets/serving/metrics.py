@@ -44,20 +44,20 @@ REQUEST_SECONDS = Histogram(
 )
 REJECTED = Counter(
     "skyops_rejected_total",
-    "Requests that were refused, by reason: unauthenticated (401), forbidden (403), too_large "
-    "(413), invalid (422), limited (429), unavailable (503).",
+    "Requests that were refused, by reason: unauthenticated (401), forbidden (403), too_slow (408), "
+    "too_large (413), other_host (421), invalid (422), limited (429), unavailable (503).",
     ["reason"],
     registry=REGISTRY,
 )
-REASONS = {401: "unauthenticated", 403: "forbidden", 413: "too_large", 422: "invalid",
-           429: "limited", 503: "unavailable"}  # fmt: skip
+REASONS = {401: "unauthenticated", 403: "forbidden", 408: "too_slow", 413: "too_large",
+           421: "other_host", 422: "invalid", 429: "limited", 503: "unavailable"}  # fmt: skip
 LIMITED = Counter(
     "skyops_limited_total",
-    "Requests over a limit of their key, by limit: predict, train, read or login.",
+    "Requests over a limit of their key, by limit: predictions or trainings.",
     ["limit"],
     registry=REGISTRY,
 )
-LIMITS = ("predict", "train", "read", "login")
+LIMITS = ("predictions", "trainings")
 PREDICTIONS = Counter(
     "skyops_predictions_total",
     "Predictions that were answered, by model and version.",
@@ -86,14 +86,14 @@ MODEL_LOAD = Gauge(
 )
 CHAMPION_LOADED = Gauge(
     "skyops_champion_loaded",
-    "1 where the champion answers; 0 where it could not be loaded, and an older one answers or "
-    "none.",
+    "1 where the champion answers, or the baseline where there is none; 0 where it could not be "
+    "loaded, and an older one answers or none.",
     ["model"],
     registry=REGISTRY,
 )
 LOG_UNSENT = Gauge(
-    "skyops_prediction_log_unsent_rows",
-    "Logged predictions that the database does not have yet, on the disk and in memory.",
+    "skyops_prediction_log_unsent_bytes",
+    "Logged predictions on the disk that the database does not have yet.",
     registry=REGISTRY,
 )
 LOG_UNSENT_AGE = Gauge(
@@ -131,29 +131,31 @@ _versions: set[tuple[str, str]] = set()
 _served: dict[str, str] = {}
 
 
-def predicted(model: str, version: str, seconds: float, minutes: Iterable[float]) -> None:
+def predicted(model: str, version: str, seconds: float, minutes: Iterable[float | None]) -> None:
     """Count the predictions of one request.
 
     Args:
         seconds: that the model took for all of them.
-        minutes: to the landing, one for each.
+        minutes: to the landing, one for each record; None where there was no answer.
     """
     name = _bounded(model, version)
     transit = PREDICTED_TRANSIT.labels(model, name)
     count = 0
     for one in minutes:
-        transit.observe(60 * one)
-        count += 1
+        if one is not None:
+            transit.observe(60 * one)
+            count += 1
     PREDICTIONS.labels(model, name).inc(count)
     MODEL_SECONDS.labels(model, name).observe(seconds)
 
 
 def served(model: str, version: str, load_s: float) -> None:
-    """Note that a version answers from now on, which is the champion."""
-    if before := _served.get(model):
-        MODEL_LOAD.remove(model, before)
-    _served[model] = version
-    MODEL_LOAD.labels(model, version).set(load_s)
+    """Note that what is in force for a model answers; to say it again changes nothing."""
+    if _served.get(model) != version:
+        if before := _served.get(model):
+            MODEL_LOAD.remove(model, before)
+        _served[model] = version
+        MODEL_LOAD.labels(model, version).set(load_s)
     CHAMPION_LOADED.labels(model).set(1)
 
 
