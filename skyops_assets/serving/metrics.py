@@ -44,8 +44,8 @@ REQUEST_SECONDS = Histogram(
 )
 REJECTED = Counter(
     "skyops_rejected_total",
-    "Requests that were refused, by reason: unauthenticated (401), forbidden (403), too_slow (408), "
-    "too_large (413), other_host (421), invalid (422), limited (429), unavailable (503).",
+    "Requests that were refused, by reason: unauthenticated (401), forbidden (403), too_slow "
+    "(408), too_large (413), other_host (421), invalid (422), limited (429), unavailable (503).",
     ["reason"],
     registry=REGISTRY,
 )

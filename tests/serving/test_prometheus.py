@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.server
 import json
 import re
-import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +20,6 @@ from skyops_assets.errors import SkyOpsError, Stopped
 from skyops_assets.operations.pushing import PUSHED, reported, reports
 from skyops_assets.serving.metrics_page import asked, own, pushed
 from skyops_assets.settings import PROJECT_ROOT
-from tests.support.databases import short_dir
 from tests.support.prometheus import FILES, alertmanager, program, pushgateway
 from tests.support.servers import free_port
 
@@ -34,13 +31,6 @@ ALERTS = [
     for rule in group["rules"]
     if "alert" in rule
 ]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = short_dir()
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 def said(*arguments: str) -> str:
@@ -67,13 +57,13 @@ def test_each_alert_has_cases_that_fire_and_that_do_not() -> None:
     assert names - rests == set()
 
 
-def test_the_files_are_what_the_programs_take(folder: Path) -> None:
+def test_the_files_are_what_the_programs_take(home: Path) -> None:
     promtool = program("promtool", "prometheus")
-    (folder / "skyops.key").write_text("sk_1")
-    (folder / "rules.yml").write_text((FILES / "rules.yml").read_text())
+    (home / "skyops.key").write_text("sk_1")
+    (home / "rules.yml").write_text((FILES / "rules.yml").read_text())
     config = (FILES / "prometheus.yml").read_text()
-    (folder / "prometheus.yml").write_text(config.replace("/etc/prometheus", str(folder)))
-    said(promtool, "check", "config", str(folder / "prometheus.yml"))
+    (home / "prometheus.yml").write_text(config.replace("/etc/prometheus", str(home)))
+    said(promtool, "check", "config", str(home / "prometheus.yml"))
     amtool = program("amtool", "prometheus-alertmanager")
     said(amtool, "check-config", "alertmanager.yml")
     for severity, told in (("page", "first,second"), ("ticket", "team"), ("none", "team")):
@@ -109,7 +99,7 @@ class Told(http.server.BaseHTTPRequestHandler):
 
 
 def test_who_is_told_next_is_told_after_thirty_minutes_unless_it_is_over_or_silenced(
-    folder: Path,
+    home: Path,
 ) -> None:
     """The shipped file, with seconds for minutes and a webhook for each address."""
     port = free_port()
@@ -128,7 +118,7 @@ def test_who_is_told_next_is_told_after_thirty_minutes_unless_it_is_over_or_sile
     server.notes = notes  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with alertmanager(config, folder) as client:
+        with alertmanager(config, home) as client:
             for name, severity in (("Lasting", "page"), ("Over", "page"), ("Mine", "page"),
                                    ("Small", "ticket")):  # fmt: skip
                 fire(client, name, severity)
@@ -172,8 +162,8 @@ def wait_for(holds: object) -> None:
         time.sleep(0.1)
 
 
-def test_tasks_tell_the_pushgateway_how_they_went(folder: Path) -> None:
-    with pushgateway(folder) as client:
+def test_tasks_tell_the_pushgateway_how_they_went(home: Path) -> None:
+    with pushgateway(home) as client:
         gateway = SecretStr(str(client.base_url))
 
         def told(task: str) -> dict[str, float]:
