@@ -103,8 +103,13 @@ SESSIONS = Part(
     select
         databases.datname as database,
         count(sessions.pid) as session_count,
-        count(sessions.pid) filter (where sessions.state = 'active') as active_count,
-        coalesce(max(extract(epoch from now() - sessions.xact_start)), 0) as longest_s
+        -- What others do only those may know who are members of it; all else would be a 0.
+        case when pg_has_role('pg_read_all_stats', 'usage') then
+            count(sessions.pid) filter (where sessions.state = 'active')
+        end as active_count,
+        case when pg_has_role('pg_read_all_stats', 'usage') then
+            coalesce(max(extract(epoch from now() - sessions.xact_start)), 0)
+        end as longest_s
     from pg_database as databases
     left join pg_stat_activity as sessions on databases.oid = sessions.datid
     where databases.datname = any(%(databases)s)
@@ -113,10 +118,11 @@ SESSIONS = Part(
     (
         Exported("skyops_postgres_sessions", "session_count", "Sessions.", ("database",)),
         Exported("skyops_postgres_sessions_active", "active_count",
-                 "Of them, those that run a statement.", ("database",)),
+                 "Of them, those that run a statement; missing where the service's role may not "
+                 "know (`pg_read_all_stats`).", ("database",)),
         Exported("skyops_postgres_longest_transaction_seconds", "longest_s",
-                 "Age of the oldest open transaction, which keeps old rows from being removed.",
-                 ("database",)),
+                 "Age of the oldest open transaction, which keeps old rows from being removed; "
+                 "missing likewise.", ("database",)),
     ),
 )  # fmt: skip
 

@@ -96,5 +96,10 @@ def alertmanager(config: str, folder: Path) -> Iterator[httpx.Client]:
 def pushgateway(folder: Path) -> Iterator[httpx.Client]:
     """A Pushgateway."""
     found = program("pushgateway", "prometheus-pushgateway")
-    with running([found, "--web.listen-address=127.0.0.1:{port}"], folder, "/-/ready") as client:
+    arguments = [
+        found, "--web.listen-address=127.0.0.1:{port}",
+        # Debian's keeps what it was told in a folder of the system.
+        f"--persistence.file={folder / 'pushed'}",
+    ]  # fmt: skip
+    with running(arguments, folder, "/-/ready") as client:
         yield client
