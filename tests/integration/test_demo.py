@@ -37,7 +37,8 @@ PASSING = {
     "batch_id", "dagster_run_id", "run_id", "mlflow_run_id", "decision_id",
     "started_at", "finished_at", "rejected_at", "predicted_at", "resolved_at", "created_at",
     "last_built_at", "last_trained_at", "registered_at", "promoted_at", "evaluated_at",
-    "decided_at", "measured_at", "start_s", "peak_memory_mb", "p50_ms", "p95_ms", "reasons",
+    "decided_at", "measured_at", "start_s", "peak_memory_mb", "p50_ms", "p95_ms", "p99_ms",
+    "reasons",
 }  # fmt: skip
 FOREIGN = {
     "DBT_TARGET": "prod", "DBT_PROFILE": "theirs", "DBT_DEFER": "true", "DBT_PROFILES_DIR": "/none",

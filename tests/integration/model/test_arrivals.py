@@ -553,7 +553,7 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
     assert found and found["load_error"] is None
     assert found["mlflow_run_id"] == trained.mlflow_run_id
     assert found["predictions"] == 200  # What this process is told does not reach the other.
-    assert 0 < found["p50_ms"] <= found["p95_ms"] < 1000 * found["start_s"]
+    assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] < 1000 * found["start_s"]
     assert 100 < found["peak_memory_mb"] < 1024
     assert found["is_signature_equal"]
     assert found["leading_group"] == next(iter(evaluated.importance_min))
