@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from skyops_assets.serving import metrics, metrics_page
 from skyops_assets.serving.metrics_page import PAGE, Listed, asked, own, pushed
+from skyops_assets.serving.postgres_metrics import POSTGRES_PARTS
 from skyops_assets.serving.scrape import DATABASE_S, Scrape
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -24,7 +25,7 @@ from tests.support.databases import Databases, short_dir
 from tests.support.dbt import Dbt
 from tests.support.monitored import dagster_instance, fill, lived_in
 from tests.support.prometheus import prometheus
-from tests.support.servers import free_port
+from tests.support.servers import free_port, postgres
 from tests.support.serving import Served, new_key
 from tests.support.serving import served as start
 
@@ -259,6 +260,27 @@ def test_a_server_that_is_silent_costs_a_scrape_four_seconds() -> None:
         began = time.monotonic()
         assert list(asyncio.run(scrape.families()).collect()) == []
         assert DATABASE_S - 0.5 < time.monotonic() - began < DATABASE_S + 2
+
+
+def test_postgres_15_tells_the_same_and_a_plain_role_only_what_it_may_know() -> None:
+    """Its checkpoints are in another view; what other sessions do is missing, and no 0."""
+    with postgres() as server:
+        server.run("create database skyops", "create role plain login password 'not-a-secret'")
+
+        def told(user: str) -> Samples:
+            scrape = Scrape(server.address(user), Settings(), POSTGRES_PARTS)
+            families = asyncio.run(scrape.families())
+            found: Samples = {}
+            for family in families.collect():
+                for sample in family.samples:
+                    found.setdefault(sample.name, []).append((sample.labels, sample.value))
+            return found
+
+        listed = {one.name for part in POSTGRES_PARTS for one in part.metrics}
+        schemas = {"skyops_warehouse_size_bytes"}  # There are none as yet.
+        assert listed - set(told("owner")) == schemas
+        hidden = {"skyops_postgres_sessions_active", "skyops_postgres_longest_transaction_seconds"}
+        assert listed - set(told("plain")) == schemas | hidden
 
 
 def test_what_a_process_counts_of_predictions_stays_small() -> None:
