@@ -149,13 +149,17 @@ def predicted(model: str, version: str, seconds: float, minutes: Iterable[float 
     MODEL_SECONDS.labels(model, name).observe(seconds)
 
 
-def served(model: str, version: str, load_s: float) -> None:
-    """Note that what is in force for a model answers; to say it again changes nothing."""
+def served(model: str, version: str, load_s: float | None) -> None:
+    """Note that what is in force for a model answers; to say it again changes nothing.
+
+    Args:
+        load_s: None of a baseline, which needs no loading.
+    """
     if _served.get(model) != version:
         if before := _served.get(model):
             MODEL_LOAD.remove(model, before)
         _served[model] = version
-        MODEL_LOAD.labels(model, version).set(load_s)
+        MODEL_LOAD.labels(model, version).set(load_s or 0)
     CHAMPION_LOADED.labels(model).set(1)
 
 
