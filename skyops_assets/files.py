@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,5 +23,27 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_secret(path: Path, text: str, *, keep: bool = False) -> None:
+    """A line that only its owner reads, in a file that is there whole or not at all.
+
+    Args:
+        keep: one that is there stays as it is; of several writers the first wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if keep:
+            with suppress(FileExistsError):
+                path.hardlink_to(part)
+        else:
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -22,6 +22,7 @@ from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.embedded import unusable
 from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.roles import SERVICE, connected, ensure, grant_reading
 
 PACKAGE = Path(__file__).parent
 QUIET = {
@@ -38,6 +39,16 @@ OTHERS = ("DAGSTER_", "DBT_", "MLFLOW_")
 transform, `MLFLOW_RUN_ID` each training. What SkyOps needs of them it sets itself."""
 PASSED_ON = ("MLFLOW_S3_",)
 """Of those, what a person sets for SkyOps: the server of `SKYOPS_MLFLOW_ARTIFACTS=s3://...`."""
+WITHHELD = (
+    "SKYOPS_DATABASE_URL",
+    "SKYOPS_READER_DATABASE_URL",
+    "SKYOPS_SERVICE_DATABASE_URL",
+    "SKYOPS_PG_",
+    "SKYOPS_OPENSKY_CLIENT_",
+    "SKYOPS_ALERT_",
+    "PGPASSWORD",
+)
+"""Prefixes of variables that the service, which everybody talks to, does not see."""  # fmt: skip
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 
@@ -105,6 +116,32 @@ def database_variables(warehouse: Warehouse) -> dict[str, str]:
     }
 
 
+def service_environment(
+    settings: Settings,
+    warehouse: Warehouse,
+    say: Callable[[str], None],
+    variables: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """The whole environment of the service's process: these variables, but for some.
+
+    Its addresses of databases are those of the role that reads what the service answers from.
+
+    Args:
+        say: told why that role cannot be used, where it cannot.
+    """
+    found, why = connected(warehouse, settings, SERVICE)
+    if why:
+        say(f"The service has no role of its own in the database: {why}")
+    else:
+        grant_reading(warehouse, settings.dagster_database, str(found.url.username))
+    kept = {name: value for name, value in variables.items() if not name.startswith(WITHHELD)}
+    return {
+        **kept,
+        "SKYOPS_WAREHOUSE_URL": found.libpq(),
+        "SKYOPS_DAGSTER_URL": found.sqlalchemy(settings.dagster_database),
+    }
+
+
 def code_version(package: Path = PACKAGE, project: Path = DBT_PROJECT) -> str:
     """The release, and 12 hex digits of what makes a model: ``arrivals/`` and dbt's SQL.
 
@@ -163,6 +200,7 @@ def prepare(settings: Settings) -> Warehouse:
     os.environ.update(no_proxy(os.environ))
     warehouse = open_warehouse(settings)
     migrate(warehouse)
+    ensure(warehouse, settings)
     home = dagster_home(settings)
     try:
         home.mkdir(parents=True, exist_ok=True)

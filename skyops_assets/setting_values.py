@@ -6,8 +6,11 @@ a few words why it cannot be. Does not: names and defaults (`settings`).
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
+
+TOKEN_MIN = 32
 
 
 def day(value: date) -> date:
@@ -76,3 +79,18 @@ def address(value: str) -> str:
         # An address is shown in messages; a password in it would be too.
         raise ValueError("an address here has no user, password, ? or #")
     return value.rstrip("/")
+
+
+def token(value: str) -> None:
+    """A secret that nobody guesses, in characters that a link takes."""
+    if len(value) < TOKEN_MIN or not re.fullmatch(r"[\w-]+", value, re.ASCII):
+        raise ValueError(
+            f"it is not {TOKEN_MIN} or more letters, digits, - and _; `openssl rand -hex 32` makes "
+            "a good one"
+        )
+
+
+def redis(value: str) -> None:
+    """The address of a Redis; it may hold a password."""
+    if not value.startswith(("redis://", "rediss://")):
+        raise ValueError("it is no address of a Redis, such as redis://host:6379/0")

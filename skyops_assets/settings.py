@@ -84,6 +84,17 @@ class Settings(BaseSettings):
         exclude=True,
         description="Set by `skyops` for its child processes: the running warehouse.",
     )
+    reader_database_url: SecretStr | None = Field(
+        None,
+        description="Address of the warehouse for a role that only reads, for `skyops sql` and "
+        "dashboards; SkyOps grants it what it reads. Unset: SkyOps makes one, "
+        "`<database>_reader`, if its user may (`CREATEROLE`); see "
+        "[security](security.md#roles-of-the-database).",
+    )
+    service_database_url: SecretStr | None = Field(
+        None,
+        description="The same for the service. Unset: SkyOps makes `<database>_service`.",
+    )
     dagster_database: str = Field("dagster", description="Name of Dagster's database.")
     mlflow_database: str = Field("mlflow", description="Name of MLflow's database.")
     connect_timeout_s: int = Field(5, ge=1, description="Seconds until a connection attempt fails.")
@@ -116,6 +127,39 @@ class Settings(BaseSettings):
     )
     service_port: int = Field(
         8000, ge=1, le=65535, description="Port of the service, on the loopback interface."
+    )
+    service_url: str | None = Field(
+        None,
+        description="Address by which browsers reach the service, where that is not "
+        "`http://localhost:<port>`: that of the proxy before it, such as "
+        "`https://skyops.example.org`. See [security](security.md).",
+    )
+    service_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="More names, separated by commas, by which programs reach the service, such "
+        "as its name among containers. Names of this machine and IP addresses always do; a "
+        "request with another `Host` is refused.",
+    )
+    service_token: SecretStr | None = Field(
+        None,
+        description="Token of the link by which a browser enters the service, 32 characters or "
+        "more. Unset: a new one at each start, which `skyops up` and `skyops link` print.",
+    )
+    public_read: bool = Field(
+        False,
+        description="Whether everybody who reaches the service may read without a key. For those "
+        "who put a proxy with a login before it.",
+    )
+    limits_url: SecretStr | None = Field(
+        None,
+        description="Redis that counts limits for all copies of the service: "
+        "`redis://:password@host:6379/0`. Unset: each copy counts its own.",
+    )
+    predictions_a_minute: int = Field(
+        100, ge=1, description="Requests for predictions that one API key has in a minute."
+    )
+    trainings_an_hour: int = Field(
+        10, ge=1, description="Jobs (trainings, monitorings) that one API key starts in an hour."
     )
     dbt_threads: int = Field(4, ge=1, le=64, description="Models that dbt builds at once.")
 
@@ -370,7 +414,7 @@ class Settings(BaseSettings):
     def _split_airports(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("alert_recipients", "alert_warn_checks", mode="before")
+    @field_validator("alert_recipients", "alert_warn_checks", "service_hosts", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -405,6 +449,11 @@ class Settings(BaseSettings):
         "aircraft_csv",
         "data_mirror",
         "database_url",
+        "reader_database_url",
+        "service_database_url",
+        "service_url",
+        "service_token",
+        "limits_url",
         "recording",
         "actor",
         "metar_url",
@@ -441,7 +490,15 @@ class Settings(BaseSettings):
     def _check_metar_url(cls, value: str | None) -> str | None:
         return value and setting_values.metar_url(value)
 
-    @field_validator("opensky_url", "opensky_token_url", "model_store_endpoint")
+    @field_validator("service_token", "limits_url")
+    @classmethod
+    def _check_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        check = {"service_token": setting_values.token, "limits_url": setting_values.redis}
+        if value:
+            check[str(info.field_name)](value.get_secret_value())
+        return value
+
+    @field_validator("opensky_url", "opensky_token_url", "model_store_endpoint", "service_url")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
         return None if value is None else setting_values.address(value)

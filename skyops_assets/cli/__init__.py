@@ -8,9 +8,11 @@ from __future__ import annotations
 
 # isort: off
 # In the order of `--help`: what a newcomer needs stands first.
-from skyops_assets.cli import demo, services, query, data, live, operations, models, monitoring
+from skyops_assets.cli import demo, services, keys, query, data, live, operations, models
+from skyops_assets.cli import monitoring
 
 # isort: on
 from skyops_assets.cli.app import app
 
-__all__ = ["app", "data", "demo", "live", "models", "monitoring", "operations", "query", "services"]
+__all__ = ["app", "data", "demo", "keys", "live", "models", "monitoring", "operations", "query",
+           "services"]  # fmt: skip

@@ -103,7 +103,12 @@ def note_settings() -> None:
     from skyops_assets.settings import notices
 
     for notice in notices():
-        err.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
+        note(notice)
+
+
+def note(text: str) -> None:
+    """Print beside the answer what a person should know."""
+    err.print(f"[yellow]Note:[/] {escape(text)}", soft_wrap=True)
 
 
 def gather(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:

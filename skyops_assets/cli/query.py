@@ -10,7 +10,16 @@ from typing import Annotated
 import typer
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import JsonOption, err, out, prepare, print_json, show_rows, text
+from skyops_assets.cli.output import (
+    JsonOption,
+    err,
+    note,
+    out,
+    prepare,
+    print_json,
+    show_rows,
+    text,
+)
 from skyops_assets.errors import SkyOpsError
 
 
@@ -40,8 +49,12 @@ def sql(
     from psycopg2.extras import wait_select
 
     from skyops_assets.warehouse.query import read_only
+    from skyops_assets.warehouse.roles import READER, connected
 
-    _, warehouse = prepare()
+    settings, warehouse = prepare()
+    warehouse, why = connected(warehouse, settings, READER)
+    if why:
+        note(f"The query is not run by a role that only reads: {why}")
     # Else Ctrl-C would wait for the answer; so it has the server stop.
     set_wait_callback(wait_select)
     try:

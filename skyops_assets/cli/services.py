@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from skyops_assets.cli.app import app
-from skyops_assets.cli.output import note_settings, out
+from skyops_assets.cli.output import note, note_settings, out
 from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def up(
         _say("Preparing the warehouse")
         from skyops_assets import runtime
 
-        runtime.prepare(settings)
-        supervise.run_services(settings, claim, _say, _end_dead_runs)
+        warehouse = runtime.prepare(settings)
+        surroundings = runtime.service_environment(settings, warehouse, note)
+        supervise.run_services(settings, claim, _say, _end_dead_runs, surroundings)
 
 
 @app.command()
@@ -51,6 +52,7 @@ def serve(
     ] = "127.0.0.1",
 ) -> None:
     """Answer over HTTP what SkyOps knows: predictions, aircraft, flights, metrics, models."""
+    from skyops_assets import runtime
     from skyops_assets.cli.output import prepare
     from skyops_assets.operations import supervise
     from skyops_assets.settings import load_settings
@@ -58,10 +60,13 @@ def serve(
     settings = load_settings()
     if problem := supervise.cannot_bind(host, settings.service_port):
         raise SkyOpsError(f"{problem} Set SKYOPS_SERVICE_PORT to another.")
-    prepare()
+    _, warehouse = prepare()
+    surroundings = runtime.service_environment(settings, warehouse, note)
+    _say("Starting the service; `skyops link` prints the link by which a browser enters.")
     sys.stdout.flush()
     # In place of this process, which has read much that the service never asks.
-    os.execv(sys.executable, [sys.executable, "-m", "skyops_assets.serving", host])  # noqa: S606
+    command = [sys.executable, "-m", "skyops_assets.serving", host]
+    os.execve(sys.executable, command, surroundings)  # noqa: S606
 
 
 @app.command()
@@ -110,7 +115,7 @@ def logs(
 
 def _detach(settings: Settings) -> None:
     """Start `skyops up` in a session of its own, and show what it says until it is ready."""
-    from skyops_assets.operations import keeping, supervise
+    from skyops_assets.operations import entrance, keeping, supervise
     from skyops_assets.operations import logs as kept
     from skyops_assets.warehouse.embedded import unusable
 
@@ -140,6 +145,8 @@ def _detach(settings: Settings) -> None:
             if is_over:
                 raise typer.Exit(1)
             if keeper and keeper.pid == process.pid and keeper.is_ready:
+                # Not by the process itself: what it says goes to a log.
+                print(f"Enter the service by {entrance.link(settings)}", flush=True)
                 return
             time.sleep(0.1)
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.operations import logs
+from skyops_assets.operations import entrance, logs
 from skyops_assets.operations.keeping import Claim
 from skyops_assets.operations.sentinel import Sentinel
 from skyops_assets.settings import Settings
@@ -85,18 +85,23 @@ def require_ports(settings: Settings) -> None:
 
 
 def run_services(
-    settings: Settings, claim: Claim, say: Say, before_daemon: Callable[[], None]
+    settings: Settings,
+    claim: Claim,
+    say: Say,
+    before_daemon: Callable[[], None],
+    service_environment: Mapping[str, str],
 ) -> None:
     """Start all services and stay until a signal; a service that ends is started again.
 
     Args:
         say: prints a line for the person who waits.
         before_daemon: done while the code server starts, and before runs can.
+        service_environment: of the service, which sees less than the others.
 
     Raises:
         SkyOpsError: a service does not start, or one ends again and again.
     """
-    services = _Services(settings, claim, say)
+    services = _Services(settings, claim, say, service_environment)
     try:
         services.start(before_daemon)
         services.keep()
@@ -110,8 +115,13 @@ def run_services(
 class _Services:
     """The services of one home, by name, in the order in which they are started."""
 
-    def __init__(self, settings: Settings, claim: Claim, say: Say) -> None:
+    def __init__(
+        self, settings: Settings, claim: Claim, say: Say, service_environment: Mapping[str, str]
+    ) -> None:
         self._settings = settings
+        # One token for as long as this runs, however often the service is started again.
+        token = {entrance.VARIABLE: entrance.token(settings)}
+        self._environments = {SERVICE: {**service_environment, **token}}
         self._claim = claim
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -156,7 +166,7 @@ class _Services:
         self._wait(lambda: _answers(ui))
         say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
         self._wait(lambda: _answers(f"{service}/health/live"))
-        say(f"Service     {service}/v1")
+        say(f"Service     {self._way_in()}")
         if not (self._settings.home / "docs" / "index.html").exists():
             say("Building the dbt docs")
             self._build_docs()
@@ -168,6 +178,12 @@ class _Services:
         ends = "" if os.getsid(0) == os.getpid() else "Ctrl-C or "
         say(f"{logs_are}; {ends}`skyops down` ends everything.")
         self._claim.note(is_ready=True)
+
+    def _way_in(self) -> str:
+        """The link for a browser; where what is said goes to a log, how to get it."""
+        if os.isatty(1):
+            return entrance.link(self._settings)
+        return f"{entrance.address(self._settings)}/v1; `skyops link` prints the way in"
 
     def _build_docs(self) -> None:
         self._launch(DOCS_BUILD)
@@ -230,7 +246,7 @@ class _Services:
                 stderr=file,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=into_a_file(os.environ),
+                env=into_a_file(self._environments.get(name, os.environ)),
             )
         self._processes[name] = process
         self._sentinel.add(process.pid)

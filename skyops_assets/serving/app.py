@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from skyops_assets import __version__
-from skyops_assets.serving import corrections, events, health, jobs, problems, reads
+from skyops_assets.serving import corrections, entry, events, health, jobs, problems, reads
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
+from skyops_assets.serving.entry import Sessions
 from skyops_assets.serving.events import Sky
 from skyops_assets.serving.exposition import METRICS, add_metrics
+from skyops_assets.serving.limits import Limits
 from skyops_assets.serving.problems import ProblemDetails
 from skyops_assets.settings import Settings, load_settings
 
@@ -34,6 +36,8 @@ class Service:
     database: Database
     keys: Keys
     sky: Sky
+    sessions: Sessions
+    limits: Limits
 
 
 def described(app: FastAPI) -> dict[str, Any]:
@@ -70,7 +74,9 @@ def create_app() -> FastAPI:
         conninfo = settings.warehouse_url.get_secret_value()
         database = Database(conninfo)
         sky = Sky(database, conninfo)
-        app.state.service = Service(settings, database, Keys(database), sky)
+        app.state.service = Service(
+            settings, database, Keys(database), sky, Sessions(settings), Limits(settings)
+        )
         await database.open()
         try:
             yield
@@ -91,6 +97,7 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
+    app.include_router(entry.router)
     for router in (reads.router, events.router, jobs.router, corrections.router):
         app.include_router(router, prefix=PREFIX)
     # Last, so that what other middleware refuses is counted too.

@@ -71,23 +71,29 @@ def is_pooled(cursor: Cursor) -> bool:
     return bool(cursor.fetchone() != (cursor.connection.get_backend_pid(),))
 
 
-def store_pins(cursor: Cursor, database: str, wanted: Mapping[str, str] = PINNED) -> None:
-    """Keep what is pinned as settings of the session's role in a database, unless it is there.
+def store_pins(
+    cursor: Cursor, database: str, wanted: Mapping[str, str] = PINNED, role: str | None = None
+) -> None:
+    """Keep what is pinned as settings of a role in a database, unless it is there.
 
     Each role may set its own, with no right on the database.
+
+    Args:
+        role: whose; the session's own by default.
     """
     from psycopg2 import errors, sql
 
     cursor.execute(
         "select lower(split_part(setting, '=', 1)), substr(setting, strpos(setting, '=') + 1) "
         "from pg_db_role_setting, unnest(setconfig) as setting "
-        "where setrole = (select oid from pg_roles where rolname = session_user) "
+        "where setrole = (select oid from pg_roles where rolname = coalesce(%s, session_user)) "
         "and setdatabase = (select oid from pg_database where datname = %s)",
-        (database,),
+        (role, database),
     )
     stored = dict(cursor.fetchall())
-    cursor.execute("select session_user")
-    (role,) = cursor.fetchone()  # type: ignore[misc]
+    if role is None:
+        cursor.execute("select session_user")
+        (role,) = cursor.fetchone()  # type: ignore[misc]
     if stored.items() >= wanted.items():
         return
     statements: list[sql.Composable] = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -56,13 +58,29 @@ def over_paris(paris: Warehouse) -> Iterator[Served]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
+Start = Callable[..., Served]
+
 
 @pytest.fixture(scope="module")
-def served(shared_warehouse: Warehouse) -> Iterator[Served]:
+def starts(shared_warehouse: Warehouse) -> Iterator[Start]:
+    """Starts services on the warehouse that the tests of one module share; takes settings."""
+    with ExitStack() as stack:
+
+        def begin(module: str = "skyops_assets.serving", **variables: str) -> Served:
+            folder = short_dir()
+            stack.callback(partial(shutil.rmtree, folder, ignore_errors=True))
+            return stack.enter_context(start(shared_warehouse, folder, variables, module))
+
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def served(starts: Start) -> Served:
     """The service on the warehouse that the tests of one module share."""
-    folder = short_dir()
-    try:
-        with start(shared_warehouse, folder) as one:
-            yield one
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return starts()
+
+
+@pytest.fixture(scope="module")
+def probed(starts: Start) -> Served:
+    """The same with the routes of `tests.support.probe_service`."""
+    return starts("tests.support.probe_service")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import subprocess
@@ -11,14 +10,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import httpx
+import pytest
 
-from skyops_assets.runtime import environment
-from skyops_assets.serving.access import SCOPES
+from skyops_assets.audit.api_keys import SCOPES, create
+from skyops_assets.runtime import environment, service_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.roles import ensure
 from tests.support.servers import free_port
 
 
@@ -44,19 +46,25 @@ class Served:
 
 @contextmanager
 def served(
-    warehouse: Warehouse, home: Path, variables: Mapping[str, str] | None = None
+    warehouse: Warehouse,
+    home: Path,
+    variables: Mapping[str, str] | None = None,
+    module: str = "skyops_assets.serving",
 ) -> Iterator[Served]:
-    """Start the service and end it afterwards.
+    """Start the service, with its own role in the database, and end it afterwards.
 
     Args:
         variables: settings of its own, such as `SKYOPS_WATCH_AIRPORTS`.
+        module: the program.
     """
     port = free_port()
     settings = Settings(home=home)
+    ensure(warehouse, settings)
+    given = {**os.environ, **environment(settings, warehouse)}
     with (home / "service.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "skyops_assets.serving", "127.0.0.1"],
-            env={**os.environ, **environment(settings, warehouse),
+            [sys.executable, "-m", module, "127.0.0.1"],
+            env={**service_environment(settings, warehouse, pytest.fail, given),
                  "SKYOPS_SERVICE_PORT": str(port), **(variables or {})},
             stdout=log, stderr=log,
         )  # fmt: skip
@@ -76,17 +84,16 @@ def served(
             raise
 
 
-def new_key(warehouse: Warehouse, *scopes: str, expires_at: str | None = None) -> str:
+def new_key(warehouse: Warehouse, *scopes: str, expires_at: datetime | None = None) -> str:
     """A key with these scopes, or with all."""
-    key = "sk_" + secrets.token_urlsafe(32)
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "insert into audit.api_keys (key_id, key_sha256, owner, scopes, created_by, expires_at)"
-            " values (%s, %s, 'tests', %s, 'tests', %s)",
-            (f"key-{secrets.token_hex(4)}", hashlib.sha256(key.encode()).digest(),
-             list(scopes or SCOPES), expires_at),
-        )  # fmt: skip
-    return key
+    return create(
+        warehouse,
+        f"key-{secrets.token_hex(4)}",
+        owner="tests",
+        scopes=scopes or SCOPES,
+        expires_at=expires_at,
+        actor="tests",
+    )
 
 
 def _wait(one: Served) -> None:

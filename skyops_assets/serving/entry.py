@@ -1,0 +1,117 @@
+"""How a browser enters: the token of the link becomes a cookie, a signed session with an end.
+
+Belongs here: the session, the way in, and from which pages it may be used. Does not: the link
+(`operations.entrance`), what a session may do (`access`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from itsdangerous import BadSignature, TimestampSigner
+
+from skyops_assets import __version__
+from skyops_assets.operations.entrance import address
+from skyops_assets.serving.problems import Problem, responses
+from skyops_assets.settings import Settings
+
+SESSION_S = 7 * 24 * 3600
+"""A browser enters again after a week, or after the service has started anew."""
+READS_ONLY = ("GET", "HEAD")
+router = APIRouter(tags=["service"])
+
+
+class Sessions:
+    """Sessions of one start of the service: signed with a key that its token gives.
+
+    Without a token nobody enters this way.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        token = settings.service_token
+        self._token = token.get_secret_value().encode() if token else None
+        self._signer = TimestampSigner(
+            self._token or secrets.token_bytes(32), salt="skyops session"
+        )
+        self._is_secure = address(settings).startswith("https://")
+        # A cookie goes to every port of its host.
+        self.cookie = f"skyops-{settings.service_port}"
+
+    def begin(self, token: str, answer: Response) -> None:
+        """Give the browser a session.
+
+        Raises:
+            Problem: 401, it is another token.
+        """
+        if self._token is None or not hmac.compare_digest(self._token, token.encode()):
+            raise Problem(
+                401,
+                "The link's token is not that of the running service, which has a new one after "
+                "each start; `skyops link` prints the link.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        answer.set_cookie(
+            self.cookie,
+            self._signer.sign(secrets.token_urlsafe(9)).decode(),
+            max_age=SESSION_S,
+            path="/",
+            secure=self._is_secure,
+            httponly=True,
+            samesite="strict",
+        )
+
+    def ends_at(self, request: Request) -> datetime | None:
+        """When the session of a request ends; None where it has none that holds.
+
+        Raises:
+            Problem: 403, a page of another origin asks with it.
+        """
+        cookie = request.cookies.get(self.cookie)
+        if not cookie or self._token is None:
+            return None
+        try:
+            _, signed_at = self._signer.unsign(cookie, max_age=SESSION_S, return_timestamp=True)
+        except BadSignature:
+            return None
+        if not is_own_page(request):
+            raise Problem(
+                403,
+                "A page of another address asks with the browser's session; that may only this "
+                "service's own pages. Programs send a key as `Authorization: Bearer ...`.",
+            )
+        ends_at: datetime = signed_at.astimezone(UTC) + timedelta(seconds=SESSION_S)
+        return ends_at
+
+
+def is_own_page(request: Request) -> bool:
+    """Whether a request with a cookie comes from this service's own page, or from no page.
+
+    SameSite is not enough: another port of localhost is another user's, and the same site.
+    """
+    headers = request.headers
+    site = headers.get("sec-fetch-site")
+    if request.method in READS_ONLY:
+        # A link on another page may lead here; its page does not see the answer.
+        is_followed = headers.get("sec-fetch-mode") == "navigate"
+        return site in (None, "same-origin", "none") or is_followed
+    if site is not None:
+        return site == "same-origin"
+    # Browsers before 2023.
+    return headers.get("origin", "").partition("://")[2] == headers.get("host")
+
+
+@router.get("/", responses=responses(401))
+async def enter(request: Request, token: str | None = None) -> Response:
+    """What this is; with the token of the link that `skyops link` prints, the way in."""
+    if token is None:
+        return JSONResponse(
+            {"title": "SkyOps", "version": __version__, "openapi": "/v1/openapi.json"}
+        )
+    # Without the token, which would stay in the browser's history.
+    answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
+    request.app.state.service.sessions.begin(token, answer)
+    return answer
