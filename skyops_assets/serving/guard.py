@@ -22,6 +22,10 @@ BODY_S = 10.0
 """A whole body has arrived by then. Who sends 1 MB over 1 Mbit/s needs eight seconds."""
 HELD_MAX = 32 * BODY_MAX
 """Bodies of all requests together: 300 senders of 1 MB would take more memory than the service."""
+SHORT = 64_000
+"""A body that is taken still when others fill that: else they would keep out everybody."""
+CLOSES = {"Connection": "close"}
+"""What is still being sent would be taken for the next request."""
 ANSWER_HEADERS = "skyops.headers"
 """In a request's scope: a list of headers for its answer, however that is made."""
 SECURITY = {
@@ -75,7 +79,8 @@ class Guard:
         elif length == 0:
             await self._app(scope, receive, sending)
         elif length is not None and length > BODY_MAX:
-            await _refuse(scope, receive, sending, 413, _too_long(f"has {length:,} bytes"))
+            text = _too_long(f"has {length:,} bytes")
+            await _refuse(scope, receive, sending, 413, text, CLOSES)
         else:
             await self._with_body(scope, receive, sending)
 
@@ -93,17 +98,19 @@ class Guard:
                     self._held += len(chunk)
                     if len(body) > BODY_MAX:
                         text = _too_long(f"has more than {BODY_MAX:,} bytes")
-                        await _refuse(scope, receive, send, 413, text)
+                        await _refuse(scope, receive, send, 413, text, CLOSES)
                         return
-                    if self._held > HELD_MAX:
+                    if self._held > HELD_MAX and len(body) > SHORT:
                         text = "Too much is sent at once to take more; come back in a second."
-                        await _refuse(scope, receive, send, 503, text, {"Retry-After": "1"})
+                        await _refuse(
+                            scope, receive, send, 503, text, {**CLOSES, "Retry-After": "1"}
+                        )
                         return
                     if not message.get("more_body"):
                         break
         except TimeoutError:
             text = f"The body had not arrived after {BODY_S:.0f} s; send it at once."
-            await _refuse(scope, receive, send, 408, text, {"Connection": "close"})
+            await _refuse(scope, receive, send, 408, text, CLOSES)
             return
         else:
             whole: list[Message] = [{"type": "http.request", "body": bytes(body)}]
