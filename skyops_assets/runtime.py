@@ -135,6 +135,9 @@ def service_environment(
     else:
         grant_reading(warehouse, settings.dagster_database, str(found.url.username))
     kept = {name: value for name, value in variables.items() if not name.startswith(WITHHELD)}
+    if not warehouse.is_embedded:
+        # That it is another server, the process must know.
+        kept["SKYOPS_DATABASE_URL"] = found.libpq()
     return {
         **kept,
         "SKYOPS_WAREHOUSE_URL": found.libpq(),

@@ -14,7 +14,7 @@ from psycopg.sql import SQL
 from pydantic import BaseModel, ConfigDict, Field
 
 from skyops_assets.arrivals.features import RING_NM, RINGS_NM, named
-from skyops_assets.serving.access import ADMIN, READ, Caller, allowed
+from skyops_assets.serving.access import ADMIN, READ, TRAININGS, Caller, allowed, spend
 from skyops_assets.serving.pages import Aware, only_known
 from skyops_assets.serving.problems import Problem, responses
 
@@ -291,8 +291,9 @@ async def _launch(
     """Start a job.
 
     Raises:
-        Problem: 503; Dagster does not take it.
+        Problem: 429, the caller has had its part of an hour; 503, Dagster does not take it.
     """
+    await spend(request, caller, TRAININGS)
     params = {
         "selector": {
             "repositoryLocationName": "skyops",

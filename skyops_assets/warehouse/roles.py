@@ -9,8 +9,8 @@ Belongs here: making them, what they may, their addresses. Does not: who uses wh
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from skyops_assets.warehouse.embedded import unusable
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+    from sqlalchemy.engine import URL
 
 _LOCK = "select pg_advisory_xact_lock(hashtext('skyops.roles'))"
 _LONGEST_DATABASE = 55
@@ -37,6 +38,7 @@ class Role:
 
     Attributes:
         schemas: whose tables and views it reads, those that dbt makes anew too.
+        tables: of other schemas, that it reads too.
         hidden: tables of these that it does not read.
         inserts: tables that it adds rows to.
         setting: of an address that is used in its place.
@@ -45,6 +47,7 @@ class Role:
 
     suffix: str
     schemas: tuple[str, ...]
+    tables: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     inserts: tuple[str, ...] = ()
     setting: str = ""
@@ -53,13 +56,32 @@ class Role:
     def name(self, warehouse: Warehouse, settings: Settings) -> str:
         """Of the address that a person set, or SkyOps' own."""
         if given := self.address(settings):
-            return str(parse_url(given).username)
+            return str(given.username)
         return f"{(warehouse.url.database or '')[:_LONGEST_DATABASE]}_{self.suffix}"
 
-    def address(self, settings: Settings) -> str | None:
-        """The address that a person set."""
+    def address(self, settings: Settings) -> URL | None:
+        """The address that a person set.
+
+        Raises:
+            SkyOpsError: it is none, or names no user.
+        """
         given = getattr(settings, self.setting)
-        return given.get_secret_value() if given else None
+        if given is None:
+            return None
+        with self.blamed():
+            url = parse_url(given.get_secret_value())
+        if not url.username:
+            raise SkyOpsError(f"SKYOPS_{self.setting.upper()} names no user.")
+        return url
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """What is wrong with an address is told of this setting's."""
+        try:
+            yield
+        except SkyOpsError as error:
+            variable = f"SKYOPS_{self.setting.upper()}"
+            raise SkyOpsError(str(error).replace("SKYOPS_DATABASE_URL", variable)) from None
 
 
 READER = Role(
@@ -72,7 +94,8 @@ READER = Role(
 )
 SERVICE = Role(
     "service",
-    ("metrics", "features", "live", "ml", "audit"),
+    ("staging", "metrics", "features", "live", "ml", "audit"),
+    tables=("raw.airports", "raw.ingest_batches", "raw.opensky_credits"),
     inserts=("ml.service_predictions",),
     setting="service_database_url",
 )
@@ -84,12 +107,16 @@ _LARGE_OBJECTS = (
 _LACKING = """
     select 1, format('grant usage on schema %%I to %%I', nspname, %(role)s) as statement
     from pg_namespace
-    where nspname = any(%(schemas)s::text[]) and not has_schema_privilege(%(role)s, oid, 'usage')
+    where
+        (nspname = any(%(schemas)s::text[])
+        or oid in (select relnamespace from pg_class where oid = any(%(tables)s::text[]::regclass[])))
+        and not has_schema_privilege(%(role)s, oid, 'usage')
     union all
     select 2, format('grant select on %%s to %%I', pg_class.oid::regclass, %(role)s)
     from pg_class inner join pg_namespace on relnamespace = pg_namespace.oid
     where
-        nspname = any(%(schemas)s::text[]) and relkind in ('r', 'p', 'v', 'm')
+        (nspname = any(%(schemas)s::text[]) or pg_class.oid = any(%(tables)s::text[]::regclass[]))
+        and relkind in ('r', 'p', 'v', 'm')
         and not has_table_privilege(%(role)s, pg_class.oid, 'select')
         and pg_class.oid <> all(%(hidden)s::text[]::regclass[])
     union all
@@ -137,8 +164,9 @@ def connected(warehouse: Warehouse, settings: Settings, role: Role) -> tuple[War
         SkyOpsError: a person has set the role's address, and it does not work.
     """
     if given := role.address(settings):
-        found = replace(warehouse, url=parse_url(given), is_embedded=False)
-        _try(found)
+        found = replace(warehouse, url=given, is_embedded=False)
+        with role.blamed():
+            _try(found)
         return found, None
     name = role.name(warehouse, settings)
     password = None if warehouse.is_embedded else _password(settings, name)
@@ -274,8 +302,8 @@ def _grant(cursor: Cursor, role: Role, name: str) -> None:
     """Let a role do what it may and cannot yet."""
     from psycopg2 import Error, sql
 
-    values = {"role": name, "schemas": list(role.schemas), "hidden": list(role.hidden),
-              "inserts": list(role.inserts)}  # fmt: skip
+    values = {"role": name, "schemas": list(role.schemas), "tables": list(role.tables),
+              "hidden": list(role.hidden), "inserts": list(role.inserts)}  # fmt: skip
     # dbt makes them when it builds; what is to be in them is granted before.
     cursor.execute("select name from unnest(%(schemas)s::text[]) as name"
                    " where to_regnamespace(quote_ident(name)) is null", values)  # fmt: skip

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,10 @@ def test_an_answer_without_rows_is_still_an_answer(skyops: Skyops) -> None:
         ("select 1; commit; create table raw.mine (n int)", "read-only transaction"),
         ("with gone as (delete from raw.airports returning 1) select * from gone",
          "read-only transaction"),
+        ("set session characteristics as transaction read write; commit; begin read write; "
+         "delete from raw.airports", "permission denied for table airports"),
+        ("select key_sha256 from audit.api_keys", "permission denied for table api_keys"),
+        ("set role postgres", "permission denied"),
         ("set work_mem = '1MB'", "takes a SELECT"),
         ("selec 1", 'syntax error at or near "selec"'),
         ("select * from raw.nothing", 'relation "raw.nothing" does not exist'),
@@ -344,3 +349,87 @@ def test_a_stopped_query_ends_at_once_and_says_so(
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "Stopped.")
     assert query(warehouse, running) == [(0,)]
+
+
+def test_keys_are_made_shown_once_listed_and_revoked(skyops: Skyops) -> None:
+    assert json.loads(response(skyops("key", "list", "--json"))) == []
+    assert "There are no keys" in response(skyops("key", "list"))
+    done = skyops("key", "create", "gate-4", "--scope", "read", "--scope", "predict",
+                  "--owner", "ops@example.org", "--expires", "30d", SKYOPS_ACTOR="jo")  # fmt: skip
+    key = response(done).strip()
+    assert re.fullmatch(r"sk_[\w-]{43}", key)
+    assert done.stderr.endswith("It is shown this once; send it as `Authorization: Bearer ...`.\n")
+    assert "Key gate-4 of ops@example.org may read, predict, until " in done.stderr
+    made = json.loads(response(skyops("key", "create", "for-ever", "--expires", "never", "--json")))
+    assert made.keys() == {"key_id", "key", "owner", "scopes", "expires_at"}
+    assert (made["scopes"], made["expires_at"]) == (["read"], None)
+    listed = skyops("key", "list", "--json")
+    newest, oldest = json.loads(response(listed))
+    assert (newest["key_id"], oldest["key_id"]) == ("for-ever", "gate-4")
+    assert (oldest["owner"], oldest["created_by"], oldest["state"]) == (
+        "ops@example.org", "jo", "valid",
+    )  # fmt: skip
+    assert 29.9 < (moment(oldest["expires_at"]) - moment(oldest["created_at"])).days + 1 < 31.1
+    assert response(skyops("key", "revoke", "gate-4")) == "Key gate-4 is revoked.\n"
+    table = response(skyops("key", "list"))
+    assert "revoked" in table
+    assert "was revoked before, by " in refused(skyops("key", "revoke", "gate-4"))
+    for secret in (key, made["key"]):
+        assert secret not in listed.stdout + table
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["create", "x", "--scope", "all"],
+            "no scope 'all'; a key has one or more of read, predict",
+        ),
+        (["create", "A key"], "'A key' is no name for a key"),
+        (["create", "browser"], "what the service calls those without a key"),
+        (["create", "x", "--expires", "soon"], "--expires 'soon' is no end"),
+        (["create", "x", "--expires", "2026-02-30"], "is no end"),
+        (["create", "x", "--expires", "2020-01-31"], "would have expired already"),
+        (["create", "x", "--expires", "99999d", "--owner", " "], "needs an owner"),
+        (["create", "for-ever"], "There is a key 'for-ever' already"),
+        (["revoke", "nobodys"], "no key 'nobodys'; `skyops key list`"),
+    ],
+)
+def test_a_key_that_cannot_be_made_is_one_clear_error(
+    skyops: Skyops, arguments: list[str], said: str
+) -> None:
+    assert said in refused(skyops("key", *arguments))
+
+
+def test_there_is_no_link_where_no_service_runs(skyops: Skyops) -> None:
+    text = refused(skyops("link", SKYOPS_SERVICE_PORT="8765"))
+    assert "runs on port 8765; `skyops up` and `skyops serve` start it." in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SKYOPS_SERVICE_TOKEN", "zQsecretQz", "it is not 32 or more letters, digits, - and _"),
+        ("SKYOPS_LIMITS_URL", "http://:zQsecretQz@redis", "it is no address of a Redis"),
+        ("SKYOPS_SERVICE_URL", "skyops.example", "it is no http or https address"),
+        ("SKYOPS_PREDICTIONS_A_MINUTE", "0", "greater than or equal to 1"),
+        ("SKYOPS_READER_DATABASE_URL", "mysql://zQsecretQz@h/d", "SkyOps' warehouse is Postgres"),
+        ("SKYOPS_READER_DATABASE_URL", "postgresql://h/d", "names no user"),
+        (
+            "SKYOPS_READER_DATABASE_URL",
+            "postgresql://u:zQsecretQz@127.0.0.1:1/d",
+            "cannot be reached",
+        ),
+    ],
+)
+def test_a_setting_of_the_service_that_cannot_be_used_is_told(
+    skyops: Skyops, variable: str, value: str, said: str
+) -> None:
+    text = refused(skyops("sql", "select 1", **{variable: value}))
+    assert said in text
+    assert variable in text
+    assert PASSWORD not in text

@@ -58,6 +58,7 @@ def over_paris(paris: Warehouse) -> Iterator[Served]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
+
 Start = Callable[..., Served]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from skyops_assets.audit.api_keys import SCOPES, create
+from skyops_assets.audit.api_keys import SCOPES
 from skyops_assets.runtime import environment, service_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -58,13 +60,15 @@ def served(
         module: the program.
     """
     port = free_port()
-    settings = Settings(home=home)
+    # With an address: else each service would start an embedded server of its own.
+    settings = Settings(home=home, database_url=SecretStr(warehouse.libpq()))
     ensure(warehouse, settings)
     given = {**os.environ, **environment(settings, warehouse)}
     with (home / "service.log").open("wb") as log:
+        environ = service_environment(settings, warehouse, pytest.fail, given)
         process = subprocess.Popen(
             [sys.executable, "-m", module, "127.0.0.1"],
-            env={**service_environment(settings, warehouse, pytest.fail, given),
+            env={**environ, "SKYOPS_DATABASE_URL": environ["SKYOPS_WAREHOUSE_URL"],
                  "SKYOPS_SERVICE_PORT": str(port), **(variables or {})},
             stdout=log, stderr=log,
         )  # fmt: skip
@@ -84,16 +88,17 @@ def served(
             raise
 
 
-def new_key(warehouse: Warehouse, *scopes: str, expires_at: datetime | None = None) -> str:
-    """A key with these scopes, or with all."""
-    return create(
-        warehouse,
-        f"key-{secrets.token_hex(4)}",
-        owner="tests",
-        scopes=scopes or SCOPES,
-        expires_at=expires_at,
-        actor="tests",
-    )
+def new_key(warehouse: Warehouse, *scopes: str, expires_at: datetime | str | None = None) -> str:
+    """A key with these scopes, or with all; unlike `skyops key create` also one that is over."""
+    key = "sk_" + secrets.token_urlsafe(32)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "insert into audit.api_keys (key_id, key_sha256, owner, scopes, created_by, expires_at)"
+            " values (%s, %s, 'tests', %s, 'tests', %s)",
+            (f"key-{secrets.token_hex(4)}", hashlib.sha256(key.encode()).digest(),
+             list(scopes or SCOPES), expires_at),
+        )  # fmt: skip
+    return key
 
 
 def _wait(one: Served) -> None:
