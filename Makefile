@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test coverage torture loop lint bench docs features lock clean purge
+.PHONY: help demo up down test coverage torture loop lint audit bench docs features lock clean purge
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff
 	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/functions dbt_project/tests \
 		skyops_assets/warehouse/migrations
 	$(BIN)/sqlfluff lint --processes 0 --config .sqlfluff-rendered dbt_project/models tests/dbt
+
+audit: $(UV) ## Ask whether a locked package has a known vulnerability
+	VIRTUAL_ENV= $(UV) tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks

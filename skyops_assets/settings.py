@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     service_port: int = Field(
         8000, ge=1, le=65535, description="Port of the service, on the loopback interface."
     )
-    service_url: str | None = Field(
+    public_url: str | None = Field(
         None,
         description="Address by which browsers reach the service, where that is not "
         "`http://localhost:<port>`: that of the proxy before it, such as "
@@ -451,7 +451,7 @@ class Settings(BaseSettings):
         "database_url",
         "reader_database_url",
         "service_database_url",
-        "service_url",
+        "public_url",
         "service_token",
         "limits_url",
         "recording",

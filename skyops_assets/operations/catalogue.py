@@ -30,7 +30,6 @@ ABOUT = {
     "ml.training_sets": "One row per frozen set of arrivals to learn from and to test on.",
     "audit.alert_notices": "One row per alert and address that it was sent to.",
     "audit.alerts": "One row per problem that became an alert.",
-    "audit.api_keys": "One row per API key of the service; `skyops key list` shows them.",
     "audit.champion_changes": "One row per change of a ring's champion.",
     "audit.api_keys": "One row per key of the service: whose it is, what it may, until when.",
     "audit.corrections": "One row per word of a person on arrivals: left out, or put right.",

@@ -60,4 +60,4 @@ def link(settings: Settings) -> str:
 
 def address(settings: Settings) -> str:
     """Where browsers reach the service."""
-    return settings.service_url or f"http://localhost:{settings.service_port}"
+    return settings.public_url or f"http://localhost:{settings.service_port}"

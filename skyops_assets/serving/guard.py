@@ -174,5 +174,6 @@ def _too_long(found: str) -> str:
 
 def hosts(settings: Settings) -> list[str]:
     """The names by which the service is asked, beside those of this machine."""
-    public = urlsplit(settings.service_url or "").hostname
-    return [*settings.service_hosts, *([public] if public else [])]
+    addresses = (settings.public_url, settings.service_url)
+    given = [urlsplit(one).hostname for one in addresses if one]
+    return [*settings.service_hosts, *(name for name in given if name)]

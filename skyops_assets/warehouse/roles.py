@@ -105,7 +105,11 @@ _LARGE_OBJECTS = (
     "lo_truncate64(integer, bigint)", "lo_unlink(oid)", "lowrite(integer, bytea)",
 )  # fmt: skip
 _LACKING = """
-    select 1, format('grant usage on schema %%I to %%I', nspname, %(role)s) as statement
+    select 0, format('grant connect on database %%I to %%I', current_database(), %(role)s)
+        as statement
+    where not has_database_privilege(%(role)s, current_database(), 'connect')
+    union all
+    select 1, format('grant usage on schema %%I to %%I', nspname, %(role)s)
     from pg_namespace
     where
         (nspname = any(%(schemas)s::text[])
@@ -147,13 +151,22 @@ def ensure(warehouse: Warehouse, settings: Settings) -> None:
     The schemas have to be there. Where roles cannot be made nothing happens: `connected` says it to
     who would use them.
     """
+    from psycopg2 import Error
+
+    database = str(warehouse.url.database)
     with warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
         for role in (READER, SERVICE):
             name = role.name(warehouse, settings)
-            if not _exists(cursor, name):
-                if role.address(settings) or not _make(cursor, warehouse, settings, role):
-                    continue
-                _close_what_all_may(cursor, warehouse)
+            is_there = _exists(cursor, name)
+            if not is_there and (
+                role.address(settings) or not _make(cursor, warehouse, settings, name)
+            ):
+                continue
+            # A role that SkyOps has not made may be another's to set.
+            with suppress(Error):
+                sessions.store_pins(cursor, database, {**sessions.PINNED, **role.pins}, name)
+            # Again in a database that was restored.
+            _close_what_all_may(cursor, name)
             _grant(cursor, role, name)
 
 
@@ -229,17 +242,15 @@ def _exists(cursor: Cursor, name: str) -> bool:
     return cursor.fetchone() is not None
 
 
-def _make(cursor: Cursor, warehouse: Warehouse, settings: Settings, role: Role) -> bool:
+def _make(cursor: Cursor, warehouse: Warehouse, settings: Settings, name: str) -> bool:
     """Make a role that can log in; False where SkyOps' user may not."""
     from psycopg2 import errors, sql
 
-    name = role.name(warehouse, settings)
     cursor.execute("select rolcreaterole or rolsuper from pg_roles where rolname = current_user")
     if cursor.fetchone() != (True,):
         return False
     # Before the role: killed in between, the next one takes it from there.
     password = None if warehouse.is_embedded else _password(settings, name, is_new=True)
-    database = str(warehouse.url.database)
     cursor.execute("begin")
     try:
         cursor.execute(_LOCK)
@@ -252,12 +263,6 @@ def _make(cursor: Cursor, warehouse: Warehouse, settings: Settings, role: Role) 
             )
             if password:
                 _set_password(cursor, name, password)
-            cursor.execute(
-                sql.SQL("grant connect on database {} to {}").format(
-                    sql.Identifier(database), sql.Identifier(name)
-                )
-            )
-            sessions.store_pins(cursor, database, {**sessions.PINNED, **role.pins}, name)
         cursor.execute("commit")
     except errors.InsufficientPrivilege:
         cursor.execute("rollback")
@@ -278,14 +283,22 @@ def _set_password(cursor: Cursor, name: str, password: str | None) -> None:
     )
 
 
-def _close_what_all_may(cursor: Cursor, warehouse: Warehouse) -> None:
+def _close_what_all_may(cursor: Cursor, name: str) -> None:
     """By Postgres' defaults anybody may fill the disk, in a session that only reads too.
 
     Where SkyOps' user owns the database, or the server; else nothing happens.
     """
     from psycopg2 import Error, sql
 
-    database = sql.Identifier(str(warehouse.url.database))
+    cursor.execute(
+        "select datname from pg_database where datname = current_database()"
+        " and pg_has_role(datdba, 'usage') and has_database_privilege(%s, oid, 'temp')",
+        (name,),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return
+    database = sql.Identifier(row[0])
     for statement in (
         sql.SQL("revoke temporary on database {} from public").format(database),
         sql.SQL("revoke create on schema public from public"),

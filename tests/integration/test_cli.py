@@ -415,7 +415,7 @@ def test_there_is_no_link_where_no_service_runs(skyops: Skyops) -> None:
     [
         ("SKYOPS_SERVICE_TOKEN", "zQsecretQz", "it is not 32 or more letters, digits, - and _"),
         ("SKYOPS_LIMITS_URL", "http://:zQsecretQz@redis", "it is no address of a Redis"),
-        ("SKYOPS_SERVICE_URL", "skyops.example", "it is no http or https address"),
+        ("SKYOPS_PUBLIC_URL", "skyops.example", "it is no http or https address"),
         ("SKYOPS_PREDICTIONS_A_MINUTE", "0", "greater than or equal to 1"),
         ("SKYOPS_READER_DATABASE_URL", "mysql://zQsecretQz@h/d", "SkyOps' warehouse is Postgres"),
         ("SKYOPS_READER_DATABASE_URL", "postgresql://h/d", "names no user"),

@@ -102,7 +102,7 @@ def test_names_that_the_service_goes_by(host: str, is_known: bool) -> None:
 
 def test_more_names_are_set(starts: Start) -> None:
     one = starts(
-        SKYOPS_SERVICE_HOSTS="service, other.example", SKYOPS_SERVICE_URL="https://sky.example"
+        SKYOPS_SERVICE_HOSTS="service, other.example", SKYOPS_PUBLIC_URL="https://sky.example"
     )
     for host, code in (("service:1", 200), ("other.example", 200), ("sky.example", 200),
                        ("localhost", 200), ("evil.example", 421)):  # fmt: skip

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
-from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.query import read_only
 from skyops_assets.warehouse.roles import READER, SERVICE, Role, connected, ensure, grant_reading
+from tests.support.databases import outside
 from tests.support.servers import PASSWORD, Server, pgbouncer, postgres
 
 pytestmark = pytest.mark.xdist_group("serving")
@@ -175,17 +175,6 @@ def server() -> Iterator[Server]:
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each user's SKYOPS_HOME is a folder in it."""
     return tmp_path_factory.mktemp("homes")
-
-
-def outside(server: Server, home: Path, user: str, **more: Any) -> tuple[Settings, Warehouse]:
-    settings = Settings(
-        home=home, database_url=server.address(user, f"of_{user}"),
-        dagster_database=f"dagster_{user}", mlflow_database=f"mlflow_{user}", **more,
-    )  # fmt: skip
-    warehouse = open_warehouse(settings)
-    migrate(warehouse)
-    ensure(warehouse, settings)
-    return settings, warehouse
 
 
 @pytest.mark.parametrize("user", ["owner", "maker"])

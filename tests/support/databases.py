@@ -16,6 +16,8 @@ from typing import Any
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
+from skyops_assets.warehouse.roles import ensure
+from tests.support.servers import Server
 
 Query = Callable[..., list[tuple[Any, ...]]]
 """The fixture `query`: runs a statement on a warehouse and returns its rows, if it has any."""
@@ -69,3 +71,15 @@ class Databases:
         """Remove a database, whoever still holds it open."""
         with self.server.connect("postgres", autocommit=True) as c, c.cursor() as cursor:
             cursor.execute(f"drop database if exists {warehouse.url.database} with (force)")
+
+
+def outside(server: Server, home: Path, user: str, **more: Any) -> tuple[Settings, Warehouse]:
+    """A warehouse on another server, opened by one of its users as SkyOps opens it."""
+    settings = Settings(
+        home=home, database_url=server.address(user, f"of_{user}"),
+        dagster_database=f"dagster_{user}", mlflow_database=f"mlflow_{user}", **more,
+    )  # fmt: skip
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    ensure(warehouse, settings)
+    return settings, warehouse

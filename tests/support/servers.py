@@ -137,6 +137,18 @@ def postgres(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def control(server: Server, act: str) -> None:
+    """Stop a server at once, or start it again (`act` of pg_ctl)."""
+    binaries = system_binaries()
+    assert binaries is not None
+    how = {"stop": ["-m", "immediate"], "start": ["-w", "-l", str(server.folder / "log"), "-o",
+           f"-p {server.port} -h 127.0.0.1 -k {server.folder} -c fsync=off"]}  # fmt: skip
+    subprocess.run(
+        [str(binaries / "pg_ctl"), "-D", str(server.folder / "data"), *how[act], act],
+        check=True, stdout=subprocess.DEVNULL, cwd=server.folder, **_nobody(server.folder),
+    )  # fmt: skip
+
+
 @contextmanager
 def pgbouncer(server: Server, pool_mode: str, *settings: str) -> Iterator[Server]:
     """PgBouncer before a server, as Debian packages it, for every database of it."""
