@@ -41,6 +41,7 @@ class Role:
         tables: of other schemas, that it reads too.
         hidden: tables of these that it does not read.
         inserts: tables that it adds rows to.
+        updates: tables and those of their columns that it changes.
         setting: of an address that is used in its place.
         pins: what its sessions begin with, beside what SkyOps' all do.
     """
@@ -50,6 +51,7 @@ class Role:
     tables: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     inserts: tuple[str, ...] = ()
+    updates: Mapping[str, str] = field(default_factory=dict)
     setting: str = ""
     pins: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,7 +98,8 @@ SERVICE = Role(
     "service",
     ("staging", "metrics", "features", "live", "ml", "audit"),
     tables=("raw.airports", "raw.ingest_batches", "raw.opensky_credits"),
-    inserts=("ml.service_predictions",),
+    inserts=("ml.service_predictions", "audit.corrections"),
+    updates={"audit.corrections": "undone_at, undone_by, undone_because"},
     setting="service_database_url",
 )
 _LARGE_OBJECTS = (
@@ -131,7 +134,11 @@ _LACKING = """
     select 4, format('grant insert on %%s to %%I', to_regclass(name), %(role)s)
     from unnest(%(inserts)s::text[]) as name where not has_table_privilege(%(role)s, to_regclass(name), 'insert')
     union all
-    select 5, format('alter default privileges in schema %%I grant select on tables to %%I', name, %(role)s)
+    select 5, format('grant update (%%s) on %%s to %%I', columns, to_regclass(name), %(role)s)
+    from unnest(%(updated)s::text[], %(columns)s::text[]) as updates (name, columns)
+    where not has_any_column_privilege(%(role)s, to_regclass(name), 'update')
+    union all
+    select 6, format('alter default privileges in schema %%I grant select on tables to %%I', name, %(role)s)
     from unnest(%(schemas)s::text[]) as name
     where not exists (
         select from pg_default_acl, aclexplode(defaclacl) as granted
@@ -316,7 +323,8 @@ def _grant(cursor: Cursor, role: Role, name: str) -> None:
     from psycopg2 import Error, sql
 
     values = {"role": name, "schemas": list(role.schemas), "tables": list(role.tables),
-              "hidden": list(role.hidden), "inserts": list(role.inserts)}  # fmt: skip
+              "hidden": list(role.hidden), "inserts": list(role.inserts),
+              "updated": list(role.updates), "columns": list(role.updates.values())}  # fmt: skip
     # dbt makes them when it builds; what is to be in them is granted before.
     cursor.execute("select name from unnest(%(schemas)s::text[]) as name"
                    " where to_regnamespace(quote_ident(name)) is null", values)  # fmt: skip

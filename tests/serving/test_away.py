@@ -23,6 +23,7 @@ def outer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Se
     home = tmp_path_factory.mktemp("home")
     with postgres() as server:
         server.run(f"create role maker login createdb createrole password '{PASSWORD}'")
+        server.run("create database dagster owner maker")
         _, warehouse = outside(server, home, "maker")
         with start(warehouse, home, module="tests.support.probe_service") as one:
             yield server, one

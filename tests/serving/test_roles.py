@@ -135,21 +135,48 @@ def test_a_table_that_is_made_anew_stays_readable(opened: Any, shared_warehouse:
         assert read_only(found, "select count(*) from live.other")[1] == [(0,)]
 
 
-def test_the_service_writes_its_log_and_nothing_else(
+def test_the_service_writes_its_log_and_corrections_and_nothing_else(
     opened: Any, shared_warehouse: Warehouse
 ) -> None:
     settings, as_roles = opened
-    (log,) = SERVICE.inserts
+    log = SERVICE.inserts[0]
     with shared_warehouse.connect() as c, c.cursor() as cursor:
         cursor.execute(f"create table if not exists {log} (n integer)")
     ensure(shared_warehouse, settings)
+    add = f"insert into {log} select * from {log}"
+    correct = (
+        "insert into audit.corrections (kind, flight_id, author, reason)"
+        " values ('leave out flight', 'f', 'a', 'r')"
+    )
     with session(as_roles["service"]) as cursor:
-        cursor.execute(f"insert into {log} default values")
+        cursor.execute(add)
         assert "permission denied" in refused(cursor, f"delete from {log}")
         assert "must be owner" in refused(cursor, f"drop table {log}")
+        cursor.execute(correct)
+        cursor.execute("update audit.corrections set undone_at = now(), undone_by = 'b'")
+        assert "permission denied" in refused(cursor, "update audit.corrections set reason = 'x'")
+        assert "permission denied" in refused(cursor, "delete from audit.corrections")
     with session(as_roles["reader"]) as cursor:
         cursor.execute("set default_transaction_read_only = off")
-        assert "permission denied" in refused(cursor, f"insert into {log} default values")
+        assert "permission denied" in refused(cursor, add)
+        assert "permission denied" in refused(cursor, correct)
+
+
+def test_a_restored_database_is_closed_again(opened: Any, shared_warehouse: Warehouse) -> None:
+    settings, as_roles = opened
+    name = shared_warehouse.url.database
+    with shared_warehouse.connect() as c, c.cursor() as cursor:
+        cursor.execute(f"grant temporary on database {name} to public")
+        cursor.execute(f"alter role {name}_reader in database {name} reset all")
+        cursor.execute(f"revoke select on raw.airports from {name}_reader")
+        cursor.execute(f"grant select on audit.api_keys to {name}_reader")
+    ensure(shared_warehouse, settings)
+    with session(as_roles["reader"]) as cursor:
+        cursor.execute("show default_transaction_read_only")
+        assert cursor.fetchone() == ("on",)
+        cursor.execute("select count(*) from raw.airports")
+        assert "permission denied" in refused(cursor, "create temporary table mine (n integer)")
+        assert "permission denied" in refused(cursor, "select * from audit.api_keys")
 
 
 def test_roles_are_of_one_database(
