@@ -26,6 +26,8 @@ GROUPS = (
 correlated columns shows neither as important."""
 
 NUMBER, COUNT, TEXT = "double precision", "integer", "text"
+COUNTS, MINUTES = (0, 1000), (0, 1440)
+"""Aircraft, or minutes of a day: what lies outside is an error of who asks."""
 
 
 class Feature(NamedTuple):
@@ -37,6 +39,8 @@ class Feature(NamedTuple):
         family: the model that computes it, without ``int_crossings__``.
         group: of `GROUPS`; None where the column is only shown, and no model learns from it.
         meaning: the column's description.
+        takes: of a number the least and the most that can be true, of a text all values; a record
+            that asks for a prediction is refused outside. None where the column is only shown.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Feature(NamedTuple):
     family: str
     group: str | None
     meaning: str
+    takes: tuple[float, float] | tuple[str, ...] | None = None
 
 
 # fmt: off
@@ -51,123 +56,127 @@ TABLE = (
     Feature("airport", TEXT, "unioned", "airport",
         "ICAO code of the airport."),
     Feature("sector", TEXT, "unioned", "entry bearing",
-        "Octant of that bearing."),
+        "Octant of that bearing.", ("N", "NE", "E", "SE", "S", "SW", "W", "NW")),
     Feature("bearing_deg", NUMBER, "unioned", None,
         "Bearing from the airport to the aircraft, degrees true."),
     Feature("bearing_sin", NUMBER, "unioned", "entry bearing",
-        "Sine of the bearing."),
+        "Sine of the bearing.", (-1, 1)),
     Feature("bearing_cos", NUMBER, "unioned", "entry bearing",
-        "Cosine of the bearing."),
+        "Cosine of the bearing.", (-1, 1)),
     Feature("altitude_m", NUMBER, "unioned", "altitude",
         "Barometric altitude, interpolated; the last known within a minute where a fix has none. "
-        "In the history that of the position closest to the ring."),
+        "In the history that of the position closest to the ring.", (-500, 20_000)),
     Feature("ground_speed_mps", NUMBER, "unioned", "speed",
-        "Ground speed, likewise; null in the history."),
+        "Ground speed, likewise; null in the history.", (0, 500)),
     Feature("vertical_rate_mps", NUMBER, "unioned", "altitude",
-        "Last known rate of climb within a minute; null in the history."),
+        "Last known rate of climb within a minute; null in the history.", (-150, 150)),
     Feature("track_offset_deg", NUMBER, "unioned", "entry bearing",
         "Angle between the track and the direction to the airport: 0 is straight in. Null in the "
-        "history."),
+        "history.", (-180, 180)),
     Feature("typecode", TEXT, "surroundings", None,
         "ICAO's type designator of the airframe, such as A320; null where the aircraft database "
         "lacks it."),
     Feature("wake", TEXT, "surroundings", "aircraft",
         "ICAO wake category by the emitter category last sent within a minute: L below 7 t, M, H "
-        "from 136 t (a super too); null where none was sent, and in the history."),
+        "from 136 t (a super too); null where none was sent, and in the history.", ("L", "M", "H")),
     Feature("outer_leg_min", NUMBER, "legs", "speed",
-        "Minutes since the same flight crossed the widest ring; null at that ring."),
+        "Minutes since the same flight crossed the widest ring; null at that ring.", MINUTES),
     Feature("outer_leg_mps", NUMBER, "legs", "speed",
-        "Mean speed since then: the great circle between the two crossings, over the time."),
+        "Mean speed since then: the great circle between the two crossings, over the time.",
+        (0, 1000)),
     Feature("near_leg_mps", NUMBER, "legs", "speed",
         "Mean speed since the flight crossed the next wider ring (50 NM for 40 NM), over the great "
-        "circle."),
+        "circle.", (0, 1000)),
     Feature("near_leg_climb_mps", NUMBER, "legs", "altitude",
-        "Mean rate of climb since then."),
+        "Mean rate of climb since then.", (-300, 300)),
     Feature("inbound_inside_count", COUNT, "surroundings", "congestion",
         "Other aircraft inside the ring in the last 30 s that look inbound by the same rule as "
-        "is_inbound; null in the history."),
+        "is_inbound; null in the history.", COUNTS),
     Feature("entries_5min_count", COUNT, "entries", "congestion",
-        "Other flights that entered the ring inbound in the last 5 minutes."),
+        "Other flights that entered the ring inbound in the last 5 minutes.", COUNTS),
     Feature("entries_15min_count", COUNT, "entries", "congestion",
-        "Other flights that entered the ring inbound in the last 15 minutes."),
+        "Other flights that entered the ring inbound in the last 15 minutes.", COUNTS),
     Feature("entries_30min_count", COUNT, "entries", "congestion",
-        "Other flights that entered the ring inbound in the last 30 minutes."),
+        "Other flights that entered the ring inbound in the last 30 minutes.", COUNTS),
     Feature("entries_60min_count", COUNT, "entries", "congestion",
-        "Other flights that entered the ring inbound in the last 60 minutes."),
+        "Other flights that entered the ring inbound in the last 60 minutes.", COUNTS),
     Feature("sector_entries_15min_count", COUNT, "entries", "congestion",
-        "Those of the last 15 minutes that entered in the same octant."),
+        "Those of the last 15 minutes that entered in the same octant.", COUNTS),
     Feature("unlanded_count", COUNT, "entries", "congestion",
-        "Those of the last 60 minutes whose landing is not known yet."),
+        "Those of the last 60 minutes whose landing is not known yet.", COUNTS),
     Feature("sector_unlanded_count", COUNT, "entries", "congestion",
-        "Those of them that entered in the same octant."),
+        "Those of them that entered in the same octant.", COUNTS),
     Feature("mean_unlanded_age_min", NUMBER, "entries", "congestion",
-        "Mean minutes since those without a known landing entered; null when there is none."),
+        "Mean minutes since those without a known landing entered; null when there is none.",
+        MINUTES),
     Feature("landings_15min_count", COUNT, "landings", "congestion",
-        "Landings at the airport in the last 15 minutes, known by now."),
+        "Landings at the airport in the last 15 minutes, known by now.", COUNTS),
     Feature("landings_30min_count", COUNT, "landings", "congestion",
-        "Landings at the airport in the last 30 minutes, known by now."),
+        "Landings at the airport in the last 30 minutes, known by now.", COUNTS),
     Feature("landings_60min_count", COUNT, "landings", "congestion",
-        "Landings at the airport in the last 60 minutes, known by now."),
+        "Landings at the airport in the last 60 minutes, known by now.", COUNTS),
     Feature("holdings_30min_count", COUNT, "surroundings", "congestion",
         "Other flights that completed a turn of a holding in the last 30 minutes, within 40 NM of "
-        "the airport; null in the history."),
+        "the airport; null in the history.", COUNTS),
     Feature("go_arounds_30min_count", COUNT, "surroundings", "congestion",
         "Go-arounds at the airport that became certain in the last 30 minutes; null in the "
-        "history."),
+        "history.", COUNTS),
     Feature("predecessor_age_min", NUMBER, "entries", "congestion",
-        "Minutes since the previous inbound entry; null when there was none for an hour."),
+        "Minutes since the previous inbound entry; null when there was none for an hour.",
+        MINUTES),
     Feature("last_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Transit time of the last arrival known by now; null when none was known for six hours."),
+        "Transit time of the last arrival known by now; null when none was known for six hours.",
+        MINUTES),
     Feature("last_transit_age_min", NUMBER, "recent_transits", "recent transits",
-        "Minutes since that landing."),
+        "Minutes since that landing.", MINUTES),
     Feature("mean_last3_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 3 such arrivals, or of as many as there are."),
+        "Mean transit time of the last 3 such arrivals, or of as many as there are.", MINUTES),
     Feature("mean_last5_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 5 such arrivals, or of as many as there are."),
+        "Mean transit time of the last 5 such arrivals, or of as many as there are.", MINUTES),
     Feature("mean_last10_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 10 such arrivals, or of as many as there are."),
+        "Mean transit time of the last 10 such arrivals, or of as many as there are.", MINUTES),
     Feature("mean_last20_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 20 such arrivals, or of as many as there are."),
+        "Mean transit time of the last 20 such arrivals, or of as many as there are.", MINUTES),
     Feature("sector_last_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Transit time of the last one that entered from the same octant."),
+        "Transit time of the last one that entered from the same octant.", MINUTES),
     Feature("sector_last_transit_age_min", NUMBER, "recent_transits", "recent transits",
-        "Minutes since the landing of the last one that entered from the same octant."),
+        "Minutes since the landing of the last one that entered from the same octant.", MINUTES),
     Feature("sector_mean_last3_transit_min", NUMBER, "recent_transits", "recent transits",
         "Mean transit time of the last 3 that entered from the same octant, or of as many as there "
-        "are."),
+        "are.", MINUTES),
     Feature("sector_mean_last5_transit_min", NUMBER, "recent_transits", "recent transits",
         "Mean transit time of the last 5 that entered from the same octant, or of as many as there "
-        "are."),
+        "are.", MINUTES),
     Feature("sector_mean_last10_transit_min", NUMBER, "recent_transits", "recent transits",
         "Mean transit time of the last 10 that entered from the same octant, or of as many as "
-        "there are."),
+        "there are.", MINUTES),
     Feature("sector_mean_last20_transit_min", NUMBER, "recent_transits", "recent transits",
         "Mean transit time of the last 20 that entered from the same octant, or of as many as "
-        "there are."),
+        "there are.", MINUTES),
     Feature("runway_in_use_deg", NUMBER, "landings", None,
         "Direction of the last landing known by now, degrees true; in the history as the runway is "
         "named, magnetic and to ten degrees."),
     Feature("runway_in_use_sin", NUMBER, "landings", "runway in use",
-        "Sine of that direction."),
+        "Sine of that direction.", (-1, 1)),
     Feature("runway_in_use_cos", NUMBER, "landings", "runway in use",
-        "Cosine of that direction."),
+        "Cosine of that direction.", (-1, 1)),
     Feature("wind_east_mps", NUMBER, "weather", "weather",
         "Wind by the airport's latest report that was sent by then and is younger than two hours: "
         "how fast the air moves towards the east. Null without a report, and where a wind above 3 "
-        "kt is variable."),
+        "kt is variable.", (-150, 150)),
     Feature("wind_north_mps", NUMBER, "weather", "weather",
-        "The same towards the north."),
+        "The same towards the north.", (-150, 150)),
     Feature("wind_gust_mps", NUMBER, "weather", "weather",
-        "Gust by that report; the mean wind where it tells none."),
+        "Gust by that report; the mean wind where it tells none.", (0, 150)),
     Feature("visibility_m", NUMBER, "weather", "weather",
-        "Visibility by that report; 10,000 is that or more."),
+        "Visibility by that report; 10,000 is that or more.", (0, 100_000)),
     Feature("ceiling_m", NUMBER, "weather", "weather",
         "Height above the aerodrome of the lowest broken or overcast layer, or vertical "
-        "visibility, by that report; null where there is none."),
+        "visibility, by that report; null where there is none.", (0, 30_000)),
     Feature("local_hour", NUMBER, "unioned", "hour and weekday",
-        "Hour of the day at the airport, with minutes as a fraction."),
+        "Hour of the day at the airport, with minutes as a fraction.", (0, 24)),
     Feature("local_weekday", COUNT, "unioned", "hour and weekday",
-        "Day of the week at the airport, 1 is Monday."),
+        "Day of the week at the airport, 1 is Monday.", (1, 7)),
 )
 # fmt: on
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,13 +12,25 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from skyops_assets import __version__
-from skyops_assets.serving import corrections, entry, events, health, jobs, problems, reads
+from skyops_assets.serving import (
+    corrections,
+    entry,
+    events,
+    health,
+    jobs,
+    predict,
+    predictions,
+    problems,
+    reads,
+)
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.entry import Sessions
 from skyops_assets.serving.events import Sky
 from skyops_assets.serving.exposition import METRICS, add_metrics
 from skyops_assets.serving.limits import Limits
+from skyops_assets.serving.prediction_log import PredictionLog
+from skyops_assets.serving.predictors import Predictors
 from skyops_assets.serving.problems import ProblemDetails
 from skyops_assets.settings import Settings, load_settings
 
@@ -38,6 +51,8 @@ class Service:
     sky: Sky
     sessions: Sessions
     limits: Limits
+    predictors: Predictors
+    prediction_log: PredictionLog
 
 
 def described(app: FastAPI) -> dict[str, Any]:
@@ -74,14 +89,21 @@ def create_app() -> FastAPI:
         conninfo = settings.warehouse_url.get_secret_value()
         database = Database(conninfo)
         sky = Sky(database, conninfo)
+        predictors = Predictors(database)
+        prediction_log = PredictionLog(conninfo, settings.home / "service" / "unsent")
         app.state.service = Service(
-            settings, database, Keys(database), sky, Sessions(settings), Limits(settings)
+            settings, database, Keys(database), sky, Sessions(settings), Limits(settings),
+            predictors, prediction_log,
         )
         await database.open()
+        await predictors.open()
+        prediction_log.open()
         try:
             yield
         finally:
             await sky.close()
+            await predictors.close()
+            await asyncio.to_thread(prediction_log.close)
             await database.close()
 
     app = FastAPI(
@@ -98,8 +120,8 @@ def create_app() -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
     app.include_router(entry.router)
-    for router in (reads.router, events.router, jobs.router, corrections.router):
-        app.include_router(router, prefix=PREFIX)
+    for part in (reads, predict, predictions, events, jobs, corrections):
+        app.include_router(part.router, prefix=PREFIX)
     # Last, so that what other middleware refuses is counted too.
     add_metrics(app, settings)
     return app

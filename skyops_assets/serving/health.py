@@ -22,6 +22,10 @@ class Ready(BaseModel):
 
     is_ready: bool
     causes: list[str] = Field(description="Why not, a sentence each; empty where it is ready.")
+    warnings: list[str] = Field(
+        description="What is not as it is to be, while questions are answered all the same: a "
+        "champion that cannot be loaded, so that the one before answers; a log that waits on disk."
+    )
 
 
 @router.get("/live")
@@ -32,11 +36,18 @@ async def live() -> Live:
 
 @router.get("/ready", response_model=Ready, responses={503: {"model": Ready}})
 async def ready(request: Request) -> JSONResponse:
-    """Whether the warehouse answers; 503 with the causes where it does not."""
+    """Whether the warehouse answers and predictions can be given; 503 with the causes where not."""
     causes = []
+    service = request.app.state.service
     try:
-        await request.app.state.service.database.rows("select 1 as one")
+        await service.database.rows("select 1 as one")
     except (PoolTimeout, Error):
         causes.append("The warehouse cannot be reached.")
-    found = Ready(is_ready=not causes, causes=causes)
+    missing = service.predictors.missing
+    warnings = [one for one in service.predictors.troubles if one not in missing]
+    causes += missing
+    (causes if service.prediction_log.is_refusing else warnings).extend(
+        service.prediction_log.troubles
+    )
+    found = Ready(is_ready=not causes, causes=causes, warnings=warnings)
     return JSONResponse(found.model_dump(), 200 if found.is_ready else 503)

@@ -6,7 +6,8 @@ optimiser (`train`), or the choice of the best one (`evaluate`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from skyops_assets.arrivals.features import LABEL
 
@@ -120,3 +121,40 @@ def answers(train: pd.DataFrame, asked: pd.DataFrame) -> dict[str, np.ndarray]:
 def fit_baselines(train: pd.DataFrame) -> dict[str, Baseline]:
     """Every baseline fitted on the training rows (zero rows are fine), by name."""
     return {kind.name: kind().fit(train) for kind in BASELINES}
+
+
+def medians(train: pd.DataFrame) -> dict[str, Any]:
+    """What the baselines know of the training rows, as JSON can hold it, for `answer`."""
+    by_sector = train.groupby(["airport", "sector"])[LABEL].median()
+    return {
+        "airport": train.groupby("airport")[LABEL].median().to_dict(),
+        "sector": {
+            airport: by_sector[airport].to_dict()
+            for airport in by_sector.index.get_level_values(0).unique()
+        },
+    }
+
+
+def answer(
+    name: str, known: Mapping[str, Any], row: Mapping[str, Any], ring_nm: int
+) -> float | None:
+    """What the baseline `name` says of one row, without pandas; None where it has no answer.
+
+    Args:
+        known: the result of `medians`; empty is enough for `DistanceSpeed`.
+        row: feature -> value.
+    """
+    from skyops_assets.units import NAUTICAL_MILE_M
+
+    if name == DistanceSpeed.name:
+        speed = row.get("ground_speed_mps") or 0
+        return ring_nm * NAUTICAL_MILE_M / speed / 60 if speed > 0 else None
+    airport = row.get("airport")
+    median: float | None = known["airport"].get(airport)
+    if name == AirportMedian.name:
+        return median
+    last: float | None = row.get("last_transit_min")
+    if name == LastLanded.name and last is not None:
+        return last
+    own: float | None = known["sector"].get(airport, {}).get(row.get("sector"))
+    return median if own is None else own

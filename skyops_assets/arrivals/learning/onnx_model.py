@@ -98,7 +98,7 @@ def outputs(content: bytes) -> tuple[str, ...]:
     Raises:
         SkyOpsError: it is no whole graph.
     """
-    return tuple(output.name for output in _session(content).get_outputs())
+    return tuple(output.name for output in session(content).get_outputs())
 
 
 def predict(content: bytes, frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -116,19 +116,24 @@ def load(content: bytes) -> Callable[[pd.DataFrame], dict[str, np.ndarray]]:
     Raises:
         SkyOpsError: it is no whole graph.
     """
-    session = _session(content)
-    names = [output.name for output in session.get_outputs()]
+    asked = session(content)
+    names = [output.name for output in asked.get_outputs()]
 
     def ask(frame: pd.DataFrame) -> dict[str, np.ndarray]:
         import numpy as np
 
-        found = session.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
+        found = asked.run(names, inputs(frame)) if len(frame) else [np.empty(0)] * len(names)
         return {n: np.asarray(v, "float64").ravel() for n, v in zip(names, found, strict=True)}
 
     return ask
 
 
-def _session(content: bytes) -> Any:
+def session(content: bytes) -> Any:
+    """ONNX Runtime's session of a graph, on one thread.
+
+    Raises:
+        SkyOpsError: it is no whole graph.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

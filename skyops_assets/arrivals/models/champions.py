@@ -18,7 +18,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.features import named
-from skyops_assets.arrivals.models import card, export, registry
+from skyops_assets.arrivals.models import card, export, graphs, registry
 from skyops_assets.arrivals.store import training, versions
 from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
 from skyops_assets.errors import SkyOpsError
@@ -232,6 +232,7 @@ def _move(
     reason: str,
 ) -> ChampionSwitch:
     registry.load(client, after.model_name, after.version, after.mlflow_run_id)
+    graphs.fill_in(warehouse, settings)
     who = actor(settings)
     versions.change_champion(
         warehouse, before, after, action=action, actor=who, reason=reason.strip()

@@ -1,4 +1,6 @@
-"""A registered model in a process of its own: whether it loads as in serving, how heavy, how fast.
+"""A registered model in a process of its own: whether it loads, and how heavy and fast it serves.
+
+Memory and time are those of the service's way (`graphs`); the hourly run's, by MLflow, is to work.
 
 Belongs here: starting that process, and what it measures. Does not: what is heavy or slow
 (`gate.policy`). ``python -m skyops_assets.arrivals.models.probe`` is that process.
@@ -16,10 +18,11 @@ from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 
+from skyops_assets.arrivals.features import NUMERIC
 from skyops_assets.arrivals.gate.evidence import Probe
 from skyops_assets.arrivals.learning import fit
-from skyops_assets.arrivals.models import registry
-from skyops_assets.arrivals.store import training
+from skyops_assets.arrivals.models import graphs, registry
+from skyops_assets.arrivals.store import versions
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import environment
@@ -58,11 +61,9 @@ class Running:
             self._process.communicate()
 
 
-def start(
-    warehouse: Warehouse, settings: Settings, version: ModelVersion, fingerprint: str
-) -> Running:
-    """Begin to measure a registered version on rows of a training set, in a fresh process."""
-    arguments = (version.model_name, version.version, version.mlflow_run_id, fingerprint)
+def start(warehouse: Warehouse, settings: Settings, version: ModelVersion) -> Running:
+    """Begin to measure a registered version in a fresh process."""
+    arguments = (version.model_name, version.version)
     return Running(
         subprocess.Popen(
             [sys.executable, "-m", __spec__.name, *arguments, str(time.time())],
@@ -79,39 +80,48 @@ def start(
     )
 
 
-def measure(  # noqa: PLR0917
-    warehouse: Warehouse,
-    settings: Settings,
-    name: str,
-    version: str,
-    mlflow_run_id: str,
-    fingerprint: str,
-    began: float,
+def measure(
+    warehouse: Warehouse, settings: Settings, name: str, number: str, began: float
 ) -> Probe:
-    """Load and predict as predictions do, in this process.
+    """Load and predict as the service does, and then once as the hourly run does, in this process.
 
     Args:
+        number: of the version.
         began: when the process was started, seconds since the epoch.
     """
-    import numpy as np
-
     try:
-        client = registry.configure(warehouse, settings)
-        model = registry.load(client, name, version, mlflow_run_id)
-        is_equal = registry.read_signature(name, version) == registry.signature()
-        rows = training.read_snapshot(settings, fingerprint).tail(PREDICTIONS)
-        fit.predict_all(model, rows[:1])
+        version = versions.version(warehouse, name, number)
+        if version is None:
+            raise SkyOpsError(f"There is no version {number} of {name}.")
+        graph = graphs.read(warehouse, version)
+        graph.ask(graph.background[:1])
+        start_s, taken = time.time() - began, []
+        for row in islice(cycle(graph.background), PREDICTIONS):
+            before = time.process_time()
+            graph.ask([row])
+            taken.append(1000 * (time.process_time() - before))
+        # Before MLflow comes, which the service never loads.
+        peak = peak_memory_mb()
+        is_equal = _as_the_hourly_run(warehouse, settings, version, graph.background[0])
     except SkyOpsError as error:
         return Probe(str(error))
-    start_s = time.time() - began
-    taken = []
-    for number in islice(cycle(range(len(rows))), PREDICTIONS):
-        row = rows.iloc[number : number + 1]
-        before = time.process_time()
-        fit.predict_all(model, row)
-        taken.append(1000 * (time.process_time() - before))
-    p50, p95, p99 = (float(q) for q in np.quantile(taken, (0.5, 0.95, 0.99)))
-    return Probe(None, start_s, peak_memory_mb(), len(taken), p50, p95, is_equal, p99)
+    taken.sort()
+    p50, p95, p99 = (taken[int(share * (len(taken) - 1))] for share in (0.5, 0.95, 0.99))
+    return Probe(None, start_s, peak, len(taken), p50, p95, is_equal, p99)
+
+
+def _as_the_hourly_run(
+    warehouse: Warehouse, settings: Settings, version: ModelVersion, row: graphs.Row
+) -> bool:
+    """Whether MLflow has the signature that predictions are asked with, once the model answered."""
+    import pandas as pd
+
+    client = registry.configure(warehouse, settings)
+    model = registry.load(client, version.model_name, version.version, version.mlflow_run_id)
+    numbers = {name: float("nan") if row[name] is None else row[name] for name in NUMERIC}
+    fit.predict_all(model, pd.DataFrame([{**row, **numbers}]))
+    found = registry.read_signature(version.model_name, version.version)
+    return bool(found == registry.signature())
 
 
 def peak_memory_mb() -> float:
@@ -130,11 +140,9 @@ def peak_memory_mb() -> float:
 
 def main() -> None:
     """Measure what the arguments name, and print it as one line of JSON."""
-    name, version, mlflow_run_id, fingerprint, began = sys.argv[1:]
+    name, number, began = sys.argv[1:]
     settings = load_settings()
-    found = measure(
-        open_warehouse(settings), settings, name, version, mlflow_run_id, fingerprint, float(began)
-    )
+    found = measure(open_warehouse(settings), settings, name, number, float(began))
     print(json.dumps(asdict(found)))
 
 

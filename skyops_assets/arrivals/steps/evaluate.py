@@ -89,7 +89,7 @@ def evaluate_challenger(
     challenger = versions.version_of(warehouse, run.training_run_id)
     if challenger is None:
         return _evaluate(warehouse, settings, run, None, None)
-    running = probe.start(warehouse, settings, challenger, run.fingerprint)
+    running = probe.start(warehouse, settings, challenger)
     try:
         return _evaluate(warehouse, settings, run, challenger, running)
     finally:
@@ -146,6 +146,9 @@ def _evaluate(
         )
         evaluations.save_evidence(warehouse, challenger, running.result(), found)
     evaluations.save_evaluation(warehouse, run.training_run_id, result, importance)
+    best_name = (result.reference or baselines.UNTRAINED).removeprefix(baselines.PREFIX)
+    known = {"name": best_name, **baselines.medians(parts.train)}
+    evaluations.keep_baseline(warehouse, run.training_run_id, known)
     images = report.evaluation_images(result, test, minutes | answers, importance)
     text, by_slice = report.evaluation_markdown(result), report.slices_markdown(result)
     own = result.score("challenger")

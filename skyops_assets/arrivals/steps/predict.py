@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.arrivals import scoring
 from skyops_assets.arrivals.features import RING_NM
 from skyops_assets.arrivals.learning import baselines, fit, onnx_model, split
-from skyops_assets.arrivals.models import export, registry
+from skyops_assets.arrivals.models import export, graphs, registry
 from skyops_assets.arrivals.store import (
     evaluations,
     inputs,
@@ -144,6 +144,7 @@ def predict_crossings(
     Raises:
         SkyOpsError: the features table is missing, or the champion cannot be loaded.
     """
+    graphs.fill_in(warehouse, settings)
     using = in_force(warehouse, settings, ring_nm=ring_nm)
     made = _predict(
         warehouse,
@@ -263,15 +264,16 @@ def _reference_baseline(
         store.SnapshotLost: its rows are gone.
     """
     parts = split.temporal_split(training.read_snapshot(settings, run.fingerprint), run.train_share)
+    evaluated = evaluations.read_evaluation(warehouse, run.training_run_id)
     best = next(
-        (
-            row["candidate"]
-            for row in evaluations.read_evaluation(warehouse, run.training_run_id)
-            if row["is_reference"]
-        ),
+        (row["candidate"] for row in evaluated if row["is_reference"]),
         baselines.PREFIX + baselines.UNTRAINED,
     )
-    return best, baselines.fit_baselines(parts.train)[best.removeprefix(baselines.PREFIX)]
+    name = best.removeprefix(baselines.PREFIX)
+    if evaluated:
+        known = {"name": name, **baselines.medians(parts.train)}
+        evaluations.keep_baseline(warehouse, run.training_run_id, known, if_none=True)
+    return best, baselines.fit_baselines(parts.train)[name]
 
 
 def record_outcomes(

@@ -12,7 +12,7 @@ from skyops_assets.arrivals import features
 from skyops_assets.arrivals.evaluation import metrics, report
 from skyops_assets.arrivals.features import RING_NM
 from skyops_assets.arrivals.learning import fit, interval, onnx_model, recipes, split
-from skyops_assets.arrivals.models import card, champions, registry
+from skyops_assets.arrivals.models import card, champions, graphs, registry
 from skyops_assets.arrivals.store import (
     inputs,
     training,
@@ -224,7 +224,7 @@ def train_challenger(
             column for column in features.FEATURES if parts.train[column].isna().all()
         ),
     )
-    version, is_new, mae, client = None, False, None, None
+    version, is_new, mae, client, content = None, False, None, None, b""
     if reason is None:
         client = registry.configure(warehouse, settings)
         champions.sync_alias(warehouse, client, name)
@@ -257,9 +257,12 @@ def train_challenger(
                 dbt_fingerprint=training_set.dbt_fingerprint,
                 dagster_run_id=dagster_run_id,
             )
-        registry.keep_onnx(client, version.mlflow_run_id, onnx_model.export(model))
+        content = onnx_model.export(model)
+        registry.keep_onnx(client, version.mlflow_run_id, content)
         registry.set_challenger(client, name, version.version)
     training.save_training_run(warehouse, run, version, dagster_run_id)
+    if version:
+        graphs.keep(warehouse, version, content, parts.train)
     text = card.publish(warehouse, client, version) if client and version else None
     return TrainingSummary(
         model_version=version.version if version else None,

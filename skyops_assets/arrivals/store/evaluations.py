@@ -98,6 +98,23 @@ def save_evaluation(
             insert_many(cursor, table, content)
 
 
+def keep_baseline(
+    warehouse: Warehouse, training_run_id: str, record: dict[str, Any], *, if_none: bool = False
+) -> None:
+    """Keep the best naive answer of a training run as numbers: the service fits nothing.
+
+    Args:
+        record: its ``name``, and what `baselines.medians` says.
+        if_none: only where none is kept.
+    """
+    execute(
+        warehouse,
+        "update ml.training_runs set reference_baseline = %(record)s"
+        " where training_run_id = %(id)s and (reference_baseline is null or not %(if_none)s)",
+        {"record": json.dumps(record), "id": training_run_id, "if_none": if_none},
+    )
+
+
 def read_slices(warehouse: Warehouse, training_run_id: str) -> list[dict[str, Any]]:
     """The rows of ``ml.evaluation_slices`` of a training run."""
     return fetch_all(

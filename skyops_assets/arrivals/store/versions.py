@@ -17,6 +17,38 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import fetch_all, fetch_one, field_names, insert_statement
 
+VERSIONS = """
+select
+    v.version, v.is_champion,
+    r.training_run_id = (
+        select training_run_id from ml.training_runs where model_name = %(name)s
+        order by last_trained_at desc limit 1
+    ) and v.version = (
+        select version from ml.model_versions as same
+        where same.training_run_id = v.training_run_id order by registered_at desc limit 1
+    ) as is_challenger,
+    r.trained_from_at, r.trained_through_at, r.train_rows,
+    e.mae_min, e.skill, e.skill_low, e.skill_high, e.scored_rows, e.reference,
+    d.decision_id, d.is_promoted, d.summary, d.decided_at,
+    v.promoted_at, c.actor as promoted_by, c.reason as promoted_because,
+    v.registered_at, v.training_run_id, v.fingerprint, v.mlflow_run_id,
+    r.recipe, r.code_version, r.dagster_run_id
+from ml.model_versions as v
+join ml.training_runs as r using (training_run_id)
+left join ml.evaluations as e
+    on e.training_run_id = v.training_run_id
+    and e.candidate = v.model_name || ':' || v.version
+left join ml.promotion_decisions as d
+    on d.training_run_id = v.training_run_id and d.challenger_version = v.version
+left join lateral (
+    select actor, reason from audit.champion_changes
+    where to_mlflow_run_id = v.mlflow_run_id order by change_id desc limit 1
+) as c on true
+where v.model_name = %(name)s
+order by v.registered_at, v.version
+"""
+"""Of the model `name`."""
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -89,40 +121,7 @@ def list_versions(warehouse: Warehouse, model_name: str) -> list[dict[str, Any]]
 
     `is_challenger` marks the version of the training run that ran last. Reads Postgres only.
     """
-    return fetch_all(
-        warehouse,
-        """
-        select
-            v.version, v.is_champion,
-            r.training_run_id = (
-                select training_run_id from ml.training_runs where model_name = %(name)s
-                order by last_trained_at desc limit 1
-            ) and v.version = (
-                select version from ml.model_versions as same
-                where same.training_run_id = v.training_run_id order by registered_at desc limit 1
-            ) as is_challenger,
-            r.trained_from_at, r.trained_through_at, r.train_rows,
-            e.mae_min, e.skill, e.skill_low, e.skill_high, e.scored_rows, e.reference,
-            d.decision_id, d.is_promoted, d.summary, d.decided_at,
-            v.promoted_at, c.actor as promoted_by, c.reason as promoted_because,
-            v.registered_at, v.training_run_id, v.fingerprint, v.mlflow_run_id,
-            r.recipe, r.code_version, r.dagster_run_id
-        from ml.model_versions as v
-        join ml.training_runs as r using (training_run_id)
-        left join ml.evaluations as e
-            on e.training_run_id = v.training_run_id
-            and e.candidate = v.model_name || ':' || v.version
-        left join ml.promotion_decisions as d
-            on d.training_run_id = v.training_run_id and d.challenger_version = v.version
-        left join lateral (
-            select actor, reason from audit.champion_changes
-            where to_mlflow_run_id = v.mlflow_run_id order by change_id desc limit 1
-        ) as c on true
-        where v.model_name = %(name)s
-        order by v.registered_at, v.version
-        """,
-        {"name": model_name},
-    )
+    return fetch_all(warehouse, VERSIONS, {"name": model_name})
 
 
 def champion_changes(warehouse: Warehouse, model_name: str) -> list[ChampionChange]:

@@ -41,6 +41,7 @@ ML_TABLES = (
     "feature_importance",
     "evaluation_slices",
     "evaluations",
+    "model_graphs",
     "model_versions",
     "training_runs",
     "training_sets",
@@ -554,7 +555,7 @@ def test_what_the_gatekeeper_looks_at_is_stored_once_and_read_by_checks_and_deci
     assert found["mlflow_run_id"] == trained.mlflow_run_id
     assert found["predictions"] == 200  # What this process is told does not reach the other.
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] < 1000 * found["start_s"]
-    assert 100 < found["peak_memory_mb"] < 1024
+    assert 60 < found["peak_memory_mb"] < 150, "as the service, without MLflow"
     assert found["is_signature_equal"]
     assert found["leading_group"] == next(iter(evaluated.importance_min))
     importance = table(warehouse, "select feature_group, mae_rise_min from ml.feature_importance")
@@ -581,9 +582,9 @@ def test_a_challenger_that_does_not_load_in_a_fresh_process_says_why(
     version = versions.version(trained, "arrival-transit-40nm", "1")
     assert version
     found = MEASURE_IN_A_PROCESS(
-        trained, settings, dataclasses.replace(version, mlflow_run_id="another"), "f" * 64
+        trained, settings, dataclasses.replace(version, version="7")
     ).result()
-    assert found.error and "is of run" in found.error
+    assert found.error == "There is no version 7 of arrival-transit-40nm."
     assert (found.start_s, found.p95_ms, found.is_signature_equal) == (None, None, None)
 
 

@@ -23,6 +23,15 @@ def test_each_feature_is_there_once_and_of_a_known_group() -> None:
     assert set(features.FEATURES) == {one.name for one in TABLE if one.group}
 
 
+def test_each_that_a_model_sees_says_what_it_takes() -> None:
+    lacking = [one.name for one in TABLE if one.group and one.takes is None]
+    assert lacking == ["airport"]
+    for one in TABLE:
+        if one.takes and one.type != feature_table.TEXT:
+            low, high = one.takes
+            assert float(low) < float(high), one.name
+
+
 def test_what_dbt_has_of_the_table_is_as_make_features_writes_it() -> None:
     old = [
         str(path.relative_to(PROJECT_ROOT))
