@@ -18,7 +18,9 @@ from skyops_assets.arrivals.store import evaluations, inputs, predictions, train
 from skyops_assets.arrivals.store.training import TrainingRun
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.audit import log
+from skyops_assets.monitoring import asked as service
 from skyops_assets.monitoring import drift, policy, skill
+from skyops_assets.monitoring.asked import Asked
 from skyops_assets.monitoring.drift import Drift
 from skyops_assets.monitoring.policy import MonitorState, RetrainDecision, RetrainPolicy
 from skyops_assets.monitoring.skill import WindowSkill
@@ -45,6 +47,7 @@ class MonitorSummary:
     Attributes:
         at: the moment (UTC) that the verdict is about, the window's end.
         window, earlier: the predictor's numbers in the window and in the one before it.
+        asked: what the service was asked; no part of verdict or decision.
         current, reference: the rows compared, for pictures; not in the log.
     """
 
@@ -59,6 +62,7 @@ class MonitorSummary:
     drift: Drift | None
     decision: RetrainDecision
     runway_changes: tuple[dict[str, Any], ...]
+    asked: Asked
     current: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     reference: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
@@ -113,7 +117,7 @@ def monitor_champion(
     )
     at = as_of or reach
     promoted_skill = _promoted_skill(warehouse, champion) if champion else None
-    window = earlier = current = reference = found = None
+    window = earlier = current = reference = found = past = None
     if champion and at:
         run = training.training_run(warehouse, champion.training_run_id)
         rows = _scored_rows(warehouse, settings, ring_nm, champion, at=at, as_of=as_of)
@@ -127,6 +131,7 @@ def monitor_champion(
                 predictor = predictor_in_force(warehouse, settings, ring_nm=ring_nm)
                 reference[drift.PREDICTION] = predictor.predict(reference)
             found = drift.compare_windows(reference, current, window_days=days, classify=classify)
+    asked = service.measure(warehouse, ring_nm, past, as_of=as_of)
     state = MonitorState(
         at=at or datetime.min.replace(tzinfo=UTC),
         has_champion=champion is not None,
@@ -166,6 +171,7 @@ def monitor_champion(
             "run_id": run_id,
             "details": {
                 **_details(window, earlier, found, decision, changes),
+                "asked": asked.as_json(),
                 "skill_floor": floor,
             },
         },
@@ -182,6 +188,7 @@ def monitor_champion(
         found,
         decision,
         changes,
+        asked,
         current,
         reference,
     )

@@ -103,6 +103,8 @@ def _tables(summary: MonitorSummary) -> list[Table]:
             [[r.rule, "yes" if r.holds else "no", r.text] for r in summary.decision.reasons],
         ),
     ]
+    if summary.asked.rows:
+        tables.append(_asked(summary))
     if summary.runway_changes:
         tables.append(
             (
@@ -120,6 +122,28 @@ def _tables(summary: MonitorSummary) -> list[Table]:
             )
         )
     return tables
+
+
+def _asked(summary: MonitorSummary) -> Table:
+    asked = summary.asked
+    unlike = ", ".join(f"{name} {share:.1%}" for name, share in list(asked.outside.items())[:5])
+    drifted = ", ".join(asked.drifted[:5]) or "no column"
+    return (
+        f"Asked of the service in {(asked.end_at - asked.start_at).days} days",
+        ["", "found"],
+        [
+            ["records (the newest)", f"{asked.rows:,}"],
+            ["drift score", asked.too_few or f"{number(asked.drift_score, '.3f')} ({drifted})"],
+            [
+                "with a value that no learned arrival reached",
+                asked.too_few or f"{asked.outside_share:.1%} ({unlike or 'none'})",
+            ],
+            [
+                "of flights that landed: MAE, bias (min)",
+                f"{asked.landed}: {number(asked.mae_min, '.2f')}, {number(asked.bias_min, '.2f')}",
+            ],
+        ],
+    )
 
 
 def _window_row(name: str, window: WindowSkill) -> list[str]:

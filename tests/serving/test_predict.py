@@ -226,7 +226,7 @@ def test_champions_are_swapped_under_load_without_a_failed_request(
             after = (second, "1")[number % 2]
             force(served.warehouse, after)
             began = time.monotonic()
-            _wait(lambda after=after: seen[-1:] == [after], 5)  # type: ignore[misc]
+            _wait(lambda after=after: seen[-1:] == [after], 5)
             longest = max(longest, time.monotonic() - began)
     finally:
         is_over.set()
