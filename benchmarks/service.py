@@ -108,9 +108,9 @@ def _arrivals() -> pd.DataFrame:
     columns: dict[str, Any] = {
         one.name: rng.choice(list(one.takes or ("LFPG", "LFPO")), ROWS)
         if one.type == TEXT
-        else rng.uniform(*one.takes, ROWS).round(3)  # type: ignore[misc]
+        else rng.uniform(float(one.takes[0]), float(one.takes[1]), ROWS).round(3)
         for one in TABLE
-        if one.group
+        if one.group and (one.takes or one.type == TEXT)
     }
     frame = pd.DataFrame(columns).astype({"airport": object, "sector": object, "wake": object})
     minutes = 12 + frame["altitude_m"] / 2000 + 3 * frame["bearing_sin"]

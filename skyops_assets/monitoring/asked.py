@@ -98,7 +98,8 @@ def measure(
     window = {"ring_nm": ring_nm, "since": since, "until": until, "most": MOST_ROWS}
     rows = fetch_all(warehouse, NEWEST, window)
     outcome = fetch_one(warehouse, OUTCOMES, window) or {}
-    too_few, found, outside, share = None, None, {}, None
+    too_few = found = share = None
+    outside: dict[str, float] = {}
     if past is None:
         too_few = "there is no champion, or the arrivals that it has learned from are gone"
     elif len(rows) < MIN_ROWS:
@@ -150,6 +151,6 @@ def _outside(past: pd.DataFrame, current: pd.DataFrame) -> tuple[dict[str, float
             strange[name] = (asked < there.min()) | (asked > there.max())
     shares = strange.mean().sort_values(ascending=False)
     return (
-        {name: float(share) for name, share in shares.items() if share > 0},
+        {str(name): float(share) for name, share in shares.items() if share > 0},
         float(strange.any(axis=1).mean()),
     )

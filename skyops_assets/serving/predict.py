@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from psycopg.errors import InvalidSchemaName, UndefinedTable
+from psycopg.sql import SQL
 from pydantic import ValidationError
 
 from skyops_assets.arrivals.features import FEATURES, RING_NM
@@ -29,21 +29,22 @@ NO_LOG = (
 )
 FLIGHTS_OF_EACH = 20
 """Of an aircraft, the newest: its latest crossing is of one of these."""
-LATEST = f"""
+LATEST = SQL(
+    """
 select distinct on (asked.place)
-    asked.place, flights.icao24, crossings.flight_id, crossings.crossed_at,
-    {records.FEATURE_COLUMNS}
+    asked.place, flights.icao24, crossings.flight_id, crossings.crossed_at, {}
 from unnest(%(icao24)s::text[], %(airports)s::text[]) with ordinality
     as asked (icao24, airport, place)
 cross join lateral (
     select known.icao24, known.flight_id from metrics.fct_flights as known
-    where known.icao24 = asked.icao24 order by known.first_seen_at desc limit {FLIGHTS_OF_EACH}
+    where known.icao24 = asked.icao24 order by known.first_seen_at desc limit %(newest)s
 ) as flights
 inner join features.crossing_features as crossings
     on crossings.flight_id = flights.flight_id and crossings.ring_nm = %(ring_nm)s
 where asked.airport is null or crossings.airport = asked.airport
 order by asked.place, crossings.crossed_at desc
-"""  # noqa: S608
+"""
+).format(records.FEATURE_COLUMNS)
 _IS_FEATURE = frozenset(FEATURES)
 
 
@@ -196,20 +197,15 @@ async def latest_crossings(
     named.
 
     Raises:
-        Problem: 404 where one has crossed none; 503 before the first build.
+        Problem: 404 where one has crossed none.
     """
     asked = {
         "icao24": [one["icao24"] for one in aircraft],
         "airports": [one.get("airport") for one in aircraft],
         "ring_nm": ring_nm,
+        "newest": FLIGHTS_OF_EACH,
     }
-    try:
-        rows = await database.rows(LATEST, asked)
-    except (UndefinedTable, InvalidSchemaName):
-        raise Problem(
-            503, "SkyOps has no crossings yet; they come with the first hourly run."
-        ) from None
-    found = {row["place"]: row for row in rows}
+    found = {row["place"]: row for row in await database.rows(LATEST, asked)}
     lacking = [one for place, one in enumerate(aircraft, 1) if place not in found]
     if lacking:
         one = lacking[0]

@@ -218,6 +218,7 @@ class PredictionLog:
                 prepare_threshold=None,
                 application_name="skyops serve, log",
             )
+            self._connection.read_only = False
         with self._connection.transaction():
             self._connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
             found = self._connection.execute(INSERT, ((b"[" + b",".join(lines) + b"]").decode(),))

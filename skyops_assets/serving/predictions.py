@@ -9,13 +9,16 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+import orjson
+from fastapi import APIRouter, Depends, Path, Request, Response
 from psycopg.errors import InvalidSchemaName, UndefinedTable
+from psycopg.sql import SQL
 from pydantic import BaseModel, Field
 
 from skyops_assets.arrivals.features import RINGS_NM
 from skyops_assets.arrivals.store.versions import VERSIONS, model_name
 from skyops_assets.serving.access import READ, Caller, allowed
+from skyops_assets.serving.pages import JSON_TYPE, tagged
 from skyops_assets.serving.problems import Problem, responses
 from skyops_assets.serving.records import FEATURE_COLUMNS
 
@@ -38,10 +41,10 @@ from ml.predictions
 where flight_id = %(flight_id)s and airport = %(airport)s and ring_nm = %(ring_nm)s
 order by predicted_at desc limit 1
 """  # noqa: S608
-CROSSING = f"""
-select {FEATURE_COLUMNS} from features.crossing_features as crossings
-where flight_id = %(flight_id)s and airport = %(airport)s and ring_nm = %(ring_nm)s
-"""  # noqa: S608
+CROSSING = SQL(
+    "select {} from features.crossing_features as crossings"
+    " where flight_id = %(flight_id)s and airport = %(airport)s and ring_nm = %(ring_nm)s"
+).format(FEATURE_COLUMNS)
 
 
 class Moved(BaseModel):
@@ -133,6 +136,7 @@ class Models(BaseModel):
             "not_moved_why": None,
         }}}},
         **responses(401, 403, 404, 422, 429, 503),
+        304: {"description": "`If-None-Match` names what this would be."},
     },
 )  # fmt: skip
 async def prediction(
@@ -143,14 +147,14 @@ async def prediction(
         max_length=100,
     )],
     _: Annotated[Caller, Depends(allowed(READ))],
-) -> dict[str, Any]:  # fmt: skip
+) -> Response:  # fmt: skip
     """What was predicted, of which features, and which of them moved it most."""
     service = request.app.state.service
     found = await _find(service.database, id)
     if found is None:
         raise Problem(404, f"There is no prediction {id!r}; predictions are kept for 90 days.")
     moved, why = await _moved(service.predictors, found)
-    return {**found, "id": id, "moved": moved, "not_moved_why": why}
+    return _answer(request, {**found, "id": id, "moved": moved, "not_moved_why": why})
 
 
 @router.get(
@@ -171,9 +175,10 @@ async def prediction(
             }],
         }]}}}},
         **responses(401, 403, 429, 503),
+        304: {"description": "`If-None-Match` names what this would be."},
     },
 )  # fmt: skip
-async def models(request: Request, _: Annotated[Caller, Depends(allowed(READ))]) -> dict[str, Any]:
+async def models(request: Request, _: Annotated[Caller, Depends(allowed(READ))]) -> Response:
     """Every version, who is champion, and what was measured."""
     service = request.app.state.service
     rings = []
@@ -186,10 +191,17 @@ async def models(request: Request, _: Annotated[Caller, Depends(allowed(READ))])
                 "model": name,
                 "in_force": answers and f"{answers.model}:{answers.version}",
                 "trouble": service.predictors.trouble(name),
-                "versions": await service.database.rows(VERSIONS, {"name": name}),
+                "versions": [
+                    {name: row[name] for name in Version.model_fields}
+                    for row in await service.database.rows(VERSIONS, {"name": name})
+                ],
             }
         )
-    return {"rings": rings}
+    return _answer(request, {"rings": rings})
+
+
+def _answer(request: Request, found: dict[str, Any]) -> Response:
+    return tagged(request, orjson.dumps(found, option=orjson.OPT_UTC_Z), JSON_TYPE)
 
 
 async def _find(database: Any, id: str) -> dict[str, Any] | None:

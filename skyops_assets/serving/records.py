@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, with_config
+from psycopg.sql import SQL, Identifier
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    with_config,
+)
 from typing_extensions import TypedDict  # Pydantic wants it until Python 3.12.
 
 from skyops_assets.arrivals.feature_table import COUNT, TABLE, TEXT, Feature
@@ -19,8 +28,10 @@ NO_FREE_POSITION = (
     "or in `aircraft` the address of one that SkyOps follows."
 )
 
-FEATURE_COLUMNS = ", ".join(
-    f"crossings.{one.name}::{'text' if one.type == TEXT else 'double precision'}"
+FEATURE_COLUMNS = SQL(", ").join(
+    SQL("crossings.{0}::{1} as {0}").format(
+        Identifier(one.name), SQL("text" if one.type == TEXT else "double precision")
+    )
     for one in TABLE
     if one.group
 )
@@ -33,6 +44,16 @@ _ICAO24 = Annotated[
 ]
 _RING: Any = Literal[RINGS_NM]
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _text_of_time(value: Any) -> Any:
+    """A number, even as text, would be taken as seconds since 1970, which nobody means."""
+    if not isinstance(value, str) or value.replace(".", "").lstrip("+-").isdecimal():
+        raise ValueError("a time looks like 2021-10-07T12:00:00Z")
+    return value
+
+
+_TIME = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_of_time)]
 
 
 def _field(feature: Feature) -> Any:
@@ -56,7 +77,7 @@ Record = with_config(_STRICT)(
             **{one.name: _field(one) for one in TABLE if one.group},
             "crossed_at": NotRequired[
                 Annotated[
-                    AwareDatetime | None,
+                    _TIME | None,
                     Field(
                         description="When the ring was crossed, with its zone, in this century; "
                         "unset: now.",
