@@ -6,12 +6,14 @@ retraining. Who asks may ask anything; that says nothing of the traffic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES, LABEL, NUMERIC, PROVISIONAL
 from skyops_assets.monitoring import drift
+from skyops_assets.monitoring.policy import RetrainPolicy
 from skyops_assets.monitoring.skill import MIN_ROWS
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import fetch_all, fetch_one
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 DAYS = 7
 MOST_ROWS = 5_000
 """The newest of the window: more say nothing else, and a year of them would not fit."""
+
+MOST_OUTSIDE = 0.1
+"""Of the records may have a value beyond all that was learned: of arrivals drawn as the 3,000 that
+were learned 3 % have one, in any of 50 columns."""
 
 NEWEST = """
 select asked_at, crossed_at, transit_min, features from ml.service_predictions
@@ -122,6 +128,24 @@ def measure(
         outcome.get("bias_min"),
         too_few,
     )
+
+
+def is_strange(asked: Mapping[str, Any], rules: RetrainPolicy) -> str | None:
+    """In what the records of a row of the log are not as those learned; None where they are.
+
+    Args:
+        asked: what `Asked.as_json` gave, or nothing.
+    """
+    share, score = asked.get("outside_share"), asked.get("drift_score")
+    if share is not None and share > MOST_OUTSIDE:
+        worst = ", ".join(list(asked["outside"])[:3])
+        return (
+            f"{share:.0%} of {asked['rows']:,} records have a value that no learned arrival "
+            f"reached, in {worst}"
+        )
+    if score is not None and score > rules.max_drift_score:
+        return f"The records are others than those learned, in {', '.join(asked['drifted'][:3])}"
+    return None
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

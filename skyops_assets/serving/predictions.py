@@ -212,7 +212,9 @@ async def _find(database: Any, id: str) -> dict[str, Any] | None:
         number = uuid.UUID(id)
     except ValueError:
         raise Problem(
-            422, f"{id!r} is no id: one is a UUID, or FLIGHT:AIRPORT:RING of the lane's own."
+            404,
+            f"There is no prediction {id!r}: an id is a UUID, or FLIGHT:AIRPORT:RING of the lane's "
+            "own.",
         ) from None
     # Its first 48 bits are when it was made.
     until = (number.int >> 80) / 1000 + LOGGED_WITHIN_S

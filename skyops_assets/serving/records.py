@@ -65,8 +65,10 @@ def _field(feature: Feature) -> Any:
     else:
         assert feature.takes
         low, high = feature.takes
-        kind = int if feature.type == COUNT else float
-        about = Field(description=feature.meaning, ge=low, le=high)
+        kind = float
+        # Pandas writes a count that may be missing as 4.0.
+        whole = 1 if feature.type == COUNT else None
+        about = Field(description=feature.meaning, ge=low, le=high, multiple_of=whole)
     return NotRequired[Annotated[kind, about] | None]
 
 

@@ -1547,7 +1547,7 @@ def test_a_red_light_is_a_warning_with_its_reasons(
         assert result.metadata[f"rule_{light}"].value == f"{mark}: said of {light}"
 
 
-# audit/monitoring_log: champion_skill, drift
+# audit/monitoring_log: champion_skill, drift, asked_as_learned
 
 
 def verdict(**changes: Any) -> dict[str, Any]:
@@ -1607,3 +1607,26 @@ def test_drift_warns_and_names_the_columns(
         assert run_check(inner(drift)).passed
     record_verdict(pointed, verdict(drift_score=None))
     assert run_check(inner(drift)).passed
+
+
+def test_strange_records_asked_of_the_service_warn(pointed: Warehouse) -> None:
+    from skyops_assets.audit.log import record_verdict
+    from skyops_assets.defs.monitoring.checks import asked_as_learned
+
+    def told(**changes: Any) -> Any:
+        asked = {"rows": 1200, "drift_score": 0.0, "outside_share": 0.03, "outside": {},
+                 "drifted": [], "mae_min": 2.0, "too_few": None, **changes}  # fmt: skip
+        record_verdict(pointed, verdict(details={**verdict()["details"], "asked": asked}))
+        return run_check(inner(asked_as_learned))
+
+    assert run_check(inner(asked_as_learned)).passed
+    assert told().passed
+    feet = told(outside_share=0.6, outside={"altitude_m": 0.6})
+    assert (feet.passed, feet.severity.value) == (False, "WARN")
+    assert feet.description.startswith(
+        "60% of 1,200 records have a value that no learned arrival reached, in altitude_m. "
+    )
+    drifted = told(drift_score=0.5, drifted=["sector"])
+    assert drifted.description.startswith("The records are others than those learned, in sector. ")
+    few = told(drift_score=None, outside_share=None, too_few="too few records: 3")
+    assert (few.passed, few.description) == (True, "too few records: 3")

@@ -128,6 +128,8 @@ def test_without_a_champion_the_baseline_in_force_answers_and_is_named(served: S
         (b'{"records": [{"airport": "LFPG", "altitude_m": "high"}]}', 422, "1 value"),
         (b'{"records": [{"airport": "LFPG", "altitude_m": NaN}]}', 422, "1 value"),
         (b'{"records": [{"airport": "LFPG", "altitud_m": 1}]}', 422, "1 value"),
+        (b'{"records": [{"airport": "LFPG", "entries_5min_count": 1.5}]}', 422, "1 value"),
+        (b'{"records": [{"airport": "LFPG", "crossed_at": "1633612659"}]}', 422, "1 value"),
         (b'{"records": [{"airport": "LFPG"}], "version": "99"}', 404, "has no version 99"),
         (b'{"records": [{"airport": "LFPG"}], "ring_nm": 50}', 422, "1 value"),
         (b'{"records": [{"airport": "LFPG", "crossed_at": "1931-01-01T00:00:00Z"}]}', 422,
@@ -167,7 +169,7 @@ def test_what_was_predicted_says_what_moved_it(served: Served, second: str) -> N
     by_lane = (lane if lane.is_success else other).json()
     assert by_lane["flight_id"] == "f7-00399"
     assert by_lane["moved"]
-    assert served.client.get("/v1/predictions/nothing").status_code == 422
+    assert served.client.get("/v1/predictions/nothing").status_code == 404
     gone = served.client.get("/v1/predictions/019a1c3e-8f2b-7c4d-9e5f-0a1b2c3d4e5f")
     assert gone.status_code == 404
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+SERVICE_DAYS = 90
+"""So long what the service predicted is kept."""
 _PREDICTION_KEY = ("flight_id", "airport", "ring_nm", "model_name", "model_version")
 
 
@@ -63,3 +65,14 @@ def save_outcomes(warehouse: Warehouse, rows: pd.DataFrame) -> int:
                 ", ".join(f"excluded.{name}" for name in values),
             ),
         )
+
+
+def sweep_service_predictions(warehouse: Warehouse, keep_days: int = SERVICE_DAYS) -> int:
+    """Remove what the service predicted before so many days, and return how much that was."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "delete from ml.service_predictions"
+            " where asked_at < clock_timestamp() - make_interval(days => %s)",
+            (keep_days,),
+        )
+        return int(cursor.rowcount)

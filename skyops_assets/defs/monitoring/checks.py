@@ -1,4 +1,4 @@
-"""The alarms: the champion's skill, and drift, which explains it."""
+"""The alarms: the champion's skill, and drift, which explains it; and what the service is asked."""
 
 import dagster as dg
 
@@ -47,4 +47,30 @@ def drift(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{row['drifted']}{todo}" if has_drifted else row.get("drifted"),
         metadata=as_metadata({"drift_score": row.get("drift_score")}),
+    )
+
+
+@check_of_each_ring(monitoring_log.key)
+def asked_as_learned(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
+    """The service is asked of crossings such as its champion has learned from. Warns.
+
+    With too few records of a week nothing is said.
+    """
+    from skyops_assets.monitoring.asked import is_strange
+    from skyops_assets.monitoring.monitor import latest
+
+    details = latest(warehouse.open(), ring_nm).get("details", {})
+    asked = details.get("asked", {})
+    why = is_strange(asked, warehouse.settings.retrain_policy)
+    todo = (
+        ". Predictions of such records are guesses: look in ml.service_predictions who sends them "
+        "(key_id), and whether units and airport are right."
+    )
+    return dg.AssetCheckResult(
+        passed=why is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{why}{todo}" if why else asked.get("too_few"),
+        metadata=as_metadata(
+            {name: asked.get(name) for name in ("rows", "drift_score", "outside_share", "mae_min")}
+        ),
     )

@@ -65,13 +65,15 @@ def remove_what_is_old(
 ) -> dg.Output[None]:
     """Older than SKYOPS_RUN_RETENTION_DAYS; never what an asset, version or decision needs."""
     from skyops_assets.arrivals.models import retention
+    from skyops_assets.arrivals.store.predictions import sweep_service_predictions
     from skyops_assets.monitoring import report
 
-    settings = warehouse.settings
+    settings, database = warehouse.settings, warehouse.open()
     days = settings.run_retention_days
     with reported("clean_up", settings.pushgateway_url):
         runs = remove_old_runs(context.instance, days)
-        swept = retention.sweep(warehouse.open(), settings, days)
+        swept = retention.sweep(database, settings, days)
+        asked = sweep_service_predictions(database)
     return dg.Output(
         None,
         metadata={
@@ -80,6 +82,7 @@ def remove_what_is_old(
             "removed_check_results": runs.check_results,
             "removed_snapshots": swept.snapshots,
             "removed_mlflow_runs": swept.mlflow_runs,
+            "removed_service_predictions": asked,
             "removed_reports": report.sweep(settings, days),
         },
     )

@@ -553,7 +553,7 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
     shown = {k: v.value for k, v in output.event_specific_data.metadata.items()}
     assert shown == {
         "removed_runs": 0, "thinned_runs": 0, "removed_snapshots": 2, "removed_mlflow_runs": 1,
-        "removed_reports": 0, "removed_check_results": 0,
+        "removed_reports": 0, "removed_check_results": 0, "removed_service_predictions": 0,
     }  # fmt: skip
     assert not half.exists()
     for days, is_left in ((89, True), (91, False)):

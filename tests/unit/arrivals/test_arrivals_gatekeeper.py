@@ -20,7 +20,7 @@ from skyops_assets.backtest import gate_calibration
 from skyops_assets.errors import SkyOpsError
 from tests.support.arrival_frames import synthetic
 
-PROBE = Probe(None, 5.0, 400.0, 200, 4.0, 8.0, True)
+PROBE = Probe(None, 5.0, 110.0, 200, 0.1, 0.2, True)
 LOGIC = SanityReport((), "congestion", {"a": -0.5, "b": 0.01, "c": None}, 0.0, -0.01)
 SLICES = (SliceGain("LSZH N", 700, 0.03, 0.06), SliceGain("night", 90, -0.3, -0.1))
 
@@ -78,10 +78,10 @@ RED = {
     "gain": {"gain": 0.019},
     "slices": {"slices": (*SLICES, SliceGain("peak", 200, -0.051, -0.001))},
     "loads": {"probe": replace(PROBE, start_s=None, error="files are gone")},
-    "memory": {"probe": replace(PROBE, peak_memory_mb=1025.0)},
+    "memory": {"probe": replace(PROBE, peak_memory_mb=161.0)},
     "signature": {"probe": replace(PROBE, is_signature_equal=False)},
     "start": {"probe": replace(PROBE, start_s=60.1)},
-    "prediction_time": {"probe": replace(PROBE, p95_ms=201.0)},
+    "prediction_time": {"probe": replace(PROBE, p95_ms=5.1)},
     "identifiers": {"logic": replace(LOGIC, identifiers=("icao24",))},
     "importance": {"logic": replace(LOGIC, leading_group="hour and weekday")},
     "directions": {"logic": replace(LOGIC, wrong_way_min={"a": 0.26, "b": -1.0})},
@@ -153,9 +153,9 @@ def test_nothing_measured_is_four_red_lights_and_no_number() -> None:
 
 
 def test_a_slow_prediction_is_said_before_it_is_refused() -> None:
-    decision = decide(replace(GOOD, probe=replace(PROBE, p95_ms=21.0)))
+    decision = decide(replace(GOOD, probe=replace(PROBE, p95_ms=1.5)))
     assert decision.is_promoted
-    assert any("more than the 20 ms aimed at" in reason.text for reason in decision.reasons)
+    assert any("more than the 1 ms aimed at" in reason.text for reason in decision.reasons)
 
 
 @pytest.mark.parametrize(
