@@ -92,8 +92,14 @@ def create_app() -> FastAPI:
         predictors = Predictors(database)
         prediction_log = PredictionLog(conninfo, settings.home / "service" / "unsent")
         app.state.service = Service(
-            settings, database, Keys(database), sky, Sessions(settings), Limits(settings),
-            predictors, prediction_log,
+            settings,
+            database,
+            Keys(database),
+            sky,
+            Sessions(settings),
+            Limits(settings),
+            predictors,
+            prediction_log,
         )
         await database.open()
         await predictors.open()

@@ -17,6 +17,7 @@ from limits.aio.strategies import MovingWindowRateLimiter as SharedWindow
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter as OwnWindow
 
+from skyops_assets.serving.metrics import LIMITED
 from skyops_assets.serving.problems import Problem
 from skyops_assets.settings import Settings
 
@@ -118,6 +119,7 @@ def _told(
     headers = limit.headers(what, left, reset_s)
     if is_taken:
         return headers
+    LIMITED.labels(what).inc()
     raise Problem(
         429,
         f"The key {caller!r} has had its {limit.item.amount} {what} of this {limit.per}; come back "

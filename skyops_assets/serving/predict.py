@@ -15,8 +15,8 @@ from psycopg.sql import SQL
 from pydantic import ValidationError
 
 from skyops_assets.arrivals.features import FEATURES, RING_NM
-from skyops_assets.serving import records
-from skyops_assets.serving.access import PREDICT, Caller, allowed
+from skyops_assets.serving import metrics, records
+from skyops_assets.serving.access import PREDICT, PREDICTIONS, Caller, allowed
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.predictors import Predictor
 from skyops_assets.serving.problems import Problem, responses
@@ -80,7 +80,7 @@ _IS_FEATURE = frozenset(FEATURES)
     },
 )
 async def predict(
-    request: Request, caller: Annotated[Caller, Depends(allowed(PREDICT))]
+    request: Request, caller: Annotated[Caller, Depends(allowed(PREDICT, PREDICTIONS))]
 ) -> Response:
     """Minutes from a ring to the runway, of aircraft that cross it.
 
@@ -155,7 +155,10 @@ def _say(
 ) -> tuple[list[dict[str, Any]], list[bytes]]:
     """What is answered, and the rows of the log."""
     given, lines = [], []
-    answers = list(zip(rows, *predictor.ask(rows), strict=True))
+    asked_at = time.perf_counter()
+    found = predictor.ask(rows)
+    metrics.predicted(predictor.model, predictor.version, time.perf_counter() - asked_at, found[0])
+    answers = list(zip(rows, *found, strict=True))
     latency_ms = 1000 * (time.perf_counter() - began)
     for row, minutes, low, high in answers:
         one = {

@@ -19,6 +19,7 @@ from skyops_assets.arrivals.models import graphs
 from skyops_assets.arrivals.models.graphs import Row
 from skyops_assets.arrivals.store.versions import model_name
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.serving import metrics
 from skyops_assets.serving.database import Database
 from skyops_assets.serving.problems import Problem
 
@@ -68,6 +69,7 @@ class Version:
     model: str
     version: str
     graph: graphs.Graph
+    load_s: float
     is_model: bool = True
 
     def ask(self, rows: Sequence[Row]) -> Minutes:
@@ -86,6 +88,7 @@ class InPlace:
     version: str
     known: dict[str, Any]
     ring_nm: int
+    load_s: None = None
     is_model: bool = False
 
     @property
@@ -114,8 +117,6 @@ class Predictors:
         self._failed: dict[tuple[str, str, bytes], tuple[float, str]] = {}
         self._troubles: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
-        self.looked_at: float | None = None
-        self.load_s: float | None = None
 
     async def open(self) -> None:
         """Look once, and from then on every second."""
@@ -217,14 +218,15 @@ class Predictors:
                     found = _baseline(row, rings[name])
             except SkyOpsError as error:
                 self._troubles[name] = str(error) + self._instead(name)
+                metrics.champion_refused(name)
             else:
                 before = self._in_force.get(name)
                 # One assignment: a request has either the one or the other, whole.
                 self._in_force[name] = found
                 self._troubles.pop(name, None)
+                metrics.served(name, found.version, found.load_s)
                 if before is None or (before.model, before.version) != (found.model, found.version):
                     log.info("%s:%s is in force", found.model, found.version)
-        self.looked_at = time.monotonic()
 
     def _instead(self, name: str) -> str:
         old = self._in_force.get(name)
@@ -255,9 +257,8 @@ class Predictors:
             self._failed[key] = (time.monotonic(), text)
             log.warning("%s", text)
             raise SkyOpsError(text) from error
-        self.load_s = time.perf_counter() - began
         self._failed.pop(key, None)
-        self._loaded[key] = Version(name, number, graph)
+        self._loaded[key] = Version(name, number, graph, time.perf_counter() - began)
         while len(self._loaded) > KEPT:
             self._loaded.popitem(last=False)
         return self._loaded[key]
