@@ -175,6 +175,7 @@ def test_a_restored_database_is_closed_again(opened: Any, shared_warehouse: Ware
         cursor.execute("show default_transaction_read_only")
         assert cursor.fetchone() == ("on",)
         cursor.execute("select count(*) from raw.airports")
+        cursor.execute("set default_transaction_read_only = off")
         assert "permission denied" in refused(cursor, "create temporary table mine (n integer)")
         assert "permission denied" in refused(cursor, "select * from audit.api_keys")
 
