@@ -80,10 +80,11 @@ def measure() -> Iterator[Row]:
                 f"wrk.body = [[{body}]]\n"
                 f'wrk.headers["Authorization"] = "Bearer {key}"\n'
             )
+            database = str(warehouse.url.database)
             bare_p50, bare_p99 = _bare(path, record)
-            _wrk(script, port, pid, 1, WARM_S)
+            _wrk(script, port, pid, database, connections=1, seconds=WARM_S)
             for connections, allowed in ((1, "1 and 5 ms"), (8, "1,500/s; 15 ms at 99 %")):
-                found = _wrk(script, port, pid, connections, SECONDS)
+                found = _wrk(script, port, pid, database, connections=connections, seconds=SECONDS)
                 yield (
                     f"/v1/predict, {len(record)} fields, {connections} connection"
                     + "s" * (connections > 1),
@@ -184,8 +185,9 @@ def _served(warehouse: Warehouse, home: Path) -> Iterator[tuple[int, str, int]]:
     with (home / "service.log").open("wb") as log:
         process = subprocess.Popen(
             ["taskset", "-c", "0", sys.executable, "-m", "skyops_assets.serving", "127.0.0.1"],
+            # The address too, or it keeps an embedded server of its own.
             env={**os.environ, **environment(settings, warehouse),
-                 "SKYOPS_SERVICE_PORT": str(port)},
+                 "SKYOPS_DATABASE_URL": warehouse.libpq(), "SKYOPS_SERVICE_PORT": str(port)},
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
@@ -215,8 +217,10 @@ def _bare(path: Path, record: dict[str, Any]) -> tuple[float, float]:
     return p50, p99
 
 
-def _wrk(script: Path, port: int, pid: int, connections: int, seconds: int) -> Load:
-    before, began = (_cpu_s(pid), _postgres_cpu_s()), time.monotonic()
+def _wrk(
+    script: Path, port: int, pid: int, database: str, *, connections: int, seconds: int
+) -> Load:
+    before, began = (_cpu_s(pid), _postgres_cpu_s(database)), time.monotonic()
     said = subprocess.run(
         ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
          "-s", str(script), f"http://127.0.0.1:{port}/v1/predict"],
@@ -235,7 +239,7 @@ def _wrk(script: Path, port: int, pid: int, connections: int, seconds: int) -> L
         at["99"],
         int(failed[1]) if failed else 0,
         (_cpu_s(pid) - before[0]) / took,
-        (_postgres_cpu_s() - before[1]) / took,
+        (_postgres_cpu_s(database) - before[1]) / took,
     )
 
 
@@ -250,11 +254,14 @@ def _cpu_s(pid: int) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in _family(pid))
 
 
-def _postgres_cpu_s() -> float:
+def _postgres_cpu_s(database: str) -> float:
+    """Of the backends of this database that live: those of the service."""
     import psutil
 
     return sum(
-        sum(one.cpu_times()[:2]) for one in psutil.process_iter() if one.name() == "postgres"
+        sum(one.info["cpu_times"][:2])
+        for one in psutil.process_iter(["cmdline", "cpu_times"])
+        if one.info["cmdline"] and f" {database} " in one.info["cmdline"][0]
     )
 
 
