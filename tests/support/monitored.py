@@ -37,7 +37,7 @@ TABLES = ("fct_flights", "fct_movements", "fct_holdings", "fct_arrivals")
 FILLED = """
 -- An hour of Orly, and what is of before or of elsewhere.
 insert into metrics.fct_flights (flight_id, last_seen_at)
-select 'f' || n, now() - n * interval '40 seconds' from generate_series(0, 3) as numbers (n)
+select 'f' || n, now() from generate_series(0, 4) as numbers (n)
 union all select 'old', now() - interval '2 hours';
 
 insert into metrics.fct_movements (movement_id, flight_id, airport, movement, moved_at)
@@ -47,13 +47,13 @@ from (values
     (1, 'LFPO', 'landing', interval '20 minutes'),
     (2, 'LFPO', 'takeoff', interval '30 minutes'),
     (3, 'LFPO', 'go_around', interval '15 minutes'),
-    (4, 'LFPO', 'landing', interval '61 minutes'),
-    (5, 'LFPG', 'landing', interval '59 minutes'),
+    (4, 'LFPO', 'landing', interval '75 minutes'),
+    (5, 'LFPG', 'landing', interval '45 minutes'),
     (6, 'EGLL', 'landing', interval '5 minutes')
 ) as moved (n, airport, movement, age);
 
 insert into metrics.fct_holdings (holding_id, airport, ended_at)
-select 'h' || n, 'LFPO', now() - n * interval '35 minutes'
+select 'h' || n, 'LFPO', now() - n * interval '40 minutes'
 from generate_series(1, 2) as numbers (n);
 
 insert into metrics.fct_arrivals (arrival_id, airport, ring_nm, landed_at, additional_min)
@@ -65,22 +65,7 @@ from (values
     (3, 40, 90.0, interval '70 minutes')
 ) as landed (n, ring, late, age);
 
--- The collector: three answers, the last of which no model holds yet.
-insert into raw.ingest_batches (
-    target, source, started_at, finished_at, window_start_at, window_end_at, read_rows,
-    loaded_rows, duplicate_rows, rejected_rows, transformed_at
-)
-select
-    'raw.opensky_states', 'opensky:rest', now() - ago, now() - ago, now() - ago, now() - ago,
-    loaded + dup + bad, loaded, dup, bad, now() - ago + took
-from (values
-    (interval '40 minutes', 90, 8, 2, interval '3 seconds'),
-    (interval '40 seconds', 120, 0, 0, interval '3 seconds'),
-    (interval '30 seconds', 60, 0, 0, null)
-) as answers (ago, loaded, dup, bad, took);
 insert into audit.live_horizon (latest_at, is_whole) values (now(), false);
-insert into audit.transform_state (horizon_at, finished_at)
-values (now() - interval '50 seconds', now());
 insert into raw.opensky_credits (utc_day, account, spent, daily_credits)
 values ((now() at time zone 'UTC')::date, 'anonymous', 100, 400);
 
@@ -125,6 +110,34 @@ insert into audit.alert_notices (alert_id, is_recovery, channel, owner)
 select alert_id, false, 'webhook', 'team:skyops' from audit.alerts;
 """
 
+HEARD = """
+delete from raw.ingest_batches;
+delete from audit.transform_state;
+insert into raw.ingest_batches (
+    target, source, started_at, finished_at, window_start_at, window_end_at, read_rows,
+    loaded_rows, duplicate_rows, rejected_rows, transformed_at
+)
+select
+    'raw.opensky_states', 'opensky:rest', now() - ago, now() - ago, now() - ago, now() - ago,
+    loaded + dup + bad, loaded, dup, bad, now() - ago + took
+from (values
+    (interval '40 minutes', 90, 8, 2, interval '3 seconds'),
+    (interval '20 seconds', 120, 0, 0, interval '3 seconds'),
+    (interval '10 seconds', 60, 0, 0, null)
+) as answers (ago, loaded, dup, bad, took);
+insert into audit.transform_state (horizon_at, finished_at)
+values (now() - interval '30 seconds', now());
+update metrics.fct_flights
+set last_seen_at = now() - substr(flight_id, 2)::integer * interval '25 seconds'
+where flight_id <> 'old';
+"""
+
+
+def heard(warehouse: Warehouse) -> None:
+    """Three answers of OpenSky, counted from now, and five flights; no model holds the last."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(HEARD)
+
 
 def fill(warehouse: Warehouse, manifest: Path) -> None:
     """Put it into a warehouse that has `live.feed`, and else no model."""
@@ -136,6 +149,7 @@ def fill(warehouse: Warehouse, manifest: Path) -> None:
             typed = ", ".join(f"{one['name']} {one['data_type']}" for one in columns)
             cursor.execute(f"create table metrics.{name} ({typed})")
         cursor.execute(FILLED)
+        cursor.execute(HEARD)
 
 
 REPOSITORY = RemoteRepositoryOrigin(
