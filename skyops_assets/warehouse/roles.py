@@ -42,6 +42,7 @@ class Role:
         hidden: tables of these that it does not read.
         inserts: tables that it adds rows to.
         updates: tables and those of their columns that it changes.
+        watches: whether it sees what the server's other sessions do, where SkyOps' user may let it.
         setting: of an address that is used in its place.
         pins: what its sessions begin with, beside what SkyOps' all do.
     """
@@ -52,6 +53,7 @@ class Role:
     hidden: tuple[str, ...] = ()
     inserts: tuple[str, ...] = ()
     updates: Mapping[str, str] = field(default_factory=dict)
+    watches: bool = False
     setting: str = ""
     pins: Mapping[str, str] = field(default_factory=dict)
 
@@ -100,6 +102,7 @@ SERVICE = Role(
     tables=("raw.airports", "raw.ingest_batches", "raw.opensky_credits"),
     inserts=("ml.service_predictions", "audit.corrections"),
     updates={"audit.corrections": "undone_at, undone_by, undone_because"},
+    watches=True,
     setting="service_database_url",
 )
 _LARGE_OBJECTS = (
@@ -148,6 +151,13 @@ _LACKING = """
             and granted.grantee = (select oid from pg_roles where rolname = %(role)s)
             and granted.privilege_type = 'SELECT'
     )
+    union all
+    -- What other sessions do; a role that does not inherit takes it so since Postgres 16.
+    select 7, format('grant pg_read_all_stats to %%I with inherit true', %(role)s)
+    where
+        %(watches)s
+        and current_setting('server_version_num')::integer >= 160000
+        and not pg_has_role(%(role)s, 'pg_read_all_stats', 'usage')
     order by 1
 """  # noqa: E501 (a statement a line)
 
@@ -324,7 +334,8 @@ def _grant(cursor: Cursor, role: Role, name: str) -> None:
 
     values = {"role": name, "schemas": list(role.schemas), "tables": list(role.tables),
               "hidden": list(role.hidden), "inserts": list(role.inserts),
-              "updated": list(role.updates), "columns": list(role.updates.values())}  # fmt: skip
+              "updated": list(role.updates), "columns": list(role.updates.values()),
+              "watches": role.watches}  # fmt: skip
     # dbt makes them when it builds; what is to be in them is granted before.
     cursor.execute("select name from unnest(%(schemas)s::text[]) as name"
                    " where to_regnamespace(quote_ident(name)) is null", values)  # fmt: skip
