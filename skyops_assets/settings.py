@@ -498,7 +498,14 @@ class Settings(BaseSettings):
             check[str(info.field_name)](value.get_secret_value())
         return value
 
-    @field_validator("opensky_url", "opensky_token_url", "model_store_endpoint", "public_url")
+    @field_validator(
+        "opensky_url",
+        "opensky_token_url",
+        "model_store_endpoint",
+        "public_url",
+        "service_url",
+        "ui_url",
+    )
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
         return None if value is None else setting_values.address(value)

@@ -17,11 +17,12 @@ BACKLOG = 512
 
 
 def create_service() -> ASGIApp:
-    """The app behind its guard."""
+    """The app behind its guard, and what the guard refuses is counted too."""
     from skyops_assets.serving.app import create_app
     from skyops_assets.serving.guard import Guard, hosts
+    from skyops_assets.serving.metrics import Measured
 
-    return Guard(create_app(), hosts(load_settings()))
+    return Measured(Guard(create_app(), hosts(load_settings())))
 
 
 def main(service: str = "skyops_assets.serving.__main__:create_service") -> None:

@@ -18,6 +18,7 @@ from skyops_assets.serving import (
     events,
     health,
     jobs,
+    metrics,
     predict,
     predictions,
     problems,
@@ -91,6 +92,8 @@ def create_app() -> FastAPI:
         sky = Sky(database, conninfo)
         predictors = Predictors(database)
         prediction_log = PredictionLog(conninfo, settings.home / "service" / "unsent")
+        metrics.LOG_UNSENT.set_function(lambda: prediction_log.unsent_bytes)
+        metrics.LOG_UNSENT_AGE.set_function(lambda: prediction_log.unsent_age_s)
         app.state.service = Service(
             settings,
             database,
@@ -128,6 +131,5 @@ def create_app() -> FastAPI:
     app.include_router(entry.router)
     for part in (reads, predict, predictions, events, jobs, corrections):
         app.include_router(part.router, prefix=PREFIX)
-    # Last, so that what other middleware refuses is counted too.
     add_metrics(app, settings)
     return app

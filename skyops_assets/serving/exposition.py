@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
 from skyops_assets.serving.access import READ, Caller, allowed
-from skyops_assets.serving.metrics import REGISTRY, Measured
+from skyops_assets.serving.metrics import REGISTRY
 from skyops_assets.serving.problems import responses
 from skyops_assets.serving.scrape import Scrape
 from skyops_assets.settings import Settings
@@ -19,11 +19,10 @@ router = APIRouter(tags=["metrics"])
 
 
 def add_metrics(app: FastAPI, settings: Settings) -> None:
-    """Let an app count its answers, and tell what it and its databases have counted."""
+    """Let an app tell what it and its databases have counted."""
     assert settings.warehouse_url is not None
     app.state.scrape = Scrape(settings.warehouse_url.get_secret_value(), settings)
     app.include_router(router)
-    app.add_middleware(Measured)
 
 
 @router.get(METRICS, response_class=PlainTextResponse, responses={

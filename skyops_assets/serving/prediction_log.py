@@ -24,7 +24,6 @@ from pathlib import Path
 import psycopg
 
 from skyops_assets.errors import storable
-from skyops_assets.serving import metrics
 
 EVERY_S = 0.25
 AGAIN_S = 2.0
@@ -105,6 +104,12 @@ class PredictionLog:
         """Whether rows wait in memory for longer than may be lost."""
         since = self._held_since
         return since is not None and time.monotonic() - since > REFUSES_AFTER_S
+
+    @property
+    def unsent_age_s(self) -> float:
+        """Age of the oldest file that waits; 0 where none does."""
+        waiting = self._waiting()
+        return time.time() - int(waiting[0].name.partition("-")[0]) / 1e9 if waiting else 0.0
 
     @property
     def troubles(self) -> list[str]:
@@ -188,10 +193,7 @@ class PredictionLog:
                 self._held, self._flying = self._flying + self._held, []
         else:
             self._is_away = False
-        waiting = self._waiting()
-        self.unsent_bytes = sum(map(_size, waiting))
-        metrics.LOG_UNSENT.set(self.unsent_bytes)
-        metrics.LOG_UNSENT_AGE.set(_age_s(waiting[0]) if self.unsent_bytes else 0)
+        self.unsent_bytes = sum(map(_size, self._waiting()))
 
     def _send_file(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -243,11 +245,6 @@ def _new_file(folder: Path) -> int:
         if os.fstat(file).st_nlink:
             return file
         os.close(file)  # One who sends was quicker, and has removed it.
-
-
-def _age_s(path: Path) -> float:
-    """By its name, which begins with the time."""
-    return max(0.0, time.time() - int(path.name.partition("-")[0]) / 1e9)
 
 
 def _size(path: Path) -> int:

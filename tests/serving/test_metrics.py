@@ -76,9 +76,10 @@ def dagster(databases: Databases, folder: Path) -> Iterator[Warehouse]:
 def served(
     filled: Warehouse, broken: Warehouse, dagster: Warehouse, folder: Path
 ) -> Iterator[Served]:
-    variables = {"SKYOPS_DAGSTER_DATABASE": str(dagster.url.database)}
-    with start(filled, folder, variables) as one:
-        yield one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKYOPS_DAGSTER_DATABASE", str(dagster.url.database))
+        with start(filled, folder) as one:
+            yield one
 
 
 def scraped(served: Served) -> Samples:
