@@ -17,12 +17,11 @@ BACKLOG = 512
 
 
 def create_service() -> ASGIApp:
-    """The app behind its guard, and what the guard refuses is counted too."""
+    """The app behind its guard."""
     from skyops_assets.serving.app import create_app
-    from skyops_assets.serving.guard import Guard, hosts
-    from skyops_assets.serving.metrics import Measured
+    from skyops_assets.serving.guard import guarded
 
-    return Measured(Guard(create_app(), hosts(load_settings())))
+    return guarded(create_app(), load_settings())
 
 
 def main(service: str = "skyops_assets.serving.__main__:create_service") -> None:

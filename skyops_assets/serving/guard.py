@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from skyops_assets.serving.metrics import Measured
 from skyops_assets.serving.problems import answer
 from skyops_assets.settings import Settings
 
@@ -170,6 +171,11 @@ async def _refuse(  # noqa: PLR0917
 
 def _too_long(found: str) -> str:
     return f"The body {found}; at most {BODY_MAX:,} are taken."
+
+
+def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """An app behind its guard, whose refusals are counted as well."""
+    return Measured(Guard(app, hosts(settings)))
 
 
 def hosts(settings: Settings) -> list[str]:

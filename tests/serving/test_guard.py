@@ -239,3 +239,19 @@ def test_a_flood_is_answered(probed: Served) -> None:
         assert {status(connection) for connection in many} == {401}
         answers_at_once(probed)
     assert time.monotonic() - began < 30
+
+
+def test_what_is_refused_is_counted(probed: Served) -> None:
+    def counted() -> dict[str, float]:
+        text = probed.client.get("/metrics").text
+        lines = [one.split() for one in text.splitlines() if one.startswith("skyops_rejected_")]
+        return {name: float(value) for name, value in lines}
+
+    before = counted()
+    probed.client.get("/health/live", headers={"Host": "evil.example"})
+    probed.client.post("/probe/predict", content=b"1" * 1_000_001)
+    probed.client.get("/probe/read", headers={"Authorization": "Bearer sk_no"})
+    after = counted()
+    for reason in ("other_host", "too_large", "unauthenticated"):
+        name = f'skyops_rejected_total{{reason="{reason}"}}'
+        assert after[name] == before[name] + 1, reason

@@ -52,6 +52,7 @@ def test_each_key_has_its_predictions_of_a_minute(few: Served) -> None:
         refused.json()["detail"],
     )
     assert few.client.post("/probe/predict", json={}, headers=other).status_code == 200
+    assert 'skyops_limited_total{limit="predictions"} 1.0' in few.client.get("/metrics").text
     # What only reads is not counted, nor is what was refused for another reason.
     assert "ratelimit" not in few.client.get("/probe/read", headers=one).headers
     reader = bearer(few, "read")

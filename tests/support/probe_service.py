@@ -21,7 +21,7 @@ from skyops_assets.serving.access import (
     allowed,
 )
 from skyops_assets.serving.app import create_app
-from skyops_assets.serving.guard import Guard, hosts
+from skyops_assets.serving.guard import guarded
 from skyops_assets.settings import load_settings
 
 Reader = Annotated[Caller, Depends(allowed(READ))]
@@ -51,7 +51,7 @@ def create_service() -> ASGIApp:
     async def failure(caller: Reader) -> None:
         raise RuntimeError("secret-of-the-inside")
 
-    return Guard(app, hosts(load_settings()))
+    return guarded(app, load_settings())
 
 
 if __name__ == "__main__":
