@@ -18,7 +18,6 @@ from skyops_assets.serving import (
     events,
     health,
     jobs,
-    metrics,
     predict,
     predictions,
     problems,
@@ -92,8 +91,6 @@ def create_app() -> FastAPI:
         sky = Sky(database, conninfo)
         predictors = Predictors(database)
         prediction_log = PredictionLog(conninfo, settings.home / "service" / "unsent")
-        metrics.LOG_UNSENT.set_function(lambda: prediction_log.unsent_bytes)
-        metrics.LOG_UNSENT_AGE.set_function(lambda: prediction_log.unsent_age_s)
         app.state.service = Service(
             settings,
             database,

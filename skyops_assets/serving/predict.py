@@ -158,9 +158,8 @@ def _say(
     asked_at = time.perf_counter()
     found = predictor.ask(rows)
     metrics.predicted(predictor.model, predictor.version, time.perf_counter() - asked_at, found[0])
-    answers = list(zip(rows, *found, strict=True))
     latency_ms = 1000 * (time.perf_counter() - began)
-    for row, minutes, low, high in answers:
+    for row, minutes, low, high in zip(rows, *found, strict=True):
         one = {
             "id": new_id(now),
             "airport": row["airport"],

@@ -24,6 +24,7 @@ from pathlib import Path
 import psycopg
 
 from skyops_assets.errors import storable
+from skyops_assets.serving import metrics
 
 EVERY_S = 0.25
 AGAIN_S = 2.0
@@ -77,7 +78,6 @@ class PredictionLog:
             for work in (self._keep, self._send)
         ]
         self.unsent_bytes = 0
-        self.sent = 0
 
     def open(self) -> None:
         """Begin, with what an earlier service has left."""
@@ -104,12 +104,6 @@ class PredictionLog:
         """Whether rows wait in memory for longer than may be lost."""
         since = self._held_since
         return since is not None and time.monotonic() - since > REFUSES_AFTER_S
-
-    @property
-    def unsent_age_s(self) -> float:
-        """Age of the oldest file that waits; 0 where none does."""
-        waiting = self._waiting()
-        return time.time() - int(waiting[0].name.partition("-")[0]) / 1e9 if waiting else 0.0
 
     @property
     def troubles(self) -> list[str]:
@@ -193,7 +187,15 @@ class PredictionLog:
                 self._held, self._flying = self._flying + self._held, []
         else:
             self._is_away = False
-        self.unsent_bytes = sum(map(_size, self._waiting()))
+        self._measure()
+
+    def _measure(self) -> None:
+        """What waits, for readiness and metrics; a file's name begins with when it was begun."""
+        waiting = self._waiting()
+        self.unsent_bytes = sum(map(_size, waiting))
+        metrics.LOG_UNSENT.set(self.unsent_bytes)
+        begun = [int(path.name.partition("-")[0]) / 1e9 for path in waiting if "-" in path.name]
+        metrics.LOG_UNSENT_AGE.set(time.time() - min(begun) if begun else 0)
 
     def _send_file(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -227,8 +229,7 @@ class PredictionLog:
             self._connection.read_only = False
         with self._connection.transaction():
             self._connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
-            found = self._connection.execute(INSERT, ((b"[" + b",".join(lines) + b"]").decode(),))
-        self.sent += found.rowcount
+            self._connection.execute(INSERT, ((b"[" + b",".join(lines) + b"]").decode(),))
 
     def _waiting(self) -> list[Path]:
         # Names begin with the time.
