@@ -2,21 +2,23 @@
 
 `skyops exec -- python -m benchmarks.follow [AIRCRAFT] [MINUTES]` runs only this. Positions of the
 minutes before are loaded and built at once; then passes are run one by one with an answer each, as
-`skyops follow` runs them, and their models can be told apart (`--plans`). With `--live` answers
-come by the clock and `skyops follow` works beside them: told is the time from an answer's last byte
-to its newest position in `live.aircraft`, and to the end of the pass, when crossings are predicted;
-with `--build` beside builds of everything. `--memory [PASSES]` tells how the lane's process grows.
+`skyops follow` runs them, and their models can be told apart (`--plans`).
+`--live [AIRCRAFT] [MINUTES] [LIVE MINUTES]`: the stand-in for OpenSky answers by the clock, and
+`skyops collect` and `skyops follow` work: told is the time from an answer's last byte to its rows
+in `live.arrivals`; with `--refresh` also beside an hourly refresh. `--memory [PASSES]` tells how
+the lane's process grows.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -29,8 +31,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks import hourly
 from benchmarks.storage import Row, scratch
 from benchmarks.transform import dbt, load, load_reference
+from skyops_assets.arrivals.features import RINGS_NM
 from skyops_assets.transform.dbt import build_arguments
 
 if TYPE_CHECKING:
@@ -39,7 +43,8 @@ if TYPE_CHECKING:
 AIRPORTS = ("EHAM", "LFPG", "LSZH", "LEMD", "KDEN", "KABQ", "KASE", "MMMX")
 WATCHED = ("EHAM", "LSZH", "LFPG")
 START = datetime(2024, 1, 31, tzinfo=UTC)
-FLIGHTS, ANSWER_S, PASSES, LIVE_ANSWERS, SETTLED_PASSES = 400, 10, 12, 24, 50
+FLIGHTS, ANSWER_S, PASSES, SETTLED_PASSES = 400, 10, 12, 50
+CREDITS, LOOK_EVERY_S = 1_000_000, 0.2
 
 
 class Traffic:
@@ -48,9 +53,15 @@ class Traffic:
     Each copy of a flight has an address and a start of its own, and is heard once in an answer.
     """
 
-    def __init__(self, aircraft: int, seconds: int, start: datetime = START) -> None:
+    def __init__(
+        self,
+        aircraft: int,
+        seconds: int,
+        start: datetime = START,
+        airports: tuple[str, ...] = AIRPORTS,
+    ) -> None:
         self.start_s = int(start.timestamp())
-        flights = _flights()
+        flights = _flights(airports)
         lasting_s = float(np.mean([len(one) for one in flights])) * ANSWER_S
         copies = int(aircraft * (seconds + lasting_s) / lasting_s)
         luck = np.random.default_rng(1)
@@ -76,7 +87,7 @@ class Traffic:
         return self.states.slice(first, end - first)
 
 
-def _flights() -> list[pa.Table]:
+def _flights(airports: tuple[str, ...]) -> list[pa.Table]:
     """Flights, each as it is heard every ten seconds; rows that were not received are missing."""
     from skyops_assets.simulate.flights import Plan
     from skyops_assets.simulate.reception import Quality
@@ -84,7 +95,7 @@ def _flights() -> list[pa.Table]:
     from skyops_assets.sources.opensky.reading.recording import by_source
     from skyops_assets.sources.opensky.reading.recordings import iter_recording
 
-    plan = Plan(6, START, 1, AIRPORTS)
+    plan = Plan(6, START, 1, airports)
     with tempfile.TemporaryDirectory() as folder:
         made = simulate(plan, flights=FLIGHTS, layout=Layout.traffic, quality=Quality())
         write(Path(folder) / "made", made, plan)
@@ -180,49 +191,219 @@ def measure(aircraft: int = 300, minutes: int = 30) -> Iterator[Row]:
         )
 
 
-def measure_live(aircraft: int = 300, minutes: int = 30) -> Iterator[Row]:
-    """Rows of the table: answers by the clock, with the collector's writing and `skyops follow`.
+def measure_live(aircraft: int = 300, minutes: int = 120, lasting: int = 10) -> Iterator[Row]:
+    """Rows of the table: `skyops collect` asks the stand-in, and `skyops follow` works beside it.
 
-    With ``--build`` a build of everything, with its tests, is under way all the time.
+    The traffic is European, as all of it is asked for as one box; champions of both rings predict.
+    With ``--refresh`` an hourly refresh, with its tests, begins after a quarter of the time.
 
     Args:
         aircraft: heard at the same time.
-        minutes: of positions before the first answer.
+        minutes: of positions before the first answer, which the champions learn from.
+        lasting: minutes of answers.
     """
-    from skyops_assets.sources.opensky.live.client import Response
-    from skyops_assets.sources.opensky.live.poll import write_response
-
-    with _followed(aircraft, minutes) as (warehouse, folder, lane, traffic):
-        start = datetime.fromtimestamp(traffic.start_s, UTC)
-        at = int((datetime.now(UTC) - start).total_seconds())
+    lasting_s = lasting * 60
+    with _followed(aircraft, minutes, lasting_s + 1800, AIRPORTS[:4]) as (
+        warehouse, folder, lane, traffic,
+    ):  # fmt: skip
+        for ring_nm in RINGS_NM:
+            _crown(warehouse, ring_nm)
+        at = int(time.time()) - traffic.start_s
         load(warehouse, traffic.between(minutes * 60, at))
         lane.passes(1)
-        shown_s, whole_s, builds = [], [], Builds(warehouse, folder)
-        for _ in range(LIVE_ANSWERS):
-            if "--build" in sys.argv:
-                builds.keep_going()
-            next_at = at + ANSWER_S
-            time.sleep(max(0.0, next_at - (datetime.now(UTC) - start).total_seconds()))
-            new = traffic.between(at, next_at)
-            at = next_at
-            body = _answer(new, traffic.start_s + at)
-            passes = lane.passes()
-            began = time.monotonic()
-            write_response(warehouse, Response(body, datetime.now(UTC), 200, None, 1))
-            newest = new["time_position"][-1].as_py()
-            lane.until(lambda newest=newest: _shown(warehouse) >= newest)
-            shown_s.append(time.monotonic() - began)
-            lane.passes(passes + 1)
-            whole_s.append(time.monotonic() - began)
-        builds.end()
-        for what, took in (("in live.aircraft", shown_s), ("and predicted", whole_s)):
-            yield (
-                f"an answer of {aircraft:,} aircraft, {what}",
-                f"p50 {median(took):.1f} s, p95 {np.quantile(took, 0.95):.1f} s, "
-                f"longest {max(took):.1f} s",
-                f"{LIVE_ANSWERS} answers, one in {ANSWER_S} s; builds beside them: {builds.ended}",
-                "",
-            )
+        stand_in = StandIn(traffic.between(at, minutes * 60 + lasting_s + 1800))
+        with stand_in.collected(warehouse, folder / "collect.log"):
+            refresh = Refreshed(warehouse)
+            board = Board(warehouse)
+            board.watch(time.time() + lasting_s / 4)
+            if "--refresh" in sys.argv:
+                refresh.start()
+            board.watch(time.time() + lasting_s * 3 / 4)
+            refresh.join()
+        waited = re.findall(r"after waiting (\d+) s", lane.log.read_text())
+        given_at = stand_in.given_at(warehouse)
+        shown = {"moved on": board.moved(given_at), "new": board.new(given_at)}
+    for beside in (False, True) if refresh.took_s else (False,):
+        for what, took in shown.items():
+            seconds = [spent for at, spent in took if refresh.is_at(at) == beside]
+            if seconds:
+                yield (
+                    f"{aircraft:,} aircraft: an answer's last byte to a row that is {what}"
+                    + (" in live.arrivals, beside a refresh" if beside else " in live.arrivals"),
+                    f"p50 {median(seconds):.1f} s, p95 {np.quantile(seconds, 0.95):.1f} s, "
+                    f"longest {max(seconds):.1f} s",
+                    f"{len(seconds):,} rows",
+                    "",
+                )
+    yield (
+        f"{aircraft:,} aircraft: passes in {lasting} min",
+        str(lane.passes()),
+        f"a refresh of {refresh.took_s:.0f} s beside them; "
+        f"the longest wait for it {max(map(int, waited), default=0)} s",
+        "",
+    )
+
+
+def _crown(warehouse: Warehouse, ring_nm: int) -> None:
+    """Make a model of what is known the ring's champion: how good it is, is no matter here."""
+    from skyops_assets.arrivals.models import champions
+    from skyops_assets.arrivals.steps import train
+    from skyops_assets.settings import load_settings
+
+    settings = load_settings()
+    train.build_training_set(warehouse, settings, ring_nm=ring_nm)
+    made = train.train_challenger(warehouse, settings, ring_nm=ring_nm)
+    assert made.model_version, made.untrained_reason
+    champions.promote(
+        warehouse, settings, made.model_version, "to be measured", ring_nm=ring_nm
+    )  # fmt: skip
+
+
+class StandIn:
+    """`skyops fake-opensky` with traffic as it is now, and when it gave which answer."""
+
+    def __init__(self, states: pa.Table) -> None:
+        from skyops_assets.simulate.fake_opensky import FakeOpenSky
+        from skyops_assets.simulate.fake_states import Replay
+        from skyops_assets.sources.opensky.reading.recording import Recording
+
+        self._replay = Replay(Recording("bench", states, states))
+        self._ask, self._times = self._replay.at, []
+        self._replay.at = self._at
+        self._fake = FakeOpenSky(
+            self._replay, starts_at=self._replay.start, daily_credits=CREDITS
+        )  # fmt: skip
+        self._fake.advance(time.time() - self._replay.start)
+
+    def _at(self, second: int) -> Any:
+        found = self._ask(second)
+        self._times.append(time.time())
+        return found
+
+    @contextmanager
+    def collected(self, warehouse: Warehouse, log: Path) -> Iterator[None]:
+        """`skyops collect` asks it every ten seconds."""
+        from skyops_assets.simulate.fake_opensky import running
+
+        with running(self._fake) as server:
+            os.environ |= {
+                "SKYOPS_OPENSKY_URL": server.url,
+                "SKYOPS_OPENSKY_TOKEN_URL": server.token_url,
+                "SKYOPS_OPENSKY_CLIENT_ID": "bench",
+                "SKYOPS_OPENSKY_CLIENT_SECRET": "anything",
+                "SKYOPS_OPENSKY_DAILY_CREDITS": str(CREDITS),
+                "SKYOPS_COLLECT_RADIUS_NM": "1000",
+                "SKYOPS_COLLECT_INTERVAL_S": str(ANSWER_S),
+            }
+            with _service(warehouse, "collect", log):
+                yield
+
+    def given_at(self, warehouse: Warehouse) -> dict[tuple[str, datetime], float]:
+        """When the answer was given that a position came with; an answer is a batch."""
+        rows = _all(
+            warehouse,
+            "select icao24, time_position, number from raw.opensky_states inner join ("
+            "select batch_id, row_number() over (order by batch_id) - 1 as number "
+            "from raw.ingest_batches where source = 'simulated:fake-opensky') as answers "
+            "using (batch_id)",
+        )
+        return {(icao24, at): self._times[number] for icao24, at, number in rows}
+
+
+class Board:
+    """What `live.arrivals` shows, looked at again and again."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._on_it: dict[str, list[tuple[datetime, float]]] = {}
+        self._was_on_it: list[tuple[str, list[tuple[datetime, float]]]] = []
+        self._first: dict[tuple[Any, ...], float] = {}
+
+    def watch(self, until: float) -> None:
+        """Note what is new on it."""
+        query = (
+            "select icao24, heard_at, flight_id, airport, ring_nm, model_version, is_on_final "
+            "from live.arrivals"
+        )
+        with self._warehouse.connect(autocommit=True) as connection, connection.cursor() as cursor:
+            while time.time() < until:
+                cursor.execute(query)
+                now = time.time()
+                rows = cursor.fetchall()
+                for icao24 in self._on_it.keys() - {row[0] for row in rows}:
+                    del self._on_it[icao24]
+                for icao24, heard_at, *key, is_on_final in rows:
+                    if icao24 not in self._on_it:
+                        self._on_it[icao24] = []
+                        self._was_on_it.append((icao24, self._on_it[icao24]))
+                    seen = self._on_it[icao24]
+                    if not seen or heard_at > seen[-1][0]:
+                        seen.append((heard_at, now))
+                    # Who is in line with a runway may come on the board without an answer.
+                    if tuple(key) not in self._first and not is_on_final:
+                        self._first[tuple(key)] = now
+                time.sleep(LOOK_EVERY_S)
+
+    def moved(self, given_at: dict[tuple[str, datetime], float]) -> list[tuple[float, float]]:
+        """When each answer's positions were given, and seconds until their rows had them."""
+        came: dict[str, list[datetime]] = {}
+        for icao24, at in given_at:
+            came.setdefault(icao24, []).append(at)
+        took = []
+        for icao24, seen in self._was_on_it:
+            for at in came.get(icao24, []):
+                place = bisect_left(seen, at, key=lambda one: one[0])
+                if 0 < place < len(seen):
+                    given = given_at[icao24, at]
+                    took.append((given, seen[place][1] - given))
+        return took
+
+    def new(self, given_at: dict[tuple[str, datetime], float]) -> list[tuple[float, float]]:
+        """The same of the position that told of a crossing, until its prediction is shown."""
+        rows = _all(
+            self._warehouse,
+            "select told.icao24, crossings.known_at, told.flight_id, told.airport, told.ring_nm, "
+            "told.model_version from ml.predictions as told "
+            "inner join features.crossing_features as crossings using (flight_id, airport, ring_nm)"
+            " where told.model_name not like 'baseline%'",
+        )
+        return [
+            (given_at[icao24, known_at], self._first[tuple(key)] - given_at[icao24, known_at])
+            for icao24, known_at, *key in rows
+            if tuple(key) in self._first and (icao24, known_at) in given_at
+        ]
+
+
+class Refreshed(threading.Thread):
+    """A run of the job `refresh`, as of each hour."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__()
+        self._warehouse, self._began, self.took_s = warehouse, 0.0, 0.0
+
+    def run(self) -> None:
+        from skyops_assets.runtime import environment
+        from skyops_assets.settings import load_settings
+
+        settings = load_settings()
+        variables = {**os.environ, **environment(settings, self._warehouse)}
+        self._began = time.time()
+        hourly.refresh(settings, self._warehouse, variables)
+        self.took_s = time.time() - self._began
+
+    def join(self, timeout: float | None = None) -> None:
+        if self.ident:
+            super().join(timeout)
+
+    def is_at(self, moment: float) -> bool:
+        """Whether it was under way then."""
+        return self._began <= moment <= self._began + self.took_s
+
+
+def _all(warehouse: Warehouse, query: str) -> list[Any]:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def measure_memory(passes: int = 500, aircraft: int = 30) -> Iterator[Row]:
@@ -246,20 +427,30 @@ def measure_memory(passes: int = 500, aircraft: int = 30) -> Iterator[Row]:
     )
 
 
+@contextmanager
+def _service(warehouse: Warehouse, command: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command of SkyOps on a warehouse, and what it says."""
+    from skyops_assets.runtime import environment
+    from skyops_assets.settings import load_settings
+
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "skyops"), command],
+            stdout=output, stderr=subprocess.STDOUT,
+            env=os.environ | environment(load_settings(), warehouse),
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 class Follow:
-    """`skyops follow` on a warehouse, and what it says."""
+    """`skyops follow`, and what it says."""
 
-    def __init__(self, warehouse: Warehouse, log: Path) -> None:
-        from skyops_assets.runtime import environment
-        from skyops_assets.settings import load_settings
-
-        self.log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "skyops"), "follow"],
-                stdout=output, stderr=subprocess.STDOUT,
-                env=os.environ | environment(load_settings(), warehouse),
-            )  # fmt: skip
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process, self.log = process, log
 
     def passes(self, at_least: int = 0) -> int:
         """How many it has made, once there are so many."""
@@ -274,31 +465,9 @@ class Follow:
             time.sleep(0.1)
 
 
-class Builds:
-    """Builds of everything, one after the other."""
-
-    def __init__(self, warehouse: Warehouse, folder: Path) -> None:
-        self._warehouse, self._folder, self.ended = warehouse, folder, 0
-        self._thread: threading.Thread | None = None
-
-    def keep_going(self) -> None:
-        """Begin another one where none is under way."""
-        if self._thread is None or not self._thread.is_alive():
-            self.end()
-            arguments = (self._warehouse, self._folder, *build_arguments())
-            self._thread = threading.Thread(target=dbt, args=arguments)
-            self._thread.start()
-
-    def end(self) -> None:
-        """Wait for the one that is under way."""
-        if self._thread is not None:
-            self._thread.join()
-            self.ended += 1
-
-
 @contextmanager
 def _followed(
-    aircraft: int, minutes: int, seconds: int = 1800
+    aircraft: int, minutes: int, seconds: int, airports: tuple[str, ...] = AIRPORTS
 ) -> Iterator[tuple[Warehouse, Path, Follow, Traffic]]:
     """A warehouse with the positions of some minutes, built, and `skyops follow` on it.
 
@@ -309,34 +478,12 @@ def _followed(
     with tempfile.TemporaryDirectory() as name, scratch() as warehouse:
         load_reference(warehouse)
         start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes)
-        traffic = Traffic(aircraft, minutes * 60 + seconds, start)
+        traffic = Traffic(aircraft, minutes * 60 + seconds, start, airports)
         load(warehouse, traffic.between(-100_000, minutes * 60))
-        dbt(warehouse, Path(name), "run")
-        lane = Follow(warehouse, Path(name) / "follow.log")
-        try:
-            yield warehouse, Path(name), lane, traffic
-        finally:
-            lane.process.terminate()
-            lane.process.wait(60)
-
-
-def _shown(warehouse: Warehouse) -> datetime:
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("select max(heard_at) from live.aircraft")
-        row = cursor.fetchone()
-    return row[0] if row and row[0] else datetime.min.replace(tzinfo=UTC)
-
-
-def _answer(states: pa.Table, second: int) -> bytes:
-    """OpenSky's answer of these positions."""
-    rows = [
-        [one["icao24"], one["callsign"], "", int(one["time_position"].timestamp()), second,
-         one["longitude_deg"], one["latitude_deg"], one["baro_altitude_m"], one["is_on_ground"],
-         one["velocity_mps"], one["true_track_deg"], one["vertical_rate_mps"], None,
-         one["geo_altitude_m"], one["squawk"], False, 0, 0]
-        for one in states.to_pylist()
-    ]  # fmt: skip
-    return json.dumps({"time": second, "states": rows}).encode()
+        dbt(warehouse, Path(name), *build_arguments())
+        log = Path(name) / "follow.log"
+        with _service(warehouse, "follow", log) as process:
+            yield warehouse, Path(name), Follow(process, log), traffic
 
 
 if __name__ == "__main__":
