@@ -388,8 +388,10 @@ class Refreshed(threading.Thread):
         settings = load_settings()
         variables = {**os.environ, **environment(settings, self._warehouse)}
         self._began = time.time()
-        hourly.refresh(settings, self._warehouse, variables)
-        self.took_s = time.time() - self._began
+        try:
+            hourly.refresh(settings, self._warehouse, variables)
+        finally:
+            self.took_s = time.time() - self._began
 
     def join(self, timeout: float | None = None) -> None:
         if self.ident:

@@ -1,4 +1,4 @@
-"""Kill -9 of the live lane, of loads and builds at random: the models equal a full refresh."""
+"""Kill -9 of lane, collector and builds at random: the tables equal a full refresh."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,15 +15,17 @@ import pyarrow.compute as pc
 import pytest
 
 from skyops_assets.settings import PROJECT_ROOT, load_settings
+from skyops_assets.simulate.fake_opensky import FakeOpenSky, running
+from skyops_assets.simulate.fake_states import Replay
 from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recording import Recording
-from skyops_assets.sources.opensky.reading.recordings import DEMO_START
-from skyops_assets.transform.dbt import build_arguments
-from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
+from skyops_assets.transform.dbt import DBT_PROJECT, build_arguments
+from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, Query
 from tests.support.dbt import Dbt
-from tests.support.models import MODELS, contents
+from tests.support.models import contents
 from tests.support.paris import circuits, paris
 
 pytestmark = [
@@ -32,39 +33,16 @@ pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("manifest"),
 ]
-KILLS, MINUTES = 50, 180
-"""A minute of the recording a load: much faster than it was flown."""
-COMMANDS = {
+KILLS, SPEED, PLENTY = 50, 8, 100_000_000
+LIVE_FROM = DEMO_START + timedelta(hours=1)
+"""Two hours of traffic remain, a quarter of an hour by the clock."""
+BIN = Path(sys.executable).parent
+COMMANDS: dict[str, list[str]] = {
     "lane": [sys.executable, "-m", "skyops_assets", "follow"],
-    "loads": [sys.executable, "-c", "from tests.torture.test_lane import main; main()"],
-    "build": [str(Path(sys.executable).parent / "skyops-dbt"), "--quiet", *build_arguments()],
+    "collector": [sys.executable, "-m", "skyops_assets", "collect"],
+    # What a run of `hourly_refresh` has dbt do; the run's own end kills it too.
+    "build": [str(BIN / "skyops-dbt"), *build_arguments()],
 }
-
-
-def minutes() -> list[pa.Table]:
-    """The recording by the minute; the first hour is one part."""
-    states = pa.concat_tables([paris(80), circuits()])
-    bounds = [DEMO_START + timedelta(minutes=at) for at in (0, *range(60, MINUTES + 1))]
-    at = states["time_position"]
-    return [
-        states.filter(pc.and_(pc.greater_equal(at, pa.scalar(first)), pc.less(at, pa.scalar(end))))
-        for first, end in pairwise(bounds)
-    ]
-
-
-def load(warehouse: Warehouse, part: pa.Table) -> None:
-    load_states(warehouse, Recording("paris", part, part))
-
-
-def main() -> None:
-    """Load part after part, from where the process before was killed."""
-    settings = load_settings()
-    warehouse, done = open_warehouse(settings), settings.home / "loaded"
-    for number, part in enumerate(minutes()):
-        if number >= len(done.read_text()):
-            load(warehouse, part)
-            with done.open("a") as file:
-                file.write(".")
 
 
 class Victim:
@@ -77,9 +55,15 @@ class Victim:
     def _start(self) -> None:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                COMMANDS[self._name], cwd=PROJECT_ROOT, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                COMMANDS[self._name],
+                cwd=DBT_PROJECT if self._name == "build" else PROJECT_ROOT,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+
+    def keep(self) -> None:
+        """Start it again where it has ended by itself."""
+        if self._process.poll() is not None:
+            self._start()
 
     def kill(self, *, for_good: bool = False) -> None:
         if self._process.poll() is None:
@@ -90,49 +74,88 @@ class Victim:
             self._start()
 
 
-def kill_at_random(is_over: Callable[[], bool], log: Path) -> dict[str, int]:
-    """Kill the lane, the loads and the build, each at random moments; returns how often."""
+def kill_at_random(is_over: Callable[[], bool], log: Callable[[str], Path]) -> dict[str, int]:
+    """Kill lane, collector and build, each at random moments; returns how often."""
     luck = random.Random(17)
-    victims = {name: Victim(name, log) for name in COMMANDS}
+    victims = {name: Victim(name, log(name)) for name in COMMANDS}
     try:
         while sum(one.kills for one in victims.values()) < KILLS or not is_over():
-            time.sleep(luck.uniform(0.5, 8))
-            victims[luck.choice(("lane", "lane", "loads", "build"))].kill()
+            until = time.monotonic() + luck.uniform(2, 32)
+            while time.monotonic() < until:
+                for one in victims.values():
+                    one.keep()
+                time.sleep(0.2)
+            victims[luck.choice(tuple(COMMANDS))].kill()
     finally:
         for one in victims.values():
             one.kill(for_good=True)
     return {name: one.kills for name, one in victims.items()}
 
 
-def test_nothing_is_lost_or_left_untested(
+def test_nothing_is_lost_or_left_untested(  # noqa: PLR0917
     pointed: Warehouse,
     databases: Databases,
     dbt_of: Callable[[Warehouse], Dbt],
     query: Query,
+    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     if not request.config.getoption("--long"):
-        pytest.skip("minutes of the lane, loads and builds at once: `make torture` kills them")
-    whole, parts, home = databases.new(), minutes(), load_settings().home
-    for warehouse in (pointed, whole):
-        reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
-    load(pointed, parts[0])
-    done = home / "loaded"
-    done.write_text(".")
+        pytest.skip("half an hour of lane, collector and builds at once: `make torture` kills them")
+    home = load_settings().home
+    states = pa.concat_tables([paris(80), circuits()])
+    is_live = pc.greater_equal(states["time_position"], pa.scalar(LIVE_FROM))
+    reference.replace_reference(pointed, "raw.airports", "airportsdata", reference.airports())
+    earlier, live = states.filter(pc.invert(is_live)), states.filter(is_live)
+    load_states(pointed, Recording("paris", earlier, earlier))
     run = dbt_of(pointed)
     run(*build_arguments())
-    kills = kill_at_random(lambda: len(done.read_text()) == len(parts), home / "victims.log")
+    fake = FakeOpenSky(Replay(Recording("paris", live, live)), speed=SPEED, daily_credits=PLENTY)
+    end = int(DEMO_END.timestamp()) - 60
+    with running(fake) as server:
+        for name, value in {
+            "SKYOPS_OPENSKY_URL": server.url,
+            "SKYOPS_OPENSKY_TOKEN_URL": server.token_url,
+            "SKYOPS_OPENSKY_CLIENT_ID": "me",
+            "SKYOPS_OPENSKY_CLIENT_SECRET": "anything",
+            "SKYOPS_OPENSKY_DAILY_CREDITS": str(PLENTY),
+            "SKYOPS_COLLECT_INTERVAL_S": str(10 / SPEED),
+            # The flight that holds is a Dutch one.
+            "SKYOPS_COLLECT_RADIUS_NM": "300",
+            "DBT_PROFILES_DIR": str(DBT_PROJECT),
+        }.items():
+            monkeypatch.setenv(name, value)
+        kills = kill_at_random(lambda: fake.now > end, lambda name: home / f"{name}.log")
+    passes = (home / "lane.log").read_text().count("models ")
+    [(collected,)] = query(
+        pointed, "select count(*) from raw.opensky_states where source like 'simulated:%%'"
+    )
+    print(f"killed {kills}; {passes} passes; {collected:,} positions of "
+          f"{len(fake.accounts.delivered):,} delivered")  # fmt: skip
+    assert min(kills.values()) > 5 and passes > KILLS
+    assert collected > 0.9 * len(fake.accounts.delivered)
     run(*build_arguments())
-    assert min(kills.values()) > 5, kills
     assert query(pointed, "select count(*) from audit.pending_ranges") == [(0,)]
+    assert query(pointed, "select count(*) from audit.pending_hours") == [(0,)]
     assert query(
         pointed,
         "select count(*) from raw.ingest_batches "
         "where target = 'raw.opensky_states' and transformed_at is null",
     ) == [(0,)]  # fmt: skip
-    for part in parts:
-        load(whole, part)
-    dbt_of(whole)("run")
-    found, expected = contents(query, pointed), contents(query, whole)
-    for model in MODELS:
-        assert found[model] == expected[model], model
+    whole = databases.new(template=pointed.url.database)
+    dbt_of(whole)("run", "--full-refresh")
+    tables = tuple(
+        name for (name,) in query(
+            pointed,
+            "select table_schema || '.' || table_name from information_schema.tables "
+            "where table_type = 'BASE TABLE' "
+            "and table_schema in ('staging', 'intermediate', 'metrics', 'features') order by 1",
+        )
+    )  # fmt: skip
+    found, expected = contents(query, pointed, tables), contents(query, whole, tables)
+    print(f"{len(tables)} tables, {sum(map(len, expected.values())):,} rows")
+    assert len(tables) > 40
+    different = [name for name in tables if found[name] != expected[name]]
+    for name in different:
+        print(name, *sorted({*found[name]} ^ {*expected[name]})[:6], sep="\n  ")
+    assert different == []
