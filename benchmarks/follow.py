@@ -220,7 +220,7 @@ def measure_live(aircraft: int = 300, minutes: int = 120, lasting: int = 10) -> 
                 refresh.start()
             board.watch(time.time() + lasting_s * 3 / 4)
             refresh.join()
-        waited = re.findall(r"after waiting (\d+) s", lane.log.read_text())
+        waited, passes = re.findall(r"after waiting (\d+) s", lane.log.read_text()), lane.passes()
         given_at = stand_in.given_at(warehouse)
         shown = {"moved on": board.moved(given_at), "new": board.new(given_at)}
     for beside in (False, True) if refresh.took_s else (False,):
@@ -237,7 +237,7 @@ def measure_live(aircraft: int = 300, minutes: int = 120, lasting: int = 10) -> 
                 )
     yield (
         f"{aircraft:,} aircraft: passes in {lasting} min",
-        str(lane.passes()),
+        str(passes),
         f"a refresh of {refresh.took_s:.0f} s beside them; "
         f"the longest wait for it {max(map(int, waited), default=0)} s",
         "",
@@ -299,13 +299,14 @@ class StandIn:
                 yield
 
     def given_at(self, warehouse: Warehouse) -> dict[tuple[str, datetime], float]:
-        """When the answer was given that a position came with; an answer is a batch."""
+        """When the answer was given that a fresh position came with; an answer is a batch."""
         rows = _all(
             warehouse,
             "select icao24, time_position, number from raw.opensky_states inner join ("
             "select batch_id, row_number() over (order by batch_id) - 1 as number "
             "from raw.ingest_batches where source = 'simulated:fake-opensky') as answers "
-            "using (batch_id)",
+            "using (batch_id) inner join intermediate.int_positions__phased using (icao24) "
+            "where time_position = positioned_at and position_status = 'fresh'",
         )
         return {(icao24, at): self._times[number] for icao24, at, number in rows}
 
