@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from skyops_assets.arrivals.steps import train
+from skyops_assets.monitoring import monitor
 from skyops_assets.settings import PROJECT_ROOT, load_settings
 from skyops_assets.simulate.fake_opensky import FakeOpenSky, running
 from skyops_assets.simulate.fake_states import Replay
@@ -24,7 +27,7 @@ from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_STAR
 from skyops_assets.transform.dbt import DBT_PROJECT, build_arguments
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, Query
-from tests.support.dbt import Dbt
+from tests.support.dbt import Dbt, dbt_environment
 from tests.support.models import contents
 from tests.support.paris import circuits, paris
 
@@ -90,6 +93,49 @@ def kill_at_random(is_over: Callable[[], bool], log: Callable[[str], Path]) -> d
         for one in victims.values():
             one.kill(for_good=True)
     return {name: one.kills for name, one in victims.items()}
+
+
+def test_what_was_not_tested_is_neither_learned_from_nor_watched(
+    pointed: Warehouse, dbt_of: Callable[[Warehouse], Dbt], dbt_folder: Path, query: Query
+) -> None:
+    """A build is killed among its last tests, all models built; the next one tests it all."""
+    settings = load_settings()
+    today = paris(100)
+    column = today.schema.get_field_index("time_position")
+    past = pc.subtract(today["time_position"], pa.scalar(timedelta(days=1)))
+    yesterday = today.set_column(column, today.schema[column], past.cast(today.schema[column].type))
+    reference.replace_reference(pointed, "raw.airports", "airportsdata", reference.airports())
+    load_states(pointed, Recording("paris", yesterday, yesterday))
+    dbt_of(pointed)(*build_arguments())
+    known = train.build_training_set(pointed, settings)
+    reach = monitor.monitor_champion(pointed, settings).at
+    assert known.row_count > 10 and reach and "not tested yet" not in known.excluded
+    load_states(pointed, Recording("paris", today, today))
+    target = dbt_folder / "killed"
+    log = target / "output"
+    target.mkdir()
+    with log.open("wb") as output:
+        build = subprocess.Popen(
+            COMMANDS["build"], cwd=DBT_PROJECT, stdout=output, stderr=subprocess.STDOUT,
+            env=dbt_environment(dbt_folder, target, pointed),
+        )  # fmt: skip
+    while not re.search(r"PASS \w+arrival_features_", log.read_text()):
+        assert build.poll() is None, log.read_text()
+        time.sleep(0.01)
+    build.kill()
+    build.wait()
+
+    left = train.build_training_set(pointed, settings)
+    assert (left.row_count, left.fingerprint) == (known.row_count, known.fingerprint)
+    # The models are built: what is left out is there.
+    assert left.excluded["not tested yet"] == known.row_count + sum(known.excluded.values())
+    assert monitor.monitor_champion(pointed, settings).at == reach
+
+    dbt_of(pointed)(*build_arguments())
+    assert query(pointed, "select count(*) from audit.pending_hours") == [(0,)]
+    learned = train.build_training_set(pointed, settings)
+    assert learned.row_count == 2 * known.row_count and "not tested yet" not in learned.excluded
+    assert monitor.monitor_champion(pointed, settings).at == reach + timedelta(days=1)
 
 
 def test_nothing_is_lost_or_left_untested(  # noqa: PLR0917
