@@ -125,17 +125,22 @@ def test_what_was_not_tested_is_neither_learned_from_nor_watched(
     build.kill()
     build.wait()
 
+    # The models are built; what waits is all of today, and of yesterday what today can change.
+    arrivals = query(pointed, "select count(*) from features.arrival_features where ring_nm = 40")
     left = train.build_training_set(pointed, settings)
-    assert (left.row_count, left.fingerprint) == (known.row_count, known.fingerprint)
-    # The models are built: what is left out is there.
-    assert left.excluded["not tested yet"] == known.row_count + sum(known.excluded.values())
-    assert monitor.monitor_champion(pointed, settings).at == reach
+    assert left.crossed_through_at and known.crossed_through_at
+    assert 0 < left.row_count <= known.row_count and left.crossed_through_at <= reach
+    assert left.excluded["not tested yet"] > known.row_count
+    assert [(left.row_count + sum(left.excluded.values()),)] == arrivals
+    watched = monitor.monitor_champion(pointed, settings).at
+    assert watched and watched <= reach
 
     dbt_of(pointed)(*build_arguments())
     assert query(pointed, "select count(*) from audit.pending_hours") == [(0,)]
     learned = train.build_training_set(pointed, settings)
-    assert learned.row_count == 2 * known.row_count and "not tested yet" not in learned.excluded
-    assert monitor.monitor_champion(pointed, settings).at == reach + timedelta(days=1)
+    assert learned.row_count > 1.5 * known.row_count and "not tested yet" not in learned.excluded
+    watched = monitor.monitor_champion(pointed, settings).at
+    assert watched and watched > reach + timedelta(hours=20)
 
 
 def test_nothing_is_lost_or_left_untested(  # noqa: PLR0917
