@@ -11,23 +11,10 @@ coalesce(bool_or({{ is_speed_abnormal() }}) filter (where position_status <> 'st
 {%- endmacro -%}
 
 {#-
-The CTEs up to `rated` over one of `minutes`: the windows of each area and State of registration, and how many of their
-aircraft were abnormal. `only` is a join or a condition on `windows`.
+The CTEs up to `rated` over one of `minutes`, which have the State of registration: the windows of each area and State,
+and how many of their aircraft were abnormal. `only` is a join or a condition on `windows`.
 -#}
 {%- macro rate_windows(only) -%}
-aircraft as (
-    select distinct icao24
-    from minutes
-),
-
-registered as (
-    select
-        aircraft.icao24,
-        registration.country
-    from aircraft
-    {{ join_country('aircraft') }}
-),
-
 located as (
     select
         minutes.*,
@@ -55,10 +42,9 @@ scoped as (
     select
         minutes.*,
         'country' as scope,
-        registered.country as scope_name
+        minutes.country as scope_name
     from minutes
-    inner join registered on minutes.icao24 = registered.icao24
-    where registered.country is not null
+    where minutes.country is not null
 ),
 
 windows as (

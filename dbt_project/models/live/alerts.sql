@@ -10,18 +10,21 @@ heard as materialized (
         clock.*,
         flights.icao24,
         flights.flight_id,
-        flights.first_seen_at
+        flights.first_seen_at,
+        registration.country
     from clock
     inner join {{ ref('fct_flights') }} as flights
         on
             clock.window_started_at <= flights.last_seen_at
             and clock.now_at >= flights.first_seen_at
+    {{ join_country('flights') }}
 ),
 
 recent as (
     select
         positions.icao24,
         positions.flight_id,
+        heard.country,
         positions.positioned_at,
         positions.latitude_deg,
         positions.longitude_deg,
@@ -47,6 +50,7 @@ sampled as (
     select
         icao24,
         flight_id,
+        min(country) as country,
         date_bin('1 minute', positioned_at, 'epoch') as minute_at,
         (array_agg(latitude_deg order by positioned_at desc))[1] as latitude_deg,
         (array_agg(longitude_deg order by positioned_at desc))[1] as longitude_deg,
@@ -58,6 +62,7 @@ sampled as (
 minutes as (
     select
         icao24,
+        country,
         minute_at,
         latitude_deg,
         longitude_deg,

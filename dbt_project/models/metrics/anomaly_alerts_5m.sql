@@ -6,7 +6,7 @@
 ) }}
 
 -- A window that begins in an hour ends in the next: its minutes are read too.
-with minutes as (
+with sampled as (
     select
         icao24,
         date_bin('1 minute', positioned_at, 'epoch') as minute_at,
@@ -18,6 +18,27 @@ with minutes as (
     from {{ ref('int_positions__sampled_1m') }}
     -- Null in rows of before these columns, which retention keeps as they are.
     where latitude_deg is not null {{ and_since_changed_hours('positioned_at', '0 minutes') }}
+),
+
+aircraft as (
+    select distinct icao24
+    from sampled
+),
+
+registered as (
+    select
+        aircraft.icao24,
+        registration.country
+    from aircraft
+    {{ join_country('aircraft') }}
+),
+
+minutes as (
+    select
+        sampled.*,
+        registered.country
+    from sampled
+    inner join registered on sampled.icao24 = registered.icao24
 ),
 
 {{ rate_windows(join_changed_hours('windows', 'window_started_at')) }}
