@@ -96,9 +96,15 @@ def kill_at_random(is_over: Callable[[], bool], log: Callable[[str], Path]) -> d
 
 
 def test_what_was_not_tested_is_neither_learned_from_nor_watched(
-    pointed: Warehouse, dbt_of: Callable[[Warehouse], Dbt], dbt_folder: Path, query: Query
+    pointed: Warehouse,
+    dbt_of: Callable[[Warehouse], Dbt],
+    dbt_folder: Path,
+    query: Query,
+    request: pytest.FixtureRequest,
 ) -> None:
     """A build is killed among its last tests, all models built; the next one tests it all."""
+    if not request.config.getoption("--long"):
+        pytest.skip("three builds of a hundred aircraft: `make torture` runs them")
     settings = load_settings()
     today = paris(100)
     column = today.schema.get_field_index("time_position")

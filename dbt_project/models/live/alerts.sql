@@ -20,29 +20,35 @@ heard as materialized (
     {{ join_country('flights') }}
 ),
 
+-- Sorted, these are one look into the index for each aircraft; a plain join may read all of the past.
 recent as (
     select
-        positions.icao24,
-        positions.flight_id,
         heard.country,
-        positions.positioned_at,
-        positions.latitude_deg,
-        positions.longitude_deg,
-        positions.altitude_m,
-        positions.masked_altitude_m,
-        positions.ground_speed_mps,
-        positions.masked_ground_speed_mps,
-        positions.vertical_rate_mps,
-        positions.masked_vertical_rate_mps,
-        positions.position_status
+        positions.*
     from heard
-    inner join {{ ref('int_positions__phased') }} as positions
-        on
-            heard.icao24 = positions.icao24
-            and heard.window_started_at <= positions.positioned_at
-            and heard.now_at >= positions.positioned_at
-            and heard.flight_id = positions.flight_id
-    where positions.position_age_s <= 60
+    cross join lateral (
+        select
+            phased.icao24,
+            phased.flight_id,
+            phased.positioned_at,
+            phased.latitude_deg,
+            phased.longitude_deg,
+            phased.altitude_m,
+            phased.masked_altitude_m,
+            phased.ground_speed_mps,
+            phased.masked_ground_speed_mps,
+            phased.vertical_rate_mps,
+            phased.masked_vertical_rate_mps,
+            phased.position_status
+        from {{ ref('int_positions__phased') }} as phased
+        where
+            heard.icao24 = phased.icao24
+            and heard.window_started_at <= phased.positioned_at
+            and heard.now_at >= phased.positioned_at
+            and heard.flight_id = phased.flight_id
+            and phased.position_age_s <= 60
+        order by phased.positioned_at asc
+    ) as positions
 ),
 
 -- As int_positions__sampled_1m has them, which only the hourly build makes.
@@ -93,13 +99,17 @@ events as (
         anomalies.longitude_deg,
         anomalies.altitude_m
     from heard
-    inner join {{ ref('fct_anomalies') }} as anomalies
-        on
-            heard.icao24 = anomalies.icao24
-            and heard.first_seen_at <= anomalies.started_at
-            and heard.now_at >= anomalies.started_at
-            and heard.window_started_at <= anomalies.ended_at
-            and heard.flight_id = anomalies.flight_id
+    cross join lateral (
+        select found.*
+        from {{ ref('fct_anomalies') }} as found
+        where
+            heard.icao24 = found.icao24
+            and heard.first_seen_at <= found.started_at
+            and heard.now_at >= found.started_at
+            and heard.window_started_at <= found.ended_at
+            and heard.flight_id = found.flight_id
+        order by found.started_at asc
+    ) as anomalies
 )
 
 select
