@@ -35,7 +35,7 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 coverage: $(DEV) ## Which lines the tests reach; fails under 80 %
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=80
 
-torture: $(DEV) ## Kill loads and collectors 200 times each, and a demo; turn every dbt test red; a demo through PgBouncer
+torture: $(DEV) ## Kill loads and collectors 200 times each, the live lane, and a demo; turn every dbt test red; a demo through PgBouncer
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \
 		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables \
 		tests/integration/test_sessions.py \
