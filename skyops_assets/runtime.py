@@ -39,16 +39,12 @@ OTHERS = ("DAGSTER_", "DBT_", "MLFLOW_")
 transform, `MLFLOW_RUN_ID` each training. What SkyOps needs of them it sets itself."""
 PASSED_ON = ("MLFLOW_S3_",)
 """Of those, what a person sets for SkyOps: the server of `SKYOPS_MLFLOW_ARTIFACTS=s3://...`."""
-WITHHELD = (
-    "SKYOPS_DATABASE_URL",
-    "SKYOPS_READER_DATABASE_URL",
-    "SKYOPS_SERVICE_DATABASE_URL",
-    "SKYOPS_PG_",
-    "SKYOPS_OPENSKY_CLIENT_",
-    "SKYOPS_ALERT_",
-    "PGPASSWORD",
-)
-"""Prefixes of variables that the service, which everybody talks to, does not see."""  # fmt: skip
+WITHHELD = tuple(
+    f"SKYOPS_{name}"
+    for name in ("DATABASE_URL", "READER_DATABASE_URL", "SERVICE_DATABASE_URL", "PG_",
+                 "OPENSKY_CLIENT_", "ALERT_")
+)  # fmt: skip
+"""Prefixes of variables that the service, which everybody talks to, does not see."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 
@@ -134,7 +130,8 @@ def service_environment(
         say(f"The service has no role of its own in the database: {why}")
     else:
         grant_reading(warehouse, settings.dagster_database, str(found.url.username))
-    kept = {name: value for name, value in variables.items() if not name.startswith(WITHHELD)}
+    hidden = (*WITHHELD, "PGPASSWORD")
+    kept = {name: value for name, value in variables.items() if not name.startswith(hidden)}
     if not warehouse.is_embedded:
         # That it is another server, the process must know.
         kept["SKYOPS_DATABASE_URL"] = found.libpq()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -18,7 +18,7 @@ from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, short_dir
 from tests.support.dbt import dbt_environment, run_dbt
 from tests.support.paris import paris as recordings
-from tests.support.serving import Served
+from tests.support.serving import Served, Start
 from tests.support.serving import served as start
 from validation.sparse import thinned
 
@@ -57,9 +57,6 @@ def over_paris(paris: Warehouse) -> Iterator[Served]:
             yield one
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-Start = Callable[..., Served]
 
 
 @pytest.fixture(scope="module")

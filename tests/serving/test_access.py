@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from skyops_assets.audit import api_keys
-from tests.serving.conftest import Start
-from tests.support.serving import Served, new_key
+from tests.support.serving import Served, Start, new_key
 
 pytestmark = pytest.mark.xdist_group("serving")
 

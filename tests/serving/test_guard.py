@@ -14,8 +14,7 @@ import psutil
 import pytest
 
 from skyops_assets.serving.guard import BODY_MAX, is_ours
-from tests.serving.conftest import Start
-from tests.support.serving import Served
+from tests.support.serving import Served, Start
 
 pytestmark = pytest.mark.xdist_group("serving")
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.serving.conftest import Start
 from tests.support.servers import free_port
-from tests.support.serving import Served, new_key
+from tests.support.serving import Served, Start, new_key
 
 pytestmark = pytest.mark.xdist_group("serving")
 

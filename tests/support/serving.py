@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +44,10 @@ class Served:
     def log(self) -> str:
         """What it has printed."""
         return (self.home / "service.log").read_text()
+
+
+Start = Callable[..., Served]
+"""The fixture `starts`: starts a service; takes a program and settings."""
 
 
 @contextmanager
