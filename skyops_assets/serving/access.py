@@ -56,7 +56,7 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[bytes, Caller] = {}
-        self._read_at = float("-inf")
+        self._began_at = float("-inf")
         self._asked_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._is_away = False
@@ -68,14 +68,15 @@ class Keys:
             psycopg.OperationalError: keys were not read for long, and the warehouse is away.
         """
         digest = hashlib.sha256(key.encode()).digest()
-        age = time.monotonic() - self._read_at
+        age = self._age()
         if age > RENEWED_AFTER_S:
+            self._begin()
             # While the warehouse is away nobody waits for keys that are known.
-            await self._renew((age > KNOWN_FOR_S and not self._is_away) or age > KEPT_FOR_S)
-        if digest not in self._known and not self._is_away:
-            # It may have been made since. Who guesses keys has them read no oftener than this.
-            await asyncio.sleep(self._asked_at + READ_EVERY_S - time.monotonic())
-            await self._renew(is_waited_for=True)
+            if (age > KNOWN_FOR_S and not self._is_away) or age > KEPT_FOR_S:
+                await self._end()
+        if digest not in self._known:
+            # It may have been made since.
+            await self._read_after(time.monotonic())
         if self._age() > KEPT_FOR_S:
             raise PoolTimeout("The keys cannot be read.")
         found = self._known.get(digest)
@@ -84,18 +85,30 @@ class Keys:
         return found
 
     def _age(self) -> float:
-        return time.monotonic() - self._read_at
+        return time.monotonic() - self._began_at
 
-    async def _renew(self, is_waited_for: bool) -> None:
-        """Have the keys read, by one for all who ask meanwhile."""
+    def _begin(self) -> None:
+        """Have the keys read, by one for all who ask; no oftener than so, whoever guesses keys."""
         now = time.monotonic()
         if self._reading is None and now - self._asked_at >= READ_EVERY_S:
             self._asked_at = now
             self._reading = asyncio.create_task(self._read())
             self._reading.add_done_callback(self._done)
-        if self._reading and is_waited_for:
+
+    async def _end(self) -> None:
+        """Wait for the keys that are being read."""
+        if self._reading:
             done, _ = await asyncio.wait([self._reading], timeout=READ_WITHIN_S)
             self._is_away = not done or self._is_away
+
+    async def _read_after(self, moment: float) -> None:
+        """Wait for keys whose reading began after a moment, unless the warehouse is away."""
+        while self._began_at < moment and not self._is_away:
+            if self._reading is None:
+                # Timers may be a little early.
+                await asyncio.sleep(self._asked_at + READ_EVERY_S - time.monotonic())
+                self._begin()
+            await self._end()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._reading = None
@@ -105,6 +118,7 @@ class Keys:
             log.warning("The keys cannot be read (%s)", type(error).__name__)
 
     async def _read(self) -> None:
+        began_at = time.monotonic()
         rows = await self._database.rows(
             "select key_id, key_sha256, owner, scopes, expires_at from audit.api_keys"
             " where revoked_at is null"
@@ -115,7 +129,7 @@ class Keys:
             )
             for row in rows
         }
-        self._read_at = time.monotonic()
+        self._began_at = began_at
 
 
 def allowed(scope: str, counted: str | None = None) -> Callable[[Request], Awaitable[Caller]]:
