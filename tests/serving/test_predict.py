@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from skyops_assets.arrivals.models import graphs
@@ -291,3 +295,60 @@ def test_every_prediction_is_logged_once(served: Served, query: Query) -> None:
     )
     assert (model, features) == (NAME, {"airport": "LFPH"})
     assert 0 < latency < 1000
+
+
+def test_versions_of_before_get_their_graphs_from_mlflow(
+    served: Served, second: str, query: Query
+) -> None:
+    settings = Settings(home=served.home, actor="tests")
+    kept = "select version, sha256, background -> 'minutes' from ml.model_graphs order by version"
+    before = query(served.warehouse, kept)
+    query(served.warehouse, "delete from ml.model_graphs")
+    answer = served.client.post(
+        "/v1/predict", json={"records": [{"airport": "LFPG"}], "version": second}
+    )
+    assert answer.status_code in (200, 503), "loaded before, or not there"
+    assert graphs.fill_in(served.warehouse, settings) == 2
+    for (number, mark, minutes), (same, other, again) in zip(
+        before, query(served.warehouse, kept), strict=True
+    ):
+        assert (number, bytes(mark), minutes) == (same, bytes(other), again)
+    assert graphs.fill_in(served.warehouse, settings) == 0
+    _wait(lambda: not served.client.get("/health/ready").json()["warnings"])
+
+
+def test_the_service_is_small_and_holds_no_library_of_learning(served: Served) -> None:
+    first = psutil.Process(served.process.pid)
+    family = [one for one in [first, *first.children(recursive=True)] if one.name() != "postgres"]
+    held = sum(
+        one.memory_full_info().pss
+        for one in family
+        # A service without an address of a warehouse has its own embedded server.
+        if not any(parent.name() == "postgres" for parent in one.parents())
+    )
+    assert held < 200e6
+    heavy = ("mlflow", "pandas", "sklearn", "dagster", "dbt", "great_expectations", "pyarrow")
+    maps = "".join(Path(f"/proc/{one.pid}/maps").read_text() for one in family)
+    assert "onnxruntime" in maps
+    assert [name for name in heavy if f"/{name}/" in maps] == []
+    code = f"import sys, skyops_assets.serving.app; print([n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_aircraft_over_paris_is_predicted_as_the_hourly_run_did(
+    over_paris: Served, paris: Warehouse, query: Query
+) -> None:
+    """In the tables that dbt makes."""
+    rows = query(
+        paris,
+        "select distinct on (icao24) icao24, airport, predicted_transit_min from ml.predictions"
+        " where ring_nm = 40 and source = 'positions' order by icao24, crossed_at desc",
+    )
+    assert len(rows) > 10
+    asked = [{"icao24": icao24, "airport": airport} for icao24, airport, _ in rows]
+    answer = over_paris.client.post("/v1/predict", json={"aircraft": asked})
+    assert answer.status_code == 200, answer.text
+    for one, (icao24, airport, minutes) in zip(answer.json()["predictions"], rows, strict=True):
+        assert (one["icao24"], one["airport"]) == (icao24, airport)
+        assert one["transit_min"] == (minutes and pytest.approx(minutes, abs=0.001))
