@@ -187,7 +187,8 @@ def _served(warehouse: Warehouse, home: Path) -> Iterator[tuple[int, str, int]]:
             ["taskset", "-c", "0", sys.executable, "-m", "skyops_assets.serving", "127.0.0.1"],
             # The address too, or it keeps an embedded server of its own.
             env={**os.environ, **environment(settings, warehouse),
-                 "SKYOPS_DATABASE_URL": warehouse.libpq(), "SKYOPS_SERVICE_PORT": str(port)},
+                 "SKYOPS_DATABASE_URL": warehouse.libpq(), "SKYOPS_SERVICE_PORT": str(port),
+                 "SKYOPS_PREDICTIONS_A_MINUTE": "1000000"},
             stdout=log, stderr=log,
         )  # fmt: skip
     try:

@@ -319,14 +319,8 @@ def test_versions_of_before_get_their_graphs_from_mlflow(
 
 def test_the_service_is_small_and_holds_no_library_of_learning(served: Served) -> None:
     first = psutil.Process(served.process.pid)
-    family = [one for one in [first, *first.children(recursive=True)] if one.name() != "postgres"]
-    held = sum(
-        one.memory_full_info().pss
-        for one in family
-        # A service without an address of a warehouse has its own embedded server.
-        if not any(parent.name() == "postgres" for parent in one.parents())
-    )
-    assert held < 200e6
+    family = [first, *first.children(recursive=True)]
+    assert sum(one.memory_full_info().pss for one in family) < 200e6
     heavy = ("mlflow", "pandas", "sklearn", "dagster", "dbt", "great_expectations", "pyarrow")
     maps = "".join(Path(f"/proc/{one.pid}/maps").read_text() for one in family)
     assert "onnxruntime" in maps

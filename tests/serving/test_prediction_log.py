@@ -100,7 +100,8 @@ def test_a_database_that_goes_away_and_comes_back_misses_nothing(
         while time.monotonic() < until:
             given.append(_ask(served))
             time.sleep(0.02)
-        assert len([one for one in given if one]) > 25
+        # Keys, and what predicts, are known; no answer waits for the database.
+        assert None not in given and len(given) > 25
         assert _unsent(served)
         ready = served.client.get("/health/ready")
         assert (ready.status_code, ready.json()["causes"]) == (
@@ -109,8 +110,7 @@ def test_a_database_that_goes_away_and_comes_back_misses_nothing(
         assert "Predictions cannot be sent to the warehouse" in ready.json()["warnings"][0]
         open_warehouse(Settings(home=data.parent))
         _wait(lambda: not _unsent(served))
-        told = sorted(one for one in given if one)
-        assert sorted(one for (one,) in query(warehouse, LOGGED)) == told
+        assert sorted(one for (one,) in query(warehouse, LOGGED)) == sorted(map(str, given))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")

@@ -60,7 +60,7 @@ def served(
     """Start the service, with its own role in the database, and end it afterwards.
 
     Args:
-        variables: settings of its own, such as `SKYOPS_WATCH_AIRPORTS`.
+        variables: settings of its own, such as `SKYOPS_PREDICTIONS_A_MINUTE`, which is a million.
         module: the program.
     """
     port = free_port()
@@ -73,7 +73,8 @@ def served(
         process = subprocess.Popen(
             [sys.executable, "-m", module, "127.0.0.1"],
             env={**environ, "SKYOPS_DATABASE_URL": environ["SKYOPS_WAREHOUSE_URL"],
-                 "SKYOPS_SERVICE_PORT": str(port), **(variables or {})},
+                 "SKYOPS_SERVICE_PORT": str(port), "SKYOPS_PREDICTIONS_A_MINUTE": "1000000",
+                 **(variables or {})},
             stdout=log, stderr=log,
         )  # fmt: skip
     headers = {"Authorization": f"Bearer {new_key(warehouse)}"}
