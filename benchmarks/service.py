@@ -60,6 +60,7 @@ class Load:
     failed: int
     service_cpu: float
     postgres_cpu: float
+    waited: float
 
 
 def measure() -> Iterator[Row]:
@@ -90,7 +91,8 @@ def measure() -> Iterator[Row]:
                     + "s" * (connections > 1),
                     f"{found.per_s:,.0f}/s; 50 %: {found.p50_ms:.2f} ms, 99 %: "
                     f"{found.p99_ms:.2f} ms; {found.failed} failed; service {found.service_cpu:.0%}"
-                    f" of a core, Postgres {found.postgres_cpu:.0%}",
+                    f" of a core, waiting for it {found.waited:.0%}, Postgres "
+                    f"{found.postgres_cpu:.0%}",
                     f"the bare model: {bare_p50:.2f} ms, {bare_p99:.2f} ms; aim {allowed}",
                     f"{found.p50_ms / bare_p50:.1f}",
                 )
@@ -221,7 +223,8 @@ def _bare(path: Path, record: dict[str, Any]) -> tuple[float, float]:
 def _wrk(
     script: Path, port: int, pid: int, database: str, *, connections: int, seconds: int
 ) -> Load:
-    before, began = (_cpu_s(pid), _postgres_cpu_s(database)), time.monotonic()
+    before = (_cpu_s(pid), _postgres_cpu_s(database), _waited_s(pid))
+    began = time.monotonic()
     said = subprocess.run(
         ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
          "-s", str(script), f"http://127.0.0.1:{port}/v1/predict"],
@@ -241,6 +244,7 @@ def _wrk(
         int(failed[1]) if failed else 0,
         (_cpu_s(pid) - before[0]) / took,
         (_postgres_cpu_s(database) - before[1]) / took,
+        (_waited_s(pid) - before[2]) / took,
     )
 
 
@@ -253,6 +257,12 @@ def _family(pid: int) -> list[Any]:
 
 def _cpu_s(pid: int) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in _family(pid))
+
+
+def _waited_s(pid: int) -> float:
+    """How long its threads were ready while the core was another's: on a quiet machine hardly."""
+    files = [path for one in _family(pid) for path in Path(f"/proc/{one.pid}/task").glob("*")]
+    return sum(int((path / "schedstat").read_text().split()[1]) for path in files) / 1e9
 
 
 def _postgres_cpu_s(database: str) -> float:
