@@ -47,13 +47,13 @@ with once as (
 
 select
     count(*) as landed,
-    avg(abs(once.transit_min - arrived.{LABEL})) as mae_min,
-    avg(once.transit_min - arrived.{LABEL}) as bias_min
+    avg(abs(once.transit_min - arrived.{LABEL}::float8)) as mae_min,
+    avg(once.transit_min - arrived.{LABEL}::float8) as bias_min
 from once
 inner join features.arrival_features as arrived
-    on arrived.flight_id = once.flight_id and arrived.airport = once.airport
+    on arrived.flight_id::text = once.flight_id and arrived.airport::text = once.airport
     and arrived.ring_nm = %(ring_nm)s
-where arrived.label_quality <> '{PROVISIONAL}'
+where arrived.label_quality::text <> '{PROVISIONAL}'
 """  # noqa: S608
 
 
