@@ -121,27 +121,37 @@ gone_around as (
 ),
 
 -- Every fix at which a turn was complete is known at that fix, however long the holding goes on.
+-- As fct_holdings: within 40 NM, and not so low that it is a circuit of the aerodrome. Materialized, or the distance is
+-- computed for each crossing again.
+holding as materialized (
+    select
+        turns.flight_id,
+        turns.through_at,
+        airports.airport
+    from turns
+    inner join airports
+        on
+            turns.altitude_m - airports.elevation_m >= 900
+            and {{ distance_m(
+                'turns.latitude_deg',
+                'turns.longitude_deg',
+                'airports.latitude_deg',
+                'airports.longitude_deg',
+            ) }} < 40 * {{ metres_per_nm() }}
+),
+
 held as (
     select
         seen.crossing_id,
         seen.is_live,
-        count(distinct turns.flight_id) as holdings_30min_count
+        count(distinct holding.flight_id) as holdings_30min_count
     from seen
-    inner join airports on seen.airport = airports.airport
-    inner join turns
+    inner join holding
         on
-            seen.crossed_at >= turns.through_at
-            and turns.through_at > seen.crossed_at - interval '30 minutes'
-            and seen.flight_id <> turns.flight_id
-    where
-        -- As fct_holdings: within 40 NM, and not so low that it is a circuit of the aerodrome.
-        turns.altitude_m - airports.elevation_m >= 900
-        and {{ distance_m(
-            'turns.latitude_deg',
-            'turns.longitude_deg',
-            'airports.latitude_deg',
-            'airports.longitude_deg',
-        ) }} < 40 * {{ metres_per_nm() }}
+            seen.airport = holding.airport
+            and seen.crossed_at >= holding.through_at
+            and holding.through_at > seen.crossed_at - interval '30 minutes'
+            and seen.flight_id <> holding.flight_id
     group by seen.crossing_id, seen.is_live
 ),
 
