@@ -12,10 +12,12 @@ from skyops_assets.serving.exported import Exported, Part
 SLOW_S = 60.0
 MOST_JOBS = 50
 MOST_ASSETS = 300
+MOST_COUNTS = 4 * MOST_JOBS
 MOST_FAILING = 100
 """No label has more values, whatever is in the storage; the newest are told."""
-ASSET = "array_to_string(array(select jsonb_array_elements_text({}::jsonb)), '/')"
+NAMED = "array_to_string(array(select jsonb_array_elements_text({}.asset_key::jsonb)), '/')"
 """An asset's key as it is shown, of the JSON that is stored: `["ml", "predictions"]`."""
+RESULT_ASSET, ASSET = NAMED.format("results"), NAMED.format("assets")
 # Dagster's times are UTC, without a zone.
 
 RUNS = Part(
@@ -32,7 +34,7 @@ RUNS = Part(
         and runs.status in ('SUCCESS', 'FAILURE', 'CANCELED')
     group by runs.pipeline_name, runs.status
     order by max(runs.id) desc
-    limit {3 * MOST_JOBS}
+    limit {MOST_COUNTS}
     """,  # noqa: S608
     (
         Exported("skyops_dagster_runs_last_day", "run_count",
@@ -121,7 +123,7 @@ RESULTS = f"""
     results as (
         select
             results.id,
-            {ASSET.format("results.asset_key")} as asset,
+            {RESULT_ASSET} as asset,
             results.check_name as check,
             results.execution_status = 'SUCCEEDED' as is_passed,
             event.said ->> 'blocking' = 'true' as is_blocking,
@@ -213,7 +215,7 @@ ASSETS = Part(
     )
 
     select
-        {ASSET.format('assets.asset_key')} as asset,
+        {ASSET} as asset,
         extract(epoch from assets.last_materialization_timestamp at time zone 'UTC')
             as materialized_epoch,
         case states.state
@@ -259,7 +261,7 @@ TICKS = Part(
     inner join instigators on recent.selector_id = instigators.selector_id
     where recent.timestamp > now() at time zone 'UTC' - interval '1 hour'
     group by instigator, recent.status
-    limit {4 * MOST_JOBS}
+    limit {MOST_COUNTS}
     """,  # noqa: S608
     (
         Exported("skyops_dagster_ticks_last_hour", "tick_count",

@@ -127,20 +127,16 @@ SESSIONS = Part(
 )  # fmt: skip
 
 
-def _server_sql(version: int) -> str:
-    """Postgres 17 moved the checkpoints to a view of their own; since then exporters miss them."""
-    if version >= 170000:
-        checkpoints = (
-            "num_timed as timed, num_requested as requested, write_time, sync_time, "
-            "buffers_written as written from pg_stat_checkpointer"
-        )
-    else:
-        checkpoints = (
-            "checkpoints_timed as timed, checkpoints_req as requested, checkpoint_write_time "
-            "as write_time, checkpoint_sync_time as sync_time, buffers_checkpoint as written "
-            "from pg_stat_bgwriter"
-        )
-    return f"""
+CHECKPOINTER = (
+    "num_timed as timed, num_requested as requested, write_time, sync_time, "
+    "buffers_written as written from pg_stat_checkpointer"
+)
+BEFORE_17 = (
+    "checkpoints_timed as timed, checkpoints_req as requested, checkpoint_write_time "
+    "as write_time, checkpoint_sync_time as sync_time, buffers_checkpoint as written "
+    "from pg_stat_bgwriter"
+)
+SERVER_SQL = f"""
     select
         checkpoints.timed,
         checkpoints.requested,
@@ -152,10 +148,15 @@ def _server_sql(version: int) -> str:
         cleaner.buffers_alloc,
         wal.wal_bytes,
         wal.wal_buffers_full
-    from (select {checkpoints}) as checkpoints
+    from (select {CHECKPOINTER}) as checkpoints
     cross join pg_stat_bgwriter as cleaner
     cross join pg_stat_wal as wal
     """  # noqa: S608
+
+
+def _server_sql(version: int) -> str:
+    """Postgres 17 moved the checkpoints to a view of their own; since then exporters miss them."""
+    return SERVER_SQL if version >= 170000 else SERVER_SQL.replace(CHECKPOINTER, BEFORE_17)
 
 
 SERVER = Part(
