@@ -1,4 +1,5 @@
--- A person's word on what models learn from and are judged on. A row is never changed but to say that it was taken back.
+-- A person's word on what models learn from and are judged on. A row is never changed but to say that it was taken
+-- back.
 create table audit.corrections (
     correction_id bigint generated always as identity primary key,
     made_at timestamptz not null default clock_timestamp(),
@@ -23,4 +24,4 @@ create unique index corrections_of_landings on audit.corrections (flight_id, air
     where kind = 'correct landing' and undone_at is null;
 create index corrections_of_flights on audit.corrections (flight_id) where undone_at is null;
 comment on table audit.corrections is
-    'One row per word of a person on arrivals: time or a flight left out of training and skill, or a landing corrected.';
+    'One row per word of a person on arrivals: a time or a flight left out of training and skill, a landing corrected.';
