@@ -30,6 +30,8 @@ ROTATED_EVERY_S = 10.0
 DOCS_BUILD = "docs build"
 FOLLOW = "follow"
 SERVICE = "service"
+SPARED = (FOLLOW, SERVICE)
+"""What the others do without."""
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
 
 Say = Callable[[str], None]
@@ -165,8 +167,12 @@ class _Services:
             self._launch(name)
         self._wait(lambda: _answers(ui))
         say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
-        self._wait(lambda: _answers(f"{service}/health/live"))
-        say(f"Service     {self._way_in()}")
+        process = self._processes[SERVICE]
+        self._wait(lambda: _answers(f"{service}/health/live") or process.poll() is not None)
+        if process.poll() is None:
+            say(f"Service     {self._way_in()}")
+        else:
+            say(f"The service ended by itself; see {_log(self._settings, SERVICE)}")
         if not (self._settings.home / "docs" / "index.html").exists():
             say("Building the dbt docs")
             self._build_docs()
@@ -208,10 +214,11 @@ class _Services:
                 try:
                     restarts[name] = _again(self._settings, name, restarts.get(name, []))
                 except SkyOpsError as error:
-                    if name != FOLLOW:
+                    if name not in SPARED:
                         raise
-                    # What is live waits for the hourly build then; that is no reason to end all.
-                    _safely(self._say, f"{error} It stays down; the hourly build goes on.")
+                    # What is live waits for the hourly build, and who asks over HTTP waits; that is
+                    # no reason to end all.
+                    _safely(self._say, f"{error}. It stays down; all else goes on.")
                     del self._processes[name]
                     continue
                 _safely(self._say, f"The {name} ended by itself and is started again.")
@@ -256,7 +263,7 @@ class _Services:
         deadline = time.monotonic() + READY_S
         while not is_ready():
             for name, process in self._processes.items():
-                if name != DOCS_BUILD and process.poll() is not None:
+                if name not in (DOCS_BUILD, *SPARED) and process.poll() is not None:
                     raise SkyOpsError(
                         f"The {name} ended by itself (exit code {process.returncode}); "
                         f"see {_log(self._settings, name)}"
