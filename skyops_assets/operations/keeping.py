@@ -47,6 +47,7 @@ class Keeper:
     docs_port: int
     is_ready: bool = False
     groups: dict[str, int] = field(default_factory=dict)
+    service_port: int | None = None
 
     @property
     def says(self) -> str:
@@ -69,6 +70,7 @@ class Claim:
             datetime.now(UTC).isoformat(timespec="seconds"),
             settings.ui_port,
             settings.docs_port,
+            service_port=settings.service_port,
         )
         self.note()
 

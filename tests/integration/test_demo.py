@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -400,7 +401,8 @@ def services(finished: Finished) -> Iterator[tuple[str, str]]:
     ui, docs, service = (str(free_port()) for _ in range(3))
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
     ports = {
-        "SKYOPS_UI_PORT": ui, "SKYOPS_DOCS_PORT": docs, "SKYOPS_SERVICE_PORT": service
+        "SKYOPS_UI_PORT": ui, "SKYOPS_DOCS_PORT": docs, "SKYOPS_SERVICE_PORT": service,
+        "SKYOPS_TRAININGS_AN_HOUR": "2",
     }  # fmt: skip
     try:
         done = skyops(home, "up", "--detach", FORCE_COLOR="1", **ports, **proxies)
@@ -477,6 +479,40 @@ def test_the_ui_shows_a_check_and_a_run(services: tuple[str, str], page: Any) ->
     page.get_by_text("Passed").first.wait_for()
     page.goto(f"{services[0]}/runs")
     page.get_by_text("Success").first.wait_for()
+
+
+def test_a_program_starts_a_look_at_the_champion_and_sees_how_it_went(
+    services: tuple[str, str], finished: Finished, tmp_path: Path
+) -> None:
+    home, _, _ = finished
+    made = skyops(home, "key", "create", "demo", "--scope", "admin", "--scope", "read", "--json")
+    headers = {"Authorization": f"Bearer {json.loads(made.stdout)['key']}"}
+    port = json.loads((home / "up.pid").read_text())["service_port"]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client:
+        asked = client.post("/v1/train", json={"dry_run": True, "airports": ["lfpg"]})
+        assert [one["airport"] for one in asked.json()["airports"]] == ["LFPG"], asked.text
+        started = client.post("/v1/monitor", json={})
+        assert started.status_code == 202, started.text
+        patience = time.monotonic() + 120
+        while True:
+            run = client.get(f"/v1/runs/{started.json()['run_id']}").json()
+            if run["status"] in ("SUCCESS", "FAILURE") or time.monotonic() > patience:
+                break
+            time.sleep(1)
+    assert (run["status"], run["job"], run["asked_by"]) == ("SUCCESS", "monitor", "demo")
+    assert {one["verdict"] for one in run["monitored"]} == {"no arrivals", "no champion"}
+    # What is left of the limit, and what comes after it: all as the document promises.
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "schemathesis"), "run",
+            f"http://127.0.0.1:{port}/v1/openapi.json", "--checks", "all", "--include-path-regex",
+            "^/v1/(train|monitor|runs.*)$", "--max-examples", "5", "--seed", "7", "--no-color",
+            "--header", f"Authorization: {headers['Authorization']}", "--generation-database",
+            "none",
+        ],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
 def test_the_docs_are_served(services: tuple[str, str], page: Any) -> None:
