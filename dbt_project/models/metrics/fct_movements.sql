@@ -9,7 +9,6 @@
     indexes=[
         {'columns': ['flight_id']},
         {'columns': ['airport', 'moved_at']},
-        {'columns': ['moved_at']},
         {'columns': ['icao24', 'last_fix_at']},
     ]
 ) }}
