@@ -1010,8 +1010,8 @@ def empty_features(pointed: Warehouse, query: Query) -> Warehouse:
     query(
         pointed,
         "create schema features; create table features.arrival_features "
-        "(ring_nm int, crossed_at timestamptz, landed_at timestamptz, label_quality text, "
-        "is_simulated boolean)",
+        "(flight_id text, airport text, ring_nm int, crossed_at timestamptz, "
+        "landed_at timestamptz, transit_min float, label_quality text, is_simulated boolean)",
     )
     return pointed
 

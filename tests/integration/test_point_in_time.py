@@ -61,7 +61,7 @@ LEAKS = {
     "transits": ("recent_transits", "arrivals.known_at <= crossings.crossed_at"),
     "entries": ("entries", "entered.known_at <= crossings.crossed_at"),
     "go-arounds": ("surroundings", "seen.crossed_at >= go_arounds.known_at"),
-    "holdings": ("surroundings", "seen.crossed_at >= turns.through_at"),
+    "holdings": ("surroundings", "seen.crossed_at >= holding.through_at"),
     "weather": ("weather", "reports.known_at <= crossings.crossed_at"),
 }
 """Families of features, and the conditions without which they would know what came later."""
