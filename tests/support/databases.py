@@ -34,13 +34,14 @@ def stop_server(data_dir: Path) -> None:
 
     try:
         process = psutil.Process(int((data_dir / "postmaster.pid").read_text().split()[0]))
-        if process.name() == "postgres":
+        # Of one that was killed the number may be another server's by now.
+        if process.name() == "postgres" and Path(process.cwd()) == data_dir.resolve():
             process.send_signal(3)  # SIGQUIT: at once, with its children; nothing is kept.
             patience = time.monotonic() + 20
             # One that its parent took no note of yet is over too.
             while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < patience:
                 time.sleep(0.02)
-    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+    except (OSError, ValueError, IndexError, psutil.Error):
         pass
 
 
