@@ -481,6 +481,25 @@ def test_the_ui_shows_a_check_and_a_run(services: tuple[str, str], page: Any) ->
     page.get_by_text("Success").first.wait_for()
 
 
+def test_the_docs_are_served(services: tuple[str, str], page: Any) -> None:
+    page.goto(f"{services[1]}/")
+    page.get_by_text("fct_arrivals").first.wait_for(state="attached")
+
+
+def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finished) -> None:
+    """No error in the UI's pages, no deprecated or preview API in what the services log."""
+    assert [told for told in page.complaints if services[0] in told] == []
+    log = "".join(path.read_text() for path in (finished[0] / "logs").glob("*.log"))
+    assert "Started Dagster code server" in log and "Completed successfully" in log
+    assert "\x1b" not in log, "a file has no colours"
+    for word in ("DeprecationWarning", "BetaWarning", "PreviewWarning", "SupersessionWarning"):
+        assert word not in log
+    # dbt's; the daemon's own, of a first start, have no brackets.
+    assert re.findall(r"WARNING\][^\n]*\n[^\n]*", log) == []
+    shown = skyops(finished[0], "logs", "code-server", "-n", "1").stdout
+    assert shown.count("\n") == 1 and "Started Dagster code proxy server" in shown
+
+
 def test_a_program_starts_a_look_at_the_champion_and_sees_how_it_went(
     services: tuple[str, str], finished: Finished, tmp_path: Path
 ) -> None:
@@ -513,22 +532,3 @@ def test_a_program_starts_a_look_at_the_champion_and_sees_how_it_went(
         capture_output=True, text=True, cwd=tmp_path, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-
-
-def test_the_docs_are_served(services: tuple[str, str], page: Any) -> None:
-    page.goto(f"{services[1]}/")
-    page.get_by_text("fct_arrivals").first.wait_for(state="attached")
-
-
-def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finished) -> None:
-    """No error in the UI's pages, no deprecated or preview API in what the services log."""
-    assert [told for told in page.complaints if services[0] in told] == []
-    log = "".join(path.read_text() for path in (finished[0] / "logs").glob("*.log"))
-    assert "Started Dagster code server" in log and "Completed successfully" in log
-    assert "\x1b" not in log, "a file has no colours"
-    for word in ("DeprecationWarning", "BetaWarning", "PreviewWarning", "SupersessionWarning"):
-        assert word not in log
-    # dbt's; the daemon's own, of a first start, have no brackets.
-    assert re.findall(r"WARNING\][^\n]*\n[^\n]*", log) == []
-    shown = skyops(finished[0], "logs", "code-server", "-n", "1").stdout
-    assert shown.count("\n") == 1 and "Started Dagster code proxy server" in shown
