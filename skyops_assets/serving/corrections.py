@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.serving.access import ADMIN, READ, Caller, allowed
+from skyops_assets.serving.examples import CORRECTION, UNDONE, answered
 from skyops_assets.serving.pages import Aware, only_known
 from skyops_assets.serving.problems import Problem, responses
 from skyops_assets.serving.rows import Rows
@@ -81,7 +82,11 @@ class Correction(BaseModel):
     undone_because: str | None
 
 
-@router.get("", dependencies=[Depends(allowed(READ))])
+@router.get(
+    "",
+    dependencies=[Depends(allowed(READ))],
+    responses=answered({"data": [CORRECTION], "next": None}),
+)
 async def corrections(request: Request) -> Rows[Correction]:
     """What was left out of training and skill, and landings that were corrected; newest first."""
     found = await request.app.state.service.database.rows(
@@ -90,7 +95,7 @@ async def corrections(request: Request) -> Rows[Correction]:
     return Rows(data=[Correction(**row) for row in found], next=None)
 
 
-@router.post("", status_code=201, responses=responses(409))
+@router.post("", status_code=201, responses={**answered(CORRECTION, 201), **responses(409)})
 async def correct(
     request: Request,
     asked: Annotated[LeaveOutTime | LeaveOutFlight | CorrectLanding, Field(discriminator="kind")],
@@ -113,7 +118,7 @@ async def correct(
     return await _done(request, partial(act, author=who, reason=asked.reason))
 
 
-@router.post("/{correction_id}/undo", responses=responses(409))
+@router.post("/{correction_id}/undo", responses={**answered(UNDONE), **responses(409)})
 async def undo(
     request: Request,
     correction_id: Annotated[int, Path(ge=1, le=2**63 - 1)],

@@ -16,12 +16,14 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from skyops_assets import __version__
 from skyops_assets.operations.entrance import address
+from skyops_assets.serving.examples import answered
 from skyops_assets.serving.problems import Problem, responses
 from skyops_assets.settings import Settings
 
 SESSION_S = 7 * 24 * 3600
 """A browser enters again after a week, or after the service has started anew."""
 READS_ONLY = ("GET", "HEAD")
+NAMED = {"title": "SkyOps", "version": __version__, "openapi": "/v1/openapi.json"}
 router = APIRouter(tags=["service"])
 
 
@@ -104,13 +106,11 @@ def is_own_page(request: Request) -> bool:
     return headers.get("origin", "").partition("://")[2] == headers.get("host")
 
 
-@router.get("/", responses=responses(401))
+@router.get("/", responses={**answered(NAMED), **responses(401)})
 async def enter(request: Request, token: str | None = None) -> Response:
     """What this is; with the token of the link that `skyops link` prints, the way in."""
     if token is None:
-        return JSONResponse(
-            {"title": "SkyOps", "version": __version__, "openapi": "/v1/openapi.json"}
-        )
+        return JSONResponse(NAMED)
     # Without the token, which would stay in the browser's history.
     answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
     request.app.state.service.sessions.begin(token, answer)

@@ -137,3 +137,99 @@ ALERT = {
     "abnormal_count": 3,
     "abnormal_share": 0.15,
 }
+FEED = {
+    "observed_at": "2021-10-07T14:20:03Z",
+    "positions_per_s": 41.5,
+    "newest_position_at": "2021-10-07T14:20:00Z",
+    "newest_position_age_s": 3.1,
+    "newest_answer_at": "2021-10-07T14:20:01Z",
+    "newest_answer_age_s": 2.2,
+    "credits_left": 3121,
+    "newest_built_position_at": "2021-10-07T14:20:00Z",
+    "lane_lag_s": 0.0,
+    "waiting_load_count": 0,
+    "waiting_since_at": None,
+    "waiting_s": None,
+    "load_to_models_p50_s": 1.4,
+    "load_to_models_max_s": 2.2,
+    "pass_ended_at": "2021-10-07T14:20:02Z",
+}
+RUN_ID = "53dff6f4-566a-456e-a3d5-1bb8481c433d"
+STARTED = {
+    "run_id": RUN_ID,
+    "status": "QUEUED",
+    "link": f"http://127.0.0.1:3000/runs/{RUN_ID}",
+    "ring_nm": 40,
+    "arrival_count": 45,
+    "airports": [
+        {
+            "airport": "LFPG",
+            "arrival_count": 45,
+            "crossed_from_at": "2021-10-07T12:03:46.360937Z",
+            "crossed_through_at": "2021-10-07T14:42:49.130576Z",
+        }
+    ],
+}
+LOOK = {**STARTED, "ring_nm": None, "arrival_count": None, "airports": None}
+RUN = {
+    "run_id": RUN_ID,
+    "job": "retrain",
+    "status": "SUCCESS",
+    "created_at": "2026-11-29T04:00:04Z",
+    "started_at": "2026-11-29T04:00:18Z",
+    "ended_at": "2026-11-29T04:00:57Z",
+    "link": STARTED["link"],
+    "asked_by": "planner",
+    "trained": [
+        {
+            "ring_nm": 40,
+            "model_name": "arrival-transit-40nm",
+            "model_version": "1",
+            "recipe": "hgb-l1",
+            "train_rows": 59,
+            "test_rows": 29,
+            "untrained_reason": None,
+            "is_promoted": False,
+            "decision": "not promoted: 59 arrivals to learn from (at least 200)",
+            "candidates": [
+                {
+                    "candidate": "arrival-transit-40nm:1",
+                    "rows": 29,
+                    "mae_min": 1.5,
+                    "rmse_min": 1.9,
+                    "r2": 0.4,
+                    "skill": 0.48,
+                    "skill_low": -1.07,
+                    "skill_high": 0.49,
+                }
+            ],
+        }
+    ],
+    "monitored": [],
+}
+CORRECTION = {
+    "correction_id": 7,
+    "made_at": "2026-11-29T09:12:00Z",
+    "kind": "leave out time",
+    "airport": "LFPO",
+    "from_at": "2026-03-02T00:00:00Z",
+    "through_at": "2026-03-09T00:00:00Z",
+    "flight_id": None,
+    "landed_at": None,
+    "author": "ops@example.org (planner)",
+    "reason": "receiver off its site",
+    "undone_at": None,
+    "undone_by": None,
+    "undone_because": None,
+}
+UNDONE = {
+    **CORRECTION,
+    "undone_at": "2026-11-30T08:00:00Z",
+    "undone_by": "ops@example.org (planner)",
+    "undone_because": "the receiver was right",
+}
+
+
+def answered(example: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """For an endpoint's OpenAPI: an answer as it is."""
+    return {status: {"content": {"application/json": {"example": example}}}}

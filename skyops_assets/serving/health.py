@@ -8,6 +8,14 @@ from psycopg import Error
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 
+from skyops_assets.serving.examples import answered
+
+READY = {"is_ready": True, "causes": [], "warnings": []}
+NOT_READY = {
+    "is_ready": False,
+    "causes": ["The warehouse cannot be reached."],
+    "warnings": [],
+}
 router = APIRouter(prefix="/health", tags=["health"])
 
 
@@ -28,13 +36,17 @@ class Ready(BaseModel):
     )
 
 
-@router.get("/live")
+@router.get("/live", responses=answered({"status": "live"}))
 async def live() -> Live:
     """The process answers; nothing else is looked at."""
     return Live()
 
 
-@router.get("/ready", response_model=Ready, responses={503: {"model": Ready}})
+@router.get(
+    "/ready",
+    response_model=Ready,
+    responses={**answered(READY), 503: {"model": Ready, **answered(NOT_READY, 503)[503]}},
+)
 async def ready(request: Request) -> JSONResponse:
     """Whether the warehouse answers and predictions can be given; 503 with the causes where not."""
     causes = []

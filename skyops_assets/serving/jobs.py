@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from skyops_assets.arrivals.features import RING_NM, RINGS_NM, named
 from skyops_assets.serving.access import ADMIN, READ, TRAININGS, Caller, allowed, spend
+from skyops_assets.serving.examples import LOOK, RUN, STARTED, answered
 from skyops_assets.serving.pages import Aware, only_known
 from skyops_assets.serving.problems import Problem, responses
 
@@ -35,7 +36,7 @@ mutation Launch($params: ExecutionParams!) {
     ... on PipelineNotFoundError { message }
   }
 }"""
-LOOK = """
+STANDING = """
 query Look($id: ID!) {
   runOrError(runId: $id) {
     __typename
@@ -174,7 +175,7 @@ class Run(BaseModel):
     monitored: list[Monitored]
 
 
-@router.post("/train", status_code=202, responses=responses(409))
+@router.post("/train", status_code=202, responses={**answered(STARTED, 202), **responses(409)})
 async def train(
     request: Request, asked: TrainRequest, caller: Annotated[Caller, Depends(allowed(ADMIN))]
 ) -> Started:
@@ -212,7 +213,7 @@ async def train(
     return Started(**run, **plan)
 
 
-@router.post("/monitor", status_code=202)
+@router.post("/monitor", status_code=202, responses=answered(LOOK, 202))
 async def monitor(
     request: Request, asked: MonitorRequest, caller: Annotated[Caller, Depends(allowed(ADMIN))]
 ) -> Started:
@@ -222,13 +223,17 @@ async def monitor(
     return Started(**await _launch(request, "monitor", operations, caller))
 
 
-@router.get("/runs/{run_id}", dependencies=[Depends(allowed(READ))], responses=responses(404))
+@router.get(
+    "/runs/{run_id}",
+    dependencies=[Depends(allowed(READ))],
+    responses={**answered(RUN), **responses(404)},
+)
 async def run(
     request: Request,
     run_id: Annotated[str, Path(pattern="^[0-9a-f-]{36}$", description="A UUID.")],
 ) -> Run:
     """How a run stands: its state, what it trained and decided, what it saw of the champions."""
-    found = (await _ask(request, LOOK, {"id": run_id}))["runOrError"]
+    found = (await _ask(request, STANDING, {"id": run_id}))["runOrError"]
     if found["__typename"] == "RunNotFoundError":
         raise Problem(404, f"There is no run {run_id!r}.")
     if found["__typename"] != "Run":

@@ -17,9 +17,11 @@ from skyops_assets.serving.examples import (
     ANOMALY,
     ARRIVAL,
     DEMAND,
+    FEED,
     FLIGHT,
     FLIGHT_ID,
     MOVEMENT,
+    answered,
 )
 from skyops_assets.serving.pages import (
     CSV_TYPE,
@@ -177,7 +179,7 @@ async def flights(
     )
 
 
-@router.get("/flights/{flight_id}", responses=responses(404))
+@router.get("/flights/{flight_id}", responses={**answered(FLIGHT), **responses(404)})
 async def flight(
     request: Request,
     flight_id: Annotated[str, Path(pattern="^[0-9A-Za-z_.:-]{1,100}$", examples=[FLIGHT_ID])],
@@ -339,7 +341,7 @@ async def alerts(request: Request, format: Form = None) -> Response:
     return answer(request, list(rows.LiveAlert.model_fields), found, format)
 
 
-@router.get("/feed")
+@router.get("/feed", responses=answered(FEED))
 async def feed(request: Request) -> rows.Feed:
     """How fresh what is live is: the feed and the live lane."""
     [found] = await request.app.state.service.database.rows("select * from live.feed")

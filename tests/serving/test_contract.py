@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from tests.support.serving import Served
 
 pytestmark = pytest.mark.xdist_group("serving")
 UNASKED = "^/v1/(events|train|monitor|runs.*)$"
-"""One has no end; the others need the Dagster UI, and are asked in the demo's tests."""
+"""One has no end; the others need the Dagster UI, and are asked in test_demo."""
 
 
 def test_every_answer_is_one_that_the_document_promises(
@@ -30,3 +32,21 @@ def test_every_answer_is_one_that_the_document_promises(
         capture_output=True, text=True, cwd=tmp_path, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+def test_every_answer_has_an_example_and_every_reference_leads_somewhere(
+    over_paris: Served,
+) -> None:
+    text = over_paris.client.get("/v1/openapi.json").text
+    document = json.loads(text)
+    schemas = document["components"]["schemas"]
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert named <= schemas.keys()
+    without = [
+        (method, path, status)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for status, answer in operation["responses"].items()
+        if (forms := answer.get("content")) and not any("example" in one for one in forms.values())
+    ]
+    assert without == []
