@@ -178,19 +178,20 @@ def _model(trial: _Trial) -> str:
 
 
 def _serve(trial: _Trial) -> str:
-    import hashlib
-    import secrets
     import socket
 
     import httpx
 
-    key = secrets.token_urlsafe(32)
-    with trial.warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "insert into audit.api_keys (key_id, key_sha256, owner, scopes, created_by)"
-            " values ('selftest', %s, 'selftest', array['read'], 'selftest')",
-            (hashlib.sha256(key.encode()).digest(),),
-        )
+    from skyops_assets.audit import api_keys
+
+    key = api_keys.create(
+        trial.warehouse,
+        "selftest",
+        owner="selftest",
+        scopes=[api_keys.READ],
+        expires_at=None,
+        actor="selftest",
+    )
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = trial.folder / "service.log"

@@ -5,14 +5,14 @@ Belongs here: asking them as anybody would, over HTTP. Does not: the parts they 
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.features import FEATURES, KEY, RING_NM
+from skyops_assets.audit import api_keys
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import execute, fetch_one
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 10.0
-KNOWN_WITHIN_S = 10.0
-"""So long a new key may take to be known."""
 
 
 class NotRunning(Exception):
@@ -58,12 +56,7 @@ def ask_service(settings: Settings, warehouse: Warehouse) -> tuple[bool, str]:
         if record is None:
             return True, "It is ready and refuses a wrong key; there is no crossing to predict yet."
         with _key(warehouse) as key:
-            deadline = time.monotonic() + KNOWN_WITHIN_S
-            while True:
-                given = _predict(client, key, {"ring_nm": RING_NM, "records": [record]})
-                if given.status_code != 401 or time.monotonic() > deadline:
-                    break
-                time.sleep(0.5)
+            given = _predict(client, key, {"ring_nm": RING_NM, "records": [record]})
         if given.status_code != 200:
             return False, f"{address} does not predict a known crossing: {given.text[:500]}"
         [one] = given.json()["predictions"]
@@ -111,13 +104,14 @@ def _known_crossing(warehouse: Warehouse) -> dict[str, object] | None:
 @contextmanager
 def _key(warehouse: Warehouse) -> Iterator[str]:
     """A key that may predict, for as long as it is needed."""
-    key, key_id = "sk_" + secrets.token_urlsafe(32), f"health-{secrets.token_hex(4)}"
-    execute(
+    key_id = f"health-{secrets.token_hex(4)}"
+    key = api_keys.create(
         warehouse,
-        "insert into audit.api_keys (key_id, key_sha256, owner, scopes, created_by, expires_at)"
-        " values (%(id)s, %(hash)s, 'SkyOps', array['predict'], 'skyops health',"
-        " clock_timestamp() + interval '1 minute')",
-        {"id": key_id, "hash": hashlib.sha256(key.encode()).digest()},
+        key_id,
+        owner="SkyOps",
+        scopes=[api_keys.PREDICT],
+        expires_at=datetime.now(UTC) + timedelta(minutes=1),
+        actor="skyops health",
     )
     try:
         yield key

@@ -139,8 +139,12 @@ def _time(column: str, since: Moment | None, until: Moment | None) -> dict[str, 
 
 
 def _of_aircraft(
-    icao24: str | None, callsign: str | None, airline: str | None, typecode: str | None
+    airline: Airline = None,
+    typecode: Type = None,
+    icao24: Address = None,
+    callsign: Callsign = None,
 ) -> dict[str, Filter]:
+    """Whose rows are asked for."""
     return {
         "icao24": Filter(SQL("icao24 = %(icao24)s"), icao24 and icao24.lower()),
         "callsign": Filter(SQL("callsign = %(callsign)s"), _upper(callsign)),
@@ -149,18 +153,18 @@ def _of_aircraft(
     }
 
 
+Of = Annotated[dict[str, Filter], Depends(_of_aircraft)]
+
+
 @router.get("/flights", response_model=rows.Rows[rows.Flight], responses=_listed(FLIGHT))
 async def flights(
     request: Request,
     *,
     asked: Paged,
+    of: Of,
     since: From = None,
     until: To = None,
     airport: AnAirport = None,
-    airline: Airline = None,
-    typecode: Type = None,
-    icao24: Address = None,
-    callsign: Callsign = None,
 ) -> Response:
     """Flights by when they were last heard; `airport` is where they left or arrived."""
     return await page(
@@ -171,7 +175,7 @@ async def flights(
         asked=asked,
         filters={
             **_time("last_seen_at", since, until),
-            **_of_aircraft(icao24, callsign, airline, typecode),
+            **of,
             "airport": Filter(
                 SQL("%(airport)s in (departure_airport, arrival_airport)"), _upper(airport)
             ),
@@ -199,13 +203,10 @@ async def movements(
     request: Request,
     *,
     asked: Paged,
+    of: Of,
     since: From = None,
     until: To = None,
     airport: AnAirport = None,
-    airline: Airline = None,
-    typecode: Type = None,
-    icao24: Address = None,
-    callsign: Callsign = None,
     movement: Annotated[
         Literal["landing", "takeoff", "go_around", "touch_and_go"] | None, Query()
     ] = None,
@@ -219,7 +220,7 @@ async def movements(
         asked=asked,
         filters={
             **_time("moved_at", since, until),
-            **_of_aircraft(icao24, callsign, airline, typecode),
+            **of,
             "airport": Filter(SQL("airport = %(airport)s"), _upper(airport)),
             "movement": Filter(SQL("movement = %(movement)s"), movement),
         },
@@ -231,12 +232,9 @@ async def anomalies(
     request: Request,
     *,
     asked: Paged,
+    of: Of,
     since: From = None,
     until: To = None,
-    airline: Airline = None,
-    typecode: Type = None,
-    icao24: Address = None,
-    callsign: Callsign = None,
     anomaly_class: Annotated[Literal["data", "signal", "flight"] | None, Query()] = None,
 ) -> Response:
     """What is strange in the data, the signal or the flight, by when it began."""
@@ -248,7 +246,7 @@ async def anomalies(
         asked=asked,
         filters={
             **_time("started_at", since, until),
-            **_of_aircraft(icao24, callsign, airline, typecode),
+            **of,
             "anomaly_class": Filter(SQL("anomaly_class = %(anomaly_class)s"), anomaly_class),
         },
     )
