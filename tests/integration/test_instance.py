@@ -25,7 +25,8 @@ from tests.support.databases import Databases, Query
 
 OPEN = (
     "select pid from pg_stat_activity "
-    "where datname = current_database() and pid <> pg_backend_pid()"
+    "where datname = current_database() and pid <> pg_backend_pid() "
+    "and backend_type = 'client backend'"
 )
 
 
