@@ -1,0 +1,10 @@
+{{ config(materialized='standing_view', tags=['hourly']) }}
+
+select
+    exposure.airframe,
+    addresses.icao24,
+    exposure.month_on,
+    exposure.flight_hours,
+    exposure.cycles
+from {{ source('raw', 'exposure') }} as exposure
+{{ address_of_registration('exposure.airframe') }}

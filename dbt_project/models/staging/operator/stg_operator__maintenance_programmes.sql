@@ -1,0 +1,12 @@
+{{ config(materialized='standing_view', tags=['hourly']) }}
+
+select
+    task,
+    applies_to,
+    description,
+    jasc_code,
+    part_number,
+    interval_hours,
+    interval_cycles,
+    interval_days
+from {{ source('raw', 'maintenance_programmes') }}

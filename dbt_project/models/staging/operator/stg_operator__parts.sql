@@ -1,0 +1,9 @@
+{{ config(materialized='standing_view', tags=['hourly']) }}
+
+select
+    part_number,
+    part_name,
+    jasc_code,
+    life_limit_hours,
+    life_limit_cycles
+from {{ source('raw', 'parts') }}
