@@ -528,9 +528,10 @@ with when the hourly models are built too, and all tests have passed.
     {%- set failed = results | selectattr('status', 'in', ['fail', 'error']) | list -%}
     {%- set undone = {'live': [], 'hourly': [], 'test': []} -%}
     {%- for node in graph.nodes.values() if node.unique_id not in done -%}
-        {#- What a view shows now is no row that waits for its test. -#}
+        {#- What a view shows now is no row that waits for its test, nor is what a step of its own makes and tests. -#}
         {%- set tested = graph.nodes.get(node.attached_node or '') if node.resource_type == 'test' -%}
-        {%- if node.resource_type == 'test' and not (tested and tested.config.materialized == 'standing_view') -%}
+        {%- set is_apart = tested and (tested.config.materialized == 'standing_view' or 'fleet' in tested.config.tags) -%}
+        {%- if node.resource_type == 'test' and not is_apart -%}
             {%- do undone.test.append(node.name) -%}
         {%- elif node.resource_type == 'model' and node.config.materialized in ('rebuilt', 'reference') -%}
             {#- A live pass leaves reference data to the build of everything, as a change of it does. -#}

@@ -43,6 +43,10 @@ FOLLOWS_LOADS = _warns_after(timedelta(hours=3))
 # Airports and runways change with the AIRAC cycles of 28 days; in half a year few do.
 REFERENCE = _warns_after(timedelta(days=180))
 
+DAILY = _warns_after(timedelta(hours=27))
+WEEKLY = _warns_after(timedelta(days=8))
+MONTHLY = _warns_after(timedelta(days=32))
+
 BY_GROUP = {
     "transform": FOLLOWS_LOADS,
     "features": FOLLOWS_LOADS,
@@ -50,9 +54,10 @@ BY_GROUP = {
     # Its views show what is there: that they are made and tested anew is due each hour.
     "live": FOLLOWS_LOADS,
     # Every Monday, and a day.
-    "model": _warns_after(timedelta(days=8)),
+    "model": WEEKLY,
     # Every day, and the three hours that predictions have.
-    "monitoring": _warns_after(timedelta(hours=27)),
+    "monitoring": DAILY,
+    "fleet": DAILY,
 }
 BY_KEY = {
     # An hour late, and one more for it to be tried again; a day without credits, and an hour.
@@ -73,13 +78,16 @@ def group_of(key: dg.AssetKey) -> str:
     return OF_STAGE.get(key.to_user_string()) or GROUPS[key.path[0]]
 
 
-def placed(*path: str) -> dict[str, Any]:
+def placed(*path: str, stage: str | None = None) -> dict[str, Any]:
     """The arguments of an asset's decorator that its place decides, its key included.
+
+    Args:
+        stage: its group, where that does not follow from its key.
 
     Not mapped over the loaded definitions: an asset that two modules name is there twice then.
     """
     key = dg.AssetKey(path)
-    group = group_of(key)
+    group = stage or group_of(key)
     return {
         "key": key,
         "group_name": group,

@@ -36,7 +36,8 @@ class LeanDbtCliResource(DbtCliResource):
 def chosen_nodes() -> Iterator[None]:
     """Within it, `@dbt_assets` chooses of a manifest without asking dbt.
 
-    Everything, or what `select` or `exclude` names as ``fqn:project.folder``. dagster-dbt asks
+    Everything, or what `select` or `exclude` names as ``fqn:project.folder``, several of them
+    separated by spaces. dagster-dbt asks
     dbt-core where it is installed, which costs the import of dbt's graph and of networkx: 0.4 of
     the 1.4 s of CPU that loading the code location takes beside importing Dagster.
     """
@@ -47,11 +48,12 @@ def chosen_nodes() -> Iterator[None]:
         assert selector == ""
         nodes = manifest_json["nodes"]
 
-        def within(name: str, node: Mapping[str, Any]) -> bool:
+        def within(names: str, node: Mapping[str, Any]) -> bool:
             model = nodes.get(node.get("attached_node") or "", node)
-            kind, _, folder = name.partition(":")
-            assert kind == "fqn", name
-            return folder == "*" or f"{'.'.join(model['fqn'])}.".startswith(f"{folder}.")
+            place = f"{'.'.join(model['fqn'])}."
+            assert all(name.startswith("fqn:") for name in names.split()), names
+            folders = [name.removeprefix("fqn:") for name in names.split()]
+            return any(folder == "*" or place.startswith(f"{folder}.") for folder in folders)
 
         return {
             key

@@ -38,8 +38,13 @@ and hooks a build beside which passes go on."""
 _WRITING = {"build", "run", "seed", "snapshot", "test"}
 LIVE_VIEWS = "fqn:skyops.live"
 """What is shown of the sky now: views, which a step of their own makes and tests."""
-EVERYTHING = ("--select fqn:*", f"--exclude {LIVE_VIEWS}")
-"""How dagster-dbt says that all tables are to be built."""
+FLEET = ("fleet", "reliability", "staging.operator")
+"""Folders of models that are made by the day, week or month, whole, in a step of their own."""
+FLEET_MODELS = " ".join(f"fqn:skyops.{folder}" for folder in FLEET)
+APART = f"{LIVE_VIEWS} {FLEET_MODELS}"
+EVERYTHING = ("--select fqn:*", f"--exclude {APART}", f"--select {FLEET_MODELS}")
+"""How dagster-dbt says that all tables that follow positions are to be built, or all that go by the
+day, week or month: beside both live passes may work."""
 SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
 some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""

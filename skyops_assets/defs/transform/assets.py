@@ -24,7 +24,8 @@ from skyops_assets.defs.shared import OWNED
 from skyops_assets.instance.dbt_cli import chosen_nodes
 from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.transform.dbt import (
-    LIVE_VIEWS,
+    APART,
+    FLEET,
     build_arguments,
     manifest_fingerprint,
     prepare_manifest,
@@ -47,7 +48,10 @@ class SkyOpsTranslator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         """A model with what its place decides."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(**placed(*spec.key.path))
+        folder = ".".join(manifest["nodes"][unique_id]["fqn"][1:-1])
+        return spec.replace_attributes(
+            **placed(*spec.key.path, stage="fleet" if folder in FLEET else None)
+        )
 
     def get_asset_check_spec(
         self,
@@ -69,7 +73,7 @@ TRANSLATOR = SkyOpsTranslator()
 
 
 @chosen_nodes()(dbt_assets)(
-    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=LIVE_VIEWS
+    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=APART
 )
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource

@@ -1,0 +1,1 @@
+"""Fleet, reliability, schedules and anomalous flights: what goes by the day, week and month."""
