@@ -82,12 +82,16 @@ inbound as materialized (
         ) }}
 ),
 
--- In the half minute before the crossing; a slot has one fix of a flight.
-inside_now as (
+-- The half minute before each crossing. Materialized too, or each is first joined to all fixes near its airport.
+slots as materialized (
     select
         seen.crossing_id,
         seen.is_live,
-        count(distinct inbound.flight_id) as inbound_inside_count
+        seen.flight_id,
+        seen.airport,
+        seen.crossed_at,
+        seen.ring_nm,
+        slots.slot_at
     from seen
     cross join
         lateral generate_series(
@@ -95,15 +99,24 @@ inside_now as (
             seen.crossed_at,
             interval '10 seconds'
         ) as slots (slot_at)
+),
+
+-- A slot has one fix of a flight.
+inside_now as (
+    select
+        slots.crossing_id,
+        slots.is_live,
+        count(distinct inbound.flight_id) as inbound_inside_count
+    from slots
     inner join inbound
         on
-            seen.airport = inbound.airport
+            slots.airport = inbound.airport
             and slots.slot_at = inbound.slot_at
-            and seen.crossed_at - interval '30 seconds' < inbound.positioned_at
-            and seen.crossed_at >= inbound.positioned_at
-            and seen.flight_id <> inbound.flight_id
-            and seen.ring_nm * {{ metres_per_nm() }} >= inbound.distance_m
-    group by seen.crossing_id, seen.is_live
+            and slots.crossed_at - interval '30 seconds' < inbound.positioned_at
+            and slots.crossed_at >= inbound.positioned_at
+            and slots.flight_id <> inbound.flight_id
+            and slots.ring_nm * {{ metres_per_nm() }} >= inbound.distance_m
+    group by slots.crossing_id, slots.is_live
 ),
 
 gone_around as (
