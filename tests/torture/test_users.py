@@ -47,7 +47,7 @@ def test_two_users_and_root_each_have_a_demo_and_services_at_once(
 ) -> None:
     if not request.config.getoption("--long"):
         pytest.skip("three demos at once; make torture runs it")
-    programs = (embedded._program("postgres"), Path(sys.executable).resolve())
+    programs = (embedded.program("postgres"), Path(sys.executable).resolve())
     if closed := next(filter(None, map(embedded._closed_folder, programs)), None):
         pytest.skip(f"an ordinary user may not pass {closed} here")
     users = [entry for entry in pwd.getpwall() if entry.pw_name in ("nobody", "daemon", "root")]

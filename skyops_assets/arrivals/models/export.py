@@ -121,14 +121,18 @@ class Files:
 
 
 def open_store(settings: Settings) -> Files:
-    """The store of the settings, which must name one; nothing is asked of it yet.
+    """The store of the settings, which must name one; see `open_files`."""
+    return open_files(settings, str(settings.model_store))
+
+
+def open_files(settings: Settings, place: str) -> Files:
+    """A folder, or an address `s3://...` with the model store's access; nothing is asked of it yet.
 
     Raises:
         SkyOpsError: there is a key without its secret, or the other way round.
     """
     from pyarrow import fs
 
-    place = str(settings.model_store)
     if not place.startswith("s3://"):
         return Files(fs.LocalFileSystem(), place, True)
     key, secret = settings.model_store_access_key_id, settings.model_store_secret_access_key

@@ -1,0 +1,64 @@
+"""Commands that copy everything away, and bring it back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from skyops_assets.cli.app import app
+from skyops_assets.cli.output import JsonOption, err, note, note_settings, out, prepare, print_json
+
+PLACE = typer.Argument(help="A folder, or s3://bucket/prefix with the model store's access.")
+
+
+@app.command()
+def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
+    """Copy databases, models and all that waits to be stored, while SkyOps works."""
+    from skyops_assets.operations import backup as backups
+    from skyops_assets.operations.pushing import reported
+
+    settings, warehouse = prepare()
+    with reported("backup", settings.pushgateway_url), err.status("Copying databases and files"):
+        where, made = backups.back_up(settings, warehouse, place)
+    if as_json:
+        print_json({"backup": where, **backups.parsed(made)})
+        return
+    rows = sum(sum(counts.values()) for counts in made.rows.values())
+    out.print(
+        f"The backup is {escape(where)}: {made.size / 1e6:,.0f} MB, {rows:,} rows of "
+        f"{len(made.rows)} databases and {len(made.files) - len(made.rows):,} files; read again. "
+        "It has no secrets.",
+        soft_wrap=True,
+    )
+    if "://" in settings.artifact_root and not settings.artifact_root.startswith("file:"):
+        note(
+            "MLflow's files are in an object store (SKYOPS_MLFLOW_ARTIFACTS) and not in the backup."
+        )
+
+
+@app.command()
+def restore(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
+    """Put a backup back, into a home and databases that are empty: the one named, or the newest."""
+    from skyops_assets.operations import backup as backups
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse.connection import open_warehouse
+
+    settings = load_settings()
+    note_settings()
+    with err.status("Restoring databases and files"):
+        where, made = backups.restore(settings, open_warehouse(settings), place)
+    # Its schema becomes that of this SkyOps, and roles and grants are made.
+    prepare()
+    differences = backups.differences(made)
+    if as_json:
+        print_json({"backup": where, **backups.parsed(made), "differences": differences})
+        return
+    out.print(
+        f"Restored {escape(where)} of {made.made_at:.16}: every table has the rows that it had. "
+        "See skyops status.",
+        soft_wrap=True,
+    )
+    for one in differences:
+        note(one)

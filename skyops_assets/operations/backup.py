@@ -1,0 +1,520 @@
+"""Copies of all that SkyOps keeps: the databases, the models' files, and what waits to be stored.
+
+A backup is a folder of its own below the place that is named: `backup.json`, a dump of each
+database, and the files. It is made while SkyOps works, and read again before it counts as made.
+
+Belongs here: what a backup has, making one and putting one back. Does not: asking and printing
+(`cli.keeping`), single models (`arrivals.models.export`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from skyops_assets import __version__
+from skyops_assets.errors import SkyOpsError, first_few, storable
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse import sessions
+from skyops_assets.warehouse.connection import TLS_OPTIONS, Warehouse
+from skyops_assets.warehouse.embedded import program
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+    from pyarrow import fs
+
+FORMAT = 1
+NAME = re.compile(r"skyops-\d{8}T\d{6}Z")
+MANIFEST = "backup.json"
+SPOOLS = ("collected", "service/unsent")
+"""What waits in the home to be stored; copied before the databases, so that nothing is in neither.
+What is in both is stored once."""
+FILES = ("training", "reports", "mlflow")
+"""What the databases name; copied after them, so that none is missing."""
+TOOLS = Path("/usr/lib/postgresql")
+"""Where Debian has the programs of each of Postgres' versions."""
+HEAD_LINES = 50
+UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
+"""Stands near the head of what newer programs write, whatever server it is for."""
+_TABLES = """
+    select format('%I.%I', nspname, relname)
+    from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
+    where relkind = 'r' and nspname <> 'information_schema' and nspname not like 'pg\\_%'
+    order by 1
+"""
+_LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
+"""Columns in which MLflow keeps whole addresses of its files."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup says of itself, in `backup.json`."""
+
+    format: int
+    skyops: str
+    made_at: str
+    migrations: list[str]
+    mlflow_root: str
+    """Address of MLflow's files where it was made; those of an object store are not in it."""
+    rows: dict[str, dict[str, int]]
+    """Of each database (skyops, dagster, mlflow) the rows of each table."""
+    files: dict[str, tuple[int, str]]
+    """Bytes and SHA-256 of each file."""
+    settings: dict[str, str]
+    secrets: list[str]
+    """Names of the secrets that were set; their values are nowhere in a backup."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(size for size, _ in self.files.values())
+
+
+def back_up(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, Manifest]:
+    """Make a backup below a folder, or an address such as `s3://bucket/prefix`.
+
+    Returns:
+        Where it is, and what it says.
+
+    Raises:
+        SkyOpsError: the place cannot be written, or a database cannot be dumped.
+    """
+    made_at = datetime.now(UTC)
+    name = f"skyops-{made_at:%Y%m%dT%H%M%SZ}"
+    with _written(settings, place, name) as (folder, goal):
+        for one in SPOOLS:
+            _copy(settings.home / one, folder / "home" / one)
+        rows = {
+            kind: _dump(warehouse, database, folder / f"{kind}.dump")
+            for kind, database in _databases(settings, warehouse).items()
+        }
+        for one in FILES:
+            _copy(_source(settings, one), folder / "home" / one)
+        manifest = Manifest(
+            FORMAT, __version__, made_at.isoformat(), _migrations(warehouse),
+            _mlflow_root(settings), rows, _hashes(folder), *_settings(),
+        )  # fmt: skip
+        (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
+    return goal, manifest
+
+
+def restore(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, Manifest]:
+    """Put a backup back: into this home and these databases, which must be empty.
+
+    Args:
+        place: a backup, or where backups are, of which the newest is taken.
+
+    Returns:
+        Which backup it was, and what it says.
+
+    Raises:
+        SkyOpsError: it is damaged, of a newer SkyOps, or there is something here already.
+    """
+    with _read(settings, place) as (folder, source):
+        manifest = _checked(folder, source)
+        databases = _databases(settings, warehouse)
+        _refuse_what_is_there(settings, warehouse, databases)
+        for kind, database in databases.items():
+            _load(warehouse, database, folder / f"{kind}.dump")
+        wrong = [
+            f"{kind}: {table}"
+            for kind, database in databases.items()
+            for table, count in _counted(warehouse, database)
+            if manifest.rows[kind].get(table) != count
+        ]
+        if wrong:
+            raise SkyOpsError(
+                f"The restored tables have other numbers of rows than {source} says: "
+                f"{first_few(wrong)}. Drop the databases, and restore another backup."
+            )
+        for one in (*SPOOLS, *FILES):
+            _copy(folder / "home" / one, _source(settings, one))
+        _relocate(warehouse, settings, manifest.mlflow_root)
+    return source, manifest
+
+
+def differences(manifest: Manifest) -> list[str]:
+    """What is set otherwise here than where the backup was made, a sentence each."""
+    here, secrets = _settings()
+    said = [
+        f"{name} was {was!r} there and is {here[name]!r} here."
+        if name in here
+        else f"{name} was {was!r} there and is not set here."
+        for name, was in sorted(manifest.settings.items())
+        if here.get(name) != was
+    ]
+    return said + [
+        f"{name} was set there, and is not here; a backup has no secrets."
+        for name in sorted(set(manifest.secrets) - set(secrets))
+    ]
+
+
+def _databases(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
+    return {
+        "skyops": str(warehouse.url.database),
+        "dagster": settings.dagster_database,
+        "mlflow": settings.mlflow_database,
+    }
+
+
+def _source(settings: Settings, name: str) -> Path:
+    """Where the files of a name are in this installation."""
+    root = settings.artifact_root
+    if name != "mlflow":
+        return settings.home / name
+    if root.startswith("file:"):
+        return Path(unquote(urlsplit(root).path))
+    # In an object store: the folder is not there, and nothing is copied.
+    return settings.home / "mlflow" if "://" in root else Path(root)
+
+
+def _mlflow_root(settings: Settings) -> str:
+    from skyops_assets.arrivals.models.registry import location
+
+    return location(settings)
+
+
+def _settings() -> tuple[dict[str, str], list[str]]:
+    """What the environment sets: values, and the names of secrets."""
+    values, secrets = {}, []
+    for name, field in Settings.model_fields.items():
+        key = f"SKYOPS_{name.upper()}"
+        if field.exclude or not os.environ.get(key) or name == "home":
+            continue
+        # An address may hold a password, and a route a webhook.
+        if any(word in str(field.annotation) for word in ("Secret", "Route")):
+            secrets.append(key)
+        else:
+            values[key] = os.environ[key]
+    return values, secrets
+
+
+def _migrations(warehouse: Warehouse) -> list[str]:
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("select name from public.skyops_migrations order by 1")
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _dump(warehouse: Warehouse, database: str, path: Path) -> dict[str, int]:
+    """Write one database's dump, and count the rows that are in it."""
+    with (
+        warehouse.connect(database, autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        tool = _tool("pg_dump", connection.server_version // 10000)
+        cursor.execute(sessions.BEGIN_LONG)
+        cursor.execute("set transaction isolation level repeatable read, read only")
+        cursor.execute("select pg_export_snapshot()")
+        (snapshot,) = cursor.fetchone() or ("",)
+        counts = dict(_counts(cursor))
+        _run(
+            [*tool, "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}",
+             f"--file={path}"],
+            warehouse, database,
+        )  # fmt: skip
+        cursor.execute("rollback")
+    # Reads all of it, as a restore would.
+    _run([*_tool("pg_restore", 0), "--file", os.devnull, str(path)], None, None)
+    return counts
+
+
+def _counts(cursor: Cursor) -> Iterator[tuple[str, int]]:
+    cursor.execute(_TABLES)
+    for (table,) in cursor.fetchall():
+        cursor.execute(f"select count(*) from {table}")  # noqa: S608 (quoted by format)
+        (count,) = cursor.fetchone() or (0,)
+        yield table, count
+
+
+def _counted(warehouse: Warehouse, database: str) -> list[tuple[str, int]]:
+    with warehouse.connect(database) as connection, connection.cursor() as cursor:
+        return list(_counts(cursor))
+
+
+def _load(warehouse: Warehouse, database: str, path: Path) -> None:
+    """Read a dump into an empty database, all of it or nothing."""
+    read = [*_tool("pg_restore", 0), "--no-owner", "--no-privileges", "--file=-", str(path)]
+    write = [*_tool("psql", 0), "--no-psqlrc", "--quiet", "--single-transaction",
+             "--set=ON_ERROR_STOP=1", "--output", os.devnull]  # fmt: skip
+    with tempfile.TemporaryFile() as errors:
+        script = subprocess.Popen(read, stdout=subprocess.PIPE, stderr=errors)
+        server = subprocess.Popen(
+            write, stdin=subprocess.PIPE, stderr=errors, env=_environment(warehouse, database)
+        )
+        assert script.stdout
+        assert server.stdin
+        with suppress(BrokenPipeError), script.stdout, server.stdin:
+            for line in islice(script.stdout, HEAD_LINES):
+                if line != UNKNOWN_BEFORE_17:
+                    server.stdin.write(line)
+            shutil.copyfileobj(script.stdout, server.stdin)
+        codes = script.wait(), server.wait()
+        errors.seek(0)
+        if any(codes):
+            raise SkyOpsError(f"Database {database!r} was not restored: {_said(errors.read())}")
+    with (
+        warehouse.connect(database, autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("analyze")
+
+
+def _refuse_what_is_there(
+    settings: Settings, warehouse: Warehouse, databases: Mapping[str, str]
+) -> None:
+    for database in databases.values():
+        with warehouse.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute(_TABLES)
+            if cursor.rowcount:
+                raise SkyOpsError(
+                    f"Database {database!r} on {warehouse.safe_url} has {cursor.rowcount} tables "
+                    "already: a backup is restored into empty ones only. Set SKYOPS_HOME to a new "
+                    "folder or SKYOPS_DATABASE_URL to a new database, or remove what is there "
+                    "(skyops purge, drop database)."
+                )
+    for one in FILES:
+        if any(path.is_file() for path in _source(settings, one).rglob("*")):
+            raise SkyOpsError(
+                f"{_source(settings, one)} has files already: restore into a home of its own."
+            )
+
+
+def _relocate(warehouse: Warehouse, settings: Settings, before: str) -> None:
+    """Let MLflow find its files where they are now."""
+    now = _mlflow_root(settings)
+    if now == before or not before.startswith("file:") or not now.startswith("file:"):
+        return
+    with (
+        warehouse.connect(settings.mlflow_database) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "select table_name, column_name from information_schema.columns "
+            "where table_schema = 'public'"
+        )
+        # None where MLflow was never used; an older one lacks some.
+        for table, column in set(_LOCATIONS).intersection(cursor.fetchall()):
+            cursor.execute(
+                f"update {table} set {column} = %s || substr({column}, length(%s) + 1) "  # noqa: S608
+                f"where starts_with({column}, %s)",
+                (now, before, f"{before}/"),
+            )
+
+
+def _tool(name: str, server: int) -> list[str]:
+    """One of Postgres' programs, of the server's version or the next newer one that is here.
+
+    Raises:
+        SkyOpsError: all are older.
+    """
+    found = [program(name), *TOOLS.glob(f"*/bin/{name}"), shutil.which(name)]
+    by_version: dict[int, str] = {}
+    for path in found:
+        if path and Path(path).exists():
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+            if version := re.search(r"\) (\d+)", said.stdout):
+                by_version.setdefault(int(version[1]), str(path))
+    if name != "pg_dump":
+        # The newest reads the dumps of all, and speaks to all.
+        return [by_version[max(by_version)]]
+    if not (fitting := [version for version in by_version if version >= server]):
+        raise SkyOpsError(
+            f"The server runs Postgres {server}, and the newest {name} here is of "
+            f"{max(by_version)}: install Postgres {server}'s client programs."
+        )
+    return [by_version[min(fitting)]]
+
+
+def _run(command: list[str], warehouse: Warehouse | None, database: str | None) -> None:
+    """Run one of Postgres' programs.
+
+    Raises:
+        SkyOpsError: it failed, with its own words.
+    """
+    environment = _environment(warehouse, str(database)) if warehouse else None
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    if done.returncode:
+        where = f" of database {database!r}" if database else ""
+        raise SkyOpsError(f"{Path(command[0]).name}{where} failed: {_said(done.stderr)}")
+
+
+def _environment(warehouse: Warehouse, database: str) -> dict[str, str]:
+    """Where a program of Postgres' goes; the password is in it, for others see arguments."""
+    parts = warehouse.parts
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("PG")},
+        "PGHOST": parts["host"],
+        "PGPORT": parts["port"],
+        "PGUSER": parts["user"],
+        "PGDATABASE": database,
+        **({"PGPASSWORD": parts["password"]} if parts["password"] else {}),
+        **{f"PG{name.upper()}": parts[name] for name in TLS_OPTIONS if name in parts},
+    }
+
+
+def _said(errors: bytes) -> str:
+    return storable(" ".join(errors.decode(errors="replace").split()), 600)
+
+
+def _copy(source: Path, goal: Path) -> None:
+    """Copy a folder's files, where there are any; one that goes meanwhile is not needed."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and path.suffix != ".part":
+            copy = goal / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copy2(path, copy)
+            except FileNotFoundError:
+                copy.unlink(missing_ok=True)
+
+
+def _hashes(folder: Path) -> dict[str, tuple[int, str]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.relative_to(folder).as_posix()] = (path.stat().st_size, digest)
+    return found
+
+
+def _checked(folder: Path, source: str) -> Manifest:
+    """What a backup says of itself, once all of it is as it says.
+
+    Raises:
+        SkyOpsError: it is damaged, or this SkyOps is too old for it.
+    """
+    from skyops_assets.warehouse.migrate import MIGRATIONS
+
+    try:
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise SkyOpsError(f"{source} is no whole backup: {error}") from None
+    known = {path.name for path in MIGRATIONS.glob("[0-9]*.sql")}
+    if manifest.format > FORMAT or not known.issuperset(manifest.migrations):
+        raise SkyOpsError(
+            f"{source} was made by a newer SkyOps ({manifest.skyops}; this is {__version__}): "
+            "install that one first."
+        )
+    found = _hashes(folder)
+    found.pop(MANIFEST)
+    given = {name: tuple(facts) for name, facts in manifest.files.items()}
+    if damaged := sorted(name for name in given if found.get(name) != given[name]):
+        raise SkyOpsError(
+            f"{source} is damaged: {first_few(damaged)} missing or not as written. Restore another."
+        )
+    return manifest
+
+
+@contextmanager
+def _written(settings: Settings, place: str, name: str) -> Iterator[tuple[Path, str]]:
+    """A folder to fill, which is at its place under its name only when it is whole."""
+    goal = f"{place.rstrip('/')}/{name}"
+    if "://" in place:
+        system, root = _store(settings, place)
+        with tempfile.TemporaryDirectory(prefix="skyops-backup-") as folder:
+            yield Path(folder), goal
+            _transfer(None, folder, system, f"{root}/{name}", place)
+        return
+    above = Path(place).expanduser().absolute()
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=f".{name}-", dir=above)
+    except OSError as error:
+        raise SkyOpsError(f"No backup can be written to {place!r}: {error.strerror}.") from None
+    try:
+        yield Path(folder), str(above / name)
+        Path(folder).rename(above / name)
+    except OSError as error:
+        raise SkyOpsError(f"The backup in {place!r} was not finished: {error}.") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _read(settings: Settings, place: str) -> Iterator[tuple[Path, str]]:
+    """A backup as a folder: the one that is named, or the newest in the place that is."""
+    if "://" not in place:
+        path = Path(place).expanduser().absolute()
+        names = [one.name for one in path.iterdir()] if path.is_dir() else []
+        found = path if MANIFEST in names else path / _newest(names, place)
+        yield found, str(found)
+        return
+    from pyarrow import fs
+
+    system, root = _store(settings, place)
+    try:
+        names = [
+            one.base_name
+            for one in system.get_file_info(fs.FileSelector(root, allow_not_found=True))
+        ]
+    except OSError as error:
+        raise SkyOpsError(f"{place} cannot be read: {error}") from None
+    below = "" if MANIFEST in names else f"/{_newest(names, place)}"
+    with tempfile.TemporaryDirectory(prefix="skyops-restore-") as folder:
+        _transfer(system, f"{root}{below}", None, folder, place)
+        yield Path(folder), f"{place.rstrip('/')}{below}"
+
+
+def _newest(names: list[str], place: str) -> str:
+    found = sorted(name for name in names if NAME.fullmatch(name))
+    if not found:
+        raise SkyOpsError(
+            f"There is no backup in {place!r}: neither a file {MANIFEST} nor a folder like "
+            "skyops-20261130T021500Z."
+        )
+    return found[-1]
+
+
+def _store(settings: Settings, place: str) -> tuple[fs.FileSystem, str]:
+    from skyops_assets.arrivals.models.export import open_files
+
+    if not place.startswith("s3://"):
+        raise SkyOpsError(f"{place!r} is neither a folder nor an address such as s3://bucket/name.")
+    files = open_files(settings, place.rstrip("/"))
+    return files.system, files.root
+
+
+def _transfer(
+    source: fs.FileSystem | None, start: str, goal: fs.FileSystem | None, end: str, place: str
+) -> None:
+    """Copy a tree of files from one file system to another; None is this machine's."""
+    from pyarrow import fs
+
+    local = fs.LocalFileSystem()
+    try:
+        fs.copy_files(
+            start, end, source_filesystem=source or local, destination_filesystem=goal or local
+        )
+    except OSError as error:
+        raise SkyOpsError(f"{place} did not take or give the backup: {error}") from None
+
+
+def parsed(manifest: Manifest) -> dict[str, Any]:
+    """What a command prints of a backup, for people and programs."""
+    return {
+        "made_at": manifest.made_at,
+        "skyops": manifest.skyops,
+        "bytes": manifest.size,
+        "files": len(manifest.files),
+        "rows": {kind: sum(counts.values()) for kind, counts in manifest.rows.items()},
+    }

@@ -1,0 +1,187 @@
+"""Backups on a real Postgres: what is refused, and what is never lost on the way.
+
+A whole installation is backed up and restored in test_demo.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.operations import backup
+from skyops_assets.settings import Settings
+from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from skyops_assets.warehouse.migrate import migrate
+from tests.support.databases import Databases, Query
+from tests.support.servers import postgres
+
+
+def elsewhere(databases: Databases, home: Path) -> Settings:
+    """Settings whose databases are new ones on the worker's server."""
+    names = [str(databases.new(template="template1").url.database) for _ in range(3)]
+    address = databases.server.url.set(database=names[0]).render_as_string(hide_password=False)
+    return Settings(
+        home=home, database_url=SecretStr(address),
+        dagster_database=names[1], mlflow_database=names[2],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def home(databases: Databases, tmp_path: Path) -> Settings:
+    return elsewhere(databases, tmp_path / "home")
+
+
+@pytest.fixture
+def other(databases: Databases, tmp_path: Path) -> Settings:
+    """Where a backup is restored to."""
+    return elsewhere(databases, tmp_path / "other")
+
+
+@pytest.fixture
+def filled(home: Settings) -> Warehouse:
+    """A warehouse with a few rows and files."""
+    warehouse = open_warehouse(home)
+    migrate(warehouse)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute('create table raw.odd_names ("a b" text, n int)')
+        cursor.execute("insert into raw.odd_names select '❌ x', n from generate_series(1, 500) n")
+    for path, content in (
+        ("mlflow/1/model.onnx", b"\x00onnx"),
+        ("training/abc.parquet", b"PAR1"),
+        ("service/unsent/1.jsonl", b"{}\n"),
+        ("collected/1.5-2.answer", b"{}"),
+        ("collected/1.5-3.part", b"{"),
+    ):
+        (home.home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home.home / path).write_bytes(content)
+    return warehouse
+
+
+def test_what_was_there_is_there_again(
+    home: Settings, other: Settings, filled: Warehouse, tmp_path: Path, query: Query
+) -> None:
+    where, made = backup.back_up(home, filled, str(tmp_path / "kept"))
+    assert made.rows["skyops"]["raw.odd_names"] == 500
+    warehouse = open_warehouse(other)
+    assert backup.restore(other, warehouse, str(tmp_path / "kept"))[0] == where
+    rows = "select * from raw.odd_names order by n"
+    assert query(warehouse, rows) == query(filled, rows)
+    assert migrate(warehouse) == []
+    found = {
+        path.relative_to(other.home).as_posix(): path.read_bytes()
+        for path in other.home.rglob("*")
+        if path.is_file()
+    }
+    assert found == {
+        "mlflow/1/model.onnx": b"\x00onnx",
+        "training/abc.parquet": b"PAR1",
+        "service/unsent/1.jsonl": b"{}\n",
+        "collected/1.5-2.answer": b"{}",
+    }
+    with pytest.raises(SkyOpsError, match="tables already: a backup is restored into empty ones"):
+        backup.restore(other, warehouse, where)
+
+
+def test_neither_secrets_nor_their_values_are_in_it(
+    home: Settings, filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYOPS_ALERT_WEBHOOK_URL", "https://hooks.example.org/s3cr3t-word")
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LFPG")
+    where, made = backup.back_up(home, filled, str(tmp_path))
+    assert made.secrets == ["SKYOPS_ALERT_WEBHOOK_URL"]
+    assert made.settings["SKYOPS_WATCH_AIRPORTS"] == "LFPG"
+    assert all(b"s3cr3t-word" not in path.read_bytes() for path in Path(where).glob("*.json"))
+    monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "EHAM")
+    monkeypatch.delenv("SKYOPS_ALERT_WEBHOOK_URL")
+    assert backup.differences(made) == [
+        "SKYOPS_WATCH_AIRPORTS was 'LFPG' there and is 'EHAM' here.",
+        "SKYOPS_ALERT_WEBHOOK_URL was set there, and is not here; a backup has no secrets.",
+    ]
+
+
+@pytest.fixture
+def where(home: Settings, filled: Warehouse, tmp_path: Path) -> str:
+    """A backup."""
+    return backup.back_up(home, filled, str(tmp_path / "kept"))[0]
+
+
+@pytest.mark.parametrize("spoilt", ["missing", "torn", "other", "no manifest"])
+def test_a_damaged_backup_is_refused_before_anything_is_written(
+    where: str, other: Settings, spoilt: str, query: Query
+) -> None:
+    dump = Path(where) / "skyops.dump"
+    if spoilt == "missing":
+        dump.unlink()
+    elif spoilt == "torn":
+        dump.write_bytes(dump.read_bytes()[:-100])
+    elif spoilt == "other":
+        shutil.copy(Path(where) / "mlflow.dump", dump)
+    else:
+        (Path(where) / "backup.json").write_text("{")
+    said = (
+        "is no whole backup" if spoilt == "no manifest" else "damaged: skyops.dump missing or not"
+    )
+    warehouse = open_warehouse(other)
+    with pytest.raises(SkyOpsError, match=said):
+        backup.restore(other, warehouse, where)
+    assert query(
+        warehouse, "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
+    ) == [(0,)]
+
+
+def test_one_of_a_newer_skyops_is_refused(where: str, other: Settings) -> None:
+    path = Path(where) / "backup.json"
+    said = json.loads(path.read_text())
+    said["migrations"].append("9999_from_the_future.sql")
+    path.write_text(json.dumps(said))
+    with pytest.raises(SkyOpsError, match="was made by a newer SkyOps"):
+        backup.restore(other, open_warehouse(other), where)
+
+
+def test_a_place_that_has_none_or_takes_none_is_named(
+    home: Settings, filled: Warehouse, tmp_path: Path
+) -> None:
+    with pytest.raises(SkyOpsError, match="There is no backup in '/nowhere'"):
+        backup.restore(home, filled, "/nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SkyOpsError, match="No backup can be written to"):
+        backup.back_up(home, filled, str(tmp_path / "file"))
+    with pytest.raises(SkyOpsError, match="neither a folder nor an address such as s3"):
+        backup.back_up(home, filled, "gs://bucket")
+
+
+def test_a_backup_that_fails_leaves_nothing(
+    home: Settings, filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "_tool", lambda *_: ["/bin/false"])
+    with pytest.raises(SkyOpsError, match="false of database"):
+        backup.back_up(home, filled, str(tmp_path / "kept"))
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Settings]:
+    """Settings of Debian's Postgres, as its superuser."""
+    with postgres() as server:
+        yield Settings(
+            home=tmp_path / "system", database_url=SecretStr(server.address(database="kept"))
+        )
+
+
+def test_servers_of_two_versions_give_and_take_backups(
+    filled: Warehouse, where: str, system: Settings, other: Settings, query: Query
+) -> None:
+    settings = system
+    older = open_warehouse(settings)
+    backup.restore(settings, older, where)
+    again, _ = backup.back_up(settings, older, str(settings.home / "kept"))
+    newer = open_warehouse(other)
+    backup.restore(other, newer, again)
+    rows = "select * from raw.odd_names order by n"
+    assert query(newer, rows) == query(older, rows) == query(filled, rows)
