@@ -2,3 +2,11 @@
 {%- macro operator(callsign) -%}
 substring({{ callsign }} from '^([A-Z]{3})[0-9]')
 {%- endmacro -%}
+
+{#- Of callsigns and how often each was sent the one sent most often: a corrected typing error loses. -#}
+{%- macro most_sent_callsign() -%}
+(
+            array_agg(callsign order by position_count desc, callsign asc)
+            filter (where callsign is not null)
+        )[1]
+{%- endmacro -%}

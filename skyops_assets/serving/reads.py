@@ -75,35 +75,19 @@ From = Annotated[
 ]
 To = Annotated[Moment | None, Query(alias="to", description="Before this.")]
 
-# With the airline and the type, which the tables of facts do not have.
-FLIGHTS = SQL("""(
-    select
-        flights.*,
-        case when flights.callsign ~ '^[A-Z]{3}[0-9]' then left(flights.callsign, 3) end as airline,
-        airframes.typecode
-    from metrics.fct_flights as flights
-    left join staging.stg_reference__aircraft as airframes on flights.icao24 = airframes.icao24
-) as listed""")
+FLIGHTS = SQL("metrics.fct_flights")
+# With what their flights tell of them.
 MOVEMENTS = SQL("""(
-    select
-        movements.*,
-        flights.callsign,
-        case when flights.callsign ~ '^[A-Z]{3}[0-9]' then left(flights.callsign, 3) end as airline,
-        airframes.typecode
+    select movements.*, flights.callsign
     from metrics.fct_movements as movements
     left join metrics.fct_flights as flights
         on movements.icao24 = flights.icao24 and movements.flight_id = flights.flight_id
-    left join staging.stg_reference__aircraft as airframes on movements.icao24 = airframes.icao24
 ) as listed""")
 ANOMALIES = SQL("""(
-    select
-        anomalies.*,
-        case
-            when anomalies.callsign ~ '^[A-Z]{3}[0-9]' then left(anomalies.callsign, 3)
-        end as airline,
-        airframes.typecode
+    select anomalies.*, flights.airline, flights.typecode
     from metrics.fct_anomalies as anomalies
-    left join staging.stg_reference__aircraft as airframes on anomalies.icao24 = airframes.icao24
+    left join metrics.fct_flights as flights
+        on anomalies.icao24 = flights.icao24 and anomalies.flight_id = flights.flight_id
 ) as listed""")
 
 

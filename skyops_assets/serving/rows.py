@@ -37,7 +37,7 @@ class Flight(BaseModel):
     flight_id: str
     icao24: str = Field(description="The aircraft's 24-bit address, in hexadecimal.")
     callsign: str | None
-    airline: str | None = Field(description="The callsign's first three letters, if digits follow.")
+    airline: str | None = Field(description="ICAO designator of the airline in its callsign.")
     typecode: str | None = Field(description="ICAO type designator, where the aircraft is known.")
     first_seen_at: datetime
     last_seen_at: datetime

@@ -39,11 +39,7 @@ flights as (
     select
         flight_id,
         icao24,
-        -- The one sent most often: a corrected typing error loses.
-        (
-            array_agg(callsign order by position_count desc, callsign asc)
-            filter (where callsign is not null)
-        )[1] as callsign,
+        {{ most_sent_callsign() }} as callsign,
         min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at,
         max(ended_at) as ended_at,
@@ -146,6 +142,7 @@ ends as (
         flights.flight_id,
         flights.icao24,
         flights.callsign,
+        airframes.typecode,
         flights.first_seen_at,
         flights.last_seen_at,
         flights.is_airborne,
@@ -170,6 +167,7 @@ ends as (
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
     left join corrected on flights.flight_id = corrected.flight_id
+    left join {{ ref('stg_reference__aircraft') }} as airframes on flights.icao24 = airframes.icao24
     inner join {{ ref('int_positions__phased') }} as first_fix
         on
             flights.icao24 = first_fix.icao24
@@ -190,6 +188,8 @@ select
     flight_id,
     icao24,
     callsign,
+    {{ operator('callsign') }} as airline,
+    typecode,
     first_seen_at,
     last_seen_at,
     departure_airport,
