@@ -38,7 +38,7 @@ def airports(value: tuple[str, ...]) -> tuple[str, ...]:
     return codes
 
 
-def model_store(value: str) -> str:
+def place(value: str) -> str:
     """A folder by its whole path, or a place in a bucket."""
     if "://" not in value:
         if not value.startswith("/"):

@@ -206,6 +206,12 @@ class Settings(BaseSettings):
         "`operator`, `operatoricao`, in any case and order. `icao24` and one of the others are "
         "needed. Unset: types are unknown.",
     )
+    operator_data: str | None = Field(
+        None,
+        description="Folder (an absolute path), or `s3://bucket/prefix`, with schedules and "
+        "maintenance records; see [operator data](operator_data.md). The bucket's keys, region "
+        "and address are AWS' own variables. Unset: there are none.",
+    )
     data_mirror: Path | None = Field(
         None,
         description="Folder that stands in for the web when open data is fetched, laid out as "
@@ -457,6 +463,7 @@ class Settings(BaseSettings):
         "recording",
         "actor",
         "metar_url",
+        "operator_data",
         "model_store",
         "model_store_endpoint",
         "model_store_region",
@@ -480,10 +487,10 @@ class Settings(BaseSettings):
         # docker compose passes a variable that is not set as an empty one.
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("model_store")
+    @field_validator("model_store", "operator_data")
     @classmethod
-    def _check_model_store(cls, value: str | None) -> str | None:
-        return value and setting_values.model_store(value)
+    def _check_place(cls, value: str | None) -> str | None:
+        return value and setting_values.place(value)
 
     @field_validator("metar_url")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def keep_rejected(
     Returns:
         How many were new; a row that is there already is not kept again.
     """
-    payloads = [json.dumps(_named(row), sort_keys=True) for row, _ in rejected]
+    payloads = [payload_of(row) for row, _ in rejected]
     reasons = [reason for _, reason in rejected]
     return keep_payloads(cursor, target, source, payloads, reasons, batch_id=batch_id)
 
@@ -73,11 +74,16 @@ def keep_payloads(
     return int(count)
 
 
+def payload_of(row: Mapping[str, Any]) -> str:
+    """A row as the JSON text that is kept of it; dates and times, as Excel has them, are text."""
+    return json.dumps(_named(row), sort_keys=True, default=str)
+
+
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as Postgres' JSON takes it: names only, and whole characters other than NUL."""
     return {
         # The values beyond a CSV's last column have no name.
-        "(more)" if name is None else name: _storable(value)
+        "(more)" if name is None else _storable(name): _storable(value)
         for name, value in row.items()
     }
 
@@ -85,6 +91,10 @@ def _named(row: Mapping[str, Any]) -> dict[str, Any]:
 def _storable(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return _named(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if not isinstance(value, str):
         return value
     return value.replace("\x00", "\ufffd").encode("utf-8", "backslashreplace").decode()
