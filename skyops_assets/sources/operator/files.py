@@ -211,6 +211,7 @@ def _json(text: bytes) -> tuple[list[str], list[Row]]:
         whole = json.loads(text)
     except (ValueError, RecursionError):
         whole = None
+    found: list[tuple[Any, str | None]]
     if isinstance(whole, list):
         found = [
             (one, None) if isinstance(one, dict) else (one, "it is no object") for one in whole

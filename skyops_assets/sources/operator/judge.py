@@ -7,9 +7,8 @@ Belongs here: finding the columns, reading a row, and rules over several rows. D
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -18,8 +17,7 @@ from skyops_assets.sources.operator import values as read
 from skyops_assets.sources.operator.files import Row
 from skyops_assets.sources.operator.kinds import Column, Kind
 from skyops_assets.sources.operator.mapping import FILE, Mapped
-from skyops_assets.sources.operator.values import Airports, Unreadable
-from skyops_assets.sources.operator.values import exchanged as exchange
+from skyops_assets.sources.operator.values import Known, Unreadable
 
 
 @dataclass
@@ -54,10 +52,10 @@ class Columns:
     """
 
     found: dict[str, str | list[str]]
-    exchanged: frozenset[str] = field(default_factory=frozenset)
+    exchanged: frozenset[str]
 
 
-def find_columns(names: Sequence[str], kind: Kind, mapped: Mapped) -> Columns:
+def find_columns(names: Sequence[str], kind: Kind, mapped: Mapped) -> dict[str, str | list[str]]:
     """Where a file has our columns: under the mapping's name, else under our own, in any case.
 
     Raises:
@@ -91,7 +89,7 @@ def find_columns(names: Sequence[str], kind: Kind, mapped: Mapped) -> Columns:
             or (column.form == "callsign" and "flight_number" in found)
         ):
             raise SkyOpsError(f"has no column {column.name}. {_there(names)}")
-    return Columns(found)
+    return found
 
 
 def _there(names: Sequence[str]) -> str:
@@ -115,131 +113,126 @@ def _own(column: Column, there: dict[str, str]) -> str | list[str] | None:
     return [name for _, name in sorted(numbered)] or None
 
 
-def judge_file(
-    source: str,
-    names: Sequence[str],
-    rows: Sequence[Row],
-    kind: Kind,
-    mapped: Mapped,
-    airports: Airports,
-    today: date,
-) -> tuple[list[Judged], list[str]]:
-    """Read a file's rows, each for itself, in their order.
+@dataclass(frozen=True)
+class Reader:
+    """Reads the rows of a file."""
 
-    Returns:
-        The rows, and what is to be known of the file besides.
+    kind: Kind
+    mapped: Mapped
+    known: Known
 
-    Raises:
-        SkyOpsError: the file has not the columns.
-    """
-    columns = find_columns(names, kind, mapped)
-    notes = []
-    exchanged = set()
-    for column in kind.columns:
-        where = columns.found.get(column.name)
-        if column.form in ("date", "month", "time") and isinstance(where, str) and mapped.times:
+    def judge(
+        self, source: str, names: Sequence[str], rows: Sequence[Row]
+    ) -> tuple[list[Judged], list[str]]:
+        """Read a file's rows, each for itself, in their order.
+
+        Returns:
+            The rows, and what is to be known of the file besides.
+
+        Raises:
+            SkyOpsError: the file has not the columns.
+        """
+        found = find_columns(names, self.kind, self.mapped)
+        exchanged, notes = self._exchanged(source, found, rows)
+        columns = Columns(found, exchanged)
+        judged = [self._judge(source, row, columns) for row in rows]
+        if self.mapped.fails_at_end:
+            _fail_at_end(judged)
+        return judged, notes
+
+    def _exchanged(
+        self, source: str, found: Mapping[str, str | list[str]], rows: Sequence[Row]
+    ) -> tuple[frozenset[str], list[str]]:
+        """Our columns whose days and months a spreadsheet took for each other, and what to say."""
+        names, notes = set(), []
+        for column in self.kind.columns:
+            where = found.get(column.name)
+            if column.form not in ("date", "month", "time") or not isinstance(where, str):
+                continue
             told = [row.values.get(where) for row in rows if row.reason is None]
-            if read.exchanged_days(told, mapped):
-                exchanged.add(column.name)
+            if self.mapped.times and read.exchanged_days(told, self.mapped):
+                names.add(column.name)
                 count = sum(not isinstance(one, str | None) for one in told)
                 notes.append(
                     f"{source}: a spreadsheet took day and month of {count:,} dates in {where} for "
                     "each other; they are read as they were written."
                 )
-    columns = Columns(columns.found, frozenset(exchanged))
-    judged = [_judge(source, row, kind, mapped, columns, airports, today) for row in rows]
-    if mapped.fails_at_end:
-        _fail_at_end(judged)
-    return judged, notes
+        return frozenset(names), notes
 
-
-def _judge(
-    source: str,
-    row: Row,
-    kind: Kind,
-    mapped: Mapped,
-    columns: Columns,
-    airports: Airports,
-    today: date,
-) -> Judged:
-    if row.reason is not None:
-        return Judged(source, row, None, row.reason)
-    try:
-        values = _read_row(row.values, kind, mapped, columns, airports)
-    except Unreadable as error:
-        return Judged(source, row, None, str(error))
-    problem = kind.problem(values, today)
-    return Judged(source, row, None if problem else values, problem)
-
-
-def _read_row(
-    row: dict[str, Any], kind: Kind, mapped: Mapped, columns: Columns, airports: Airports
-) -> dict[str, Any]:
-    """A row's values by our names.
-
-    Raises:
-        Unreadable: one of them is none of its column's form, or is missing.
-    """
-    values: dict[str, Any] = {}
-    for column in kind.columns:
-        told = _told(row, column, mapped, columns)
-        if read.is_missing(told, mapped):
-            values[column.name] = column.default
-            continue
+    def _judge(self, source: str, row: Row, columns: Columns) -> Judged:
+        if row.reason is not None:
+            return Judged(source, row, None, row.reason)
         try:
-            if column.form == "airport":
-                values[column.name] = read.airport_code(told, airports)
-            elif column.form == "registration":
-                values[column.name] = read.registration(told, mapped, column.name)
-            else:
-                values[column.name] = read.READERS[column.form](told, mapped)
+            values = self._values(row.values, columns)
         except Unreadable as error:
-            raise Unreadable(f"{column.name}: {error}") from None
-        except (ValueError, OverflowError):
-            raise Unreadable(f"{column.name}: {str(told)[:40]!r} cannot be read") from None
-    if kind.name == "schedules":
-        _complete_flight(values, mapped, airports)
-    for column in kind.columns:
-        if column.is_required and values[column.name] is None:
-            raise Unreadable(f"{column.name} is missing")
-        if column.form == "numbers":
-            values[column.name] = list(values[column.name])
-    return values
+            return Judged(source, row, None, str(error))
+        problem = self.kind.problem(values, self.known.today)
+        return Judged(source, row, None if problem else values, problem)
 
+    def _values(self, row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+        """A row's values by our names.
 
-def _told(row: dict[str, Any], column: Column, mapped: Mapped, columns: Columns) -> Any:
-    """What the file says in a column, or the mapping for all of it."""
-    if column.name in mapped.constants:
-        return mapped.constants[column.name]
-    where = columns.found.get(column.name)
-    if where is None:
-        return None
-    if isinstance(where, list):
-        return [row.get(one) for one in where]
-    value = row.get(where)
-    if column.name in columns.exchanged:
-        value = exchange(value)
-    codes = mapped.codes.get(column.name)
-    if codes is None or read.is_missing(value, mapped):
-        return value
-    text = read.text_of(value)
-    for word, listed in codes.items():
-        if text in listed:
-            return word
-    return next((word for word, listed in codes.items() if "*" in listed), value)
+        Raises:
+            Unreadable: one of them is none of its column's form, or is missing.
+        """
+        values: dict[str, Any] = {}
+        for column in self.kind.columns:
+            try:
+                values[column.name] = self._value(row, column, columns)
+            except Unreadable as error:
+                raise Unreadable(f"{column.name}: {error}") from None
+            except (ValueError, OverflowError):
+                raise Unreadable(f"{column.name} cannot be read") from None
+        if self.kind.name == "schedules":
+            self._complete_flight(values)
+        for column in self.kind.columns:
+            if column.is_required and values[column.name] is None:
+                raise Unreadable(f"{column.name} is missing")
+        return values
 
+    def _value(self, row: Mapping[str, Any], column: Column, columns: Columns) -> Any:
+        told = self._told(row, column, columns)
+        if read.is_missing(told, self.mapped):
+            return [] if column.form == "numbers" else column.default
+        if column.form == "airport":
+            return read.airport_code(told, self.known)
+        if column.form == "registration":
+            return read.registration(told, self.mapped, column.name)
+        return read.READERS[column.form](told, self.mapped)
 
-def _complete_flight(values: dict[str, Any], mapped: Mapped, airports: Airports) -> None:
-    """The callsign of a flight number, and times in UTC."""
-    if values["callsign"] is None and values["flight_number"] is not None:
-        values["callsign"] = read.callsign(values["flight_number"], mapped)
-    departs, arrives = values["scheduled_departure_at"], values["scheduled_arrival_at"]
-    if None in (departs, arrives, values["departure_airport"], values["arrival_airport"]):
-        return
-    departs_at = read.instant(departs, read.zone_of(values["departure_airport"], mapped, airports))
-    zone = read.zone_of(values["arrival_airport"], mapped, airports)
-    values["scheduled_departure_at"] = departs_at
-    values["scheduled_arrival_at"] = read.arrival_of(arrives, departs_at, zone)
+    def _told(self, row: Mapping[str, Any], column: Column, columns: Columns) -> Any:
+        """What the file says in a column, or the mapping for all of it."""
+        if column.name in self.mapped.constants:
+            return self.mapped.constants[column.name]
+        where = columns.found.get(column.name)
+        if where is None:
+            return None
+        if isinstance(where, list):
+            return [row.get(one) for one in where]
+        value = row.get(where)
+        if column.name in columns.exchanged:
+            value = read.exchanged(value)
+        codes = self.mapped.codes.get(column.name)
+        if codes is None or read.is_missing(value, self.mapped):
+            return value
+        text = read.text_of(value)
+        for word, listed in codes.items():
+            if text in listed:
+                return word
+        return next((word for word, listed in codes.items() if "*" in listed), value)
+
+    def _complete_flight(self, values: dict[str, Any]) -> None:
+        """The callsign of a flight number, and times in UTC."""
+        if values["callsign"] is None and values["flight_number"] is not None:
+            values["callsign"] = read.callsign(values["flight_number"], self.mapped)
+        departs, arrives = values["scheduled_departure_at"], values["scheduled_arrival_at"]
+        if None in (departs, arrives, values["departure_airport"], values["arrival_airport"]):
+            return
+        zone = read.zone_of(values["departure_airport"], self.mapped, self.known)
+        departs_at = read.instant(departs, zone)
+        zone = read.zone_of(values["arrival_airport"], self.mapped, self.known)
+        values["scheduled_departure_at"] = departs_at
+        values["scheduled_arrival_at"] = read.arrival_of(arrives, departs_at, zone)
 
 
 def _fail_at_end(judged: Iterable[Judged]) -> None:

@@ -23,10 +23,10 @@ from skyops_assets.sources.operator.files import (
     open_folder,
     read_rows,
 )
-from skyops_assets.sources.operator.judge import Judged, judge_file, settle
+from skyops_assets.sources.operator.judge import Judged, Reader, settle
 from skyops_assets.sources.operator.kinds import Kind
-from skyops_assets.sources.operator.mapping import FILE, Mapped, mapping_of, read_mappings
-from skyops_assets.sources.operator.values import Airports
+from skyops_assets.sources.operator.mapping import FILE, mapping_of, read_mappings
+from skyops_assets.sources.operator.values import Known
 from skyops_assets.warehouse import bulk
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_rejected, payload_of
@@ -47,6 +47,7 @@ class Loaded:
             values than before.
         removed_rows: rows that their file no longer has.
         problems: files that could not be read, and why.
+        reasons: how many rows are rejected for each reason.
         left: files that are no input, or that no mapping is for.
         notes: what else is to be known.
         absent: why there is nothing to load, or None.
@@ -55,6 +56,7 @@ class Loaded:
     batches: list[bulk.Batch] = field(default_factory=list)
     removed_rows: int = 0
     problems: dict[str, str] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     absent: str | None = None
@@ -89,21 +91,16 @@ def load_kind(
     inputs = folder.inputs(kind)
     if not inputs:
         found.absent = f"No {kind.noun}: {put}{folder.place} (SKYOPS_OPERATOR_DATA)."
-    judged = _read(folder, inputs, kind, found, _airports(warehouse), today or started_at.date())
-    rows = settle(kind, [one for each in judged.values() for one in each])
+    known = _known(warehouse, today or started_at.date())
+    judged = _read(folder, inputs, kind, known, found)
     with bulk.transaction(warehouse) as cursor:
         bulk.lock(cursor, kind.target)
-        _store(cursor, kind, found, judged, rows, started_at, run_id)
+        _store(cursor, kind, found, judged, started_at=started_at, run_id=run_id)
     return found
 
 
 def _read(
-    folder: Folder,
-    inputs: Sequence[Input],
-    kind: Kind,
-    found: Loaded,
-    airports: Airports,
-    today: date,
+    folder: Folder, inputs: Sequence[Input], kind: Kind, known: Known, found: Loaded
 ) -> dict[str, list[Judged]]:
     """The rows of each file that can be read, by its name."""
     judged: dict[str, list[Judged]] = {}
@@ -119,21 +116,19 @@ def _read(
             found.left.append(one.name)
             continue
         try:
-            judged[one.name], notes = _read_file(folder, one, kind, mapped, airports, today)
+            judged[one.name], notes = _read_file(folder, one, Reader(kind, mapped, known))
             found.notes += notes
         except SkyOpsError as error:
             found.problems[one.name] = f"{one.name} {str(error).rstrip('.')}."
     return judged
 
 
-def _read_file(
-    folder: Folder, one: Input, kind: Kind, mapped: Mapped, airports: Airports, today: date
-) -> tuple[list[Judged], list[str]]:
+def _read_file(folder: Folder, one: Input, reader: Reader) -> tuple[list[Judged], list[str]]:
     body = folder.read(one.path)
     if body is None:
         raise SkyOpsError("was removed while it was to be read. Load again")
-    names, rows = read_rows(one.name, body, mapped)
-    judged, notes = judge_file(one.name, names, rows, kind, mapped, airports, today)
+    names, rows = read_rows(one.name, body, reader.mapped)
+    judged, notes = reader.judge(one.name, names, rows)
     if not rows:
         notes.append(f"{one.name} has no rows.")
     bad = Counter(each.reason for each in judged if each.reason is not None)
@@ -141,17 +136,19 @@ def _read_file(
         [(reason, count)] = bad.most_common(1)
         raise SkyOpsError(
             f"is read wrongly, or written so: {bad.total():,} of its {len(rows):,} rows are no "
-            f"{kind.noun}, {count:,} of them because {reason}. Correct it or {FILE}"
+            f"{reader.kind.noun}, {count:,} of them because {reason}. Correct it or {FILE}"
         )
     return judged, notes
 
 
-def _airports(warehouse: Warehouse) -> Airports:
+def _known(warehouse: Warehouse, today: date) -> Known:
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select icao, iata, timezone from raw.airports order by icao desc")
         rows = cursor.fetchall()
-    return Airports(
-        {iata: icao for icao, iata, _ in rows if iata}, {icao: zone for icao, _, zone in rows}
+    return Known(
+        today,
+        {iata: icao for icao, iata, _ in rows if iata},
+        {icao: zone for icao, _, zone in rows},
     )
 
 
@@ -160,17 +157,19 @@ def _store(
     kind: Kind,
     found: Loaded,
     judged: Mapping[str, Sequence[Judged]],
-    rows: Sequence[Judged],
+    *,
     started_at: datetime,
     run_id: str | None,
 ) -> None:
     """Put the rows that count in the place of those that the files had before."""
+    rows = settle(kind, [one for each in judged.values() for one in each])
     batch_ids = {name: bulk.next_batch(cursor) for name in judged}
     repeated = _give(cursor, kind, found, rows, batch_ids)
     changed = _changed(cursor, kind)
     for name, all_rows in judged.items():
         rejected = [(one.row.values, one.reason) for one in all_rows if one.reason is not None]
         _forget_rejected(cursor, kind, name, rejected)
+        found.reasons.update(reason for _, reason in rejected)
         payloads = {payload_of(row) for row, _ in rejected}
         repeated[name] += sum(one.is_repeated for one in all_rows) + len(rejected) - len(payloads)
         new = keep_rejected(cursor, kind.target, name, rejected, batch_ids[name])

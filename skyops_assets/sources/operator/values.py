@@ -31,9 +31,16 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Airports:
-    """What is known of airports: ICAO codes by IATA code, and time zones by ICAO code."""
+class Known:
+    """What a file is read with besides its mapping.
 
+    Attributes:
+        today: the day beyond which nothing can have happened.
+        by_iata: airports' ICAO codes by IATA code.
+        zones: airports' time zones by ICAO code.
+    """
+
+    today: date
     by_iata: Mapping[str, str] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
 
@@ -137,7 +144,7 @@ def moment(value: Any, mapped: Mapped) -> datetime:
         except ValueError:
             continue
     try:
-        # Eight digits are a date; fewer are a number to Python's reader as well, but to nobody else.
+        # Python takes 2024-W1 as well, and a number of four digits.
         return datetime.fromisoformat(text if len(text) >= 8 else "")
     except ValueError:
         wanted = " or ".join((*mapped.times, "2025-03-31T14:05:00Z"))
@@ -172,24 +179,24 @@ def instant(local: datetime, zone: str) -> datetime:
     return found
 
 
-def zone_of(airport: str, mapped: Mapped, airports: Airports) -> str:
+def zone_of(airport: str, mapped: Mapped, known: Known) -> str:
     """The zone that an airport's times are written in."""
     if mapped.zone != AIRPORT_ZONE:
         return mapped.zone
-    if airport not in airports.zones:
+    if airport not in known.zones:
         raise Unreadable(f"the time zone of {airport} is not known")
-    return airports.zones[airport]
+    return known.zones[airport]
 
 
-def airport_code(value: Any, airports: Airports) -> str:
+def airport_code(value: Any, known: Known) -> str:
     """An ICAO code, also of an IATA one."""
     code = text_of(value).upper()
     if re.fullmatch(r"[A-Z]{4}", code):
         return code
     if re.fullmatch(r"[A-Z0-9]{3}", code):
-        if code not in airports.by_iata:
+        if code not in known.by_iata:
             raise Unreadable(f"{code} is no IATA code of an airport in raw.airports")
-        return airports.by_iata[code]
+        return known.by_iata[code]
     raise Unreadable(f"{code[:40]!r} is neither an ICAO nor an IATA code")
 
 
@@ -237,7 +244,7 @@ READERS: dict[str, Callable[[Any, Mapped], Any]] = {
     "callsign": callsign,
     "numbers": numbers,
 }
-"""How a value is read by its column's form; airports need `Airports` (`airport_code`)."""
+"""How a value is read by its column's form; airports need `Known` (`airport_code`)."""
 
 EXCHANGED_FROM = 5
 """Dates of either sort from which `exchanged_days` decides: by chance in 1 of 1,000 columns."""
