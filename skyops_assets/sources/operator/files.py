@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -121,7 +122,10 @@ def open_folder(place: str) -> Folder:
 
     if not place.startswith("s3://"):
         return Folder(fs.LocalFileSystem(), place.rstrip("/"), place)
+    # Arrow takes AWS' variables by itself, but for the server's address.
+    address = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     system = fs.S3FileSystem(
+        endpoint_override=address,
         connect_timeout=5,
         request_timeout=30,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
