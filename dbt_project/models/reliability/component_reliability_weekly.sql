@@ -157,8 +157,30 @@ spans as (
             fleet,
             week_on
         from counts
-    ) as weeks
+    ) as known
     group by fleet
+),
+
+weeks as (
+    select
+        spans.fleet,
+        shifts.week_count,
+        spans.first_week_on + 7 * shifts.week_count as week_on
+    from spans
+    cross join generate_series(0, (spans.last_week_on - spans.first_week_on) / 7) as shifts (week_count)
+),
+
+flown as (
+    select
+        weeks.fleet,
+        weeks.week_on,
+        weeks.week_count,
+        exposure.flight_hours,
+        exposure.cycles,
+        exposure.exposure_source,
+        exposure.coverage_share
+    from weeks
+    left join exposure on weeks.fleet = exposure.fleet and weeks.week_on = exposure.week_on
 ),
 
 all_series as (
@@ -178,7 +200,7 @@ all_series as (
 -- Every week has a row, those without an event too.
 weekly as (
     select
-        spans.first_week_on + 7 * weeks.week_count as week_on,
+        flown.week_on,
         all_series.fleet,
         all_series.ata_chapter,
         all_series.part_number,
@@ -187,45 +209,40 @@ weekly as (
         coalesce(counts.removal_count, 0) as removal_count,
         coalesce(counts.unscheduled_removal_count, 0) as unscheduled_removal_count,
         coalesce(counts.failure_count, 0) as failure_count,
-        nullif(exposure.flight_hours, 0) as flight_hours,
-        nullif(exposure.cycles, 0) as cycles,
-        exposure.exposure_source,
-        exposure.coverage_share,
+        nullif(flown.flight_hours, 0) as flight_hours,
+        nullif(flown.cycles, 0) as cycles,
+        flown.exposure_source,
+        flown.coverage_share,
         unit_hours.unit_hours,
         -- Events of weeks without hours are in no rate.
-        case when exposure.flight_hours > 0 then coalesce(counts.unscheduled_event_count, 0)::integer end
+        case when flown.flight_hours > 0 then coalesce(counts.unscheduled_event_count, 0)::integer end
             as exposed_count,
-        case when exposure.cycles > 0 then coalesce(counts.unscheduled_event_count, 0)::integer end as cycled_count,
+        case when flown.cycles > 0 then coalesce(counts.unscheduled_event_count, 0)::integer end as cycled_count,
         case when unit_hours.unit_hours > 0 then coalesce(counts.unscheduled_removal_count, 0)::integer end
             as unit_removal_count,
         case when unit_hours.unit_hours > 0 then coalesce(counts.failure_count, 0)::integer end
             as unit_failure_count,
-        case when exposure.flight_hours > 0 then coalesce(counts.unfitted_removal_count, 0)::integer end
+        case when flown.flight_hours > 0 then coalesce(counts.unfitted_removal_count, 0)::integer end
             as unfitted_removal_count,
-        case when exposure.flight_hours > 0 then coalesce(counts.unfitted_failure_count, 0)::integer end
+        case when flown.flight_hours > 0 then coalesce(counts.unfitted_failure_count, 0)::integer end
             as unfitted_failure_count,
-        case when exposure.flight_hours > 0 then coalesce(counts.unjudged_count, 0)::integer end
+        case when flown.flight_hours > 0 then coalesce(counts.unjudged_count, 0)::integer end
             as unjudged_count,
-        weeks.week_count % 4 as week_of_month
+        flown.week_count % 4 as week_of_month
     from all_series
-    inner join spans on all_series.fleet = spans.fleet
-    cross join generate_series(0, (spans.last_week_on - spans.first_week_on) / 7) as weeks (week_count)
+    inner join flown on all_series.fleet = flown.fleet
     left join counts
         on
             all_series.fleet = counts.fleet
             and all_series.ata_chapter = counts.ata_chapter
             and all_series.part_number = counts.part_number
-            and spans.first_week_on + 7 * weeks.week_count = counts.week_on
-    left join exposure
-        on
-            all_series.fleet = exposure.fleet
-            and spans.first_week_on + 7 * weeks.week_count = exposure.week_on
+            and flown.week_on = counts.week_on
     left join unit_hours
         on
             all_series.fleet = unit_hours.fleet
             and all_series.ata_chapter = unit_hours.ata_chapter
             and all_series.part_number = unit_hours.part_number
-            and spans.first_week_on + 7 * weeks.week_count = unit_hours.week_on
+            and flown.week_on = unit_hours.week_on
 ),
 
 summed as (
