@@ -1,12 +1,12 @@
 """Policies that are settings: their thresholds, defaults and sources.
 
-Belongs here: the values. Does not: deciding by them (`monitoring.policy`).
+Belongs here: the values. Does not: deciding by them (`monitoring.policy`, `reliability.gate`).
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -119,3 +119,84 @@ class RetrainPolicy(BaseModel):
     def skill_floor(self, promoted_skill: float | None) -> float:
         """Below it a window's skill is an alarm."""
         return max(self.min_skill, self.skill_floor_share * (promoted_skill or 0.0))
+
+
+class ReliabilityPolicy(BaseModel):
+    """What an interval or a model of failures has to show before it is recommended.
+
+    ``SKYOPS_RELIABILITY_POLICY`` names the values that differ.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    target_survival: Annotated[
+        float,
+        Field(
+            ge=0.5,
+            le=0.999,
+            description="Share of the units that are to reach a recommended interval or limit "
+            "without a failure.",
+        ),
+    ] = 0.95
+    min_failures: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=100_000,
+            description="Failures of a part below which nothing is recommended; for models of "
+            "sensor readings failed units in each half of the fleet.",
+        ),
+    ] = 10
+    min_tried_lives: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=100_000,
+            description="Lives after the date of a fit, each counted as the part of the interval "
+            "that it ran, on which an interval must have been tried.",
+        ),
+    ] = 10
+    min_low_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="The lower bound of an interval must be at least this share of it.",
+        ),
+    ] = 0.5
+    fails_within_cycles: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Cycles ahead for which the probability of a failure is told.",
+        ),
+    ] = 30
+    lead_cycles: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100_000,
+            description="Cycles before its failure at which a unit should reach the limit from "
+            "sensor readings at the latest: the time to plan a removal.",
+        ),
+    ] = 10
+    longest_life_cycles: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=100_000,
+            description="Remaining life above which sensor readings do not tell any more; longer "
+            "ones are learned and judged as this.",
+        ),
+    ] = 125
+
+    @model_validator(mode="after")
+    def _check_horizons(self) -> Self:
+        for name in ("fails_within_cycles", "lead_cycles"):
+            if getattr(self, name) >= self.longest_life_cycles:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, and has to be below longest_life_cycles, "
+                    f"{self.longest_life_cycles}"
+                )
+        return self

@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from skyops_assets import setting_values
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.policies import RetrainPolicy
+from skyops_assets.policies import ReliabilityPolicy, RetrainPolicy
 from skyops_assets.setting_names import check_names, former_values
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +37,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 JSON_EXAMPLES = {
     "alert_routes": '{"team:skyops": {"recipients": ["me@example.org"]}}',
     "retrain_policy": '{"max_age_days": 60, "new_arrivals": null}',
+    "reliability_policy": '{"target_survival": 0.98, "fails_within_cycles": 50}',
 }
 
 
@@ -334,6 +335,11 @@ class Settings(BaseSettings):
         "[retraining policy](monitoring.md#when-a-challenger-is-trained) that differ from its "
         'defaults, such as `{"max_age_days": 60, "new_arrivals": null}`.',
     )
+    reliability_policy: Annotated[ReliabilityPolicy, NoDecode] = Field(
+        ReliabilityPolicy(),
+        description="JSON: what [recommended intervals and models of failures](lives.md) have to "
+        'show, where it differs from the defaults, such as `{"target_survival": 0.98}`.',
+    )
     actor: str | None = Field(
         None,
         description="Who changes the champion by hand, as `audit.champion_changes` records it; see "
@@ -427,7 +433,7 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("alert_routes", "retrain_policy", mode="before")
+    @field_validator("alert_routes", "retrain_policy", "reliability_policy", mode="before")
     @classmethod
     def _read_json(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):

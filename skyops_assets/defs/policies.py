@@ -26,6 +26,8 @@ OF_STAGE = {
     "ml/predictions": "predictions",
     "ml/prediction_outcomes": "predictions",
     "ml/live_skill": "live",
+    "ml/component_lives": "reliability",
+    "ml/failure_outlook": "reliability",
 }
 """Stages of their own in the schema of the model."""
 

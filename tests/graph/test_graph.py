@@ -14,7 +14,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-GROUPS = ["raw", "transform", "features", "model", "predictions", "live", "monitoring"]
+GROUPS = [
+    "raw", "transform", "features", "model", "predictions", "live", "reliability", "monitoring",
+]  # fmt: skip
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 WRITTEN = {"staging/stg_reference__address_blocks"}
 """Models that come from no table: a standard's own, as rows of the project."""
