@@ -26,6 +26,7 @@ select
     positions.latitude_deg,
     positions.longitude_deg,
     positions.altitude_m,
+    positions.height_m,
     positions.ground_speed_mps,
     minutes.position_count,
     minutes.is_speed_abnormal,

@@ -34,31 +34,19 @@ with fixes as (
     window by_flight as (partition by flight_id order by positioned_at)
 ),
 
--- The way made good, for reported tracks go stale; at 3 degrees a second 40 s are the longest step
--- that shows which way a turn went. What hardly moves has no course.
 bends as (
     select
         *,
-        case
-            when
-                step_s <= 40
-                and lag(step_s) over by_flight <= 40
-                and least(step_m, lag(step_m) over by_flight) >= 200
-                then
-                    course_deg - lag(course_deg) over by_flight
-                    - 360 * round((course_deg - lag(course_deg) over by_flight) / 360)
-            else 0
-        end as bend_deg,
+        {{ bend_deg() }} as bend_deg,
         (step_s + lag(step_s) over by_flight) / 2 as bend_s
     from fixes
     window by_flight as (partition by flight_id order by positioned_at)
 ),
 
--- There and back within seconds is a position that came late, and no turn.
 turns as (
     select
         *,
-        case when abs(bend_deg) > 150 and bend_s <= 20 then 0 else bend_deg end as turn_deg
+        {{ turn_deg() }} as turn_deg
     from bends
 ),
 
