@@ -31,9 +31,9 @@ def new_figure(panels: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, axes
 
 
-def to_png(figure: Figure) -> bytes:
+def to_png(figure: Figure, dpi: int = 110) -> bytes:
     """The figure as PNG: the same numbers give the same bytes."""
     buffer = io.BytesIO()
     # Without its own time of making, the same numbers give the same bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

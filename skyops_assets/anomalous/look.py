@@ -1,0 +1,133 @@
+"""Scores the newest flights, keeps the scores, and tells which are the strangest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skyops_assets.anomalous import models, plots, store
+from skyops_assets.anomalous.shapes import NAMES
+from skyops_assets.reporting.markdown import table
+from skyops_assets.warehouse.connection import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_JUDGED = 50_000
+"""More than fly over Europe in a day. Older flights keep the score that they have."""
+MOST_FITTED = 5_000
+"""DBSCAN holds all pairs within its reach, nearly all there are: 5,000 flights take 0.2 GB."""
+LEAST_FITTED = 100
+"""Of fewer flights the fence, far beyond the upper quarter of them, stands on a handful."""
+MOST_EXPLAINED = 500
+SHOWN, DRAWN = 10, 6
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the flights found.
+
+    Attributes:
+        flights: that are over, the newest.
+        judged: of them those with a score.
+        unjudged: of them those without, by the reason.
+        changed: rows that are new or different.
+        sentence: the result for a person.
+        picture: PNG of the strangest ways; None where none is scored.
+    """
+
+    flights: int
+    judged: int
+    anomalous: int
+    anomalous_per_1000: float | None
+    unjudged: dict[str, int]
+    changed: int
+    clusters: int | None
+    sentence: str
+    strangest: str | None
+    picture: bytes | None
+
+
+def score_flights(warehouse: Warehouse) -> Look:
+    """Fit both models to the newest flights, and score these."""
+    flights = store.read_shapes(warehouse, MOST_JUDGED)
+    is_judged = flights["unjudged_reason"].isna()
+    judged = flights[is_judged]
+    if len(judged) < LEAST_FITTED:
+        return _too_few(warehouse, flights, len(judged))
+    fitted_to = judged.sample(min(MOST_FITTED, len(judged)), random_state=models.SEED).sort_index()
+    fitted = models.fit(fitted_to)
+    scored = judged.join(models.scores(fitted, judged))
+    strangest = scored.sort_values("anomaly_score", ascending=False, kind="stable")
+    explained = strangest.head(max(SHOWN, min(int(scored["is_anomalous"].sum()), MOST_EXPLAINED)))
+    why = dict(zip(explained.index, models.reasons(fitted, explained), strict=True))
+    rows = flights.join(scored[["isolation_score", "cluster_score", "anomaly_score"]])
+    rows["is_anomalous"] = scored["is_anomalous"].reindex(rows.index).astype(object)
+    rows["reasons"] = [why.get(index) for index in rows.index]
+    rows["unknown_shapes"] = _unknown(rows, is_judged)
+    rows["fitted_flights"] = fitted.flights
+    rows["fitted_from_at"] = fitted_to["last_seen_at"].min()
+    rows["fitted_through_at"] = fitted_to["last_seen_at"].max()
+    changed = store.save(warehouse, rows.drop(columns=["callsign", *NAMES]))
+    anomalous = int(scored["is_anomalous"].sum())
+    return Look(
+        flights=len(flights),
+        judged=len(judged),
+        anomalous=anomalous,
+        anomalous_per_1000=1_000 * anomalous / len(judged),
+        unjudged=_counted(flights),
+        changed=changed,
+        clusters=fitted.clusters,
+        sentence=f"{anomalous} of {len(judged):,} flights are anomalous.",
+        strangest=_table(strangest.head(SHOWN), why),
+        picture=plots.ways(
+            [
+                (f"{row.callsign or row.icao24}: {row.anomaly_score:.1f}",
+                 store.read_way(warehouse, row.icao24, row.flight_id))
+                for row in strangest.head(DRAWN).itertuples()
+            ]
+        ),
+    )  # fmt: skip
+
+
+def _too_few(warehouse: Warehouse, flights: pd.DataFrame, judged: int) -> Look:
+    """Nothing is scored; what was scored before stays, but for flights that are no more."""
+    store.save(warehouse, flights.head(0).assign(reasons=[])[["icao24", "flight_id", "reasons"]])
+    return Look(
+        flights=len(flights),
+        judged=0,
+        anomalous=0,
+        anomalous_per_1000=None,
+        unjudged=_counted(flights),
+        changed=0,
+        clusters=None,
+        sentence=f"{judged} flights that are over and were heard are too few to tell a strange one: "
+        f"{LEAST_FITTED} are needed. Nothing was scored.",
+        strangest=None,
+        picture=None,
+    )
+
+
+def _counted(flights: pd.DataFrame) -> dict[str, int]:
+    return {str(name): int(n) for name, n in flights["unjudged_reason"].value_counts().items()}
+
+
+def _unknown(rows: pd.DataFrame, is_judged: pd.Series) -> list[list[str] | None]:
+    """The shapes of each judged flight that nothing is known of."""
+    unknown = rows[list(NAMES)].isna().to_numpy()
+    return [
+        [name for name, is_unknown in zip(NAMES, one, strict=True) if is_unknown] if judged else None
+        for one, judged in zip(unknown, is_judged, strict=True)
+    ]
+
+
+def _table(strangest: pd.DataFrame, why: dict[int, list[dict[str, object]]]) -> str:
+    return table(
+        ["score", "callsign", "icao24", "last heard (UTC)", "because of"],
+        [
+            [f"{row.anomaly_score:.2f}", row.callsign or "-", row.icao24,
+             f"{row.last_seen_at:%Y-%m-%d %H:%M}",
+             "; ".join(models.told(one) for one in why.get(row.Index, []))]
+            for row in strangest.itertuples()
+        ],
+    )  # fmt: skip
