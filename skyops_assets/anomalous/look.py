@@ -116,7 +116,9 @@ def _unknown(rows: pd.DataFrame, is_judged: pd.Series) -> list[list[str] | None]
     """The shapes of each judged flight that nothing is known of."""
     unknown = rows[list(NAMES)].isna().to_numpy()
     return [
-        [name for name, is_unknown in zip(NAMES, one, strict=True) if is_unknown] if judged else None
+        [name for name, is_unknown in zip(NAMES, one, strict=True) if is_unknown]
+        if judged
+        else None
         for one, judged in zip(unknown, is_judged, strict=True)
     ]
 

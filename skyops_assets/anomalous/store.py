@@ -72,4 +72,3 @@ def save(warehouse: Warehouse, rows: pd.DataFrame) -> int:
                 ", ".join(f"excluded.{name}" for name in values),
             ),
         )
-

@@ -1,4 +1,4 @@
-"""The audit log: one row of ``audit.monitoring_log`` per verdict or failure."""
+"""The audit log: one row of ``audit.monitoring_log`` per verdict, failure or summary."""
 
 from __future__ import annotations
 
@@ -28,6 +28,25 @@ def record_run_failure(warehouse: Warehouse, *, run_id: str, job: str, error: st
             (storable(error), run_id, Json({"job": job})),
         )
         return cursor.rowcount == 1
+
+
+def record_summary(
+    warehouse: Warehouse, kind: str, verdict: str, details: Mapping[str, Any], run_id: str
+) -> None:
+    """Log what a job of the day, week or month found; a run is written once.
+
+    Args:
+        kind: `daily`, `weekly` or `monthly`.
+        details: anything that JSON can hold.
+    """
+    from psycopg2.extras import Json
+
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "insert into audit.monitoring_log (kind, verdict, run_id, details) "
+            "values (%s, %s, %s, %s) on conflict do nothing",
+            (kind, verdict, run_id, Json(dict(details))),
+        )
 
 
 def record_verdict(warehouse: Warehouse, row: Mapping[str, Any]) -> int:

@@ -26,10 +26,11 @@ OF_STAGE = {
     "ml/predictions": "predictions",
     "ml/prediction_outcomes": "predictions",
     "ml/live_skill": "live",
-    "ml/component_lives": "reliability",
-    "ml/failure_outlook": "reliability",
+    "ml/component_lives": "fleet",
+    "ml/failure_outlook": "fleet",
+    "metrics/flight_anomaly_scores": "fleet",
 }
-"""Stages of their own in the schema of the model."""
+"""Stages other than that of their schema."""
 
 
 def _warns_after(time: timedelta) -> dg.FreshnessPolicy:
@@ -71,8 +72,31 @@ BY_KEY = {
     "raw/airports": REFERENCE,
     "raw/runways": REFERENCE,
     "raw/aircraft": REFERENCE,
+    **dict.fromkeys(
+        (
+            "metrics/component_reliability_weekly",
+            "metrics/feed_reliability_weekly",
+            "audit/weekly_summaries",
+        ),
+        WEEKLY,
+    ),
+    **dict.fromkeys(
+        (
+            "metrics/fleet_monthly",
+            "metrics/fleet_types_monthly",
+            "metrics/dispatch_reliability_monthly",
+            "ml/component_lives",
+            "ml/failure_outlook",
+            "audit/monthly_summaries",
+        ),
+        MONTHLY,
+    ),
     # raw/arrivals_history has none: it is of a past that does not change.
 }
+
+
+OWNERS_OF = {"fleet": ["team:fleet"]}
+"""Owners other than those of the platform: an alert of theirs can have a route of its own."""
 
 
 def group_of(key: dg.AssetKey) -> str:
@@ -93,6 +117,6 @@ def placed(*path: str, stage: str | None = None) -> dict[str, Any]:
     return {
         "key": key,
         "group_name": group,
-        "owners": OWNERS,
+        "owners": OWNERS_OF.get(group, OWNERS),
         "freshness_policy": BY_KEY.get(key.to_user_string(), BY_GROUP.get(group)),
     }

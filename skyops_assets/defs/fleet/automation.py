@@ -1,0 +1,62 @@
+"""Jobs and schedules of what goes by the day, week and month."""
+
+import dagster as dg
+
+from skyops_assets.defs.operator.assets import OPERATOR_INPUTS
+from skyops_assets.defs.shared import TAGS
+
+FLEET = dg.AssetSelection.groups("fleet")
+WEEKLY = dg.AssetSelection.assets(
+    "metrics/component_reliability_weekly",
+    "metrics/feed_reliability_weekly",
+    "audit/weekly_summaries",
+)
+MONTHLY = dg.AssetSelection.assets(
+    "metrics/fleet_monthly",
+    "metrics/fleet_types_monthly",
+    "metrics/dispatch_reliability_monthly",
+    "ml/component_lives",
+    "ml/failure_outlook",
+    "audit/monthly_summaries",
+)
+DAILY = (FLEET | dg.AssetSelection.assets(*OPERATOR_INPUTS)) - WEEKLY - MONTHLY
+
+daily_job = dg.define_asset_job(
+    "daily_operations",
+    selection=DAILY,
+    tags=TAGS,
+    description="Operators' inputs, what airframes did by day, punctuality, what maintenance is "
+    "due, anomalous flights.",
+)
+weekly_job = dg.define_asset_job(
+    "weekly_reliability",
+    selection=WEEKLY,
+    tags=TAGS,
+    description="The reliability of components and of the feed by week.",
+)
+monthly_job = dg.define_asset_job(
+    "monthly_fleet",
+    selection=MONTHLY,
+    tags=TAGS,
+    description="What airframes and types did by month, dispatch reliability, and intervals of "
+    "maintenance that the lives of components recommend.",
+)
+
+
+def _scheduled(job: dg.UnresolvedAssetJobDefinition, cron: str, said: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"{said}: {job.description}",
+    )
+
+
+# After the night's weather and the daily look at the champion; one after the other.
+schedules = [
+    _scheduled(daily_job, "15 5 * * *", "Daily at 05:15 UTC"),
+    _scheduled(weekly_job, "30 5 * * 1", "Mondays at 05:30 UTC"),
+    _scheduled(monthly_job, "45 5 1 * *", "On the first of a month at 05:45 UTC"),
+]
