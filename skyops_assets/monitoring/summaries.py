@@ -1,4 +1,4 @@
-"""What the day, the week and the month came to, in a few sentences, and what a person should see to.
+"""What the day, the week and the month came to, in a few sentences, and what is to be done.
 
 Belongs here: the questions and their sentences. Does not: the tables that they are asked of.
 """
@@ -31,7 +31,8 @@ _FLEET_DAY = """
 """
 _ANOMALOUS = """
     select count(*) as anomalous, max(anomaly_score) as highest,
-        (array_agg(coalesce(flights.callsign, scores.icao24) order by anomaly_score desc))[1] as strangest
+        (array_agg(coalesce(flights.callsign, scores.icao24) order by anomaly_score desc))[1]
+        as strangest
     from metrics.flight_anomaly_scores as scores
     inner join metrics.fct_flights as flights using (icao24, flight_id)
     where
@@ -44,7 +45,8 @@ _PUNCTUALITY = """
         sum(on_time_count)::float8 / nullif(sum(landed_count), 0) as on_time,
         sum(cancelled_count)::bigint as cancelled
     from metrics.punctuality_daily
-    where arrives_on = (select max(arrives_on) from metrics.punctuality_daily where landed_count > 0)
+    where arrives_on
+        = (select max(arrives_on) from metrics.punctuality_daily where landed_count > 0)
     group by arrives_on
 """
 _DUE = """

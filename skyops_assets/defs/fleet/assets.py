@@ -62,7 +62,7 @@ def _summarised(
 def daily_summaries(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row of `audit.monitoring_log` a day: what was loaded and flown, what is strange or due."""
+    """One row of `audit.monitoring_log` a day: what was loaded and flown, is strange, is due."""
     from skyops_assets.monitoring.summaries import daily
 
     inputs = tuple(".".join(asset.key.path) for asset in OPERATOR_INPUTS)

@@ -43,20 +43,28 @@ monthly_job = dg.define_asset_job(
 )
 
 
-def _scheduled(job: dg.UnresolvedAssetJobDefinition, cron: str, said: str) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(
-        name=f"{job.name}_schedule",
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{said}: {job.description}",
-    )
-
-
-# After the night's weather and the daily look at the champion; one after the other.
-schedules = [
-    _scheduled(daily_job, "15 5 * * *", "Daily at 05:15 UTC"),
-    _scheduled(weekly_job, "30 5 * * 1", "Mondays at 05:30 UTC"),
-    _scheduled(monthly_job, "45 5 1 * *", "On the first of a month at 05:45 UTC"),
-]
+# After the night's weather and before the daily look at the champion; one after the other.
+daily_operations = dg.ScheduleDefinition(
+    name="daily_operations",
+    job=daily_job,
+    cron_schedule="15 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every day at 05:15 UTC: operators' inputs and what follows, anomalous flights.",
+)
+weekly_reliability = dg.ScheduleDefinition(
+    name="weekly_reliability",
+    job=weekly_job,
+    cron_schedule="30 5 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Mondays at 05:30 UTC: the reliability of components, and of the feed.",
+)
+monthly_fleet = dg.ScheduleDefinition(
+    name="monthly_fleet",
+    job=monthly_job,
+    cron_schedule="45 5 1 * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="On the first of a month at 05:45 UTC: the fleet's month, and intervals.",
+)

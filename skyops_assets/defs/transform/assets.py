@@ -48,7 +48,8 @@ class SkyOpsTranslator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         """A model with what its place decides."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        folder = ".".join(manifest["nodes"][unique_id]["fqn"][1:-1])
+        # A source, which has no node, is an asset of ours.
+        folder = ".".join(manifest["nodes"].get(unique_id, {"fqn": ()})["fqn"][1:-1])
         return spec.replace_attributes(
             **placed(*spec.key.path, stage="fleet" if folder in FLEET else None)
         )
