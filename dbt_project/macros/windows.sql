@@ -10,6 +10,32 @@ coalesce(bool_or({{ is_speed_abnormal() }}) filter (where position_status <> 'st
             as is_vertical_rate_abnormal
 {%- endmacro -%}
 
+{#- The cell of one degree that a place lies in, by its south-west corner: N48E002. -#}
+{%- macro cell_name(latitude, longitude) -%}
+case when {{ latitude }} < 0 then 'S' else 'N' end
+            || lpad(abs(floor({{ latitude }}))::text, 2, '0')
+            || case when {{ longitude }} < 0 then 'W' else 'E' end
+            || lpad(abs(floor({{ longitude }}))::text, 3, '0')
+{%- endmacro -%}
+
+{#- Joins the watched airports within 100 NM of which a row is, each of several; `area_name` is theirs or the cell's. -#}
+{%- macro join_area(alias) -%}
+left join {{ ref('int_airports__watched') }} as watched
+        on {{ distance_m(
+            'watched.latitude_deg',
+            'watched.longitude_deg',
+            alias ~ '.latitude_deg',
+            alias ~ '.longitude_deg',
+        ) }} <= 100 * {{ metres_per_nm() }}
+{%- endmacro -%}
+
+{%- macro area_name(alias) -%}
+coalesce(
+            watched.airport,
+            {{ cell_name(alias ~ '.latitude_deg', alias ~ '.longitude_deg') }}
+        )
+{%- endmacro -%}
+
 {#-
 The CTEs up to `rated` over one of `minutes`, which have the State of registration: the windows of each area and State,
 and how many of their aircraft were abnormal. `only` is a join or a condition on `windows`.
@@ -19,21 +45,9 @@ located as (
     select
         minutes.*,
         'area' as scope,
-        coalesce(
-            watched.airport,
-            case when minutes.latitude_deg < 0 then 'S' else 'N' end
-            || lpad(abs(floor(minutes.latitude_deg))::text, 2, '0')
-            || case when minutes.longitude_deg < 0 then 'W' else 'E' end
-            || lpad(abs(floor(minutes.longitude_deg))::text, 3, '0')
-        ) as scope_name
+        {{ area_name('minutes') }} as scope_name
     from minutes
-    left join {{ ref('int_airports__watched') }} as watched
-        on {{ distance_m(
-            'watched.latitude_deg',
-            'watched.longitude_deg',
-            'minutes.latitude_deg',
-            'minutes.longitude_deg',
-        ) }} <= 100 * {{ metres_per_nm() }}
+    {{ join_area('minutes') }}
 ),
 
 scoped as (

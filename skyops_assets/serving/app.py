@@ -17,6 +17,7 @@ from skyops_assets.serving import (
     corrections,
     entry,
     events,
+    fleet,
     health,
     jobs,
     predict,
@@ -134,7 +135,7 @@ def create_app() -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
     app.include_router(entry.router)
-    for part in (reads, predict, predictions, events, jobs, corrections):
+    for part in (reads, fleet, predict, predictions, events, jobs, corrections):
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)
     return app

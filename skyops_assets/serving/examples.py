@@ -39,6 +39,39 @@ MOVEMENT = {
     "method": "ground_contact",
     "label_quality": "observed",
 }
+_FLOWN: dict[str, Any] = {
+    "period_on": "2021-10-07",
+    "flight_count": 2,
+    "airborne_h": 1.4,
+    "block_h": None,
+    "utilisation_share": 0.06,
+    "mean_cruise_height_m": 7924.8,
+    "mean_cruise_speed_mps": 211.5,
+    "heard_h": 1.4,
+    "perhaps_airborne_h": 2.1,
+    "coverage_share": 0.667,
+}
+FLEET_AIRFRAME = {
+    **_FLOWN,
+    "icao24": "02a195",
+    "registration": "TS-IMV",
+    "typecode": "A320",
+    "airline": "TAR",
+    "airline_name": "Tunisair",
+}
+FLEET_TYPE = {**_FLOWN, "typecode": "A320", "airframe_count": 1}
+FEED_WEEK = {
+    "area": "LFPG",
+    "week_on": "2021-10-04",
+    "position_count": 281934,
+    "coverage_share": 0.992,
+    "gap_count": 14,
+    "longest_gap_min": 6.4,
+    "heard_share": 1.0,
+    "rejected_count": 0,
+    "rejected_share": 0.0,
+    "stale_share": 0.021,
+}
 ANOMALY = {
     "anomaly": "implausible_jump",
     "anomaly_class": "data",

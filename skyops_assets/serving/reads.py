@@ -1,4 +1,7 @@
-"""Lists of what is known: live aircraft and boards, flights, movements, anomalies, airports."""
+"""Lists of what is known: live aircraft and boards, flights, movements, anomalies, airports.
+
+Also what lists of other modules are asked with and say of themselves.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,7 @@ ANOMALIES = SQL("""(
 ) as listed""")
 
 
-def _listed(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+def listed(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the forms of a list."""
     return {
         200: {
@@ -110,11 +113,13 @@ def _listed(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _upper(text: str | None) -> str | None:
+def upper(text: str | None) -> str | None:
+    """As codes and callsigns are written."""
     return text and text.upper()
 
 
-def _time(column: str, since: Moment | None, until: Moment | None) -> dict[str, Filter]:
+def within(column: str, since: Moment | None, until: Moment | None) -> dict[str, Filter]:
+    """Conditions on a moment."""
     at = Identifier(column)
     return {
         "since": Filter(SQL("{} >= %(since)s").format(at), since and utc(since)),
@@ -131,16 +136,16 @@ def _of_aircraft(
     """Whose rows are asked for."""
     return {
         "icao24": Filter(SQL("icao24 = %(icao24)s"), icao24 and icao24.lower()),
-        "callsign": Filter(SQL("callsign = %(callsign)s"), _upper(callsign)),
-        "airline": Filter(SQL("airline = %(airline)s"), _upper(airline)),
-        "typecode": Filter(SQL("typecode = %(typecode)s"), _upper(typecode)),
+        "callsign": Filter(SQL("callsign = %(callsign)s"), upper(callsign)),
+        "airline": Filter(SQL("airline = %(airline)s"), upper(airline)),
+        "typecode": Filter(SQL("typecode = %(typecode)s"), upper(typecode)),
     }
 
 
 Of = Annotated[dict[str, Filter], Depends(_of_aircraft)]
 
 
-@router.get("/flights", response_model=rows.Rows[rows.Flight], responses=_listed(FLIGHT))
+@router.get("/flights", response_model=rows.Rows[rows.Flight], responses=listed(FLIGHT))
 async def flights(
     request: Request,
     *,
@@ -158,10 +163,10 @@ async def flights(
         Key("last_seen_at", ("flight_id",)),
         asked=asked,
         filters={
-            **_time("last_seen_at", since, until),
+            **within("last_seen_at", since, until),
             **of,
             "airport": Filter(
-                SQL("%(airport)s in (departure_airport, arrival_airport)"), _upper(airport)
+                SQL("%(airport)s in (departure_airport, arrival_airport)"), upper(airport)
             ),
         },
     )
@@ -182,7 +187,7 @@ async def flight(
     return rows.Flight(**found[0])
 
 
-@router.get("/movements", response_model=rows.Rows[rows.Movement], responses=_listed(MOVEMENT))
+@router.get("/movements", response_model=rows.Rows[rows.Movement], responses=listed(MOVEMENT))
 async def movements(
     request: Request,
     *,
@@ -203,15 +208,15 @@ async def movements(
         Key("moved_at", ("movement_id",)),
         asked=asked,
         filters={
-            **_time("moved_at", since, until),
+            **within("moved_at", since, until),
             **of,
-            "airport": Filter(SQL("airport = %(airport)s"), _upper(airport)),
+            "airport": Filter(SQL("airport = %(airport)s"), upper(airport)),
             "movement": Filter(SQL("movement = %(movement)s"), movement),
         },
     )
 
 
-@router.get("/anomalies", response_model=rows.Rows[rows.Anomaly], responses=_listed(ANOMALY))
+@router.get("/anomalies", response_model=rows.Rows[rows.Anomaly], responses=listed(ANOMALY))
 async def anomalies(
     request: Request,
     *,
@@ -229,7 +234,7 @@ async def anomalies(
         Key("started_at", ("icao24", "flight_id", "anomaly")),
         asked=asked,
         filters={
-            **_time("started_at", since, until),
+            **within("started_at", since, until),
             **of,
             "anomaly_class": Filter(SQL("anomaly_class = %(anomaly_class)s"), anomaly_class),
         },
@@ -239,7 +244,7 @@ async def anomalies(
 @router.get(
     "/airports/{icao}/metrics",
     response_model=rows.Rows[rows.AirportHour],
-    responses=_listed(AIRPORT_HOUR),
+    responses=listed(AIRPORT_HOUR),
 )
 async def airport_metrics(
     request: Request, icao: Airport, asked: Paged, since: From = None, until: To = None
@@ -253,13 +258,13 @@ async def airport_metrics(
         Key("hour_at", ()),
         asked=asked,
         filters={
-            **_time("hour_at", since, until),
+            **within("hour_at", since, until),
             "airport": Filter(SQL("airport = %(airport)s"), airport),
         },
     )
 
 
-@router.get("/aircraft", response_model=rows.Rows[rows.LiveAircraft], responses=_listed(AIRCRAFT))
+@router.get("/aircraft", response_model=rows.Rows[rows.LiveAircraft], responses=listed(AIRCRAFT))
 async def aircraft(
     request: Request,
     *,
@@ -272,9 +277,9 @@ async def aircraft(
     """Aircraft that were heard within the last minute, as the live lane knows them."""
     given = {
         "icao24": icao24 and icao24.lower(),
-        "callsign": _upper(callsign),
-        "typecode": _upper(typecode),
-        "phase": _upper(phase),
+        "callsign": upper(callsign),
+        "typecode": upper(typecode),
+        "phase": upper(phase),
     }
     found = await request.app.state.service.database.rows(
         SQL(
@@ -291,7 +296,7 @@ async def aircraft(
 @router.get(
     "/arrivals/{icao}",
     response_model=rows.Board[rows.LiveArrival],
-    responses=_listed(ARRIVAL),
+    responses=listed(ARRIVAL),
 )
 async def arrivals(request: Request, icao: Airport, format: Form = None) -> Response:
     """The board: who is on the way to a watched airport, by predicted landing."""
@@ -303,7 +308,7 @@ async def arrivals(request: Request, icao: Airport, format: Form = None) -> Resp
 @router.get(
     "/airports/{icao}/demand",
     response_model=rows.Board[rows.Demand],
-    responses=_listed(DEMAND),
+    responses=listed(DEMAND),
 )
 async def demand(request: Request, icao: Airport, format: Form = None) -> Response:
     """Landings expected at a watched airport in each quarter of the next hour."""
@@ -312,7 +317,7 @@ async def demand(request: Request, icao: Airport, format: Form = None) -> Respon
     )
 
 
-@router.get("/alerts", response_model=rows.Rows[rows.LiveAlert], responses=_listed(ALERT))
+@router.get("/alerts", response_model=rows.Rows[rows.LiveAlert], responses=listed(ALERT))
 async def alerts(request: Request, format: Form = None) -> Response:
     """What is strange now."""
     found = await request.app.state.service.database.rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, Field, WithJsonSchema
@@ -106,6 +106,53 @@ class AirportHour(BaseModel):
     throughput_count: int
     mean_transit_min: float | None = Field(description="From the 40 NM ring to landing.")
     p90_transit_min: float | None
+
+
+class Flown(BaseModel):
+    """What was flown in a day or month (UTC)."""
+
+    period_on: date = Field(description="The day, or the first of the month.")
+    flight_count: int = Field(description="Flights that left the ground: the cycles.")
+    airborne_h: float = Field(description="Hours in the air; less than it flew, below coverage 1.")
+    block_h: float | None = Field(description="Null unless both ends of every flight were seen.")
+    utilisation_share: float = Field(description="Hours in the air over those with data.")
+    mean_cruise_height_m: float | None = Field(description="Barometric.")
+    mean_cruise_speed_mps: float | None = Field(description="Over ground.")
+    heard_h: float
+    perhaps_airborne_h: float = Field(description="Hours in the air, or perhaps so unheard.")
+    coverage_share: float = Field(description="heard_h over perhaps_airborne_h.")
+
+
+class FleetAirframe(Flown):
+    """An airframe's day or month."""
+
+    icao24: str
+    registration: str | None
+    typecode: str | None
+    airline: str | None = Field(description="For which it flew most.")
+    airline_name: str | None = Field(description="Of the larger airlines.")
+
+
+class FleetType(Flown):
+    """The day or month of all airframes of a type."""
+
+    typecode: str = Field(description="`unknown` of all whose type is not known.")
+    airframe_count: int
+
+
+class FeedWeek(BaseModel):
+    """How well an area was heard in a week (UTC)."""
+
+    area: str = Field(description="A watched airport's 100 NM, else a cell of one degree.")
+    week_on: date = Field(description="Monday.")
+    position_count: int
+    coverage_share: float | None = Field(description="Of the minutes of flights those heard.")
+    gap_count: int = Field(description="Silences of more than two minutes in the air.")
+    longest_gap_min: float | None
+    heard_share: float | None = Field(description="Of the minutes those with anybody in the area.")
+    rejected_count: int
+    rejected_share: float | None
+    stale_share: float | None = Field(description="Of the positions those that were repeated.")
 
 
 class LiveAircraft(BaseModel):

@@ -12,6 +12,8 @@ MODELS = (
     "intermediate.int_positions__masked",
     "intermediate.int_positions__phased",
     "intermediate.int_positions__sampled_1m",
+    "intermediate.int_flights__split_by_day",
+    "intermediate.int_feed__heard_hourly",
     "intermediate.int_movements__candidates",
     "intermediate.int_movements__located",
     "intermediate.int_movements__approaches",

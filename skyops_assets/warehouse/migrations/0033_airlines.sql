@@ -5,6 +5,7 @@ alter table if exists metrics.fct_flights
 alter table if exists metrics.fct_movements
     add column if not exists airline text,
     add column if not exists typecode text;
+alter table if exists intermediate.int_positions__sampled_1m add column if not exists stale_count bigint;
 
 do $$
 begin

@@ -11,6 +11,7 @@ with minutes as (
         min(icao24) as icao24,
         max(positioned_at) as positioned_at,
         count(*) filter (where position_status = 'fresh') as position_count,
+        count(*) filter (where position_status = 'stale') as stale_count,
         {{ abnormal_in_minute() }}
     from {{ ref('int_positions__phased') }}
     {{ join_changes('int_positions__phased', 'positioned_at') }}
@@ -29,6 +30,7 @@ select
     positions.height_m,
     positions.ground_speed_mps,
     minutes.position_count,
+    minutes.stale_count,
     minutes.is_speed_abnormal,
     minutes.is_altitude_abnormal,
     minutes.is_vertical_rate_abnormal

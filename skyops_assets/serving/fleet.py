@@ -1,0 +1,142 @@
+"""Lists of what airframes and types of aircraft flew, and how well the feed heard it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from psycopg.sql import SQL
+
+from skyops_assets.serving import rows
+from skyops_assets.serving.access import READ, allowed
+from skyops_assets.serving.examples import FEED_WEEK, FLEET_AIRFRAME, FLEET_TYPE
+from skyops_assets.serving.pages import Filter, Key, only_known, page
+from skyops_assets.serving.problems import responses
+from skyops_assets.serving.reads import (
+    Address,
+    Airline,
+    From,
+    Paged,
+    To,
+    Type,
+    listed,
+    upper,
+    within,
+)
+
+router = APIRouter(
+    tags=["data"],
+    dependencies=[Depends(allowed(READ)), Depends(only_known)],
+    responses=responses(401, 403, 422, 429, 503),
+)
+
+By = Annotated[Literal["day", "month"], Query(description="What a row is of, in UTC.")]
+AIRFRAMES = {
+    "day": SQL("""(
+        select fleet.*, fleet.flown_on as period_on, airlines.name as airline_name
+        from metrics.fleet_daily as fleet
+        left join staging.stg_reference__airlines as airlines on fleet.airline = airlines.airline
+    ) as listed"""),
+    "month": SQL("""(
+        select fleet.*, fleet.month_on as period_on, airlines.name as airline_name
+        from metrics.fleet_monthly as fleet
+        left join staging.stg_reference__airlines as airlines on fleet.airline = airlines.airline
+    ) as listed"""),
+}
+TYPES = {
+    "day": SQL("(select *, flown_on as period_on from metrics.fleet_types_daily) as listed"),
+    "month": SQL("(select *, month_on as period_on from metrics.fleet_types_monthly) as listed"),
+}
+
+
+@router.get(
+    "/fleet", response_model=rows.Rows[rows.FleetAirframe], responses=listed(FLEET_AIRFRAME)
+)
+async def airframes(
+    request: Request,
+    *,
+    asked: Paged,
+    by: By = "day",
+    since: From = None,
+    until: To = None,
+    icao24: Address = None,
+    registration: Annotated[
+        str | None,
+        Query(pattern="^[A-Za-z0-9-]{2,10}$", description="Whole, with or without hyphen."),
+    ] = None,
+    airline: Airline = None,
+    typecode: Type = None,
+) -> Response:
+    """Flights, hours and cruise of each airframe, and how much of it was heard."""
+    return await page(
+        request,
+        rows.FleetAirframe,
+        AIRFRAMES[by],
+        Key("period_on", ("icao24",)),
+        asked=asked,
+        filters={
+            **within("period_on", since, until),
+            "icao24": Filter(SQL("icao24 = %(icao24)s"), icao24 and icao24.lower()),
+            "registration": Filter(
+                SQL("replace(registration, '-', '') = replace(%(registration)s, '-', '')"),
+                upper(registration),
+            ),
+            "airline": Filter(SQL("airline = %(airline)s"), upper(airline)),
+            "typecode": Filter(SQL("typecode = %(typecode)s"), upper(typecode)),
+        },
+    )
+
+
+@router.get("/fleet/types", response_model=rows.Rows[rows.FleetType], responses=listed(FLEET_TYPE))
+async def types(
+    request: Request,
+    *,
+    asked: Paged,
+    by: By = "day",
+    since: From = None,
+    until: To = None,
+    typecode: Type = None,
+) -> Response:
+    """The same of each type of aircraft."""
+    return await page(
+        request,
+        rows.FleetType,
+        TYPES[by],
+        Key("period_on", ("typecode",)),
+        asked=asked,
+        filters={
+            **within("period_on", since, until),
+            "typecode": Filter(SQL("typecode = %(typecode)s"), upper(typecode)),
+        },
+    )
+
+
+@router.get(
+    "/feed/reliability", response_model=rows.Rows[rows.FeedWeek], responses=listed(FEED_WEEK)
+)
+async def feed_reliability(
+    request: Request,
+    *,
+    asked: Paged,
+    since: From = None,
+    until: To = None,
+    area: Annotated[
+        str | None,
+        Query(
+            pattern="^([A-Za-z]{4}|[NSns][0-9]{2}[EWew][0-9]{3})$",
+            description="A watched airport, or a cell of one degree, such as N48E002.",
+        ),
+    ] = None,
+) -> Response:
+    """How well the feed heard each area, by the week from Monday."""
+    return await page(
+        request,
+        rows.FeedWeek,
+        SQL("metrics.feed_reliability_weekly"),
+        Key("week_on", ("area",)),
+        asked=asked,
+        filters={
+            **within("week_on", since, until),
+            "area": Filter(SQL("area = %(area)s"), upper(area)),
+        },
+    )
