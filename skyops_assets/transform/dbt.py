@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,9 +43,12 @@ FLEET = ("fleet", "reliability", "staging.operator")
 """Folders of models that are made by the day, week or month, whole, in a step of their own."""
 FLEET_MODELS = " ".join(f"fqn:skyops.{folder}" for folder in FLEET)
 APART = f"{LIVE_VIEWS} {FLEET_MODELS}"
-EVERYTHING = ("--select fqn:*", f"--exclude {APART}", f"--select {FLEET_MODELS}")
-"""How dagster-dbt says that all tables that follow positions are to be built, or all that go by the
-day, week or month: beside both live passes may work."""
+EVERYTHING = ("--select fqn:*", f"--exclude {APART}")
+"""How dagster-dbt says that all tables that follow positions are to be built."""
+_OF_FLEET = re.compile(
+    rf"--select(?: (?:fqn:)?skyops\.(?:{'|'.join(map(re.escape, FLEET))})(?:\.\S+)?)+(?= --|$)"
+)
+"""How it says that the fleet's models are, or some of them."""
 SESSION = "-c jit=off -c work_mem=64MB -c random_page_cost=1.1"
 """Postgres options of dbt's sessions: compiling expressions costs more than it saves, and sorts of
 some hundred thousand rows stay in memory. The user's own PGOPTIONS come after them and win."""
@@ -248,9 +252,9 @@ def takes_turns(given: Sequence[str]) -> bool:
     """Whether live passes may work between two models of a dbt command.
 
     Not where tables are built whole, nor beside some models alone, as these go by the notes of a
-    live pass.
+    live pass; but for those of the fleet, which have no notes.
     """
-    chosen = " ".join(given)
+    chosen = _OF_FLEET.sub("", " ".join(given))
     for every in EVERYTHING:
         chosen = chosen.replace(every, "")
     alone = {"--full-refresh", "-f", "--select", "-s", "--models", "-m", "--exclude", "--selector"}

@@ -171,7 +171,11 @@ def test_a_full_refresh_is_asked_for_where_it_is_due_and_once(
     ("given", "goes_on"),
     [
         ("build --exclude-resource-type unit_test --no-use-colors", True),
-        ("build --no-use-colors --select fqn:* --exclude fqn:skyops.live", True),
+        (f"build --no-use-colors --select fqn:* --exclude {dbt.APART}", True),
+        (f"build --no-use-colors --select {dbt.FLEET_MODELS}", True),
+        ("build --select skyops.fleet.fleet_daily skyops.staging.operator.stg_operator__parts", True),
+        ("build --select skyops.fleet.fleet_daily skyops.metrics.fct_flights", False),
+        ("build --select skyops.fleet.fleet_daily --exclude tag:hourly", False),
         ("run", True),
         ("build --full-refresh", False),
         ("run --select=fct_flights", False),
@@ -180,5 +184,5 @@ def test_a_full_refresh_is_asked_for_where_it_is_due_and_once(
         ("test", False),
     ],
 )
-def test_live_passes_go_on_beside_a_build_of_everything_only(given: str, goes_on: bool) -> None:
+def test_live_passes_go_on_beside_what_has_no_notes_of_theirs(given: str, goes_on: bool) -> None:
     assert dbt.takes_turns(given.split()) is goes_on
