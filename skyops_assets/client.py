@@ -92,6 +92,21 @@ def run_references(on_event: OnEvent) -> FinishedRun:
         return _execute(instance, job, on_event)
 
 
+def run_operator_inputs(on_event: OnEvent) -> FinishedRun:
+    """Load all kinds of operators' files and check their accounts, as one run.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it.
+    """
+    from skyops_assets.definitions import usual_defs
+    from skyops_assets.defs.operator.assets import OPERATOR_INPUTS
+
+    job = usual_defs().resolve_job_def("main")
+    job = job.get_subset(asset_selection={asset.key for asset in OPERATOR_INPUTS})
+    with dg.DagsterInstance.get() as instance:
+        return _execute(instance, job, on_event)
+
+
 def run_refresh(on_event: OnEvent) -> FinishedRun:
     """Rebuild all that follows from what is loaded, as one run; as the hourly schedule does.
 

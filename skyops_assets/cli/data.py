@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from skyops_assets.cli.app import app
+from skyops_assets.cli.operator_inputs import load_operator_inputs
 from skyops_assets.cli.output import JsonOption, err, out, prepare, print_error, print_json, steps
 from skyops_assets.errors import SkyOpsError, Stopped
 from skyops_assets.operations.pushing import reports
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 @app.command()
 @reports
 def load(
-    paths: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings, or folders of them.")
+    ] = None,
+    operator: Annotated[
+        bool,
+        typer.Option(
+            "--operator", help="Instead: schedules and maintenance records of SKYOPS_OPERATOR_DATA."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Load recordings: REST responses, OpenSky history, traffic-style tables.
@@ -36,10 +45,21 @@ def load(
     What is damaged costs its row, its line or the rest of its file, and never another file. Files
     in a folder that are no recordings, such as a README, are named and left.
 
+    With --operator it loads what an operator knows besides positions, as the daily job does.
+
     Exit code 0: all recordings are loaded. 1: a file that was named is no recording, one could not
     be read to its end, nearly all rows of one are rejected (each is told of), or something else
     failed. 2: the command was not understood.
     """
+    if operator == bool(paths):
+        raise typer.BadParameter("Name recordings, or --operator alone.")
+    if paths:
+        _load_recordings(paths, as_json)
+    else:
+        load_operator_inputs(as_json)
+
+
+def _load_recordings(paths: list[Path], as_json: bool) -> None:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     from skyops_assets.sources.opensky.loading.files import FileLoad, load_file

@@ -295,6 +295,21 @@ def test_a_frozen_sky_is_refused(skyops: Skyops) -> None:
     assert "At --speed 0 no time passes" in refused(skyops("fake-opensky", "--speed", "0"))
 
 
+def test_operators_files_are_loaded_and_told_of(skyops: Skyops, tmp_path: Path) -> None:
+    unset = skyops("load", "--operator")
+    assert unset.returncode == 1
+    assert "SKYOPS_OPERATOR_DATA is not set" in unset.stderr
+    assert skyops("load", "--operator", "x").returncode == 2
+    assert skyops("load").returncode == 2
+    (tmp_path / "parts.csv").write_text("part_number,part_name\nP1,Brake\nP2,\n")
+    (tmp_path / "exposure.xlsx").write_text("")
+    loaded = skyops("load", "--operator", SKYOPS_OPERATOR_DATA=str(tmp_path))
+    assert loaded.returncode == 1
+    assert re.search(r"parts +│ parts\.csv +│ +2 │ +1 │ +0 │ +1", loaded.stdout), loaded.stdout
+    assert "Not loaded: exposure.xlsx is empty. Write it again" in loaded.stderr
+    assert "1 files could not be read; their rows stay as they were" in loaded.stderr
+
+
 def test_a_refresh_of_nothing_says_what_to_load(skyops: Skyops) -> None:
     assert "Nothing has been loaded yet: load recordings" in refused(skyops("refresh"))
 
