@@ -53,9 +53,10 @@ def load_operator_inputs(as_json: bool) -> None:
     if not run.is_success:
         raise SkyOpsError(" ".join(run.failures))
     if problems:
+        whose = "its" if len(problems) == 1 else "their"
         raise SkyOpsError(
-            f"{len(problems)} files could not be read; their rows stay as they were, and the "
-            "others are loaded. Correct them and load again."
+            f"{len(problems)} of the files could not be read; {whose} rows stay as they were, and "
+            "the others are loaded. Correct what is told and load again."
         )
     if not any(one.is_there for _, one in files):
         raise SkyOpsError(

@@ -305,9 +305,9 @@ def test_operators_files_are_loaded_and_told_of(skyops: Skyops, tmp_path: Path) 
     (tmp_path / "exposure.xlsx").write_text("")
     loaded = skyops("load", "--operator", SKYOPS_OPERATOR_DATA=str(tmp_path))
     assert loaded.returncode == 1
-    assert re.search(r"parts +│ parts\.csv +│ +2 │ +1 │ +0 │ +1", loaded.stdout), loaded.stdout
+    assert re.search(r"parts +│ parts\.csv +│ 2 +│ 1 +│ 0 +│ 1", loaded.stdout), loaded.stdout
     assert "Not loaded: exposure.xlsx is empty. Write it again" in loaded.stderr
-    assert "1 files could not be read; their rows stay as they were" in loaded.stderr
+    assert "1 of the files could not be read; its rows stay as they were" in loaded.stderr
 
 
 def test_a_refresh_of_nothing_says_what_to_load(skyops: Skyops) -> None:

@@ -104,6 +104,25 @@ def difficulty_date(value: Any) -> date:
     return date(day.year, day.day, day.month)
 
 
+def told_in_json(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reports with their dates as the FAA writes them; what is missing has no name at all."""
+    return [
+        row | {"DifficultyDate": f"{difficulty_date(row['DifficultyDate']):%m/%d/%Y}"}
+        if "DifficultyDate" in row
+        else row
+        for row in rows
+    ]
+
+
+def as_text(row: dict[str, Any], names: list[str]) -> dict[str, str]:
+    """A report as CSV has it: whole numbers without a fraction."""
+    [told] = told_in_json([row])
+    return {
+        name: str(int(value)) if isinstance(value := told.get(name, ""), float) else value
+        for name in [*names, "NatureOfConditionB", "ComponentName"]
+    }
+
+
 @pytest.mark.mirror
 def test_the_faas_reports_are_read_to_the_row(
     warehouse: Warehouse, load: Load, mirror: Path, tmp_path: Path, query: Query
@@ -149,6 +168,17 @@ def test_the_faas_reports_are_read_to_the_row(
 
     again = load("maintenance_events")
     assert counts(again) == [(491, 0, 491, 0)]
+    # As CSV and as JSON the same events are the same rows: none is new or has another value.
+    texts = [as_text(row, list(told[0])) for row in told]
+    (tmp_path / "maintenance_events" / "export.xlsx").unlink()
+    for name, body in (("a.csv", as_csv(texts)), ("b.json", as_json(told_in_json(told)))):
+        (tmp_path / "maintenance_events" / name).write_bytes(body)
+        found = load("maintenance_events")
+        assert counts(found)[-1] == (491, 0, 484, 7)
+        [(name_stored, rows_stored)] = query(
+            warehouse, "select source, count(*) from raw.maintenance_events group by 1"
+        )
+        assert (name_stored, rows_stored) == (f"maintenance_events/{name}", 484)
 
 
 @pytest.mark.mirror

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.sources.operator.files import read_rows
 from skyops_assets.sources.operator.judge import Judged, Reader, longest_rise, settle
 from skyops_assets.sources.operator.kinds import BY_NAME, KINDS
@@ -376,3 +378,23 @@ def test_decimal_commas() -> None:
     [part] = values("parts", GOOD["parts"] | {"life_limit_hours": "20.000,5"},
                     mapped=Mapped(decimal=","))  # fmt: skip
     assert part["life_limit_hours"] == 20000.5
+
+
+def test_the_pages_example_can_be_understood() -> None:
+    page = (PROJECT_ROOT / "docs" / "operator_data.md").read_text()
+    [text] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    found = {kind.name: read_mappings(text.encode(), kind) for kind in KINDS}
+    assert {name: len(mappings) for name, mappings in found.items() if mappings} == {
+        "schedules": 1, "maintenance_events": 2, "sensor_readings": 2
+    }  # fmt: skip
+    row = SCHEDULE | {"Delay code": "41"}
+    [one] = values("schedules", row, mapped=found["schedules"][0])
+    assert (one["callsign"], one["is_technical"]) == ("AFR123A", True)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_page_names_every_column(kind: Any) -> None:
+    page = (PROJECT_ROOT / "docs" / "operator_data.md").read_text()
+    [line] = [one for one in page.splitlines() if one.startswith(f"| `{kind.name}` |")]
+    for column in kind.columns:
+        assert f"`{column.name}`{'*' * column.is_required}" in line
