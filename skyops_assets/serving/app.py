@@ -24,6 +24,7 @@ from skyops_assets.serving import (
     predictions,
     problems,
     reads,
+    reliability,
 )
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
@@ -135,7 +136,7 @@ def create_app() -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
     app.include_router(entry.router)
-    for part in (reads, fleet, predict, predictions, events, jobs, corrections):
+    for part in (reads, fleet, predict, predictions, events, jobs, corrections, reliability):
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)
     return app

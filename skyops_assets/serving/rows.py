@@ -155,6 +155,121 @@ class FeedWeek(BaseModel):
     stale_share: float | None = Field(description="Of the positions those that were repeated.")
 
 
+class ComponentWeek(BaseModel):
+    """A week of an ATA chapter or a part in a fleet."""
+
+    week_on: date
+    fleet: str
+    ata_chapter: str
+    part_number: str = Field(description="Empty in the row of the whole chapter.")
+    event_count: int
+    unscheduled_event_count: int
+    removal_count: int
+    unscheduled_removal_count: int
+    failure_count: int
+    flight_hours: float | None
+    cycles: float | None
+    exposure_source: str | None = Field(
+        description="`operator`, `positions` (a lower bound) or `both`."
+    )
+    coverage_share: float | None
+    unit_hours: float | None
+    year_event_count: int | None
+    year_flight_hours: float | None
+    year_cycles: float | None
+    rate_per_1000_hours: float | None = Field(
+        description="Unplanned events of 52 weeks; limits are exact at 95 %."
+    )
+    rate_per_1000_hours_low: float | None
+    rate_per_1000_hours_high: float | None
+    rate_per_100_cycles: float | None
+    rate_per_100_cycles_low: float | None
+    rate_per_100_cycles_high: float | None
+    rate_reason: str | None
+    year_unit_hours: float | None
+    year_removal_count: int | None
+    mtbur_h: float | None
+    mtbur_low_h: float | None
+    mtbur_high_h: float | None
+    mtbur_reason: str | None
+    year_failure_count: int | None
+    mtbf_h: float | None
+    mtbf_low_h: float | None
+    mtbf_high_h: float | None
+    mtbf_reason: str | None
+    month_rate_per_1000_hours: float | None
+    level_mean_per_1000_hours: float | None
+    level_2sd_per_1000_hours: float | None
+    level_3sd_per_1000_hours: float | None
+    excess_sd: float | None
+    trend: str | None = Field(description="`rising`, `steady` or `falling`.")
+    alert_level: str | None = Field(description="`alert`, `above_3_sd`, `above_2_sd` or `normal`.")
+    alert_reason: str | None
+
+
+class MaintenanceDue(BaseModel):
+    """What is left of a task or bulletin of an airframe."""
+
+    icao24: str | None
+    airframe: str
+    fleet: str
+    task: str
+    kind: str = Field(description="`task` or `bulletin`.")
+    description: str | None
+    last_done_on: date | None
+    hours_since: float | None
+    cycles_since: float | None
+    days_since: int | None
+    hours_to_go: float | None
+    cycles_to_go: float | None
+    days_to_go: int | None
+    hours_per_day: float | None
+    cycles_per_day: float | None
+    exposure_source: str | None = Field(
+        description="`operator`, `positions` (due earlier than told) or `both`."
+    )
+    known_through_on: date | None
+    forecast_on: date | None
+    first_limit: str | None
+    forecast_reason: str | None
+    due_status: str = Field(description="`overdue`, `open`, `unknown` or `done`.")
+    sorted_on: date = Field(description="The forecast; the last of all days without one.")
+
+
+class DispatchMonth(BaseModel):
+    """Departures of an airline and type in a month."""
+
+    month_on: date
+    airline: str
+    fleet: str
+    departure_count: int
+    delayed_count: int
+    cancelled_count: int
+    technical_count: int
+    cause_unknown_count: int
+    dispatch_reliability_share: float | None = Field(description="Null where a cause is not known.")
+    dispatch_reliability_share_low: float | None
+    dispatch_reliability_share_high: float | None
+    dispatch_reliability_reason: str | None
+
+
+class PunctualityDay(BaseModel):
+    """Scheduled arrivals of an airline at an airport in a day."""
+
+    arrives_on: date = Field(description="The airport's own day.")
+    airport: str
+    airline: str
+    scheduled_count: int
+    landed_count: int
+    cancelled_count: int
+    not_seen_count: int = Field(description="Neither on time nor late.")
+    on_time_count: int
+    on_time_share: float | None
+    mean_arrival_delay_min: float | None
+    extreme_delay_count: int
+    seen_share: float | None
+
+
 class LiveAircraft(BaseModel):
     """An aircraft that was heard within the last minute."""
 

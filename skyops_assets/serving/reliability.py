@@ -1,0 +1,205 @@
+"""Lists of reliability, of maintenance that is due, and of punctuality."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from psycopg.sql import SQL, Identifier, Placeholder
+
+from skyops_assets.serving import rows
+from skyops_assets.serving.access import READ, allowed
+from skyops_assets.serving.examples import (
+    COMPONENT_WEEK,
+    DISPATCH_MONTH,
+    MAINTENANCE_DUE,
+    PUNCTUALITY_DAY,
+)
+from skyops_assets.serving.pages import Filter, Key, only_known, page
+from skyops_assets.serving.problems import responses
+from skyops_assets.serving.reads import (
+    Address,
+    Airline,
+    AnAirport,
+    From,
+    Paged,
+    To,
+    listed,
+    upper,
+    within,
+)
+
+router = APIRouter(
+    tags=["data"],
+    dependencies=[Depends(allowed(READ)), Depends(only_known)],
+    responses=responses(401, 403, 422, 429, 503),
+)
+
+Fleet = Annotated[
+    str | None,
+    Query(
+        max_length=40,
+        pattern=r"^[^\x00]+$",
+        description="ICAO type designator, or the model that reports name; whole.",
+    ),
+]
+# Rows without a forecast come after all others.
+DUE = SQL(
+    "(select *, coalesce(forecast_on, date '9999-12-31') as sorted_on from metrics.maintenance_due)"
+    " as listed"
+)
+
+
+def _equal(**values: str | None) -> dict[str, Filter]:
+    """Columns, and what they are to be."""
+    return {
+        column: Filter(SQL("{} = {}").format(Identifier(column), Placeholder(column)), value)
+        for column, value in values.items()
+    }
+
+
+@router.get(
+    "/reliability",
+    response_model=rows.Rows[rows.ComponentWeek],
+    responses=listed(COMPONENT_WEEK),
+)
+async def components(
+    request: Request,
+    *,
+    asked: Paged,
+    since: From = None,
+    until: To = None,
+    fleet: Fleet = None,
+    ata_chapter: Annotated[
+        str | None, Query(pattern="^([0-9]{2}|unknown)$", description="Two digits, such as 32.")
+    ] = None,
+    part_number: Annotated[
+        str | None,
+        Query(
+            max_length=60,
+            pattern=r"^[^\x00]*$",
+            description="Whole; empty: only the rows of whole chapters.",
+        ),
+    ] = None,
+    alert_level: Annotated[
+        Literal["alert", "above_3_sd", "above_2_sd", "normal"] | None, Query()
+    ] = None,
+) -> Response:
+    """Removals, failures, rates and alerts of each ATA chapter and part, by the week."""
+    return await page(
+        request,
+        rows.ComponentWeek,
+        SQL("metrics.component_reliability_weekly"),
+        Key("week_on", ("fleet", "ata_chapter", "part_number")),
+        asked=asked,
+        filters={
+            **within("week_on", since, until),
+            **_equal(
+                fleet=fleet,
+                ata_chapter=ata_chapter,
+                part_number=part_number,
+                alert_level=alert_level,
+            ),
+        },
+    )
+
+
+@router.get(
+    "/reliability/dispatch",
+    response_model=rows.Rows[rows.DispatchMonth],
+    responses=listed(DISPATCH_MONTH),
+)
+async def dispatch(
+    request: Request,
+    *,
+    asked: Paged,
+    since: From = None,
+    until: To = None,
+    airline: Airline = None,
+    fleet: Fleet = None,
+) -> Response:
+    """Departures that were neither late nor cancelled for a technical reason, by the month."""
+    return await page(
+        request,
+        rows.DispatchMonth,
+        SQL("metrics.dispatch_reliability_monthly"),
+        Key("month_on", ("airline", "fleet")),
+        asked=asked,
+        filters={
+            **within("month_on", since, until),
+            **_equal(airline=upper(airline), fleet=fleet),
+        },
+    )
+
+
+@router.get(
+    "/maintenance/due",
+    response_model=rows.Rows[rows.MaintenanceDue],
+    responses=listed(MAINTENANCE_DUE),
+)
+async def maintenance_due(
+    request: Request,
+    *,
+    asked: Paged,
+    since: From = None,
+    until: To = None,
+    airframe: Annotated[
+        str | None,
+        Query(
+            pattern="^[A-Za-z0-9-]{2,10}$",
+            description="Registration, whole, with or without hyphen.",
+        ),
+    ] = None,
+    icao24: Address = None,
+    fleet: Fleet = None,
+    task: Annotated[
+        str | None, Query(max_length=100, pattern=r"^[^\x00]+$", description="Whole.")
+    ] = None,
+    due_status: Annotated[Literal["overdue", "open", "unknown", "done"] | None, Query()] = None,
+) -> Response:
+    """Tasks and bulletins of each airframe by when they are due; `order=oldest`: the soonest."""
+    return await page(
+        request,
+        rows.MaintenanceDue,
+        DUE,
+        Key("sorted_on", ("airframe", "task")),
+        asked=asked,
+        filters={
+            **within("forecast_on", since, until),
+            **_equal(
+                airframe=airframe and airframe.replace("-", "").upper(),
+                icao24=icao24 and icao24.lower(),
+                fleet=fleet,
+                task=task,
+                due_status=due_status,
+            ),
+        },
+    )
+
+
+@router.get(
+    "/punctuality",
+    response_model=rows.Rows[rows.PunctualityDay],
+    responses=listed(PUNCTUALITY_DAY),
+)
+async def punctuality(
+    request: Request,
+    *,
+    asked: Paged,
+    since: From = None,
+    until: To = None,
+    airport: AnAirport = None,
+    airline: Airline = None,
+) -> Response:
+    """How punctual the scheduled arrivals of each airline were, by airport and local day."""
+    return await page(
+        request,
+        rows.PunctualityDay,
+        SQL("metrics.punctuality_daily"),
+        Key("arrives_on", ("airport", "airline")),
+        asked=asked,
+        filters={
+            **within("arrives_on", since, until),
+            **_equal(airport=upper(airport), airline=upper(airline)),
+        },
+    )
