@@ -206,6 +206,8 @@ def _survivors(found: Estimate) -> Reason:
 
 def _tried(found: Estimate, policy: ReliabilityPolicy) -> Iterable[Reason]:
     trial = found.trial
+    if found.scope == "chapter":
+        return
     if trial is None:
         yield Reason("tried", False, f"it could not be tried: {found.untried_because}")
         return

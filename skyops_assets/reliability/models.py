@@ -57,7 +57,7 @@ class Aged:
         """The mean of the cycles left, at most `longest`; 0 beyond the longest life."""
         import numpy as np
 
-        total: np.ndarray = sum((self._at(ages + step) for step in range(1, longest + 1)), 0 * ages)
+        total: np.ndarray = sum((self._at(ages + step) for step in range(longest)), 0 * ages)
         now = self._at(ages)
         return np.where(now > 0, total / np.where(now > 0, now, 1), 0.0)
 
