@@ -4,15 +4,20 @@
 odd flights among them (`plant`), loads both, runs dbt in a database of its own, scores the flights
 and prints where the planted ones came.
 
-`... validation.odd_flights PATH ...` does the same with real recordings, prints how many are called
-anomalous, and keeps a picture of the strangest; with `samples` for PATH, those in the demo's package.
+`... validation.odd_flights PATH ...` scores the flights of real recordings and prints the
+strangest, with a picture in the folder where it runs; with `demo` for PATH, those of the demo's
+recording, with `samples`, those beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +31,9 @@ from skyops_assets.simulate.truth import airframes
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from skyops_assets.warehouse.connection import Warehouse
 
 START = datetime(2024, 1, 31, tzinfo=UTC)
 DAYS = 2
@@ -96,19 +104,20 @@ def plant(seed: int, each: int = EACH) -> tuple[list[Planted], list[dict[str, An
     for number in range(each * len(KINDS)):
         kind = KINDS[number % len(KINDS)]
         home = places[int(luck.integers(len(places)))]
-        along, heights, speed = _DRAWN[kind](luck, home, places)
+        drawn = _DRAWN[kind](luck, home, places)
         planted = Planted(f"{FIRST_ADDRESS + number:06x}", kind)
         start = START + timedelta(seconds=int(luck.integers(DAYS * 86_400)))
         made.append(planted)
-        columns.append(_flown(luck, planted.icao24, start, along, heights, speed))
+        columns.append(_flown(luck, planted.icao24, start, drawn))
     return made, columns
 
 
-Drawn = tuple[Way, list[tuple[float, float]], float]
+Corner = tuple[float, float]
+Drawn = tuple[Way, list[Corner], float]
 """A way; corners of its altitudes, each at a distance in metres; and the highest speed."""
 
 
-def _holding(luck: np.random.Generator, home: Field, places: list[Field]) -> Drawn:
+def _holding(luck: np.random.Generator, home: Field, _: list[Field]) -> Drawn:
     """From 250 km away down to a racetrack, three to eight times round it, and in."""
     end = home.directions[0][0]
     far = offset(home.place, luck.uniform(0, 360), 250e3)
@@ -146,7 +155,7 @@ def _diversion(luck: np.random.Generator, home: Field, places: list[Field]) -> D
     return along, heights, 250.0
 
 
-def _survey(luck: np.random.Generator, home: Field, places: list[Field]) -> Drawn:
+def _survey(luck: np.random.Generator, home: Field, _: list[Field]) -> Drawn:
     """Eight to sixteen parallel lines, 3 to 5 km apart."""
     course, length = luck.uniform(0, 360), luck.uniform(15e3, 40e3)
     start = offset(home.place, luck.uniform(0, 360), luck.uniform(15e3, 40e3))
@@ -163,7 +172,7 @@ def _survey(luck: np.random.Generator, home: Field, places: list[Field]) -> Draw
     return along, heights, float(luck.uniform(65, 100))
 
 
-def _low_loops(luck: np.random.Generator, home: Field, places: list[Field]) -> Drawn:
+def _low_loops(luck: np.random.Generator, home: Field, _: list[Field]) -> Drawn:
     """Six to twenty rounds, 1.5 to 4 km wide, 300 to 500 m above the ground."""
     middle = offset(home.place, luck.uniform(0, 360), luck.uniform(6e3, 20e3))
     radius, side = luck.uniform(1.5e3, 4e3), luck.choice([-1, 1])
@@ -186,35 +195,29 @@ _DRAWN = {
 }
 
 
-def _takeoff(home: Field) -> list[tuple[float, float]]:
+def _takeoff(home: Field) -> list[Corner]:
     return [(0.0, home.elevation_m), (2_000.0, home.elevation_m)]
 
 
-def _landing(along: Way, there: Field) -> list[tuple[float, float]]:
+def _landing(along: Way, there: Field) -> list[Corner]:
     """On a path of three degrees from 600 m up."""
     field_m = there.elevation_m
     return [(along.length_m - 11e3, field_m + 580), (along.length_m, field_m)]
 
 
-def _flown(
-    luck: np.random.Generator,
-    icao24: str,
-    start: datetime,
-    along: Way,
-    heights: list[tuple[float, float]],
-    speed: float,
-) -> dict[str, Any]:
+def _flown(luck: np.random.Generator, icao24: str, start: datetime, drawn: Drawn) -> dict[str, Any]:
     """Along a way, slower where it is low, with noise; a minute of standing at the end."""
+    along, heights, speed = drawn
+    corner_m, level_m = np.array(heights).T
     every_m = np.arange(0, along.length_m, 100.0)
-    corners = [np.array(values) for values in zip(*heights, strict=True)]
-    low_m = np.interp(every_m, *corners) - min(heights[0][1], heights[-1][1])
+    low_m = np.interp(every_m, corner_m, level_m) - min(heights[0][1], heights[-1][1])
     steps_s = 100 / np.minimum(speed, np.interp(low_m, SPEED_AT_M, SPEED_MPS))
     lasts = int(steps_s.sum()) // STEP_S * STEP_S
     at = np.arange(0, lasts, STEP_S)
     at_m: Floats = np.interp(at, np.cumsum(steps_s), every_m)
     at_m = np.concatenate([at_m, np.full(ROLL_S // STEP_S, along.length_m)])
     latitude, longitude, track = along.place(at_m)
-    altitude = np.interp(at_m, *corners)
+    altitude = np.interp(at_m, corner_m, level_m)
     field_m = np.where(at_m < along.length_m / 2, heights[0][1], heights[-1][1])
     on_ground = (altitude - field_m < 1) & (field_m < 1_000)
     size = len(at_m)
@@ -261,3 +264,107 @@ def _column(rows: pa.Table, field: pa.Field, size: int) -> Any:
         return column.cast(pa.timestamp("s", tz="UTC")).cast(field.type)
     # As numpy has them: what is missing is no number.
     return pa.array(column.to_pandas(), field.type, from_pandas=True)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A flight, what was planted (nothing: an ordinary one), its score, and its place by that."""
+
+    icao24: str
+    kind: str | None
+    score: float
+    place: int
+    reasons: str
+
+
+def placed(warehouse: Warehouse, made: Iterable[Planted] = ()) -> list[Placed]:
+    """The scored flights, the strangest first."""
+    from skyops_assets.warehouse.query import fetch_all
+
+    kinds = {one.icao24: one.kind for one in made}
+    rows = fetch_all(
+        warehouse,
+        "select icao24, anomaly_score, reasons from metrics.flight_anomaly_scores"
+        " where anomaly_score is not null order by anomaly_score desc, flight_id",
+        {},
+    )
+    return [
+        Placed(
+            row["icao24"],
+            kinds.get(row["icao24"]),
+            row["anomaly_score"],
+            place,
+            "; ".join(one["words"] for one in row["reasons"] or []),
+        )
+        for place, row in enumerate(rows, 1)
+    ]
+
+
+def planted(flights: int, seed: int) -> None:
+    """Print where the planted flights came, and what else is called anomalous."""
+    from skyops_assets.anomalous.look import score_flights
+    from skyops_assets.sources.opensky.loading.states import load_states
+
+    made, columns = plant(seed)
+    rows = [*ordinary(flights - len(made), seed), *columns]
+    with _built(lambda warehouse: load_states(warehouse, recording(rows))) as warehouse:
+        print(score_flights(warehouse).sentence)
+        for one in placed(warehouse, made):
+            if one.kind or one.score >= 1:
+                print(one.place, one.icao24, one.kind or "-", f"{one.score:.2f}", one.reasons)
+
+
+def real(name: str, load: Callable[[Warehouse], object]) -> None:
+    """Print the strangest flights of real recordings, and keep their picture."""
+    from skyops_assets.anomalous.look import score_flights
+
+    with _built(load) as warehouse:
+        found = score_flights(warehouse)
+    per_1000 = (
+        "" if found.anomalous_per_1000 is None else f" {found.anomalous_per_1000:.0f} in 1,000."
+    )
+    print(f"{name}: {found.sentence}{per_1000}\n{found.strangest or ''}")
+    if found.picture:
+        Path(f"odd-flights-{name}.png").write_bytes(found.picture)
+
+
+@contextmanager
+def _built(load: Callable[[Warehouse], object]) -> Iterator[Warehouse]:
+    from benchmarks.storage import scratch
+    from benchmarks.transform import dbt, load_reference
+
+    with tempfile.TemporaryDirectory() as folder, scratch() as warehouse:
+        load_reference(warehouse)
+        load(warehouse)
+        dbt(warehouse, Path(folder), "run", "--select", "+flight_shapes")
+        yield warehouse
+
+
+def main(arguments: Sequence[str]) -> None:
+    from benchmarks.transform import load
+    from skyops_assets.sources.opensky.loading.files import load_file
+    from skyops_assets.sources.opensky.reading.recordings import (
+        DEMO_END,
+        DEMO_START,
+        demo_recording,
+        find_recordings,
+        read_recording,
+    )
+    from validation.recordings import samples
+
+    if not arguments or arguments[0].isdigit():
+        planted(*map(int, arguments or ("1000", "1")))
+        return
+    if list(arguments) == ["demo"]:
+        states = read_recording(demo_recording(), DEMO_START, DEMO_END).states
+        real("demo", lambda warehouse: load(warehouse, states))
+        return
+    paths = samples() if list(arguments) == ["samples"] else [Path(one) for one in arguments]
+    real(
+        "samples" if list(arguments) == ["samples"] else paths[0].stem,
+        lambda warehouse: [load_file(warehouse, file) for file in find_recordings(paths)],
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyops_assets.anomalous import models, plots, store
 from skyops_assets.anomalous.shapes import NAMES
 from skyops_assets.reporting.markdown import table
 from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.query import records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,25 +52,27 @@ class Look:
 def score_flights(warehouse: Warehouse) -> Look:
     """Fit both models to the newest flights, and score these."""
     flights = store.read_shapes(warehouse, MOST_JUDGED)
-    is_judged = flights["unjudged_reason"].isna()
-    judged = flights[is_judged]
+    judged = flights[flights["unjudged_reason"].isna()]
     if len(judged) < LEAST_FITTED:
         return _too_few(warehouse, flights, len(judged))
     fitted_to = judged.sample(min(MOST_FITTED, len(judged)), random_state=models.SEED).sort_index()
     fitted = models.fit(fitted_to)
     scored = judged.join(models.scores(fitted, judged))
-    strangest = scored.sort_values("anomaly_score", ascending=False, kind="stable")
-    explained = strangest.head(max(SHOWN, min(int(scored["is_anomalous"].sum()), MOST_EXPLAINED)))
+    ordered = scored.sort_values("anomaly_score", ascending=False, kind="stable")
+    anomalous = int(scored["is_anomalous"].sum())
+    explained = ordered.head(max(SHOWN, min(anomalous, MOST_EXPLAINED)))
     why = dict(zip(explained.index, models.reasons(fitted, explained), strict=True))
     rows = flights.join(scored[["isolation_score", "cluster_score", "anomaly_score"]])
     rows["is_anomalous"] = scored["is_anomalous"].reindex(rows.index).astype(object)
-    rows["reasons"] = [why.get(index) for index in rows.index]
-    rows["unknown_shapes"] = _unknown(rows, is_judged)
+    rows["unknown_shapes"] = _unknown(rows)
     rows["fitted_flights"] = fitted.flights
     rows["fitted_from_at"] = fitted_to["last_seen_at"].min()
     rows["fitted_through_at"] = fitted_to["last_seen_at"].max()
-    changed = store.save(warehouse, rows.drop(columns=["callsign", *NAMES]))
-    anomalous = int(scored["is_anomalous"].sum())
+    changed = store.save(warehouse, rows.drop(columns=["callsign", *NAMES]), why)
+    strangest = [
+        {**row, "reasons": why[index]}
+        for index, row in zip(explained.index, records(explained), strict=True)
+    ][:SHOWN]
     return Look(
         flights=len(flights),
         judged=len(judged),
@@ -79,20 +82,14 @@ def score_flights(warehouse: Warehouse) -> Look:
         changed=changed,
         clusters=fitted.clusters,
         sentence=f"{anomalous} of {len(judged):,} flights are anomalous.",
-        strangest=_table(strangest.head(SHOWN), why),
-        picture=plots.ways(
-            [
-                (f"{row.callsign or row.icao24}: {row.anomaly_score:.1f}",
-                 store.read_way(warehouse, row.icao24, row.flight_id))
-                for row in strangest.head(DRAWN).itertuples()
-            ]
-        ),
-    )  # fmt: skip
+        strangest=_table(strangest),
+        picture=_picture(warehouse, strangest[:DRAWN]),
+    )
 
 
 def _too_few(warehouse: Warehouse, flights: pd.DataFrame, judged: int) -> Look:
     """Nothing is scored; what was scored before stays, but for flights that are no more."""
-    store.save(warehouse, flights.head(0).assign(reasons=[])[["icao24", "flight_id", "reasons"]])
+    store.save(warehouse, flights.head(0)[[*store.KEY]], {})
     return Look(
         flights=len(flights),
         judged=0,
@@ -101,8 +98,8 @@ def _too_few(warehouse: Warehouse, flights: pd.DataFrame, judged: int) -> Look:
         unjudged=_counted(flights),
         changed=0,
         clusters=None,
-        sentence=f"{judged} flights that are over and were heard are too few to tell a strange one: "
-        f"{LEAST_FITTED} are needed. Nothing was scored.",
+        sentence=f"{judged} flights that are over and were heard are too few to tell a strange "
+        f"one: {LEAST_FITTED} are needed. Nothing was scored.",
         strangest=None,
         picture=None,
     )
@@ -112,24 +109,42 @@ def _counted(flights: pd.DataFrame) -> dict[str, int]:
     return {str(name): int(n) for name, n in flights["unjudged_reason"].value_counts().items()}
 
 
-def _unknown(rows: pd.DataFrame, is_judged: pd.Series) -> list[list[str] | None]:
+def _unknown(rows: pd.DataFrame) -> Any:
     """The shapes of each judged flight that nothing is known of."""
+    import numpy as np
+
+    found = np.full(len(rows), None, dtype=object)
     unknown = rows[list(NAMES)].isna().to_numpy()
-    return [
-        [name for name, is_unknown in zip(NAMES, one, strict=True) if is_unknown]
-        if judged
-        else None
-        for one, judged in zip(unknown, is_judged, strict=True)
-    ]
+    for place in np.flatnonzero(rows["unjudged_reason"].isna()):
+        found[place] = [
+            name for name, is_unknown in zip(NAMES, unknown[place], strict=True) if is_unknown
+        ]
+    return found
 
 
-def _table(strangest: pd.DataFrame, why: dict[int, list[dict[str, object]]]) -> str:
+def _table(strangest: list[dict[str, Any]]) -> str:
     return table(
         ["score", "callsign", "icao24", "last heard (UTC)", "because of"],
         [
-            [f"{row.anomaly_score:.2f}", row.callsign or "-", row.icao24,
-             f"{row.last_seen_at:%Y-%m-%d %H:%M}",
-             "; ".join(models.told(one) for one in why.get(row.Index, []))]
-            for row in strangest.itertuples()
+            [
+                f"{row['anomaly_score']:.2f}",
+                row["callsign"] or "-",
+                row["icao24"],
+                f"{row['last_seen_at']:%Y-%m-%d %H:%M}",
+                "; ".join(one["words"] for one in row["reasons"]),
+            ]
+            for row in strangest
         ],
-    )  # fmt: skip
+    )
+
+
+def _picture(warehouse: Warehouse, strangest: list[dict[str, Any]]) -> bytes:
+    return plots.ways(
+        [
+            (
+                f"{row['callsign'] or row['icao24']}: {row['anomaly_score']:.1f}",
+                store.read_way(warehouse, row["icao24"], row["flight_id"]),
+            )
+            for row in strangest
+        ]
+    )

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.anomalous.shapes import SHAPES, as_told, compared
+from skyops_assets.anomalous.shapes import SHAPES, Shape, as_told, compared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,12 +121,12 @@ def reasons(fitted: Fitted, flights: pd.DataFrame) -> list[list[dict[str, Any]]]
     """Why each flight is strange: the shapes without which it would be less so, foremost first.
 
     A reason's `part` is the share of the score that goes if the flight had the usual value of that
-    shape and all of its others.
+    shape and all of its others; `words` tells it: "5.0 full circles (usually 0.3)".
     """
     import numpy as np
 
     scaled = _scaled(fitted.scaler, compared(flights))
-    # Row n of each block is the flight with the usual value of the block's shape; the first is as it is.
+    # The first block is as it is; of each other a shape has its usual value.
     tried = np.repeat(scaled[None], len(SHAPES) + 1, axis=0)
     for place in range(len(SHAPES)):
         tried[place + 1, :, place] = 0.0
@@ -137,23 +137,27 @@ def reasons(fitted: Fitted, flights: pd.DataFrame) -> list[list[dict[str, Any]]]
         foremost = [n for n in np.argsort(-part, kind="stable")[:STRANGEST] if part[n] > LEAST_PART]
         found.append(
             [
-                {
-                    "shape": SHAPES[n].name,
-                    "value": round(float(row[SHAPES[n].name]), 4),
-                    "usual": round(as_told(SHAPES[n], fitted.usual[n]), 4),
-                    "part": round(float(part[n]), 3),
-                }
+                _reason(
+                    SHAPES[n],
+                    float(row[SHAPES[n].name]),
+                    as_told(SHAPES[n], fitted.usual[n]),
+                    float(part[n]),
+                )
                 for n in foremost
             ]
         )
     return found
 
 
-def told(one: dict[str, Any]) -> str:
-    """A reason in words: "5.0 full circles (usually 0.3)"."""
-    shape = next(each for each in SHAPES if each.name == one["shape"])
-    value, usual = (f"{one[name]:,.{shape.digits}f}" for name in ("value", "usual"))
-    return f"{value} {shape.words} (usually {usual})"
+def _reason(shape: Shape, value: float, usual: float, part: float) -> dict[str, Any]:
+    has, has_usually = (f"{one:,.{shape.digits}f}" for one in (value, usual))
+    return {
+        "shape": shape.name,
+        "value": round(value, 4),
+        "usual": round(usual, 4),
+        "part": round(part, 3),
+        "words": f"{has} {shape.words} (usually {has_usually})",
+    }
 
 
 def _scaled(scaler: Any, values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What of a flight is compared with others: columns of `features.flight_shapes`, made comparable."""
+"""What of a flight is compared: columns of `features.flight_shapes`, made comparable."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyops_assets.anomalous.shapes import NAMES
 from skyops_assets.warehouse.bulk import read_arrow
@@ -11,6 +11,8 @@ from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import insert_many, records
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
 KEY = ("icao24", "flight_id")
@@ -47,14 +49,22 @@ def read_way(warehouse: Warehouse, icao24: str, flight_id: str) -> pd.DataFrame:
     return found
 
 
-def save(warehouse: Warehouse, rows: pd.DataFrame) -> int:
+def save(
+    warehouse: Warehouse, rows: pd.DataFrame, why: Mapping[Any, Sequence[Mapping[str, Any]]]
+) -> int:
     """Write scores, and remove those of flights that are no more.
+
+    Args:
+        why: reasons by the index of `rows`.
 
     Returns:
         How many are new or changed: the same scores again are none.
     """
-    rows = rows.assign(reasons=[None if r is None else json.dumps(r) for r in rows["reasons"]])
-    values = [name for name in rows.columns if name not in KEY]
+    written = [
+        {**row, "reasons": json.dumps(why[index]) if index in why else None}
+        for index, row in zip(rows.index, records(rows), strict=True)
+    ]
+    values = [name for name in (*rows.columns, "reasons") if name not in KEY]
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "delete from metrics.flight_anomaly_scores as scores where not exists ("
@@ -64,7 +74,7 @@ def save(warehouse: Warehouse, rows: pd.DataFrame) -> int:
         return insert_many(
             cursor,
             "metrics.flight_anomaly_scores",
-            records(rows),
+            written,
             f" on conflict ({', '.join(KEY)}) do update set "
             + ", ".join(f"{name} = excluded.{name}" for name in values)
             + ", judged_at = clock_timestamp() where ({}) is distinct from ({}) returning 1".format(

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from skyops_assets import __version__
 from skyops_assets.serving import (
+    anomalous,
     corrections,
     entry,
     events,
@@ -136,7 +137,9 @@ def create_app() -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
     app.include_router(entry.router)
-    for part in (reads, fleet, predict, predictions, events, jobs, corrections, reliability):
+    for part in (
+        reads, fleet, reliability, anomalous, predict, predictions, events, jobs, corrections,
+    ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)
     return app

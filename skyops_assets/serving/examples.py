@@ -189,6 +189,31 @@ ANOMALY = {
     "altitude_m": 3878.6,
     "source": "recording:quickstart",
 }
+ANOMALOUS_FLIGHT = {
+    "flight_id": "39b002_20211007T131604Z",
+    "icao24": "39b002",
+    "callsign": "FHMAC",
+    "airline": None,
+    "typecode": None,
+    "first_seen_at": "2021-10-07T13:16:04Z",
+    "last_seen_at": "2021-10-07T14:12:01Z",
+    "departure_airport": "LFPN",
+    "arrival_airport": "LFOX",
+    "anomaly_score": 3.2,
+    "isolation_score": 1.69,
+    "cluster_score": 3.2,
+    "is_anomalous": True,
+    "reasons": [
+        {
+            "shape": "circle_count",
+            "value": 4.9833,
+            "usual": 0.2989,
+            "part": 0.21,
+            "words": "5.0 full circles (usually 0.3)",
+        }
+    ],
+    "judged_at": "2021-10-08T05:00:12Z",
+}
 AIRPORT_HOUR = {
     "airport": "LFPO",
     "hour_at": "2021-10-07T14:00:00Z",

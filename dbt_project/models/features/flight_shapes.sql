@@ -37,7 +37,11 @@
 } -%}
 
 with flights as (
-    select *
+    select
+        *,
+        -- What is sent before the take-off and after the landing is not flown: parked aircraft send wild altitudes.
+        coalesce(departed_at, '-infinity') as flown_from_at,
+        coalesce(arrived_at, 'infinity') as flown_through_at
     from {{ ref('fct_flights') }}
     {{ join_changes('fct_flights', 'first_seen_at', since='flight_from_at') }}
     where
@@ -75,6 +79,11 @@ steps as (
             fixes.positioned_at - lag(fixes.positioned_at) over by_cell >= {{ elsewhere }}, false
         ) as is_revisit
     from {{ ref('int_positions__sampled_10s') }} as fixes
+    inner join flights
+        on
+            fixes.icao24 = flights.icao24
+            and fixes.flight_id = flights.flight_id
+            and fixes.positioned_at between flights.flown_from_at and flights.flown_through_at
     {{ join_changes('fixes', 'positioned_at', since='flight_from_at') }}
     window
         by_flight as (partition by fixes.icao24, fixes.flight_id order by fixes.positioned_at),
@@ -131,6 +140,11 @@ minutes as (
         samples.*,
         lag(samples.altitude_m) over by_flight as altitude_before_m
     from {{ ref('int_positions__sampled_1m') }} as samples
+    inner join flights
+        on
+            samples.icao24 = flights.icao24
+            and samples.flight_id = flights.flight_id
+            and samples.positioned_at between flights.flown_from_at and flights.flown_through_at
     {{ join_changes('samples', 'positioned_at', since='flight_from_at') }}
     where samples.phase <> 'GROUND'
     window by_flight as (partition by samples.icao24, samples.flight_id order by samples.positioned_at)

@@ -1,0 +1,50 @@
+"""How strange each flight is, and which are the strangest."""
+
+from base64 import b64encode
+from typing import Any
+
+import dagster as dg
+
+from skyops_assets.defs.policies import placed
+from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.defs.shared import as_metadata
+
+
+@dg.asset(
+    **placed("metrics", "flight_anomaly_scores"),
+    deps=[
+        dg.AssetKey(["features", "flight_shapes"]),
+        dg.AssetKey(["metrics", "fct_flights"]),
+        dg.AssetKey(["intermediate", "int_positions__sampled_10s"]),
+    ],
+    kinds={"scikitlearn", "postgres"},
+)
+def flight_anomaly_scores(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """One row per flight that is over: how far it is from the others by two models, and why.
+
+    An Isolation Forest and DBSCAN over the flight's shape. With too few flights nothing is scored.
+    """
+    from skyops_assets.anomalous.look import score_flights
+
+    found = score_flights(warehouse.open())
+    context.log.info(found.sentence)
+    unjudged = ", ".join(f"{name} {count:,}" for name, count in found.unjudged.items())
+    shown: dict[str, Any] = {
+        "result": found.sentence,
+        "flights": found.flights,
+        "judged": found.judged,
+        "unjudged": unjudged or "none",
+        "anomalous": found.anomalous,
+        "anomalous_per_1000": found.anomalous_per_1000,
+        "clusters": found.clusters,
+        "changed": found.changed,
+    }
+    if found.strangest and found.picture:
+        picture = b64encode(found.picture).decode()
+        shown["strangest"] = dg.MetadataValue.md(found.strangest)
+        shown["ways"] = dg.MetadataValue.md(
+            f"![Ways of the strangest flights, in km](data:image/png;base64,{picture})"
+        )
+    return dg.MaterializeResult(metadata=as_metadata(shown))
