@@ -35,6 +35,7 @@ MODELS = (
     "metrics.anomaly_alerts_5m",
     "metrics.country_hourly",
     "metrics.speed_by_country",
+    "features.flight_shapes",
     "features.crossing_features",
     "features.arrival_features",
 )

@@ -125,10 +125,10 @@ ways as (
     select
         icao24,
         flight_id,
-        sum(step_m) as flown_m,
+        sum(step_m order by positioned_at) as flown_m,
         max(from_start_m) as farthest_m,
         (array_agg(from_start_m order by positioned_at desc))[1] as direct_m,
-        sum(abs(turn_deg)) filter (where abs(turn_deg) >= {{ least_turn_deg }}) as turned_deg,
+        sum(abs(turn_deg) order by positioned_at) filter (where abs(turn_deg) >= {{ least_turn_deg }}) as turned_deg,
         (max(turned_deg) - min(turned_deg)) / 360 as circle_count,
         count(*) filter (where is_revisit) as revisit_count
     from headed
@@ -239,11 +239,11 @@ select
     is_departure_known,
     is_arrival_known,
     unjudged_reason,
+    {% for name, value in shapes.items() -%}
+        case when unjudged_reason is null then {{ value }} end as {{ name }},
+    {% endfor -%}
     heard_min,
     flown_min,
     flown_km,
-    direct_km,
-    {% for name, value in shapes.items() -%}
-        case when unjudged_reason is null then {{ value }} end as {{ name }}{{ ',' if not loop.last }}
-    {% endfor %}
+    direct_km
 from heard
