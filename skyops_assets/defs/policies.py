@@ -28,7 +28,8 @@ OF_STAGE = {
     "ml/live_skill": "live",
     "ml/component_lives": "fleet",
     "ml/failure_outlook": "fleet",
-    "metrics/flight_anomaly_scores": "fleet",
+    # Once a day, and nothing of the hourly build waits for it.
+    "metrics/flight_anomaly_scores": "monitoring",
 }
 """Stages other than that of their schema."""
 

@@ -133,7 +133,7 @@ def daily(warehouse: Warehouse, inputs: tuple[str, ...]) -> Summary:
         )
     [strange] = ask(_ANOMALOUS)
     found.said.append(
-        f"{strange['anomalous']} anomalous flights in the latest 24 h of data"
+        f"Anomalous flights in the latest 24 h of data: {strange['anomalous']}"
         + (f", the strangest {strange['strangest']}." if strange["anomalous"] else ".")
     )
     for row in ask(_PUNCTUALITY):
@@ -142,9 +142,9 @@ def daily(warehouse: Warehouse, inputs: tuple[str, ...]) -> Summary:
             f"{row['cancelled']:,} cancelled."
         )
     [due] = ask(_DUE, days=DUE_WITHIN_DAYS)
-    found.said.append(f"{due['soon']} maintenance tasks are due within {DUE_WITHIN_DAYS} days.")
+    found.said.append(f"Maintenance due within {DUE_WITHIN_DAYS} days: {due['soon']}.")
     if due["overdue"]:
-        found.to_do.append(f"{due['overdue']} maintenance tasks are overdue: /v1/maintenance/due.")
+        found.to_do.append(f"Overdue maintenance: {due['overdue']} (/v1/maintenance/due).")
     return found
 
 
@@ -180,12 +180,11 @@ def monthly(warehouse: Warehouse) -> Summary:
         )
     [lives] = ask(_INTERVALS)
     found.said.append(
-        f"{lives['recommended']} intervals recommended, of {lives['components']} components and "
-        "measures of their life."
+        f"Intervals recommended: {lives['recommended']} of {lives['components']} looked at."
     )
     [units] = ask(_UNITS)
     if units["at_limit"]:
-        found.to_do.append(f"{units['at_limit']} of {units['units']} units are at their limit.")
+        found.to_do.append(f"Units at their limit: {units['at_limit']} of {units['units']}.")
     return found
 
 

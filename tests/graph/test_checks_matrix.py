@@ -17,7 +17,7 @@ from skyops_assets.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "checks.md"
 HEAD = "| asset | check | blocks | owner | why | what to do |"
-STAGES = ("transform", "features", "model", "predictions", "live", "monitoring")
+STAGES = ("transform", "features", "model", "predictions", "live", "fleet", "monitoring")
 DBT = "dbt's tests"
 FOLLOWING = "what dbt builds from it"
 HOUR = "2021-10-07-12:00"
@@ -60,10 +60,18 @@ GROUPS = {row.asset.removesuffix("/*"): row for row in rows() if row.check == DB
 
 @pytest.fixture(scope="module")
 def dbt_checks(graph: Any) -> set[dg.AssetCheckKey]:
+    from skyops_assets.defs.fleet.assets import fleet_models
     from skyops_assets.defs.live.assets import live_views
     from skyops_assets.defs.transform.assets import dbt_models
 
-    return {*dbt_models.check_keys, *live_views.check_keys}
+    return {*dbt_models.check_keys, *fleet_models.check_keys, *live_views.check_keys}
+
+
+def group_of(key: dg.AssetCheckKey) -> str:
+    """The group of the page that one of dbt's tests is of: its schema, or the fleet."""
+    from skyops_assets.defs.fleet.assets import fleet_models
+
+    return "fleet" if key in fleet_models.check_keys else key.asset_key.path[0]
 
 
 def key_of(row: Row) -> dg.AssetCheckKey:
@@ -124,12 +132,12 @@ def test_every_line_says_why_and_what_to_do() -> None:
 def test_every_dbt_test_is_of_a_group_of_the_page_and_blocks(
     dbt_checks: set[dg.AssetCheckKey], graph: Any
 ) -> None:
-    assert {key.asset_key.path[0] for key in dbt_checks} == set(GROUPS)
+    assert {group_of(key) for key in dbt_checks} == set(GROUPS)
     specs = {spec.key: spec for spec in all_specs(graph)}
     for key in dbt_checks:
         spec = specs[key]
         assert spec.blocking, key
-        assert spec.metadata["owner"] == GROUPS[key.asset_key.path[0]].owner
+        assert spec.metadata["owner"] == GROUPS[group_of(key)].owner
         assert re.search(r"rebuild|Find the rows", spec.description or ""), key
         assert "{" not in (spec.description or "").replace("{{", ""), spec.description
 
@@ -210,7 +218,12 @@ def named(asset_graph: Any, row: Row, asset: dg.AssetKey, job_keys: set[dg.Asset
             waiting = [asset]
             while waiting:
                 for child in asset_graph.get(waiting.pop()).child_keys - found:
-                    if asset_graph.get(child).group_name in ("transform", "features", "live"):
+                    if asset_graph.get(child).group_name in (
+                        "transform",
+                        "features",
+                        "live",
+                        "fleet",
+                    ):
                         found.add(child)
                         waiting.append(child)
         else:
@@ -232,22 +245,24 @@ def test_a_red_check_holds_back_what_the_page_says(
     assert held_back(job, key) == named(asset_graph, row, key.asset_key, selected(graph, job))
 
 
-@pytest.mark.parametrize("schema", ["staging", "intermediate", "metrics", "features", "live", "ml"])
+@pytest.mark.parametrize(
+    "group", ["staging", "intermediate", "metrics", "features", "live", "ml", "fleet"]
+)
 def test_a_red_dbt_test_holds_back_what_the_page_says(
     graph: Any,
     dbt_checks: set[dg.AssetCheckKey],
     held_back: Callable[[str, dg.AssetCheckKey], set[str]],
-    schema: str,
+    group: str,
     request: pytest.FixtureRequest,
 ) -> None:
     """One of the model from which most follows; with ``--long`` every one, four minutes more."""
-    row, asset_graph = GROUPS[schema], graph.defs.resolve_asset_graph()
+    row, asset_graph = GROUPS[group], graph.defs.resolve_asset_graph()
     keys = selected(graph, "main")
-    of_schema = sorted(key for key in dbt_checks if key.asset_key.path[0] == schema)
-    expected = {key: named(asset_graph, row, key.asset_key, keys) for key in of_schema}
+    of_group = sorted(key for key in dbt_checks if group_of(key) == group)
+    expected = {key: named(asset_graph, row, key.asset_key, keys) for key in of_group}
     if not request.config.getoption("--long"):
-        of_schema = [max(of_schema, key=lambda key: len(expected[key]))]
-    for key in of_schema:
+        of_group = [max(of_group, key=lambda key: len(expected[key]))]
+    for key in of_group:
         assert held_back("main", key) == expected[key], key
 
 

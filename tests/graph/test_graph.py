@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 GROUPS = [
-    "raw", "transform", "features", "model", "predictions", "live", "reliability", "monitoring",
+    "raw", "transform", "features", "model", "predictions", "live", "fleet", "monitoring",
 ]  # fmt: skip
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 WRITTEN = {"staging/stg_reference__address_blocks"}
@@ -29,11 +29,13 @@ def name(key: dg.AssetKey) -> str:
 
 def describe(defs: dg.Definitions, asset_graph: Any) -> str:
     """The graph as text: stages in flow order, then what runs by itself."""
+    from skyops_assets.defs.fleet.assets import fleet_models
     from skyops_assets.defs.live.assets import live_views
     from skyops_assets.defs.transform.assets import dbt_models
 
     # They are many, and named by dbt; the yml files of the project list them.
-    dbt_tests = set(dbt_models.check_keys) | set(live_views.check_keys)
+    steps = (dbt_models, fleet_models, live_views)
+    dbt_tests = {key for step in steps for key in step.check_keys}
     lines = ["assets", *assets(asset_graph, dbt_tests)]
     lines += automation(defs.get_repository_def(), asset_graph, dbt_tests)
     return "\n".join(lines) + "\n"

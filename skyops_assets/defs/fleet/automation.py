@@ -19,7 +19,9 @@ MONTHLY = dg.AssetSelection.assets(
     "ml/failure_outlook",
     "audit/monthly_summaries",
 )
-DAILY = (FLEET | dg.AssetSelection.assets(*OPERATOR_INPUTS)) - WEEKLY - MONTHLY
+ANOMALOUS = dg.AssetSelection.assets("metrics/flight_anomaly_scores")
+INPUTS = dg.AssetSelection.assets(*OPERATOR_INPUTS)
+DAILY = (FLEET | INPUTS | ANOMALOUS) - WEEKLY - MONTHLY
 
 daily_job = dg.define_asset_job(
     "daily_operations",

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import (
     DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
     DbtCliInvocation,
     DbtCliResource,
     DbtProject,
@@ -69,7 +70,8 @@ class SkyOpsTranslator(DagsterDbtTranslator):
         return spec._replace(description=said, metadata={**spec.metadata, **OWNED})
 
 
-TRANSLATOR = SkyOpsTranslator()
+# Rejected rows and the books of loads are raw/opensky_states' too: sources with one key.
+TRANSLATOR = SkyOpsTranslator(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 """One: it remembers the specs that it has made."""
 
 
