@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,21 @@ select count(*), percentile_cont(0.5) within group (order by error_s),
     percentile_cont(0.9) within group (order by error_s)
 from errors
 """
+HOURS = """
+with flown as (
+    select s.icao24, (s.at at time zone 'UTC')::date as flown_on,
+        count(*) filter (where s.phase <> 'GROUND') / 3600.0::double precision as true_h
+    from truth.seconds as s inner join truth.flights as t on s.flight_key = t.flight_key
+    where not t.is_address_shared
+    group by 1, 2
+)
+select count(*), sum(f.airborne_h), sum(t.true_h),
+    percentile_cont(0.9) within group (order by abs(f.airborne_h / t.true_h - 1)),
+    max(abs(f.airborne_h / t.true_h - 1))
+from metrics.fleet_daily as f inner join flown as t
+    on f.icao24 = t.icao24 and f.flown_on = t.flown_on and t.true_h > 0
+where f.coverage_share >= 0.95
+"""
 ENDS = """
 create table truth.ends as
 select 'departure' as side, t.flight_key, t.kind, t.departure_airport as airport,
@@ -201,6 +217,30 @@ def takeoff_errors_s(warehouse: Warehouse) -> tuple[int, float, float]:
     return count, median_s or 0.0, ninth_s or 0.0
 
 
+@dataclass(frozen=True)
+class Hours:
+    """Hours in the air of the days of airframes that were covered to 95 %.
+
+    Attributes:
+        days: how many.
+        airborne_h, true_h: as the models have them, and as they were.
+        ninth_share, worst_share: how far off a day is, by its true hours: of ten the worst but
+            one, and of all the worst.
+    """
+
+    days: int
+    airborne_h: float
+    true_h: float
+    ninth_share: float
+    worst_share: float
+
+
+def flown_hours(warehouse: Warehouse) -> Hours:
+    """How right the hours of `fleet_daily` are."""
+    (found,) = query(warehouse, HOURS)
+    return Hours(*(value or 0 for value in found))
+
+
 def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffic") -> None:
     from skyops_assets.simulate.fields import AIRPORTS
     from skyops_assets.simulate.flights import Plan
@@ -221,6 +261,11 @@ def main(flights: int = 300, days: int = 2, seed: int = 1, layout: str = "traffi
         count, median_s, ninth_s = takeoff_errors_s(warehouse)
         console.print(f"take-offs first heard in the climb: {count:,}, off by {median_s:.1f} s "
                       f"(median), {ninth_s:.1f} s (90th percentile)")  # fmt: skip
+        hours = flown_hours(warehouse)
+        console.print(f"hours of {hours.days:,} days of airframes covered to 95 %: "
+                      f"{hours.airborne_h:,.1f}, truly {hours.true_h:,.1f}; a day is off by up to "
+                      f"{100 * hours.ninth_share:.1f} % (nine of ten), "
+                      f"{100 * hours.worst_share:.1f} % (all)")  # fmt: skip
         for name, statement in CAUSES.items():
             rows = query(warehouse, f"{statement} order by 2 desc limit 15")
             console.print(f"{name}: " + ("; ".join(f"{what} {n:,}" for what, n in rows) or "none"))
@@ -249,7 +294,7 @@ def load(warehouse: Warehouse, recording: Path, made: Simulation) -> None:
 
 def transform(warehouse: Warehouse, folder: Path) -> None:
     """All models, without their tests: a simulation is no reason to fail."""
-    dbt(warehouse, folder, "run", "--select", "+fct_flights", "+fct_holdings")
+    dbt(warehouse, folder, "run", "--select", "+fct_flights", "+fct_holdings", "+fleet_daily")
 
 
 def query(warehouse: Warehouse, statement: str) -> list[tuple[Any, ...]]:

@@ -18,17 +18,33 @@ case when {{ latitude }} < 0 then 'S' else 'N' end
             || lpad(abs(floor({{ longitude }}))::text, 3, '0')
 {%- endmacro -%}
 
-{#- Joins the watched airports within 100 NM of which a row is, each of several; `area_name` is theirs or the cell's. -#}
-{%- macro join_area(alias) -%}
-left join {{ ref('int_airports__watched') }} as watched
-        on {{ distance_m(
-            'watched.latitude_deg',
-            'watched.longitude_deg',
-            alias ~ '.latitude_deg',
-            alias ~ '.longitude_deg',
-        ) }} <= 100 * {{ metres_per_nm() }}
+{#- A place as a vector from the centre of the earth, which is one long. -#}
+{%- macro unit_vector(latitude, longitude) -%}
+cosd({{ latitude }}) * cosd({{ longitude }}) as x,
+        cosd({{ latitude }}) * sind({{ longitude }}) as y,
+        sind({{ latitude }}) as z
 {%- endmacro -%}
 
+{#- The watched airports as CTE, for `join_area`: materialized, or their vectors are made anew for each row. -#}
+{%- macro watched_areas() -%}
+watched as materialized (
+    select
+        airport,
+        {{ unit_vector('latitude_deg', 'longitude_deg') }}
+    from {{ ref('int_airports__watched') }}
+)
+{%- endmacro -%}
+
+{#-
+Joins the watched airports within 100 NM of which a row is, each of several, by its `unit_vector`: with `distance_m` for
+each of five airports this was most of what a row cost.
+-#}
+{%- macro join_area(alias) -%}
+left join watched
+        on {{ alias }}.x * watched.x + {{ alias }}.y * watched.y + {{ alias }}.z * watched.z >= {{ ring_cosine(100) }}
+{%- endmacro -%}
+
+{#- The area that such a row is in: the airport's disc, or its cell. -#}
 {%- macro area_name(alias) -%}
 coalesce(
             watched.airport,
@@ -41,24 +57,33 @@ The CTEs up to `rated` over one of `minutes`, which have the State of registrati
 and how many of their aircraft were abnormal. `only` is a join or a condition on `windows`.
 -#}
 {%- macro rate_windows(only) -%}
-located as (
+{{ watched_areas() }},
+
+placed as materialized (
     select
         minutes.*,
-        'area' as scope,
-        {{ area_name('minutes') }} as scope_name
+        {{ unit_vector('minutes.latitude_deg', 'minutes.longitude_deg') }}
     from minutes
-    {{ join_area('minutes') }}
+),
+
+located as (
+    select
+        placed.*,
+        'area' as scope,
+        {{ area_name('placed') }} as scope_name
+    from placed
+    {{ join_area('placed') }}
 ),
 
 scoped as (
     select * from located
     union all
     select
-        minutes.*,
+        placed.*,
         'country' as scope,
-        minutes.country as scope_name
-    from minutes
-    where minutes.country is not null
+        placed.country as scope_name
+    from placed
+    where placed.country is not null
 ),
 
 windows as (

@@ -37,6 +37,10 @@ def test_simulated_flights_are_recovered(warehouse: Warehouse, tmp_path: Path) -
     assert count >= 40
     assert median_s <= 10, (count, median_s, ninth_s)
     assert ninth_s <= 20, (count, median_s, ninth_s)
+    hours = truth.flown_hours(warehouse)
+    assert hours.days >= 15, hours
+    assert abs(hours.airborne_h / hours.true_h - 1) <= 0.01, hours
+    assert hours.worst_share <= 0.03, hours
     # Paris is watched, and most of these flights are elsewhere.
     reasons = {
         side: {reason for (reason,) in truth.query(

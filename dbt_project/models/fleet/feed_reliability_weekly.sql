@@ -45,12 +45,21 @@ read as (
     from rejected
 ),
 
-placed as (
+possible as (
     select
         week_at,
         case when abs(latitude_deg) <= 90 and abs(longitude_deg) <= 180 then latitude_deg end as latitude_deg,
         case when abs(latitude_deg) <= 90 and abs(longitude_deg) <= 180 then longitude_deg end as longitude_deg
     from read
+),
+
+{{ watched_areas() }},
+
+placed as (
+    select
+        possible.*,
+        {{ unit_vector('latitude_deg', 'longitude_deg') }}
+    from possible
 ),
 
 located as (

@@ -24,9 +24,12 @@ with minutes as (
         {{ and_since_changed_hours('positioned_at', '0 minutes') }}
 ),
 
-steps as (
+{{ watched_areas() }},
+
+steps as materialized (
     select
         minutes.*,
+        {{ unit_vector('minutes.latitude_deg', 'minutes.longitude_deg') }},
         date_trunc('hour', minutes.positioned_at, 'UTC') as hour_at,
         case
             when minutes.is_airborne
