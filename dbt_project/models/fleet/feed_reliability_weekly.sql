@@ -58,7 +58,7 @@ possible as (
 placed as (
     select
         possible.*,
-        {{ unit_vector('latitude_deg', 'longitude_deg') }}
+        {{ unit_vector('possible.latitude_deg', 'possible.longitude_deg') }}
     from possible
 ),
 

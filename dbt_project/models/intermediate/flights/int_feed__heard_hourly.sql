@@ -20,8 +20,7 @@ with minutes as (
     -- Null in rows of before these columns, which retention keeps as they are.
     where
         latitude_deg is not null
-        and stale_count is not null
-        {{ and_since_changed_hours('positioned_at', '0 minutes') }}
+        and stale_count is not null {{ and_since_changed_hours('positioned_at', '0 minutes') }}
 ),
 
 {{ watched_areas() }},
@@ -29,12 +28,12 @@ with minutes as (
 steps as materialized (
     select
         minutes.*,
-        {{ unit_vector('minutes.latitude_deg', 'minutes.longitude_deg') }},
         date_trunc('hour', minutes.positioned_at, 'UTC') as hour_at,
         case
             when minutes.is_airborne
                 then round(extract(epoch from minutes.next_at - minutes.positioned_at) * 1000)::bigint
-        end as lasted_ms
+        end as lasted_ms,
+        {{ unit_vector('minutes.latitude_deg', 'minutes.longitude_deg') }}
     from minutes
     {{ join_changed_hours('minutes', 'positioned_at') }}
 ),
