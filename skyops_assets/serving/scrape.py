@@ -21,12 +21,13 @@ from skyops_assets.errors import storable
 from skyops_assets.serving.dagster_metrics import DAGSTER_PARTS
 from skyops_assets.serving.database import Row
 from skyops_assets.serving.exported import Part
+from skyops_assets.serving.fleet_metrics import FLEET_PARTS
 from skyops_assets.serving.metrics import SCRAPE_ERRORS, SCRAPE_SECONDS
 from skyops_assets.serving.postgres_metrics import POSTGRES_PARTS
 from skyops_assets.serving.warehouse_metrics import WAREHOUSE_PARTS
 from skyops_assets.settings import Settings
 
-PARTS = (*WAREHOUSE_PARTS, *POSTGRES_PARTS, *DAGSTER_PARTS)
+PARTS = (*WAREHOUSE_PARTS, *FLEET_PARTS, *POSTGRES_PARTS, *DAGSTER_PARTS)
 STATEMENT_S = 2.0
 """No part keeps the server busy for longer."""
 LOCK_S = 0.5

@@ -252,6 +252,11 @@ def load_the_next_day(
 def test_where_retention_has_dropped_the_positions_their_tables_move_along(
     left: Warehouse, query: Query, dbt_of: Callable[[Warehouse], Dbt]
 ) -> None:
+    query(
+        left,
+        "insert into raw.aircraft (icao24, typecode, source, batch_id) "
+        "select 'd00000', 'A320', 'test', max(batch_id) from raw.ingest_batches",
+    )
     before = renamed(stored(query, left, *BUILT))
     assert drop_old_partitions(left, 1, datetime.now(UTC))
     migrate(left)
@@ -262,6 +267,17 @@ def test_where_retention_has_dropped_the_positions_their_tables_move_along(
     assert {name: after[name].total() - rows.total() for name, rows in before.items()} == {
         name: 0 for name in before
     }
+    for table in ("fct_flights", "fct_movements"):
+        named = query(
+            left,
+            "select distinct told.airline, told.typecode, told.icao24 = 'd00000', "
+            f"flights.callsign ~ '^[A-Z]{{3}}[0-9]' from metrics.{table} as told "
+            "inner join metrics.fct_flights as flights using (flight_id)",
+        )
+        assert named, table
+        assert all((airline is not None) == bool(is_one) for airline, _, _, is_one in named), table
+        assert {typecode for _, typecode, is_known, _ in named if is_known} == {"A320"}, table
+        assert {typecode for _, typecode, is_known, _ in named if not is_known} == {None}, table
     shape = shapes(query, left)
     dbt_of(left)("run", "--full-refresh")
     assert shape == shapes(query, left)
