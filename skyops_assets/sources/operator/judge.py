@@ -166,6 +166,8 @@ class Reader:
             values = self._values(row.values, columns)
         except Unreadable as error:
             return Judged(source, row, None, str(error))
+        except OverflowError:
+            return Judged(source, row, None, "a time is beyond what a calendar has")
         problem = self.kind.problem(values, self.known.today)
         return Judged(source, row, None if problem else values, problem)
 

@@ -217,6 +217,7 @@ def _give(
     table = table.append_column("source_row", numbers)
     ids = pa.array([batch_ids[one.source] for one in rows], pa.int64())
     cursor.adbc_ingest("given", table.append_column("batch_id", ids), "create", temporary=True)
+    cursor.execute("analyze given")
     cursor.execute(
         f"with gone as (delete from given using {kind.target} as stored "  # noqa: S608
         f"where {_equal('given', 'stored', kind.key)} and stored.source > given.source "
@@ -305,20 +306,24 @@ def _account(
     cursor.adbc_ingest("files_now", table, "create", temporary=True)
     cursor.execute(
         f"""
-        with counted as (
+        with stored as (select source, count(*) as rows from {kind.target} group by 1),
+
+        rejected as (
+            select source, count(*) as rows from raw.rejected_states where target = $1 group by 1
+        ),
+
+        counted as (
             select
                 source,
-                (select count(*) from {kind.target} as stored where stored.source = files.source)
-                    as kept_rows,
-                (
-                    select count(*) from raw.rejected_states as rejected
-                    where rejected.target = $1 and rejected.source = files.source
-                ) as rejected_rows
+                coalesce(stored.rows, 0) as kept_rows,
+                coalesce(rejected.rows, 0) as rejected_rows
             from (
                 select source from files_now
                 union
                 select source from raw.operator_files where target = $1
             ) as files
+            left join stored using (source)
+            left join rejected using (source)
         )
 
         insert into raw.operator_files as files
