@@ -346,6 +346,45 @@ FLIGHTS = Part(
     ),
 )  # fmt: skip
 
+RELIABILITY = Part(
+    "reliability",
+    "warehouse",
+    """
+    with yesterday as (
+        select
+            sum(on_time_count) as on_time_count,
+            sum(landed_count) as landed_count
+        from metrics.punctuality_daily
+        where arrives_on = (now() at time zone 'UTC')::date - 1
+    )
+
+    select
+        (
+            select count(*)
+            from metrics.component_reliability_weekly
+            where
+                week_on = (select max(week_on) from metrics.component_reliability_weekly)
+                and alert_level = 'alert'
+        ) as alert_count,
+        (
+            select count(*) from metrics.maintenance_due where due_status = 'overdue'
+        ) as overdue_count,
+        on_time_count / nullif(landed_count, 0) as on_time_share
+    from yesterday
+    """,
+    (
+        Exported("skyops_reliability_alerts", "alert_count",
+                 "ATA chapters and parts of a fleet whose alert rings in the latest week."),
+        Exported("skyops_maintenance_overdue", "overdue_count",
+                 "Tasks and bulletins of an airframe of which a limit is exceeded."),
+        Exported("skyops_punctuality_on_time_ratio", "on_time_share",
+                 "Share of yesterday's arrivals at most 15 minutes late, of those seen; missing "
+                 "without schedules."),
+    ),
+    SLOW_S,
+)  # fmt: skip
+
 WAREHOUSE_PARTS = (
     FEED, LANE, COLLECTOR, CREDITS, MODEL, MONITOR, ALERTS, NOTICES, TRAFFIC, FLIGHTS,
+    RELIABILITY,
 )  # fmt: skip

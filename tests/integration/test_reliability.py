@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from skyops_assets.arrivals.store.inputs import schedule_delays
 from skyops_assets.settings import Settings
 from skyops_assets.sources.operator.kinds import BY_NAME
 from skyops_assets.sources.operator.load import load_kind
@@ -37,6 +38,11 @@ READ = """
     create table if not exists metrics.fct_movements (
         icao24 text, flight_id text, movement_id text, airport text, movement text,
         moved_at timestamptz
+    );
+    create schema if not exists staging;
+    create table if not exists staging.stg_history__arrivals (
+        uid text, icao24 text, callsign text, airport text, landed_at timestamptz,
+        is_innermost boolean
     );
     create table if not exists metrics.fleet_daily (
         icao24 text, flown_on date, airborne_h float, flight_count integer, coverage_share float
@@ -74,7 +80,10 @@ def built(shared_warehouse: Warehouse, dbt: Dbt) -> Callable[[], None]:
 @pytest.fixture
 def warehouse(shared_warehouse: Warehouse, query: Query) -> Warehouse:
     """The module's warehouse without what the test before has loaded."""
-    query(shared_warehouse, "truncate raw.maintenance_events, raw.exposure, raw.operator_files")
+    query(
+        shared_warehouse,
+        "truncate raw.maintenance_events, raw.exposure, raw.schedules, raw.operator_files",
+    )
     query(
         shared_warehouse,
         "insert into raw.ingest_batches (batch_id, target, source, started_at, finished_at, "
@@ -91,6 +100,35 @@ def test_without_an_operators_files_every_table_is_there_and_empty(
     for table in ("component_reliability_weekly", "maintenance_due",
                   "dispatch_reliability_monthly", "punctuality_daily"):  # fmt: skip
         assert query(warehouse, f"select count(*) from metrics.{table}") == [(0,)]
+    assert schedule_delays(warehouse) is None
+
+
+def test_delays_are_those_of_landings_in_schedules(
+    warehouse: Warehouse, built: Callable[[], None], query: Query
+) -> None:
+    query(warehouse, "drop table if exists intermediate.int_reliability__schedules_matched")
+    assert schedule_delays(warehouse) is None
+    query(
+        warehouse,
+        "insert into raw.schedules (callsign, scheduled_departure_at, scheduled_arrival_at, "
+        "departure_airport, arrival_airport, is_cancelled, source, source_row, batch_id) "
+        "select 'SWR' || n, '2019-10-07 08:00Z', '2019-10-07 10:00Z', 'EGLL', 'LSZH', n = 3, "
+        "'test', n, 0 from generate_series(1, 3) as numbers (n)",
+    )
+    query(warehouse, READ)
+    query(
+        warehouse,
+        "insert into staging.stg_history__arrivals values "
+        "('u1', '4b1801', 'SWR1', 'LSZH', '2019-10-07 12:00Z', true)",
+    )
+    built()
+    found = schedule_delays(warehouse)
+    assert found is not None and found.to_dict() == {("LSZH", "u1"): 125}
+    assert query(
+        warehouse,
+        "select airport, airline, scheduled_count, landed_count, cancelled_count, not_seen_count, "
+        "extreme_delay_count, mean_arrival_delay_min from metrics.punctuality_daily",
+    ) == [("LSZH", "SWR", 3, 1, 1, 1, 1, 125)]
 
 
 def limits(warehouse: Warehouse, query: Query, counts: Sequence[int]) -> np.ndarray:

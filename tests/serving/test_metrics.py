@@ -142,6 +142,9 @@ def test_what_the_databases_hold_is_told(served: Served) -> None:
         "LFPG", "LFPO", "LFPB", "LFOB", "LFPV"
     }  # fmt: skip
     assert (told("flights_last_hour"), told("flights_heard")) == (5, 3)
+    # Of the latest week; of yesterday.
+    assert (told("reliability_alerts"), told("maintenance_overdue")) == (1, 2)
+    assert told("punctuality_on_time_ratio") == 1
     # Postgres.
     name = str(served.warehouse.url.database)
     assert told("postgres_commits_total", database=name) > 10

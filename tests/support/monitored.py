@@ -32,7 +32,8 @@ from dagster._daemon.types import DaemonHeartbeat
 from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
 
-TABLES = ("fct_flights", "fct_movements", "fct_holdings", "fct_arrivals")
+TABLES = ("fct_flights", "fct_movements", "fct_holdings", "fct_arrivals",
+          "component_reliability_weekly", "maintenance_due", "punctuality_daily")  # fmt: skip
 """Of the schema `metrics`, what is asked for; with the columns that their contracts promise."""
 FILLED = """
 -- An hour of Orly, and what is of before or of elsewhere.
@@ -64,6 +65,16 @@ from (values
     (2, 100, 90.0, interval '20 minutes'),
     (3, 40, 90.0, interval '70 minutes')
 ) as landed (n, ring, late, age);
+
+insert into metrics.component_reliability_weekly (week_on, part_number, alert_level)
+values
+    ('2025-01-06', '', 'alert'), ('2025-01-06', 'P', 'alert'),
+    ('2025-01-13', '', 'alert'), ('2025-01-13', 'P', 'normal');
+insert into metrics.maintenance_due (task, due_status)
+values ('A', 'overdue'), ('B', 'overdue'), ('C', 'open');
+insert into metrics.punctuality_daily (arrives_on, airport, on_time_count, landed_count)
+select (now() at time zone 'UTC')::date - age, 'LFP' || age, 3, 4
+from (values (0), (1), (1)) as days (age);
 
 insert into audit.live_horizon (latest_at, is_whole) values (now(), false);
 insert into raw.opensky_credits (utc_day, account, spent, daily_credits)

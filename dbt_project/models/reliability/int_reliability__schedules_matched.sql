@@ -21,20 +21,36 @@ with schedules as (
     where scheduled_arrival_at <= {{ now_at() }}
 ),
 
-landed as (
+seen as (
     select
         movements.icao24,
         movements.flight_id,
         movements.movement_id,
         flights.callsign,
         movements.airport,
-        movements.moved_at,
-        ((movements.moved_at - interval '{{ late_h }} hours') at time zone 'UTC')::date as first_arrival_on,
-        ((movements.moved_at + interval '{{ early_h }} hours') at time zone 'UTC')::date as last_arrival_on
+        movements.moved_at
     from {{ ref('fct_movements') }} as movements
     inner join {{ ref('fct_flights') }} as flights
         on movements.icao24 = flights.icao24 and movements.flight_id = flights.flight_id
     where movements.movement = 'landing' and flights.callsign is not null
+    union all
+    select
+        icao24,
+        uid as flight_id,
+        uid as movement_id,
+        callsign,
+        airport,
+        landed_at as moved_at
+    from {{ ref('stg_history__arrivals') }}
+    where is_innermost and callsign is not null
+),
+
+landed as (
+    select
+        *,
+        ((moved_at - interval '{{ late_h }} hours') at time zone 'UTC')::date as first_arrival_on,
+        ((moved_at + interval '{{ early_h }} hours') at time zone 'UTC')::date as last_arrival_on
+    from seen
 ),
 
 -- With each day whose schedules it may be of: a join by day is quick, one by a span of time is not.

@@ -28,6 +28,8 @@ ADDITIONAL_BINS_MIN = (2.0, 5.0, 10.0)
 CHANGE_DEG = 30
 """As metrics.runway_configuration_changes: less is a parallel runway, or nearly one."""
 CHANGE_WITHIN_MIN = 60
+EXTREME_DELAY_MIN = 60.0
+"""As metrics.punctuality_daily counts extreme delays."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,29 @@ class Slice:
     is_gated: bool = True
 
 
-def slices(train: pd.DataFrame, test: pd.DataFrame) -> list[Slice]:
+def slices(train: pd.DataFrame, test: pd.DataFrame, delays: pd.Series | None = None) -> list[Slice]:
     """Every part that has rows.
 
     Args:
         train: canonical arrivals that say what is usual: peak, and transit without delay.
         test: canonical arrivals.
+        delays: minutes by which arrivals came later than scheduled, by airport and flight; of
+            those that are in no schedule nothing is said.
 
     Kinds: ``airport``; ``sector`` (airport and entry sector); ``traffic``, peak where at least as
     many entered within 60 minutes as in the busiest quarter of the airport's training rows;
     ``time of day``, night is 22:00 to 07:00 local; ``runway``, changed where the landing
     direction known at the crossing turned by more than 30 degrees in the 60 minutes before;
     ``additional time``, transit less the 5th percentile of airport and sector in training (of the
-    airport, with fewer than 20 rows), in minutes.
+    airport, with fewer than 20 rows), in minutes; ``schedule``, extreme delay where it arrived
+    more than 60 minutes later than scheduled.
     """
-    return [part for part in _all(train, test) if part.rows.any()]
+    return [part for part in _all(train, test, delays) if part.rows.any()]
 
 
-def _all(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[Slice]:
+def _all(train: pd.DataFrame, test: pd.DataFrame, delays: pd.Series | None) -> Iterator[Slice]:
     import numpy as np
+    import pandas as pd
 
     for airport in sorted(test["airport"].unique()):
         here = (test["airport"] == airport).to_numpy()
@@ -92,6 +98,13 @@ def _all(train: pd.DataFrame, test: pd.DataFrame) -> Iterator[Slice]:
         name = f"{low:g} min or more" if high == np.inf else name
         rows = (additional >= low) & (additional < high)
         yield Slice("additional time", name, rows, is_gated=False)
+    if delays is not None:
+        late_min = delays.reindex(pd.MultiIndex.from_frame(test[["airport", "flight_id"]]))
+        is_late = late_min.to_numpy("float64") > EXTREME_DELAY_MIN
+        # The transit is in the delay.
+        yield Slice("schedule", "extreme delay", is_late, is_gated=False)
+        yield Slice("schedule", "no extreme delay", ~is_late & late_min.notna().to_numpy(),
+                    is_gated=False)  # fmt: skip
 
 
 def reference_min(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:

@@ -14,6 +14,7 @@ from skyops_assets.arrivals.models import card, probe, registry
 from skyops_assets.arrivals.steps import judge
 from skyops_assets.arrivals.store import (
     evaluations,
+    inputs,
     training,
     versions,
 )
@@ -125,7 +126,7 @@ def _evaluate(
         champion=(champion.label, minutes[champion.label]) if champion else None,
         champion_trained_through_at=champion.trained_through_at if champion else None,
         intervals=fit.predict_interval(models[challenger.label], test) if challenger else None,
-        slices=slices.slices(parts.train, test),
+        slices=slices.slices(parts.train, test, inputs.schedule_delays(warehouse)),
     )
     importance: dict[str, float] = {}
     if challenger and running:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FLIGHTS_TABLE = "metrics.fct_flights"
 MOVEMENTS_TABLE = "metrics.fct_movements"
 PROBABILITIES_TABLE = "features.landing_probabilities"
+SCHEDULES_TABLE = "intermediate.int_reliability__schedules_matched"
 HISTORY_ARRIVALS_TABLE = "metrics.fct_arrivals"
 POSITIONS, HISTORY = "positions", "history"
 UNTESTED = """(
@@ -309,6 +310,22 @@ def read_flights(warehouse: Warehouse, *, as_of: datetime | None = None) -> pd.D
         f"select flight_id::text as flight_id, {last_seen_at} as last_seen_at "  # noqa: S608
         f"from {FLIGHTS_TABLE} where {condition}",
     ).to_pandas()
+
+
+def schedule_delays(warehouse: Warehouse) -> pd.Series | None:
+    """Minutes by which arrivals came later than scheduled, by airport and flight_id.
+
+    None where the operator has given no schedules, or none was matched with a landing.
+    """
+    query = "select 1 as one where to_regclass(%(name)s) is not null"
+    if not fetch_all(warehouse, query, {"name": SCHEDULES_TABLE}):
+        return None
+    rows = read_arrow(
+        warehouse,
+        "select arrival_airport as airport, flight_id, max(arrival_delay_min) as delay_min "  # noqa: S608
+        f"from {SCHEDULES_TABLE} where arrival_status = 'landed' group by 1, 2",
+    ).to_pandas()
+    return rows.set_index(["airport", "flight_id"])["delay_min"] if len(rows) else None
 
 
 def _read(

@@ -110,3 +110,17 @@ def test_coverage_and_width_of_intervals() -> None:
 def test_shares_within_a_minute_and_two() -> None:
     found = metrics.measure(np.zeros(4), np.array([1.0, -1.5, 2.0, 2.1]))
     assert (found.within_1min_share, found.within_2min_share) == (0.25, 0.75)
+
+
+def test_extreme_delays_are_those_of_more_than_an_hour_where_there_are_schedules() -> None:
+    test = synthetic(4).assign(airport=["A", "A", "B", "B"], flight_id=["1", "2", "1", "3"])
+    delays = pd.Series(
+        [61.0, 60.0, 90.0],
+        pd.MultiIndex.from_tuples([("A", "1"), ("A", "2"), ("C", "3")]),
+    )
+    kinds = {(part.kind, part.name): part for part in slices(synthetic(100), test, delays)}
+    late, other = kinds["schedule", "extreme delay"], kinds["schedule", "no extreme delay"]
+    assert list(late.rows) == [True, False, False, False]
+    assert list(other.rows) == [False, True, False, False]
+    assert not late.is_gated
+    assert "schedule" not in {part.kind for part in slices(synthetic(100), test)}
