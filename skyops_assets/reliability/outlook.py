@@ -24,6 +24,9 @@ from skyops_assets.reliability.models import (
 from skyops_assets.reliability.readings import Fleet
 from skyops_assets.reliability.trials import Score, split_units, try_remaining, try_within
 
+FAILED = "it failed at cycle"
+"""How the reason of a unit without a future begins."""
+
 
 @dataclass(frozen=True)
 class Prospect:
@@ -127,7 +130,7 @@ def _prospects(
     found = [Prospect(name, why_null=why) for name, why in fleet.left_out.items()]
     for unit in fleet.units:
         if unit.is_failed:
-            found.append(Prospect(unit.name, why_null=f"it failed at cycle {unit.last}"))
+            found.append(Prospect(unit.name, why_null=f"{FAILED} {unit.last}"))
             continue
         if lasting is None and chance is None:
             found.append(Prospect(unit.name, why_null=refused))

@@ -132,13 +132,13 @@ def make_failure_outlook(
         {"ml.outlook_evaluations": scores, "ml.failure_outlook": prospects},
         decisions,
     )
-    told = [row for row in prospects if row["why_null"] is None]
-    if not prospects:
-        sentence = "There are no sensor readings: nothing is predicted."
-    else:
-        why = Counter(row["why_null"] for row in prospects if row["why_null"])
-        sentence = f"{len(told)} of {len(prospects)} units have an outlook." + _most(why)
-    return Made(len(prospects), recommended, new, sentence, _outlook_table(decisions, scores))
+    return Made(
+        rows=len(prospects),
+        recommended=recommended,
+        new_decisions=new,
+        sentence=_outlook_sentence(prospects),
+        shown=_outlook_table(decisions, scores),
+    )
 
 
 def _life_row(
@@ -253,6 +253,16 @@ def _lives_sentence(made: Sequence[dict[str, Any]], recommended: int) -> str:
         + (f" Lives that could not be told: {sum(left_out.values())}." if left_out else "")
         + _most(left_out)
     )
+
+
+def _outlook_sentence(prospects: Sequence[dict[str, Any]]) -> str:
+    if not prospects:
+        return "There are no sensor readings: nothing is predicted."
+    why = Counter(row["why_null"] for row in prospects)
+    told = why.pop(None, 0)
+    failed = [reason for reason in why if reason.startswith(outlook.FAILED)]
+    count = sum(why.pop(reason) for reason in failed)
+    return f"{told} of {len(prospects)} units have an outlook; {count} have failed." + _most(why)
 
 
 def _most(why: Counter[str]) -> str:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 RESAMPLES = 400
 BOUNDS = (0.005, 0.995)
-"""Percentiles of the bootstrap that are told as 95 % bounds. Those at 2.5 and 97.5 % covered the true
-interval in 81 to 92 % of simulations (10 to 150 failures); these in 90 to 98 %, and in 83 to 93 %
-where units have a failure-free life."""
+"""Percentiles of the bootstrap that are told as 95 % bounds. Those at 2.5 and 97.5 % covered the
+true interval in 81 to 92 % of simulations (10 to 150 failures); these in 90 to 98 %, and in 83 to
+93 % where units have a failure-free life."""
 LOCATIONS = (*(step / 20 for step in range(4, 19)), 0.925, 0.95, 0.975)
 """Tried failure-free lives, as shares of the first failure's."""
 SURELY = 1.92

@@ -21,6 +21,7 @@ from skyops_assets.serving import (
     fleet,
     health,
     jobs,
+    lives,
     predict,
     predictions,
     problems,
@@ -138,7 +139,8 @@ def create_app() -> FastAPI:
     app.include_router(health.router)
     app.include_router(entry.router)
     for part in (
-        reads, fleet, reliability, anomalous, predict, predictions, events, jobs, corrections,
+        reads, fleet, reliability, lives, anomalous, predict, predictions, events, jobs,
+        corrections,
     ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)

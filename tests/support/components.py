@@ -71,7 +71,7 @@ def sensor_rows(
     running: int = 0,
     dated: bool = False,
 ) -> list[dict[str, Any]]:
-    """Units that live 100 to 200 cycles; the first of two sensors tells wear, if it says anything."""
+    """Units that live 100 to 200 cycles; the first of two sensors tells their wear."""
     rows = []
     for number in range(units):
         life = int(rng.integers(100, 200))

@@ -1,4 +1,4 @@
-"""Lives of parts from events, configurations and exposure: each way, and each that cannot be told."""
+"""Lives of parts from events, configurations and exposure, and those that cannot be told."""
 
 from __future__ import annotations
 
