@@ -19,7 +19,7 @@ FITTED: dict[str, Any] = {
     "fitted_from_on": date(2020, 1, 1),
     "fitted_until_on": None,
 }
-HALF_A_YEAR = [
+HALF_A_YEAR: list[dict[str, Any]] = [
     {"airframe": "N1", "month_on": date(2020, month, 1), "flight_hours": 300.0, "cycles": 150}
     for month in range(1, 7)
 ]
