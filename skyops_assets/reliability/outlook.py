@@ -63,6 +63,8 @@ def look(fleet: Fleet, policy: ReliabilityPolicy) -> Outlook:
     On one core: on two busy ones the threads of gradient boosting wait for each other, for 174 s
     instead of 12 (FD001).
     """
+    # Only libraries that are loaded by now can be limited.
+    import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
