@@ -27,7 +27,11 @@ PARIS_AT = "2021-10-07 14:20:00+00"
 
 @pytest.fixture(scope="session")
 def paris(databases: Databases) -> Iterator[Warehouse]:
-    """Part of the Paris recording, built, with predictions; its clock stands at `PARIS_AT`."""
+    """Part of the Paris recording, built, with predictions and scores of flights.
+
+    Its clock stands at `PARIS_AT`.
+    """
+    from skyops_assets.anomalous import look
     from skyops_assets.arrivals.steps.predict import predict_crossings
     from skyops_assets.transform.dbt import prepare_manifest
 
@@ -41,6 +45,9 @@ def paris(databases: Databases) -> Iterator[Warehouse]:
     assert code == 0, output
     for ring_nm in RINGS_NM:
         predict_crossings(warehouse, Settings(home=folder), ring_nm=ring_nm)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(look, "LEAST_FITTED", 20)
+        look.score_flights(warehouse)
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"alter database {warehouse.url.database} set skyops.now_at = '{PARIS_AT}'")
     yield warehouse

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from datetime import datetime
 from typing import Any, get_args
@@ -120,6 +121,34 @@ def test_csv_has_the_same_rows(over_paris: Served) -> None:
         assert datetime.fromisoformat(found[0]["moved_at"]) == datetime.fromisoformat(
             expected[0]["moved_at"]
         )
+
+
+def test_flights_unlike_the_others_come_with_their_reasons(
+    over_paris: Served, query: Query
+) -> None:
+    """Of so few flights some are called strange that are not."""
+    warehouse = over_paris.warehouse
+    scores = "select count(*) from metrics.flight_anomaly_scores where anomaly_score >= {}"
+    for asked, least in (({}, 1), ({"min_score": 0.3}, 0.3), ({"min_score": 0}, 0)):
+        found = get(over_paris, "anomalous-flights", **asked, limit=5000)["data"]
+        [(count,)] = query(warehouse, scores.format(least))
+        assert len(found) == count
+        assert all(row["anomaly_score"] >= least for row in found)
+    one = next(row for row in found if row["reasons"] and row["departure_airport"])
+    assert one["reasons"][0].keys() == {"shape", "value", "usual", "part", "words"}
+    chosen = {"airport": one["departure_airport"].lower(), "callsign": one["callsign"],
+              "from": one["last_seen_at"], "min_score": 0}  # fmt: skip
+    assert one in get(over_paris, "anomalous-flights", **chosen)["data"]
+    assert get(over_paris, "anomalous-flights", **{**chosen, "to": one["last_seen_at"]}) == {
+        "data": [], "next": None
+    }  # fmt: skip
+    pages = over_paris.client.get("/v1/anomalous-flights?min_score=0&limit=5").json()
+    assert len(pages["data"]) == 5 and pages["next"]
+    text = over_paris.client.get("/v1/anomalous-flights?min_score=0&format=csv&limit=5000").text
+    rows = {row["flight_id"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert json.loads(rows[one["flight_id"]]["reasons"]) == one["reasons"]
+    answer = over_paris.client.get("/v1/anomalous-flights?min_score=high")
+    assert answer.status_code == 422 and "min_score" in answer.text
 
 
 def test_what_one_has_is_not_sent_again(over_paris: Served) -> None:
