@@ -345,6 +345,24 @@ FLIGHTS = Part(
         Exported("skyops_flights_heard", "minute_count", "Flights heard in the last minute."),
     ),
 )  # fmt: skip
+STRANGE = Part(
+    "strange",
+    "warehouse",
+    """
+    select
+        count(anomaly_score) as judged_count,
+        count(*) filter (where is_anomalous) as anomalous_count
+    from metrics.flight_anomaly_scores
+    where last_seen_at > now() - interval '1 day'
+    """,
+    (
+        Exported("skyops_flights_judged", "judged_count",
+                 "Flights of the last day that were compared with others."),
+        Exported("skyops_flights_anomalous", "anomalous_count",
+                 "Of these the ones unlike the others."),
+    ),
+    SLOW_S,
+)  # fmt: skip
 
 RELIABILITY = Part(
     "reliability",
@@ -386,5 +404,5 @@ RELIABILITY = Part(
 
 WAREHOUSE_PARTS = (
     FEED, LANE, COLLECTOR, CREDITS, MODEL, MONITOR, ALERTS, NOTICES, TRAFFIC, FLIGHTS,
-    RELIABILITY,
+    RELIABILITY, STRANGE,
 )  # fmt: skip
