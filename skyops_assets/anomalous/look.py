@@ -131,7 +131,7 @@ def _table(strangest: list[dict[str, Any]]) -> str:
                 row["callsign"] or "-",
                 row["icao24"],
                 f"{row['last_seen_at']:%Y-%m-%d %H:%M}",
-                "; ".join(one["words"] for one in row["reasons"]),
+                "; ".join(one["words"] for one in row["reasons"]) or "no shape by itself",
             ]
             for row in strangest
         ],

@@ -98,14 +98,14 @@ def scores(fitted: Fitted, flights: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         By the index of `flights`: `isolation_score`; `cluster_score`, the distance to DBSCAN's
-        nearest core over its reach; `anomaly_score`, the greater of both; `is_anomalous`,
-        whether that is 1 or more.
+        nearest core over its reach; `anomaly_score`, the mean of both, so that what one
+        of them takes for usual must be far out for the other; `is_anomalous`, whether that is 1
+        or more.
     """
-    import numpy as np
     import pandas as pd
 
     isolation, cluster = _both(fitted, _scaled(fitted.scaler, compared(flights)))
-    score = np.maximum(isolation, cluster)
+    score = (isolation + cluster) / 2
     return pd.DataFrame(
         {
             "isolation_score": isolation,
@@ -130,7 +130,7 @@ def reasons(fitted: Fitted, flights: pd.DataFrame) -> list[list[dict[str, Any]]]
     tried = np.repeat(scaled[None], len(SHAPES) + 1, axis=0)
     for place in range(len(SHAPES)):
         tried[place + 1, :, place] = 0.0
-    score = np.maximum(*_both(fitted, tried.reshape(-1, len(SHAPES)))).reshape(tried.shape[:2])
+    score = np.mean(_both(fitted, tried.reshape(-1, len(SHAPES))), axis=0).reshape(tried.shape[:2])
     parts = ((score[0] - score[1:]) / np.maximum(score[0], 1e-9)).T
     found = []
     for row, part in zip(flights.to_dict("records"), parts, strict=True):

@@ -69,7 +69,7 @@ class AnomalousFlight(BaseModel):
     departure_airport: str | None
     arrival_airport: str | None
     anomaly_score: float = Field(
-        description="The greater of the two models' scores: 0 in the middle of the flights, 1 "
+        description="The mean of the two models' scores: 0 in the middle of the flights, 1 "
         "where Tukey's outer fence is."
     )
     isolation_score: float = Field(description="Isolation Forest.")
