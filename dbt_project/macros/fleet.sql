@@ -108,6 +108,7 @@ select
     airframes.registration,
     airframes.typecode,
     airlines.airline,
+    airline_names.name as airline_name,
     greatest(joined.lift_off_count - joined.bridge_count, 0)::integer as flight_count,
     joined.flown_ms / 3600000.0::double precision as airborne_h,
     joined.block_ms / 3600000.0::double precision as block_h,
@@ -120,6 +121,7 @@ select
     joined.heard_ms / joined.perhaps_flown_ms::double precision as coverage_share
 from joined
 left join airlines on joined.icao24 = airlines.icao24 and joined.{{ column }} = airlines.{{ column }}
+left join {{ ref('stg_reference__airlines') }} as airline_names on airlines.airline = airline_names.airline
 left join {{ ref('stg_reference__aircraft') }} as airframes on joined.icao24 = airframes.icao24
 where joined.flown_ms > 0
 {%- endmacro -%}

@@ -32,16 +32,8 @@ router = APIRouter(
 
 By = Annotated[Literal["day", "month"], Query(description="What a row is of, in UTC.")]
 AIRFRAMES = {
-    "day": SQL("""(
-        select fleet.*, fleet.flown_on as period_on, airlines.name as airline_name
-        from metrics.fleet_daily as fleet
-        left join staging.stg_reference__airlines as airlines on fleet.airline = airlines.airline
-    ) as listed"""),
-    "month": SQL("""(
-        select fleet.*, fleet.month_on as period_on, airlines.name as airline_name
-        from metrics.fleet_monthly as fleet
-        left join staging.stg_reference__airlines as airlines on fleet.airline = airlines.airline
-    ) as listed"""),
+    "day": SQL("(select *, flown_on as period_on from metrics.fleet_daily) as listed"),
+    "month": SQL("(select *, month_on as period_on from metrics.fleet_monthly) as listed"),
 }
 TYPES = {
     "day": SQL("(select *, flown_on as period_on from metrics.fleet_types_daily) as listed"),
