@@ -74,7 +74,7 @@ def find_columns(names: Sequence[str], kind: Kind, mapped: Mapped) -> dict[str, 
             continue
         wanted = theirs if isinstance(theirs, list) else [theirs]
         missing = [one for one in wanted if str(one).strip().lower() not in there]
-        if missing and not mapped.is_shipped:
+        if missing and column.name not in mapped.optional:
             raise SkyOpsError(
                 f"has no column {missing[0]!r}, which {FILE} names for {column.name}. "
                 f"{_there(names)}"

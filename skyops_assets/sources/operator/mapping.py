@@ -41,7 +41,7 @@ class Mapped:
         encoding: of a text that is neither UTF-8 nor UTF-16.
         sheet: of a spreadsheet; without one the first.
         fails_at_end: whether the last row of each unit is its failure.
-        is_shipped: whether it came with SkyOps; then a column may be missing in the file.
+        optional: of our names those whose column came with SkyOps, and may be missing in the file.
     """
 
     files: tuple[str, ...] = ()
@@ -59,10 +59,10 @@ class Mapped:
     encoding: str | None = None
     sheet: str | None = None
     fails_at_end: bool = False
-    is_shipped: bool = False
+    optional: frozenset[str] = frozenset()
 
 
-_NAMES = {one.name: one for one in fields(Mapped) if one.name != "is_shipped"}
+_NAMES = {one.name: one for one in fields(Mapped) if one.name != "optional"}
 _LISTS = ("files", "missing", "times", "header")
 _TABLES = ("columns", "constants", "codes", "prefixes", "designators")
 
@@ -113,7 +113,11 @@ def _entries(entry: Any, kind: Kind) -> list[Mapped]:
     if shipped is None:
         raise SkyOpsError(f"{where}: {like} is no mapping of {kind.noun}. Correct it.")
     bases = shipped if isinstance(shipped, list) else [shipped]
-    return [_mapped(_over(base, own), kind, where, is_shipped=True) for base in bases]
+    named = _table(own, "columns", where)
+    return [
+        _mapped(_over(one, own), kind, where, frozenset(one.get("columns", {})) - frozenset(named))
+        for one in bases
+    ]
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +128,9 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _mapped(told: dict[str, Any], kind: Kind, where: str, *, is_shipped: bool = False) -> Mapped:
+def _mapped(
+    told: dict[str, Any], kind: Kind, where: str, optional: frozenset[str] = frozenset()
+) -> Mapped:
     if unknown := [name for name in told if name not in _NAMES]:
         raise SkyOpsError(
             f"{where} has {unknown[0]!r}, which nobody understands; there are like, "
@@ -145,7 +151,7 @@ def _mapped(told: dict[str, Any], kind: Kind, where: str, *, is_shipped: bool = 
                 raise SkyOpsError(f"{where}: {name} is no text or list of texts. Correct it.")
             told = {**told, name: tuple(value)}
     _check(told, where)
-    return Mapped(**told, is_shipped=is_shipped)
+    return Mapped(**told, optional=optional)
 
 
 def _table(told: dict[str, Any], name: str, where: str) -> dict[str, Any]:
