@@ -34,14 +34,13 @@ FLIGHTS = SQL("""(
     select
         scores.*,
         flights.callsign,
-        case when flights.callsign ~ '^[A-Z]{3}[0-9]' then left(flights.callsign, 3) end as airline,
-        airframes.typecode,
+        flights.airline,
+        flights.typecode,
         flights.departure_airport,
         flights.arrival_airport
     from metrics.flight_anomaly_scores as scores
     inner join metrics.fct_flights as flights
         on scores.icao24 = flights.icao24 and scores.flight_id = flights.flight_id
-    left join staging.stg_reference__aircraft as airframes on scores.icao24 = airframes.icao24
     where scores.anomaly_score is not null
 ) as listed""")
 

@@ -173,7 +173,10 @@ def test_a_full_refresh_is_asked_for_where_it_is_due_and_once(
         ("build --exclude-resource-type unit_test --no-use-colors", True),
         (f"build --no-use-colors --select fqn:* --exclude {dbt.APART}", True),
         (f"build --no-use-colors --select {dbt.FLEET_MODELS}", True),
-        ("build --select skyops.fleet.fleet_daily skyops.staging.operator.stg_operator__parts", True),
+        (
+            "build --select skyops.fleet.fleet_daily skyops.staging.operator.stg_operator__parts",
+            True,
+        ),
         ("build --select skyops.fleet.fleet_daily skyops.metrics.fct_flights", False),
         ("build --select skyops.fleet.fleet_daily --exclude tag:hourly", False),
         ("run", True),

@@ -67,6 +67,7 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_RETRAIN_POLICY", '{"cool_down_days": 1e10}', "less than or equal to 36500"),
         ("SKYOPS_HOME", "~nobody-of-this-name/x", "user without a home folder"),
         ("SKYOPS_MODEL_STORE", "store", "must begin with / or be s3://"),
+        ("SKYOPS_OPERATOR_DATA", "ops", "must begin with / or be s3://"),
         ("SKYOPS_MODEL_STORE", "s3://", "neither a folder nor s3://"),
         ("SKYOPS_MODEL_STORE", "gs://bucket/x", "neither a folder nor s3://"),
         ("SKYOPS_MODEL_STORE", "s3://key:hidden@bucket/x", "neither a folder nor s3://"),
