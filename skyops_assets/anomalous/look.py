@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_JUDGED = 50_000
 """More than fly over Europe in a day. Older flights keep the score that they have."""
 MOST_FITTED = 5_000
-"""DBSCAN holds all pairs within its reach, nearly all there are: 5,000 flights take 0.2 GB."""
+"""DBSCAN holds all pairs within its reach: of 5,000 flights in 0.13 GB, and 2.5 s."""
 LEAST_FITTED = 100
 """Of fewer flights the fence, far beyond the upper quarter of them, stands on a handful."""
 MOST_EXPLAINED = 500
@@ -34,7 +34,7 @@ class Look:
         unjudged: of them those without, by the reason.
         changed: rows that are new or different.
         sentence: the result for a person.
-        picture: PNG of the strangest ways; None where none is scored.
+        picture: PNG of the strangest ways; None where there is none.
     """
 
     flights: int
@@ -138,13 +138,14 @@ def _table(strangest: list[dict[str, Any]]) -> str:
     )
 
 
-def _picture(warehouse: Warehouse, strangest: list[dict[str, Any]]) -> bytes:
-    return plots.ways(
-        [
-            (
-                f"{row['callsign'] or row['icao24']}: {row['anomaly_score']:.1f}",
-                store.read_way(warehouse, row["icao24"], row["flight_id"]),
-            )
-            for row in strangest
-        ]
-    )
+def _picture(warehouse: Warehouse, strangest: list[dict[str, Any]]) -> bytes | None:
+    """The ways of those flights whose positions are still kept."""
+    ways = [
+        (
+            f"{row['callsign'] or row['icao24']}: {row['anomaly_score']:.1f}",
+            store.read_way(warehouse, row["icao24"], row["flight_id"]),
+        )
+        for row in strangest
+    ]
+    kept = [(title, way) for title, way in ways if len(way)]
+    return plots.ways(kept) if kept else None

@@ -41,9 +41,10 @@ def flight_anomaly_scores(
         "clusters": found.clusters,
         "changed": found.changed,
     }
-    if found.strangest and found.picture:
-        picture = b64encode(found.picture).decode()
+    if found.strangest:
         shown["strangest"] = dg.MetadataValue.md(found.strangest)
+    if found.picture:
+        picture = b64encode(found.picture).decode()
         shown["ways"] = dg.MetadataValue.md(
             f"![Ways of the strangest flights, in km](data:image/png;base64,{picture})"
         )
