@@ -264,8 +264,9 @@ def test_where_retention_has_dropped_the_positions_their_tables_move_along(
     after = stored(query, left, *BUILT)
     assert not after.keys() & NOW_BUILT.keys()
     assert lost(before, after) == {}
+    # The aircraft that came after what the earlier version built is in its view.
     assert {name: after[name].total() - rows.total() for name, rows in before.items()} == {
-        name: 0 for name in before
+        name: int(name == "staging.stg_reference__aircraft") for name in before
     }
     for table in ("fct_flights", "fct_movements"):
         named = query(
