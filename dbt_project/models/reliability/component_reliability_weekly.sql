@@ -23,25 +23,44 @@ chapters as (
     full join parts_chapters on parts.part_number = parts_chapters.part_number
 ),
 
-fitted as (
+configurations as (
+    select
+        airframe,
+        part_number,
+        quantity,
+        fitted_from_on,
+        coalesce(fitted_until_on, 'infinity') as fitted_until_on
+    from {{ ref('stg_operator__configurations') }}
+),
+
+flown_parts as (
     select
         exposure.fleet,
-        coalesce(chapters.ata_chapter, 'unknown') as ata_chapter,
         configurations.part_number,
         exposure.week_on,
         -- In the week of a change, by days.
         sum(exposure.flight_hours * configurations.quantity * (
-            least(exposure.week_on + 7, coalesce(configurations.fitted_until_on, 'infinity'))
+            least(exposure.week_on + 7, configurations.fitted_until_on)
             - greatest(exposure.week_on, configurations.fitted_from_on)
-        ) / 7.0) as unit_hours
+        ) / 7.0::double precision) as unit_hours
     from {{ ref('int_reliability__exposure_weekly') }} as exposure
-    inner join {{ ref('stg_operator__configurations') }} as configurations
+    inner join configurations
         on
             exposure.airframe = configurations.airframe
             and configurations.fitted_from_on < exposure.week_on + 7
-            and coalesce(configurations.fitted_until_on, 'infinity') > exposure.week_on
-    left join chapters on configurations.part_number = chapters.part_number
-    group by exposure.fleet, coalesce(chapters.ata_chapter, 'unknown'), configurations.part_number, exposure.week_on
+            and exposure.week_on < configurations.fitted_until_on
+    group by exposure.fleet, configurations.part_number, exposure.week_on
+),
+
+fitted as (
+    select
+        flown_parts.fleet,
+        coalesce(chapters.ata_chapter, 'unknown') as ata_chapter,
+        flown_parts.part_number,
+        flown_parts.week_on,
+        flown_parts.unit_hours
+    from flown_parts
+    left join chapters on flown_parts.part_number = chapters.part_number
 ),
 
 unit_hours as (
@@ -61,7 +80,7 @@ configured as (
     select distinct
         airframe,
         part_number
-    from {{ ref('stg_operator__configurations') }}
+    from configurations
 ),
 
 events as (
@@ -197,52 +216,95 @@ all_series as (
     from unit_hours
 ),
 
--- Every week has a row, those without an event too.
-weekly as (
+-- Every week has a row, those without an event too. Rows are put together by a group: a join of this many by week is
+-- slow wherever Postgres misjudges it, as it does without statistics.
+{%- set counted = [
+    'event_count', 'unscheduled_event_count', 'removal_count', 'unscheduled_removal_count', 'failure_count',
+    'unjudged_count', 'unfitted_removal_count', 'unfitted_failure_count',
+] %}
+pieces as (
     select
         flown.week_on,
+        flown.week_count,
         all_series.fleet,
         all_series.ata_chapter,
         all_series.part_number,
-        coalesce(counts.event_count, 0) as event_count,
-        coalesce(counts.unscheduled_event_count, 0) as unscheduled_event_count,
-        coalesce(counts.removal_count, 0) as removal_count,
-        coalesce(counts.unscheduled_removal_count, 0) as unscheduled_removal_count,
-        coalesce(counts.failure_count, 0) as failure_count,
-        nullif(flown.flight_hours, 0) as flight_hours,
-        nullif(flown.cycles, 0) as cycles,
+        flown.flight_hours,
+        flown.cycles,
         flown.exposure_source,
         flown.coverage_share,
-        unit_hours.unit_hours,
-        -- Events of weeks without hours are in no rate.
-        case when flown.flight_hours > 0 then coalesce(counts.unscheduled_event_count, 0)::integer end
-            as exposed_count,
-        case when flown.cycles > 0 then coalesce(counts.unscheduled_event_count, 0)::integer end as cycled_count,
-        case when unit_hours.unit_hours > 0 then coalesce(counts.unscheduled_removal_count, 0)::integer end
-            as unit_removal_count,
-        case when unit_hours.unit_hours > 0 then coalesce(counts.failure_count, 0)::integer end
-            as unit_failure_count,
-        case when flown.flight_hours > 0 then coalesce(counts.unfitted_removal_count, 0)::integer end
-            as unfitted_removal_count,
-        case when flown.flight_hours > 0 then coalesce(counts.unfitted_failure_count, 0)::integer end
-            as unfitted_failure_count,
-        case when flown.flight_hours > 0 then coalesce(counts.unjudged_count, 0)::integer end
-            as unjudged_count,
-        flown.week_count % 4 as week_of_month
+        null::double precision as unit_hours,
+    {% for column in counted -%}
+        0::bigint as {{ column }}{{ ',' if not loop.last }}
+    {% endfor %}
     from all_series
     inner join flown on all_series.fleet = flown.fleet
-    left join counts
-        on
-            all_series.fleet = counts.fleet
-            and all_series.ata_chapter = counts.ata_chapter
-            and all_series.part_number = counts.part_number
-            and flown.week_on = counts.week_on
-    left join unit_hours
-        on
-            all_series.fleet = unit_hours.fleet
-            and all_series.ata_chapter = unit_hours.ata_chapter
-            and all_series.part_number = unit_hours.part_number
-            and flown.week_on = unit_hours.week_on
+    union all
+    select
+        week_on,
+        null as week_count,
+        fleet,
+        ata_chapter,
+        part_number,
+        null as flight_hours,
+        null as cycles,
+        null as exposure_source,
+        null as coverage_share,
+        null as unit_hours,
+        {{ counted | join(',\n        ') }}
+    from counts
+    union all
+    select
+        unit_hours.week_on,
+        null as week_count,
+        unit_hours.fleet,
+        unit_hours.ata_chapter,
+        unit_hours.part_number,
+        null as flight_hours,
+        null as cycles,
+        null as exposure_source,
+        null as coverage_share,
+        unit_hours.unit_hours,
+    {% for column in counted -%}
+        0 as {{ column }}{{ ',' if not loop.last }}
+    {% endfor %}
+    from unit_hours
+),
+
+together as (
+    select
+        week_on,
+        fleet,
+        ata_chapter,
+        part_number,
+        max(week_count) as week_count,
+        nullif(max(flight_hours), 0) as flight_hours,
+        nullif(max(cycles), 0) as cycles,
+        max(exposure_source) as exposure_source,
+        max(coverage_share) as coverage_share,
+        max(unit_hours) as unit_hours,
+    {% for column in counted -%}
+        sum({{ column }})::bigint as {{ column }}{{ ',' if not loop.last }}
+    {% endfor %}
+    from pieces
+    group by week_on, fleet, ata_chapter, part_number
+    -- The operator may have given hours of weeks to come.
+    having max(week_count) is not null
+),
+
+-- Events of weeks without hours are in no rate.
+weekly as (
+    select
+        *,
+        week_count % 4 as week_of_month,
+        case when flight_hours > 0 then unscheduled_event_count::integer end as exposed_count,
+        case when cycles > 0 then unscheduled_event_count::integer end as cycled_count,
+        case when unit_hours > 0 then unscheduled_removal_count::integer end as unit_removal_count,
+        case when unit_hours > 0 then failure_count::integer end as unit_failure_count,
+        case when flight_hours > 0 then unfitted_removal_count::integer end as exposed_unfitted_removal_count,
+        case when flight_hours > 0 then unfitted_failure_count::integer end as exposed_unfitted_failure_count,
+        case when flight_hours > 0 then unjudged_count::integer end as exposed_unjudged_count
+    from together
 ),
 
 summed as (
@@ -255,9 +317,9 @@ summed as (
         sum(unit_hours) {{ over_weeks(52) }} as year_unit_hours,
         sum(unit_removal_count) {{ over_weeks(52) }} as year_removal_count,
         sum(unit_failure_count) {{ over_weeks(52) }} as year_failure_count,
-        sum(unfitted_removal_count) {{ over_weeks(52) }} as year_unfitted_removal_count,
-        sum(unfitted_failure_count) {{ over_weeks(52) }} as year_unfitted_failure_count,
-        sum(unjudged_count) {{ over_weeks(52) }} as year_unjudged_count,
+        sum(exposed_unfitted_removal_count) {{ over_weeks(52) }} as year_unfitted_removal_count,
+        sum(exposed_unfitted_failure_count) {{ over_weeks(52) }} as year_unfitted_failure_count,
+        sum(exposed_unjudged_count) {{ over_weeks(52) }} as year_unjudged_count,
         sum(exposed_count) {{ over_weeks(4) }} as month_count,
         sum(flight_hours) {{ over_weeks(4) }} as month_flight_hours,
         count(flight_hours) {{ over_weeks(4) }} as month_week_count,

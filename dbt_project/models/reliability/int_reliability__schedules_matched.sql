@@ -16,12 +16,16 @@ with schedules as (
         arrival_airport,
         is_cancelled,
         coalesce({{ operator('callsign') }}, 'unknown') as airline,
-        (scheduled_arrival_at at time zone 'UTC')::date as arrival_on
+        -- Of two that are due at once the later to depart is not looked for.
+        row_number() over (
+            partition by callsign, arrival_airport, scheduled_arrival_at
+            order by is_cancelled asc, scheduled_departure_at asc
+        ) as place
     from {{ ref('stg_operator__schedules') }}
     where scheduled_arrival_at <= {{ now_at() }}
 ),
 
-seen as (
+landings as (
     select
         movements.icao24,
         movements.flight_id,
@@ -45,52 +49,81 @@ seen as (
     where is_innermost and callsign is not null
 ),
 
-landed as (
+-- What was due and what came, by callsign and airport on one line of time.
+moments as (
+    select
+        callsign,
+        arrival_airport as airport,
+        scheduled_arrival_at as due_at,
+        null::timestamptz as landed_at,
+        scheduled_arrival_at as moment_at,
+        null as icao24,
+        null as flight_id,
+        null as movement_id
+    from schedules
+    where not is_cancelled and place = 1
+    union all
+    select
+        callsign,
+        airport,
+        null as due_at,
+        moved_at as landed_at,
+        moved_at as moment_at,
+        icao24,
+        flight_id,
+        movement_id
+    from landings
+),
+
+neighbours as (
     select
         *,
-        ((moved_at - interval '{{ late_h }} hours') at time zone 'UTC')::date as first_arrival_on,
-        ((moved_at + interval '{{ early_h }} hours') at time zone 'UTC')::date as last_arrival_on
-    from seen
+        max(due_at) over so_far as due_before_at,
+        min(due_at) over from_here as due_after_at,
+        max(landed_at) over so_far as landed_before_at,
+        min(landed_at) over from_here as landed_after_at
+    from moments
+    window
+        so_far as (partition by callsign, airport order by moment_at),
+        -- Backwards: a frame whose start moves is summed up anew for each row.
+        from_here as (partition by callsign, airport order by moment_at desc)
 ),
 
--- With each day whose schedules it may be of: a join by day is quick, one by a span of time is not.
-landings as (
+nearest as (
     select
-        landed.*,
-        landed.first_arrival_on + shifts.day_count as arrival_on
-    from landed
-    cross join generate_series(0, landed.last_arrival_on - landed.first_arrival_on) as shifts (day_count)
+        *,
+        case
+            when landed_after_at - moment_at < moment_at - landed_before_at then landed_after_at
+            else coalesce(landed_before_at, landed_after_at)
+        end as nearest_landed_at,
+        case
+            when due_after_at - moment_at < moment_at - due_before_at then due_after_at
+            else coalesce(due_before_at, due_after_at)
+        end as nearest_due_at
+    from neighbours
 ),
 
+-- Each is the nearest of the other, so that a landing is of one flight and a flight has one landing.
 pairs as (
-    select
-        schedules.callsign,
-        schedules.scheduled_departure_at,
-        landings.icao24,
-        landings.flight_id,
-        landings.movement_id,
-        landings.moved_at,
-        row_number() over (
-            partition by schedules.callsign, schedules.scheduled_departure_at
-            order by
-                abs(extract(epoch from landings.moved_at - schedules.scheduled_arrival_at)) asc,
-                landings.movement_id asc
-        ) as place_of_landing,
-        row_number() over (
-            partition by landings.icao24, landings.movement_id
-            order by
-                abs(extract(epoch from landings.moved_at - schedules.scheduled_arrival_at)) asc,
-                schedules.scheduled_departure_at asc
-        ) as place_of_schedule
-    from schedules
-    inner join landings
+    select distinct on (due.callsign, due.airport, due.due_at)
+        due.callsign,
+        due.airport,
+        due.due_at,
+        landed.icao24,
+        landed.flight_id,
+        landed.movement_id,
+        landed.landed_at
+    from nearest as due
+    inner join nearest as landed
         on
-            schedules.callsign = landings.callsign
-            and schedules.arrival_airport = landings.airport
-            and schedules.arrival_on = landings.arrival_on
-            and landings.moved_at >= schedules.scheduled_arrival_at - interval '{{ early_h }} hours'
-            and landings.moved_at <= schedules.scheduled_arrival_at + interval '{{ late_h }} hours'
-    where not schedules.is_cancelled
+            due.callsign = landed.callsign
+            and due.airport = landed.airport
+            and due.nearest_landed_at = landed.landed_at
+            and due.due_at = landed.nearest_due_at
+    where
+        due.nearest_landed_at >= due.due_at - interval '{{ early_h }} hours'
+        and due.nearest_landed_at <= due.due_at + interval '{{ late_h }} hours'
+    order by due.callsign asc, due.airport asc, due.due_at asc, landed.movement_id asc
 )
 
 select
@@ -102,19 +135,19 @@ select
     pairs.icao24,
     pairs.flight_id,
     pairs.movement_id,
-    pairs.moved_at as landed_at,
-    extract(epoch from pairs.moved_at - schedules.scheduled_arrival_at)::double precision / 60 + {{ taxi_in_min }}
+    pairs.landed_at,
+    extract(epoch from pairs.landed_at - schedules.scheduled_arrival_at)::double precision / 60 + {{ taxi_in_min }}
         as arrival_delay_min,
     case
         when schedules.is_cancelled then 'cancelled'
-        when pairs.moved_at is not null then 'landed'
+        when pairs.landed_at is not null then 'landed'
         else 'not_seen'
     end as arrival_status
 from schedules
--- Each is the nearest of the other, so that a landing is of one flight and a flight has one landing.
 left join pairs
     on
         schedules.callsign = pairs.callsign
-        and schedules.scheduled_departure_at = pairs.scheduled_departure_at
-        and pairs.place_of_landing = 1
-        and pairs.place_of_schedule = 1
+        and schedules.arrival_airport = pairs.airport
+        and schedules.scheduled_arrival_at = pairs.due_at
+        and schedules.place = 1
+        and not schedules.is_cancelled
