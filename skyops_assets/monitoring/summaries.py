@@ -58,9 +58,7 @@ _DUE = """
 _COMPONENTS = """
     select week_on as week, fleet, ata_chapter, part_number, alert_level, trend
     from metrics.component_reliability_weekly
-    where
-        week_on = (select max(week_on) from metrics.component_reliability_weekly)
-        and (alert_level = 'alert' or trend = 'rising')
+    where is_current and (alert_level = 'alert' or trend = 'rising')
     order by alert_level = 'alert' desc nulls last, fleet, ata_chapter, part_number
 """
 _TYPES = """

@@ -116,6 +116,7 @@ COMPONENT_WEEK = {
     "trend": "rising",
     "alert_level": "above_3_sd",
     "alert_reason": None,
+    "is_current": True,
 }
 MAINTENANCE_DUE = {
     "icao24": "3944e0",

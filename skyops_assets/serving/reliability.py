@@ -50,7 +50,7 @@ DUE = SQL(
 )
 
 
-def _equal(**values: str | None) -> dict[str, Filter]:
+def _equal(**values: str | bool | None) -> dict[str, Filter]:
     """Columns, and what they are to be."""
     return {
         column: Filter(SQL("{} = {}").format(Identifier(column), Placeholder(column)), value)
@@ -84,6 +84,9 @@ async def components(
     alert_level: Annotated[
         Literal["alert", "above_3_sd", "above_2_sd", "normal"] | None, Query()
     ] = None,
+    is_current: Annotated[
+        bool | None, Query(description="`true`: only the latest week with levels of each.")
+    ] = None,
 ) -> Response:
     """Removals, failures, rates and alerts of each ATA chapter and part, by the week."""
     return await page(
@@ -99,6 +102,7 @@ async def components(
                 ata_chapter=ata_chapter,
                 part_number=part_number,
                 alert_level=alert_level,
+                is_current=is_current,
             ),
         },
     )

@@ -205,6 +205,7 @@ class ComponentWeek(BaseModel):
     trend: str | None = Field(description="`rising`, `steady` or `falling`.")
     alert_level: str | None = Field(description="`alert`, `above_3_sd`, `above_2_sd` or `normal`.")
     alert_reason: str | None
+    is_current: bool = Field(description="Whether its alert is of now.")
 
 
 class MaintenanceDue(BaseModel):

@@ -380,9 +380,7 @@ RELIABILITY = Part(
         (
             select count(*)
             from metrics.component_reliability_weekly
-            where
-                week_on = (select max(week_on) from metrics.component_reliability_weekly)
-                and alert_level = 'alert'
+            where is_current and alert_level = 'alert'
         ) as alert_count,
         (
             select count(*) from metrics.maintenance_due where due_status = 'overdue'
@@ -392,7 +390,8 @@ RELIABILITY = Part(
     """,
     (
         Exported("skyops_reliability_alerts", "alert_count",
-                 "ATA chapters and parts of a fleet whose alert rings in the latest week."),
+                 "ATA chapters and parts of a fleet whose alert rings, in the latest week with "
+                 "levels."),
         Exported("skyops_maintenance_overdue", "overdue_count",
                  "Tasks and bulletins of an airframe of which a limit is exceeded."),
         Exported("skyops_punctuality_on_time_ratio", "on_time_share",

@@ -170,8 +170,8 @@ def test_alerts_are_those_of_the_simulated_rule(
     means = np.repeat([0.2, 0.5, 1, 3, 10], 8)[:, None] / 4 * np.ones(weeks)
     means[::2, 80:] *= 3
     counts = random.poisson(means)
-    # The chapter 99 has the last week, so that all weeks are there.
-    events = [("99", weeks - 1)] + [
+    # The chapter 99 has the last week, eight after those of the test and four after the last hours.
+    events = [("99", weeks + 8)] + [
         (f"{chapter + 20}", week)
         for chapter, week in zip(*np.nonzero(counts), strict=True)
         for _ in range(counts[chapter, week])
@@ -206,6 +206,11 @@ def test_alerts_are_those_of_the_simulated_rule(
     judged = np.array([row[2] for row in found if row[1] >= 63], dtype=bool)
     assert [row for row in found if row[1] < 63 and row[2] is not None] == []
     np.testing.assert_array_equal(judged.reshape(expected.shape), expected)
+    assert query(
+        warehouse,
+        "select (week_on - '2024-01-01') / 7, count(*), count(distinct ata_chapter), "
+        "count(alert_level) from metrics.component_reliability_weekly where is_current group by 1",
+    ) == [(134, 41, 41, 41)]
 
 
 @pytest.mark.mirror

@@ -25,15 +25,16 @@ LISTS: dict[str, tuple[str, type[BaseModel]]] = {
     "maintenance/due": ("maintenance_due", rows.MaintenanceDue),
     "punctuality": ("punctuality_daily", rows.PunctualityDay),
 }
-TYPES = {"text": str, "date": date, "double precision": float, "bigint": int, "integer": int}
+TYPES = {"text": str, "date": date, "double precision": float, "bigint": int, "integer": int,
+         "boolean": bool}  # fmt: skip
 FILLED = """
 insert into metrics.component_reliability_weekly (
     week_on, fleet, ata_chapter, part_number, event_count, unscheduled_event_count, removal_count,
-    unscheduled_removal_count, failure_count, rate_per_1000_hours, alert_level
+    unscheduled_removal_count, failure_count, rate_per_1000_hours, alert_level, is_current
 )
 select
     date '2025-01-06' + 7 * week, fleet, chapter, part, 3, 2, 1, 1, 0, 1.5,
-    case when week = 9 and part = '' then 'alert' else 'normal' end
+    case when week = 9 and part = '' then 'alert' else 'normal' end, week = 9
 from
     generate_series(0, 9) as weeks (week), unnest('{A320,737-8H4}'::text[]) as fleets (fleet),
     (values ('32', ''), ('32', 'P/1 "x"'), ('27', '')) as parts (chapter, part);
@@ -145,6 +146,7 @@ def test_pages_hold_every_row_once_in_order(listed: Served, query: Query, path: 
         ("reliability?part_number=P/1 %22x%22&from=2025-03-01", 4),
         ("reliability?ata_chapter=27&to=2025-01-13", 2),
         ("reliability?alert_level=alert", 4),
+        ("reliability?is_current=true&ata_chapter=32", 4),
         ("reliability/dispatch?airline=afr&from=2025-02-01", 1),
         ("maintenance/due?airframe=f-gkxa&due_status=open", 7),
         ("maintenance/due?to=2025-06-03", 2),

@@ -66,10 +66,10 @@ from (values
     (3, 40, 90.0, interval '70 minutes')
 ) as landed (n, ring, late, age);
 
-insert into metrics.component_reliability_weekly (week_on, part_number, alert_level)
+insert into metrics.component_reliability_weekly (week_on, part_number, alert_level, is_current)
 values
-    ('2025-01-06', '', 'alert'), ('2025-01-06', 'P', 'alert'),
-    ('2025-01-13', '', 'alert'), ('2025-01-13', 'P', 'normal');
+    ('2025-01-06', '', 'alert', false), ('2025-01-06', 'P', 'alert', false),
+    ('2025-01-13', '', 'alert', true), ('2025-01-13', 'P', 'normal', true);
 insert into metrics.maintenance_due (task, due_status)
 values ('A', 'overdue'), ('B', 'overdue'), ('C', 'open');
 insert into metrics.punctuality_daily (arrives_on, airport, on_time_count, landed_count)

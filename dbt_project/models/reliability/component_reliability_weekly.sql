@@ -369,6 +369,18 @@ judged as (
     from levelled
 ),
 
+-- Hours are often given when the month is over: what is told of now is of the latest week that has levels.
+dated as (
+    select
+        *,
+        alert_reason is null
+        and week_on > max(week_on) over () - 91
+        and week_on = max(week_on) filter (where alert_reason is null)
+            over (partition by fleet, ata_chapter, part_number)
+            as is_current
+    from judged
+),
+
 reasoned as (
     select
         *,
@@ -383,7 +395,7 @@ reasoned as (
             when year_unfitted_failure_count > 0 then 'no_quantity_of_some'
             when year_unjudged_count > 0 then 'not_confirmed'
         end as unit_failure_reason
-    from judged
+    from dated
 ),
 
 limited as (
@@ -477,7 +489,8 @@ select
         when reasoned.month_rate > reasoned.base_mean + 2 * reasoned.base_sd then 'above_2_sd'
         else 'normal'
     end as alert_level,
-    reasoned.alert_reason
+    reasoned.alert_reason,
+    coalesce(reasoned.is_current, false) as is_current
 from reasoned
 left join limited as of_events on reasoned.year_event_count = of_events.event_count
 left join limited as of_cycled on reasoned.year_cycled_count = of_cycled.event_count
