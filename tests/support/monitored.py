@@ -73,7 +73,7 @@ values
 insert into metrics.maintenance_due (task, due_status)
 values ('A', 'overdue'), ('B', 'overdue'), ('C', 'open');
 insert into metrics.punctuality_daily (arrives_on, airport, on_time_count, landed_count)
-select (now() at time zone 'UTC')::date - age, 'LFP' || age, 3, 4
+select (now() at time zone 'UTC')::date - age, 'LFP' || age, 3 + age, 4
 from (values (0), (1), (1)) as days (age);
 
 insert into audit.live_horizon (latest_at, is_whole) values (now(), false);
