@@ -108,7 +108,7 @@ def fd001(mirror: Path, part: str) -> list[dict[str, Any]]:
     return [
         {
             "fleet": "FD001",
-            "unit": f"{part}-{int(unit):03d}",
+            "unit": str(int(unit)),
             "cycle": int(cycle),
             "airframe": None,
             "icao24": None,
