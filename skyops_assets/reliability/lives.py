@@ -89,7 +89,6 @@ def of_parts(
 ) -> list[Component]:
     """The lives of each part number, in hours and in cycles, by part number and measure."""
     told = clocks(exposure, events)
-    found: dict[tuple[str, str], Component] = {}
     ends = sorted(
         (event for event in events if is_end(event) and event["part_number"]),
         key=lambda event: (event["occurred_on"], event["event_id"]),
@@ -100,12 +99,11 @@ def of_parts(
     fitted: dict[str, list[Row]] = defaultdict(list)
     for row in configurations:
         fitted[row["part_number"]].append(row)
-    for part in sorted(by_part.keys() | fitted.keys()):
-        for measure in MEASURES:
-            component = Component("part", part, measure, has_survivors=part in fitted)
-            _fill(component, by_part[part], fitted[part], told)
-            found[part, measure] = component
-    return list(found.values())
+    return [
+        _filled(Component("part", part, measure), by_part[part], fitted[part], told)
+        for part in sorted(by_part.keys() | fitted.keys())
+        for measure in MEASURES
+    ]
 
 
 def of_chapters(
@@ -138,13 +136,14 @@ def chapters(events: Iterable[Row], parts: Iterable[Row]) -> dict[str, str]:
     return found
 
 
-def _fill(
+def _filled(
     component: Component,
     ends: Sequence[Row],
     fitted: Sequence[Row],
     told: Mapping[tuple[str, str], Clock],
-) -> None:
-    """Add the lives of one part: those that ended, and those of what is still fitted."""
+) -> Component:
+    """With the lives of one part: those that ended, and those of what is still fitted."""
+    component.has_survivors = bool(fitted)
     positions: dict[str, set[str]] = defaultdict(set)
     for row in fitted:
         positions[row["airframe"]].add(row["part_position"] or "")
@@ -165,6 +164,7 @@ def _fill(
         clock = told.get((place[0], component.measure)) if place[0] else None
         spans = sorted(rows[place], key=lambda row: row["fitted_from_on"])
         _chain(component, placed[place], spans, clock, is_clear=place[0] not in unclear)
+    return component
 
 
 def _chain(
@@ -194,9 +194,17 @@ def _chain(
 
 
 def _started(day: date, spans: Sequence[Row], last: Row | None) -> date | None:
-    """When what was taken off on a day had been fitted: then, or when the one before came off."""
-    known = [row["fitted_from_on"] for row in spans if row["fitted_from_on"] <= day]
-    if last is not None and last["airframe"]:
+    """When what was taken off on a day had been fitted: then, or when the one before came off.
+
+    Known only where a configuration says that one was there: a report's "ZONE 700" has several.
+    """
+    known = [
+        row["fitted_from_on"]
+        for row in spans
+        if row["fitted_from_on"] <= day
+        and (row["fitted_until_on"] is None or day <= row["fitted_until_on"])
+    ]
+    if known and last is not None:
         known.append(last["occurred_on"])
     return max(known, default=None)
 
