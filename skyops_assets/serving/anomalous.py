@@ -19,9 +19,9 @@ from skyops_assets.serving.reads import (
     Of,
     Paged,
     To,
-    _listed,
-    _time,
-    _upper,
+    listed,
+    upper,
+    within,
 )
 from skyops_assets.serving.rows import Rows
 
@@ -83,7 +83,7 @@ class AnomalousFlight(BaseModel):
 @router.get(
     "/anomalous-flights",
     response_model=Rows[AnomalousFlight],
-    responses=_listed(ANOMALOUS_FLIGHT),
+    responses=listed(ANOMALOUS_FLIGHT),
 )
 async def anomalous_flights(
     request: Request,
@@ -105,10 +105,10 @@ async def anomalous_flights(
         Key("last_seen_at", ("flight_id",)),
         asked=asked,
         filters={
-            **_time("last_seen_at", since, until),
+            **within("last_seen_at", since, until),
             **of,
             "airport": Filter(
-                SQL("%(airport)s in (departure_airport, arrival_airport)"), _upper(airport)
+                SQL("%(airport)s in (departure_airport, arrival_airport)"), upper(airport)
             ),
             "min_score": Filter(SQL("anomaly_score >= %(min_score)s"), min_score),
         },
