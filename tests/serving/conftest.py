@@ -38,6 +38,8 @@ def paris(databases: Databases) -> Iterator[Warehouse]:
     prepare_manifest()
     warehouse, folder = databases.new(), short_dir()
     reference.replace_reference(warehouse, "raw.airports", "airportsdata", reference.airports())
+    runways = reference.paris_runways()
+    reference.replace_reference(warehouse, "raw.runways", "ourairports", runways)
     states = thinned(recordings(80), 10, 0)
     load_states(warehouse, Recording("paris", states, states))
     variables = dbt_environment(folder, folder, warehouse)
