@@ -26,6 +26,7 @@ from skyops_assets.operations.sentinel import lives
 from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
+from tests.support.browser import chromium, complaining
 from tests.support.databases import Query, short_dir, stop_server
 from tests.support.servers import free_port
 
@@ -472,31 +473,8 @@ def services(finished: Finished) -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def page() -> Iterator[Any]:
     """A page of a headless Chromium; what it complains of is in ``page.complaints``."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("There is no Chromium, and in CI the UI must be looked at")
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        page: Any = browser.new_page(viewport={"width": 1800, "height": 1100})
-        page.set_default_timeout(60_000)
-        page.complaints = []
-        page.on(
-            "console",
-            lambda m: (
-                page.complaints.append(f"{m.text} {m.location['url']}")
-                if m.type == "error"
-                else None
-            ),
-        )
-        yield page
-        browser.close()
+    with chromium() as browser:
+        yield complaining(browser.new_page(viewport={"width": 1800, "height": 1100}))
 
 
 def test_the_ui_loads_the_code_location(services: tuple[str, str], page: Any) -> None:

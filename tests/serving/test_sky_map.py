@@ -49,22 +49,25 @@ def test_tracks_are_the_positions_of_the_table(over_paris: Served, query: Query)
     thin = got(over_paris, f"/v1/tracks?{window}&every_s=60")
     assert max(len(track[4]) for track in thin["tracks"]) == 5
     one = thin["tracks"][0][1]
-    assert [track[1] for track in got(over_paris, f"/v1/tracks?{window}&flight_id={one}")["tracks"]] == [one]  # fmt: skip
+    alone = got(over_paris, f"/v1/tracks?{window}&flight_id={one}")["tracks"]
+    assert [track[1] for track in alone] == [one]
 
 
 def test_too_long_a_time_is_refused(over_paris: Served) -> None:
     answer = over_paris.client.get("/v1/tracks?from=2021-10-07T14:00&to=2021-10-07T14:16")
     assert answer.status_code == 422
     assert answer.json()["detail"] == (
-        "From 2021-10-07 14:00:00 to 2021-10-07 14:16:00 is not between 0 and 15 minutes; ask for a "
-        "shorter time."
+        "From 2021-10-07 14:00:00 to 2021-10-07 14:16:00 is not between 0 and 15 minutes; ask for "
+        "a shorter time."
     )
 
 
 def test_hours_phases_and_countries_are_counted(over_paris: Served, query: Query) -> None:
     hours = got(over_paris, "/v1/hours")["data"]
     assert [one["hour_at"] for one in hours][:1] == ["2021-10-07T14:00:00Z"]
-    [(count,)] = query(over_paris.warehouse, "select sum(position_count) from metrics.country_hourly")
+    [(count,)] = query(
+        over_paris.warehouse, "select sum(position_count) from metrics.country_hourly"
+    )
     assert sum(one["position_count"] for one in hours) == count
     assert {one["phase"] for one in got(over_paris, "/v1/phases")["data"]} >= {"CRUISE", "DESCENT"}
     assert got(over_paris, "/v1/countries?country=France")["data"][0]["aircraft_count"] > 5
@@ -92,13 +95,16 @@ def test_packed_events_are_fixes_and_what_the_lane_knows(over_paris: Served, que
         assert len(feed) == 1 and len(feed[0]) == len(columns["feed"])
 
         # One position more, straight from a load: no model has it.
-        query(
-            over_paris.warehouse,
-            "insert into raw.opensky_states (icao24, time_position, latitude_deg, longitude_deg,"
-            " source, batch_id) select icao24, '2021-10-07 14:19:59.5+00', 48.5, 2.5, 'test', 0"
-            " from live.fixes order by icao24 limit 1 returning icao24",
-        )
-        query(over_paris.warehouse, "notify skyops_loads")
-        [moved] = json.loads(next(lines))
+        try:
+            query(
+                over_paris.warehouse,
+                "insert into raw.opensky_states"
+                " (icao24, time_position, latitude_deg, longitude_deg, source, batch_id)"
+                " values (%s, '2021-10-07 14:20:00+00', 48.5, 2.5, 'a test', 0)",
+                min(here),
+            )
+            query(over_paris.warehouse, "notify skyops_loads")
+            [moved] = json.loads(next(lines))
+        finally:
+            query(over_paris.warehouse, "delete from raw.opensky_states where source = 'a test'")
         assert moved[0] == min(here) and moved[3:5] == [48.5, 2.5]
-    query(over_paris.warehouse, "delete from raw.opensky_states where source = 'test'")

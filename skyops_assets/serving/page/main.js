@@ -16,7 +16,7 @@ const PANELS_MS = 1000, CHARTS_MS = 5000, FRAME_MS = 80;
 const live = new Live();
 /** @type {Replay | null} */
 let replay = null;
-let isOpen = false, isPlaying = false, selected = "", lastTick = 0, panelsAt = 0, chartsAt = 0, isAsked = false;
+let isOpen = false, isPlaying = false, selected = "", lastTick = 0, panelsAt = 0, chartsAt = 0, isAsked = false, isMoved = false;
 /** @type {any[]} */
 let hours = [];
 /** @type {Map<number, Map<string, number>>} Of the hour that is replayed, or of the last two. */
@@ -35,14 +35,16 @@ const panels = new Panels(choose);
 
 const scene = () => (replay ?? live).scene();
 
-/** Draws with the next frame, however often it is asked. */
-function show() {
+/** Draws with the next frame, however often it is asked. @param {boolean} [hasMoved] whether the map is another */
+function show(hasMoved = true) {
+  isMoved ||= hasMoved;
   if (isAsked) return;
   isAsked = true;
   requestAnimationFrame(() => {
     isAsked = false;
     const present = scene(), now = performance.now();
-    map.show(present, selected);
+    if (isMoved) map.show(present, selected);
+    isMoved = false;
     label(replay ? "replay" : isOpen ? "live" : "waiting", present.at, zoneName());
     if (now - panelsAt > PANELS_MS) {
       panelsAt = now;
@@ -142,7 +144,7 @@ function begin(moment) {
   const hour = Math.floor(moment / HOUR_MS) * HOUR_MS;
   const isOther = replay?.hour !== hour;
   if (!replay || isOther) {
-    replay = new Replay(hour, show);
+    replay = new Replay(hour, () => show());
     readPast(hour, hour + HOUR_MS).catch(() => {});
   }
   replay.at = moment;
@@ -327,7 +329,8 @@ async function main() {
     },
   });
   setInterval(() => {
-    if (!replay || !isPlaying) show();
+    if (!isPlaying) replay?.need();
+    if (!replay || !isPlaying) show(false);
   }, 1000);
   setInterval(() => {
     get("hours?limit=1000").then(({ data }) => {

@@ -158,16 +158,28 @@ export class SkyMap {
         getPath: (/** @type {any} */ one) => [
           [one.from_longitude_deg, one.from_latitude_deg], [one.to_longitude_deg, one.to_latitude_deg]],
       }),
+    ];
+    this.airportNames = () =>
       new deck.TextLayer({
-        id: "airports", data: airports, getText: (/** @type {any} */ one) => one.airport,
+        id: "airports", data: this.apart(airports), getText: (/** @type {any} */ one) => one.airport,
         getPosition: (/** @type {any} */ one) => [one.longitude_deg, one.latitude_deg],
         getSize: 12, getColor: text, getPixelOffset: [0, 16], fontWeight: 600,
         fontFamily: "system-ui, sans-serif", background: true, getBackgroundColor: back, backgroundPadding: [3, 1],
-        extensions: [new deck.CollisionFilterExtension()],
-      }),
-    ];
+      });
     this.trailsAt = -Infinity;
     this.draw();
+  }
+
+  /** Those whose names do not lie over each other. @param {any[]} airports */
+  apart(airports) {
+    /** @type {any[]} */
+    const placed = [];
+    return airports.filter((one) => {
+      const point = this.map.project([one.longitude_deg, one.latitude_deg]);
+      const isFree = placed.every((other) => Math.abs(other.x - point.x) > 42 || Math.abs(other.y - point.y) > 18);
+      if (isFree) placed.push(point);
+      return isFree;
+    });
   }
 
   /** @param {import("./sky.js").Scene} scene @param {string} selected address of the aircraft that is looked at */
@@ -201,6 +213,7 @@ export class SkyMap {
     this.overlay.setProps({
       layers: [
         ...this.still,
+        this.airportNames?.(),
         this.trails,
         new deck.ScatterplotLayer({
           id: "marks", data: marked, getPosition: position, getRadius: 15, radiusUnits: "pixels",

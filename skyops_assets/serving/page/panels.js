@@ -127,9 +127,10 @@ export class Panels {
   show(scene, airport) {
     /** @type {Map<string, Aircraft>} */
     const here = new Map(scene.aircraft.map((one) => [one.icao24, one]));
+    /** @type {Row[]} */
     const rows = scene.arrivals
       .filter((row) => !airport || row.airport === airport)
-      .map((row) => ({ ...row, nm: this.distance(here.get(row.icao24), row.airport) }))
+      .map((/** @type {Row} */ row) => /** @type {Row} */ ({ ...row, nm: this.distance(here.get(row.icao24), row.airport) }))
       .sort((a, b) => (a.predicted_landing_at ?? "9").localeCompare(b.predicted_landing_at ?? "9"));
     this.board.show(rows);
     say("board-count", String(rows.length));

@@ -70,7 +70,7 @@ export class Live {
         };
       }
       this.aircraft.set(row.icao24, one);
-      if (heardAt <= one.heardAt) continue;
+      if (heardAt < one.heardAt) continue;
       one.heardAt = heardAt;
       one.callsign = row.callsign ?? one.callsign;
       one.lat = row.latitude_deg;
