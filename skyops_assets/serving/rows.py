@@ -66,7 +66,7 @@ class Movement(BaseModel):
     moved_at: datetime
     runway_direction: str | None
     runway: str | None
-    runway_reason: str
+    runway_reason: str | None
     track_deg: float | None
     method: str
     label_quality: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from psycopg.sql import SQL
 
 from skyops_assets.arrivals.features import RINGS_NM
@@ -29,7 +29,6 @@ from skyops_assets.serving.reads import From, Paged, To, listed, within
 
 PHASES = ("UNKNOWN", "GROUND", "TAKEOFF", "CLIMB", "CRUISE", "LEVEL", "DESCENT", "APPROACH",
           "LANDING")  # fmt: skip
-LONGEST, LONGEST_OF_FLIGHT = timedelta(minutes=15), timedelta(days=1)
 NEARBY_DEG = 2.5
 """Runways are drawn so far around each watched airport, in degrees of latitude."""
 COLUMNS = ("icao24", "flight_id", "callsign", "typecode", "seconds", "latitude_e5", "longitude_e5",
@@ -63,12 +62,12 @@ cross join lateral (
             found.icao24 = flights.icao24
             and found.flight_id = flights.flight_id
             and found.positioned_at >= %(since)s
-            and found.positioned_at < %(until)s
+            and found.positioned_at < %(since)s + %(lasting)s
         order by date_bin(%(every)s, found.positioned_at, 'epoch'), found.positioned_at
     ) as thinned
 ) as track
 where
-    flights.first_seen_at < %(until)s
+    flights.first_seen_at < %(since)s + %(lasting)s
     and flights.last_seen_at >= %(since)s
     and (%(flight_id)s::text is null or flights.flight_id = %(flight_id)s)
     and track.seconds is not null
@@ -143,43 +142,62 @@ async def sky_map(request: Request) -> Response:
     return tagged(request, orjson.dumps(found), JSON_TYPE)
 
 
-@router.get("/tracks", responses=answered({
+PACKED = answered({
     "from": "2021-10-07T14:20:00Z", "columns": COLUMNS, "phases": PHASES,
     "tracks": [["02a195", FLIGHT_ID, "TAR722", "A320", [3, 13], [4841213, 4840911],
                 [212341, 213902], [1234, 1180], [98, 97], [61, 61], [6, 7]]],
-}))  # fmt: skip
+})  # fmt: skip
+Every = Annotated[int, Query(ge=1, le=300, description="Of so many seconds each, one position.")]
+
+
+@router.get("/tracks", responses=PACKED)
 async def tracks(
     request: Request,
     since: Annotated[Moment, Query(alias="from", description="Not before this.")],
-    until: Annotated[Moment, Query(alias="to", description="Before this.")],
-    every_s: Annotated[
-        int, Query(ge=1, le=300, description="Of so many seconds each, the first position.")
-    ] = 10,
-    flight_id: Annotated[
-        str | None, Query(pattern="^[0-9A-Za-z_.:-]{1,100}$", description="Only this flight's.")
-    ] = None,
+    minutes: Annotated[int, Query(ge=1, le=15, description="For so long.")] = 5,
+    every_s: Every = 10,
 ) -> Response:
-    """Where aircraft were, flight by flight, packed: each column of a track is a list.
+    """Where all aircraft were for some minutes, flight by flight, packed.
 
-    Of all aircraft 15 minutes at most, of one flight a day. `seconds` count from `from`,
-    `latitude_e5` and `longitude_e5` are in 100,000ths of a degree, `phase` is a place in `phases`.
+    Each column of a track is a list. `seconds` count from `from`, `latitude_e5` and `longitude_e5`
+    are in 100,000ths of a degree, `phase` is a place in `phases`.
     """
-    begin, end = utc(since), utc(until)
-    longest = LONGEST_OF_FLIGHT if flight_id else LONGEST
-    if not begin < end <= begin + longest:
-        raise Problem(
-            422,
-            f"From {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} is not between 0 and "
-            f"{longest / timedelta(minutes=1):.0f} minutes; ask for a shorter time.",
-        )
-    values: dict[str, Any] = {"since": begin, "until": end, "every": timedelta(seconds=every_s),
-                              "flight_id": flight_id, "phases": list(PHASES)}  # fmt: skip
-    found = await request.app.state.service.database.rows(TRACKS, values)
-    head = orjson.dumps(
-        {"from": begin, "columns": COLUMNS, "phases": PHASES}, option=orjson.OPT_UTC_Z
+    return await _packed(request, utc(since), timedelta(minutes=minutes), every_s)
+
+
+@router.get("/flights/{flight_id}/track", responses={**PACKED, **responses(404)})
+async def track(
+    request: Request,
+    flight_id: Annotated[str, Path(pattern="^[0-9A-Za-z_.:-]{1,100}$", examples=[FLIGHT_ID])],
+    every_s: Every = 10,
+) -> Response:
+    """Where one flight was, from its first position to its last; packed as `/v1/tracks` is."""
+    found = await request.app.state.service.database.rows(
+        "select first_seen_at, last_seen_at from metrics.fct_flights"
+        " where flight_id = %(flight_id)s",
+        {"flight_id": flight_id},
     )
+    if not found:
+        raise Problem(404, f"There is no flight {flight_id!r}.")
+    first, last = found[0].values()
+    lasting = last - first + timedelta(seconds=1)
+    return await _packed(request, first, lasting, every_s, flight_id)
+
+
+async def _packed(
+    request: Request,
+    since: datetime,
+    lasting: timedelta,
+    every_s: int,
+    flight_id: str | None = None,
+) -> Response:
+    values: dict[str, Any] = {"since": since, "lasting": lasting, "flight_id": flight_id,
+                              "every": timedelta(seconds=every_s), "phases": list(PHASES)}  # fmt: skip
+    found = await request.app.state.service.database.rows(TRACKS, values)
+    head = {"from": since, "columns": COLUMNS, "phases": PHASES}
+    begin = orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1]
     packed = ",".join(row["packed"] for row in found).encode()
-    return tagged(request, head[:-1] + b',"tracks":[' + packed + b"]}", JSON_TYPE)
+    return tagged(request, begin + b',"tracks":[' + packed + b"]}", JSON_TYPE)
 
 
 @router.get("/moment", responses=answered({

@@ -113,7 +113,7 @@ def test_a_flight_is_looked_at_by_keyboard(page: Any) -> None:
     name = page.locator("#rows button").first.inner_text()
     page.locator("#rows button").first.focus()
     page.keyboard.press("Enter")
-    assert text(page, "#flight-name") == name
+    page.locator("#flight-name").get_by_text(name, exact=True).wait_for()
     page.get_by_text("Lands at").wait_for()
     page.locator("#profile canvas").wait_for()
     page.keyboard.press("Escape")

@@ -53,12 +53,16 @@ export function listen(kinds, to) {
  * Times are seconds since 1970.
  */
 
-/** @param {number} from in ms @param {number} to in ms @param {number} every in s @param {string} [flightId]
- * @returns {Promise<{tracks: Track[], phases: string[]}>} */
-export async function tracks(from, to, every, flightId) {
-  const of = flightId ? `&flight_id=${encodeURIComponent(flightId)}` : "";
-  const iso = [from, to].map((ms) => new Date(ms).toISOString());
-  const found = await get(`tracks?from=${iso[0]}&to=${iso[1]}&every_s=${every}${of}`);
+/** All aircraft's. @param {number} from in ms @param {number} minutes @param {number} every in s */
+export const tracks = async (from, minutes, every) =>
+  unpack(await get(`tracks?from=${new Date(from).toISOString()}&minutes=${minutes}&every_s=${every}`));
+
+/** One flight's. @param {string} flightId @param {number} every in s */
+export const track = async (flightId, every) =>
+  unpack(await get(`flights/${encodeURIComponent(flightId)}/track?every_s=${every}`));
+
+/** @param {any} found @returns {{tracks: Track[], phases: string[]}} */
+function unpack(found) {
   const begin = Date.parse(found.from) / 1000;
   return {
     phases: found.phases,

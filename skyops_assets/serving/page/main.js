@@ -1,7 +1,7 @@
 // The live page: what belongs together is put together here.
 
 import { drawHeat, drawPhases, drawProfile, drawTimeline } from "./charts.js";
-import { get, listen, tracks } from "./data.js";
+import { get, listen, track, tracks } from "./data.js";
 import { PHASES, at, clock, colour, dayHour, make, setZone, words, zoneName } from "./format.js";
 import { SkyMap } from "./map.js";
 import { Panels, figures, label } from "./panels.js";
@@ -122,18 +122,16 @@ function choose(icao24) {
   const present = scene();
   const one = present.aircraft.find((each) => each.icao24 === icao24);
   if (one) map.goTo(one);
-  readProfile(one, present.at);
+  readProfile(one);
   map.trailsAt = -Infinity;
   refresh();
 }
 
-/** @param {import("./sky.js").Aircraft | undefined} one @param {number} now in ms */
-async function readProfile(one, now) {
+/** All of it, also what a replay comes to later. @param {import("./sky.js").Aircraft | undefined} one */
+async function readProfile(one) {
   if (!one?.flightId) return;
   const { icao24 } = one;
-  // Of a replay all of it, with a line at its moment; of now what there is.
-  const until = replay ? now + 6 * HOUR_MS : now;
-  const found = await tracks(now - 12 * HOUR_MS, until, 20, one.flightId).catch(() => null);
+  const found = await track(one.flightId, 20).catch(() => null);
   if (selected !== icao24) return;
   profile = found?.tracks[0];
   refresh();
@@ -350,7 +348,7 @@ function opened() {
     play(true);
     return;
   }
-  tracks(now - 5 * MINUTE_MS, now, 10).then(({ tracks: found }) => {
+  tracks(now - 5 * MINUTE_MS, 5, 10).then(({ tracks: found }) => {
     live.before(found);
     show();
   }).catch(() => {});

@@ -42,7 +42,7 @@ export class Replay {
   async fetch(part) {
     this.parts.set(part, null);
     try {
-      this.parts.set(part, await tracks(part, part + PART_MS, 5));
+      this.parts.set(part, await tracks(part, PART_MS / 60_000, 5));
       this.failed = "";
     } catch (error) {
       this.failed = String(error instanceof Error ? error.message : error);
