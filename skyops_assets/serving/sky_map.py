@@ -38,12 +38,11 @@ COLUMNS = ("icao24", "flight_id", "callsign", "typecode", "seconds", "latitude_e
 TRACKS = SQL("""
 select
     json_build_array(
-        flights.icao24, flights.flight_id, flights.callsign, airframes.typecode,
+        flights.icao24, flights.flight_id, flights.callsign, flights.typecode,
         track.seconds, track.latitudes, track.longitudes, track.altitudes, track.speeds,
         track.directions, track.phases
     )::text as packed
 from metrics.fct_flights as flights
-left join staging.stg_reference__aircraft as airframes on flights.icao24 = airframes.icao24
 cross join lateral (
     select
         json_agg(extract(epoch from positioned_at - %(since)s)::integer order by positioned_at)
@@ -191,8 +190,13 @@ async def _packed(
     every_s: int,
     flight_id: str | None = None,
 ) -> Response:
-    values: dict[str, Any] = {"since": since, "lasting": lasting, "flight_id": flight_id,
-                              "every": timedelta(seconds=every_s), "phases": list(PHASES)}  # fmt: skip
+    values: dict[str, Any] = {
+        "since": since,
+        "lasting": lasting,
+        "every": timedelta(seconds=every_s),
+        "flight_id": flight_id,
+        "phases": list(PHASES),
+    }
     found = await request.app.state.service.database.rows(TRACKS, values)
     head = {"from": since, "columns": COLUMNS, "phases": PHASES}
     begin = orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1]
