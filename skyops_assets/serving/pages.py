@@ -97,13 +97,11 @@ class Key:
 
 def _no_number(value: Any) -> Any:
     """A number would be taken as seconds since 1970, which nobody means."""
-    if isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return value
-        raise ValueError("a time looks like 2021-10-07T12:00:00Z, or 2021-10-07")
-    return value
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return value
+    raise ValueError("a time looks like 2021-10-07T12:00:00Z, or 2021-10-07")
 
 
 Moment = Annotated[datetime | date, BeforeValidator(_no_number)]

@@ -151,9 +151,11 @@ def test_an_hour_is_replayed_and_never_looks_live(browser: Any, over_paris: Serv
     assert one.url.endswith("#replay=2021-10-07T14:20:00Z")
     then = over_paris.client.get("/v1/moment?at=2021-10-07T14:20:00Z").json()["arrivals"]
     expected = {row["callsign"] or row["icao24"] for row in then}
-    one.locator("#rows tr").first.wait_for()
-    one.wait_for_timeout(3000)
-    assert set(one.locator("#rows button").all_inner_texts()) == expected
+    for _ in range(20):
+        if set(one.locator("#rows button").all_inner_texts()) == expected:
+            break
+        one.wait_for_timeout(500)
+    assert set(one.locator("#rows button").all_inner_texts()) == expected != set()
     one.locator("#live").click()
     one.locator("#mode[data-mode='live']").wait_for()
     assert one.complaints == []

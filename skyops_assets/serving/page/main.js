@@ -142,10 +142,14 @@ function begin(moment) {
   const hour = Math.floor(moment / HOUR_MS) * HOUR_MS;
   const isOther = replay?.hour !== hour;
   if (!replay || isOther) {
-    replay = new Replay(hour, () => show());
+    replay = new Replay(hour, () => {
+      panelsAt = -Infinity;
+      show();
+    });
     readPast(hour, hour + HOUR_MS).catch(() => {});
   }
   replay.at = moment;
+  replay.askedAt = -Infinity;
   const select = /** @type {HTMLSelectElement} */ (at("hour"));
   select.value = String(hour);
   for (const id of ["play", "slider"]) input(id).disabled = false;

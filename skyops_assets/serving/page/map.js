@@ -170,11 +170,12 @@ export class SkyMap {
     this.draw();
   }
 
-  /** Those whose names do not lie over each other. @param {any[]} airports */
+  /** Those whose names do not lie over each other, the ones with more runways first. @param {any[]} airports */
   apart(airports) {
     /** @type {any[]} */
     const placed = [];
-    return airports.filter((one) => {
+    const runways = (/** @type {any} */ one) => this.sky.runways.filter((/** @type {any} */ each) => each.airport === one.airport).length;
+    return [...airports].sort((a, b) => runways(b) - runways(a)).filter((one) => {
       const point = this.map.project([one.longitude_deg, one.latitude_deg]);
       const isFree = placed.every((other) => Math.abs(other.x - point.x) > 42 || Math.abs(other.y - point.y) > 18);
       if (isFree) placed.push(point);
