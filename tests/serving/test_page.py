@@ -109,6 +109,31 @@ def test_a_symbol_moves_with_its_load(page: Any, over_paris: Served, query: Quer
     page.locator("#close").click()
 
 
+def test_critical_alerts_stand_on_top(page: Any, over_paris: Served, query: Query) -> None:
+    warehouse = over_paris.warehouse
+    columns = "anomaly, anomaly_class, icao24, flight_id, callsign, started_at, ended_at"
+    columns += ", sample_count, strongest_value, threshold, unit, source"
+    try:
+        for anomaly, at in (("overspeed", "14:19:50"), ("squawk_7700", "14:18:00")):
+            query(
+                warehouse,
+                f"insert into metrics.fct_anomalies ({columns}) select %s, 'flight', icao24,"
+                " flight_id, callsign, %s, %s, 3, 4, 2, 's',"
+                " 'a test' from live.aircraft where flight_id is not null order by icao24 limit 1",
+                anomaly, f"2021-10-07 {at}+00", "2021-10-07 14:19:55+00",
+            )  # fmt: skip
+        query(warehouse, "notify skyops_live")
+        page.locator("#alert-list li").nth(1).wait_for()
+        assert [line.get_attribute("class") for line in page.locator("#alert-list li").all()] == [
+            "critical", "flight",
+        ]  # fmt: skip
+        assert text(page, "#alert-count") == "1 critical of 2"
+    finally:
+        query(warehouse, "delete from metrics.fct_anomalies where source = 'a test'")
+        query(warehouse, "notify skyops_live")
+    page.locator("#alerts.none").wait_for()
+
+
 def test_a_flight_is_looked_at_by_keyboard(page: Any) -> None:
     name = page.locator("#rows button").first.inner_text()
     page.locator("#rows button").first.focus()
