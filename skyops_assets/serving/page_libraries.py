@@ -122,8 +122,8 @@ def main() -> int:
         fetch(lock, folder)
     except Unreachable as error:
         sys.stderr.write(
-            f"npm cannot be reached ({error}), so {folder.name} is left out: the live page has no "
-            "map as yet. Everything else works; `make page` tries again.\n"
+            f"npm cannot be reached ({error}): {folder.name} is left out, and with it the live "
+            "page or its checks. Everything else works; `make page` tries again.\n"
         )
         return 3
     except ValueError as error:

@@ -69,8 +69,8 @@ def test_without_npm_it_is_left_out_and_said(
     monkeypatch.setattr(sys, "argv", ["", str(LOCK), str(tmp_path / "vendor")])
     assert page_libraries.main() == 3
     assert capsys.readouterr().err == (
-        "npm cannot be reached (npm error network request failed), so vendor is left out: the live "
-        "page has no map as yet. Everything else works; `make page` tries again.\n"
+        "npm cannot be reached (npm error network request failed): vendor is left out, and with it "
+        "the live page or its checks. Everything else works; `make page` tries again.\n"
     )
     assert not (tmp_path / "vendor").exists()
 
