@@ -31,10 +31,18 @@ def browser() -> Iterator[Any]:
         yield opened
 
 
-def opened(browser: Any, served: Served, place: str = "", **options: Any) -> Any:
-    """The page as a browser sees it that has entered by the link."""
+def opened(
+    browser: Any, served: Served, place: str = "", *, refused: int = 0, **options: Any
+) -> Any:
+    """The page as a browser sees it that has entered by the link.
+
+    Args:
+        refused: so often the stream of events is, at first.
+    """
     options.setdefault("viewport", {"width": 1440, "height": 900})
     page = complaining(browser.new_context(**options).new_page())
+    if refused:
+        page.route("**/v1/events*", lambda route: route.fulfill(status=503), times=refused)
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
     (file,) = served.home.glob("service-*.token")
@@ -206,6 +214,13 @@ def test_axe_finds_nothing_serious(browser: Any, over_paris: Served) -> None:
                     grave[each["id"]] = [node["html"] for node in each["nodes"]]
             one.locator("#theme").click()
     assert grave == {}
+    one.context.close()
+
+
+def test_a_stream_that_is_refused_is_asked_for_again(browser: Any, over_paris: Served) -> None:
+    one = opened(browser, over_paris, refused=2)
+    assert one.locator("#mode").get_attribute("data-mode") == "live"
+    assert len([url for url in one.asked if "/v1/events" in url]) == 3
     one.context.close()
 
 

@@ -2,6 +2,8 @@
 
 /** @typedef {Record<string, any>} Row */
 
+const AGAIN_MS = 5000;
+
 /** @param {string} path @returns {Promise<any>} */
 export async function get(path) {
   const answer = await fetch(`/v1/${path}`);
@@ -19,6 +21,7 @@ export async function get(path) {
  */
 export function listen(kinds, to) {
   const stream = new EventSource(`/v1/events?packed=true&kinds=${kinds.join(",")}`);
+  let stop = () => stream.close();
   /** @type {Record<string, string[]>} */
   let columns = {};
   /** @type {Set<string>} */
@@ -42,8 +45,17 @@ export function listen(kinds, to) {
     });
     stream.addEventListener(`${kind}_gone`, (event) => to.gone(kind, JSON.parse(event.data)));
   }
-  stream.onerror = () => to.state(false);
-  return () => stream.close();
+  stream.onerror = () => {
+    to.state(false);
+    // A browser tries again by itself where the connection was lost, and not where the answer was a refusal.
+    if (stream.readyState !== EventSource.CLOSED) return;
+    const later = setTimeout(() => {
+      get("feed").catch(() => {});  // Where the session is over the page says how to enter.
+      stop = listen(kinds, to);
+    }, AGAIN_MS);
+    stop = () => clearTimeout(later);
+  };
+  return () => stop();
 }
 
 /**
