@@ -91,8 +91,8 @@ def measure(flights: int = FLIGHTS) -> Iterator[Row]:
         yield (
             "tables of the fleet and of the feed's weeks, made anew from it",
             f"{fleet.sql_s:.1f} s of SQL ({fleet.wall_s:.1f} s in all)",
-            f"allowed with the above {allowed_s:g} s",
-            f"{(whole.sql_s + fleet.sql_s) / allowed_s:.2f}",
+            f"allowed {allowed_s:g} s",
+            f"{fleet.sql_s / allowed_s:.2f}",
         )
 
 
