@@ -28,8 +28,7 @@ OF_STAGE = {
     "ml/live_skill": "live",
     "ml/component_lives": "fleet",
     "ml/failure_outlook": "fleet",
-    # Once a day, and nothing of the hourly build waits for it.
-    "metrics/flight_anomaly_scores": "monitoring",
+    "metrics/flight_anomaly_scores": "anomalies",
 }
 """Stages other than that of their schema."""
 
@@ -62,6 +61,7 @@ BY_GROUP = {
     # Every day, and the three hours that predictions have.
     "monitoring": DAILY,
     "fleet": DAILY,
+    "anomalies": DAILY,
 }
 BY_KEY = {
     # An hour late, and one more for it to be tried again; a day without credits, and an hour.

@@ -14,23 +14,20 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from skyops_assets import __version__
-from skyops_assets.errors import SkyOpsError, first_few, storable
+from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import sessions
-from skyops_assets.warehouse.connection import TLS_OPTIONS, Warehouse
-from skyops_assets.warehouse.embedded import program
+from skyops_assets.warehouse import dumps, sessions
+from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -44,11 +41,6 @@ SPOOLS = ("collected", "service/unsent")
 What is in both is stored once."""
 FILES = ("training", "reports", "mlflow")
 """What the databases name; copied after them, so that none is missing."""
-TOOLS = Path("/usr/lib/postgresql")
-"""Where Debian has the programs of each of Postgres' versions."""
-HEAD_LINES = 50
-UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
-"""Stands near the head of what newer programs write, whatever server it is for."""
 _TABLES = """
     select format('%I.%I', nspname, relname)
     from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
@@ -134,7 +126,7 @@ def restore(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, 
         databases = _databases(settings, warehouse)
         _refuse_what_is_there(settings, warehouse, databases)
         for kind, database in databases.items():
-            _load(warehouse, database, folder / f"{kind}.dump")
+            dumps.load(warehouse, database, folder / f"{kind}.dump")
         wrong = [
             f"{kind}: {table}"
             for kind, database in databases.items()
@@ -220,20 +212,13 @@ def _dump(warehouse: Warehouse, database: str, path: Path) -> dict[str, int]:
         warehouse.connect(database, autocommit=True) as connection,
         connection.cursor() as cursor,
     ):
-        tool = _tool("pg_dump", connection.server_version // 10000)
         cursor.execute(sessions.BEGIN_LONG)
         cursor.execute("set transaction isolation level repeatable read, read only")
         cursor.execute("select pg_export_snapshot()")
         (snapshot,) = cursor.fetchone() or ("",)
         counts = dict(_counts(cursor))
-        _run(
-            [*tool, "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}",
-             f"--file={path}"],
-            warehouse, database,
-        )  # fmt: skip
+        dumps.dump(warehouse, database, path, snapshot=snapshot, server=connection.server_version)
         cursor.execute("rollback")
-    # Reads all of it, as a restore would.
-    _run([*_tool("pg_restore", 0), "--file", os.devnull, str(path)], None, None)
     return counts
 
 
@@ -248,34 +233,6 @@ def _counts(cursor: Cursor) -> Iterator[tuple[str, int]]:
 def _counted(warehouse: Warehouse, database: str) -> list[tuple[str, int]]:
     with warehouse.connect(database) as connection, connection.cursor() as cursor:
         return list(_counts(cursor))
-
-
-def _load(warehouse: Warehouse, database: str, path: Path) -> None:
-    """Read a dump into an empty database, all of it or nothing."""
-    read = [*_tool("pg_restore", 0), "--no-owner", "--no-privileges", "--file=-", str(path)]
-    write = [*_tool("psql", 0), "--no-psqlrc", "--quiet", "--single-transaction",
-             "--set=ON_ERROR_STOP=1", "--output", os.devnull]  # fmt: skip
-    with tempfile.TemporaryFile() as errors:
-        script = subprocess.Popen(read, stdout=subprocess.PIPE, stderr=errors)
-        server = subprocess.Popen(
-            write, stdin=subprocess.PIPE, stderr=errors, env=_environment(warehouse, database)
-        )
-        assert script.stdout
-        assert server.stdin
-        with suppress(BrokenPipeError), script.stdout, server.stdin:
-            for line in islice(script.stdout, HEAD_LINES):
-                if line != UNKNOWN_BEFORE_17:
-                    server.stdin.write(line)
-            shutil.copyfileobj(script.stdout, server.stdin)
-        codes = script.wait(), server.wait()
-        errors.seek(0)
-        if any(codes):
-            raise SkyOpsError(f"Database {database!r} was not restored: {_said(errors.read())}")
-    with (
-        warehouse.connect(database, autocommit=True) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("analyze")
 
 
 def _refuse_what_is_there(
@@ -318,61 +275,6 @@ def _relocate(warehouse: Warehouse, settings: Settings, before: str) -> None:
                 f"where starts_with({column}, %s)",
                 (now, before, f"{before}/"),
             )
-
-
-def _tool(name: str, server: int) -> list[str]:
-    """One of Postgres' programs, of the server's version or the next newer one that is here.
-
-    Raises:
-        SkyOpsError: all are older.
-    """
-    found = [program(name), *TOOLS.glob(f"*/bin/{name}"), shutil.which(name)]
-    by_version: dict[int, str] = {}
-    for path in found:
-        if path and Path(path).exists():
-            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-            if version := re.search(r"\) (\d+)", said.stdout):
-                by_version.setdefault(int(version[1]), str(path))
-    if name != "pg_dump":
-        # The newest reads the dumps of all, and speaks to all.
-        return [by_version[max(by_version)]]
-    if not (fitting := [version for version in by_version if version >= server]):
-        raise SkyOpsError(
-            f"The server runs Postgres {server}, and the newest {name} here is of "
-            f"{max(by_version)}: install Postgres {server}'s client programs."
-        )
-    return [by_version[min(fitting)]]
-
-
-def _run(command: list[str], warehouse: Warehouse | None, database: str | None) -> None:
-    """Run one of Postgres' programs.
-
-    Raises:
-        SkyOpsError: it failed, with its own words.
-    """
-    environment = _environment(warehouse, str(database)) if warehouse else None
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
-    if done.returncode:
-        where = f" of database {database!r}" if database else ""
-        raise SkyOpsError(f"{Path(command[0]).name}{where} failed: {_said(done.stderr)}")
-
-
-def _environment(warehouse: Warehouse, database: str) -> dict[str, str]:
-    """Where a program of Postgres' goes; the password is in it, for others see arguments."""
-    parts = warehouse.parts
-    return {
-        **{k: v for k, v in os.environ.items() if not k.startswith("PG")},
-        "PGHOST": parts["host"],
-        "PGPORT": parts["port"],
-        "PGUSER": parts["user"],
-        "PGDATABASE": database,
-        **({"PGPASSWORD": parts["password"]} if parts["password"] else {}),
-        **{f"PG{name.upper()}": parts[name] for name in TLS_OPTIONS if name in parts},
-    }
-
-
-def _said(errors: bytes) -> str:
-    return storable(" ".join(errors.decode(errors="replace").split()), 600)
 
 
 def _copy(source: Path, goal: Path) -> None:

@@ -17,7 +17,16 @@ from skyops_assets.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "checks.md"
 HEAD = "| asset | check | blocks | owner | why | what to do |"
-STAGES = ("transform", "features", "model", "predictions", "live", "fleet", "monitoring")
+STAGES = (
+    "transform",
+    "features",
+    "model",
+    "predictions",
+    "live",
+    "fleet",
+    "anomalies",
+    "monitoring",
+)
 DBT = "dbt's tests"
 FOLLOWING = "what dbt builds from it"
 HOUR = "2021-10-07-12:00"

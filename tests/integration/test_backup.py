@@ -5,6 +5,7 @@ A whole installation is backed up and restored in test_demo.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import backup
 from skyops_assets.settings import Settings
+from skyops_assets.warehouse import dumps
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
 from tests.support.databases import Databases, Query
@@ -135,6 +137,23 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
     ) == [(0,)]
 
 
+def test_a_dump_that_ends_early_leaves_the_database_empty(
+    where: str, other: Settings, query: Query
+) -> None:
+    """Its hash is right, as of one that was torn while it was made."""
+    dump = Path(where) / "skyops.dump"
+    dump.write_bytes(dump.read_bytes()[:-20_000])
+    said = json.loads((Path(where) / "backup.json").read_text())
+    digest = hashlib.sha256(dump.read_bytes()).hexdigest()
+    said["files"]["skyops.dump"] = [dump.stat().st_size, digest]
+    (Path(where) / "backup.json").write_text(json.dumps(said))
+    warehouse = open_warehouse(other)
+    with pytest.raises(SkyOpsError, match="was not restored"):
+        backup.restore(other, warehouse, where)
+    tables = "select count(*) from pg_tables where schemaname in ('raw', 'public')"
+    assert query(warehouse, tables) == [(0,)]
+
+
 def test_one_of_a_newer_skyops_is_refused(where: str, other: Settings) -> None:
     path = Path(where) / "backup.json"
     said = json.loads(path.read_text())
@@ -159,7 +178,7 @@ def test_a_place_that_has_none_or_takes_none_is_named(
 def test_a_backup_that_fails_leaves_nothing(
     home: Settings, filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup, "_tool", lambda *_: ["/bin/false"])
+    monkeypatch.setattr(dumps, "_tool", lambda *_: "/bin/false")
     with pytest.raises(SkyOpsError, match="false of database"):
         backup.back_up(home, filled, str(tmp_path / "kept"))
     assert list((tmp_path / "kept").iterdir()) == []

@@ -14,6 +14,7 @@ import pytest
 
 from skyops_assets.serving import page_libraries
 from skyops_assets.serving.live_page import LOCK
+from skyops_assets.settings import PROJECT_ROOT
 
 
 def packed(folder: Path, **files: str) -> tuple[Path, str]:
@@ -75,7 +76,7 @@ def test_without_npm_it_is_left_out_and_said(
     assert not (tmp_path / "vendor").exists()
 
 
-@pytest.mark.parametrize("path", [LOCK, Path("tests/support/page_libraries.json")])
+@pytest.mark.parametrize("path", [LOCK, PROJECT_ROOT / "tests/support/page_libraries.json"])
 def test_the_lock_names_contents_and_no_address(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text and "resolved" not in text

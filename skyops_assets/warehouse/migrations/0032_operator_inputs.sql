@@ -115,7 +115,8 @@ create table raw.sensor_readings (
     batch_id bigint not null references raw.ingest_batches,
     primary key (fleet, unit, cycle)
 );
-comment on column raw.sensor_readings.fleet is 'Units that may be compared with each other, such as engines of one type.';
+comment on column raw.sensor_readings.fleet is
+    'Units that may be compared with each other, such as engines of one type.';
 comment on column raw.sensor_readings.is_failed is
     'Whether the unit failed at this cycle, its last; a unit without one still ran, or was removed sound.';
 

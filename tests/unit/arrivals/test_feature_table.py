@@ -13,7 +13,11 @@ from skyops_assets.settings import PROJECT_ROOT
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 CROSSINGS = DBT_PROJECT / "models" / "intermediate" / "crossings"
-OTHERS = ("dbt_project/models/staging/", "dbt_project/models/live/")
+OTHERS = tuple(
+    f"dbt_project/models/{place}"
+    for place in ("staging/", "live/", "fleet/", "reliability/", "metrics/fct_flights",
+                  "metrics/fct_movements")
+)  # fmt: skip
 
 
 def test_each_feature_is_there_once_and_of_a_known_group() -> None:
@@ -67,9 +71,9 @@ def test_the_contracts_have_the_types_of_the_table() -> None:
 def test_a_new_feature_is_written_into_four_files() -> None:
     """Its family's SQL and yml, the table, and its test; `make features` writes the others.
 
-    Weather and aircraft have columns of that name where they come from, and what is live shows
-    them. Python may name some for a reason of its own (a slice, a baseline, a sanity check), and
-    has no list beside the table.
+    Weather and aircraft have columns of that name where they come from, and flights, fleets and
+    what is live show them. Python may name some for a reason of its own (a slice, a baseline, a
+    sanity check), and has no list beside the table.
     """
     names = {one.name: one.family for one in TABLE if one.family != "unioned"}
     generated = feature_table.generated(DBT_PROJECT)
