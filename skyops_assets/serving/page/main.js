@@ -317,8 +317,8 @@ async function main() {
         opened();
       }
       if (!replay) {
-        if (kind === "fix") map.trailsAt = -Infinity;
-        show();
+        // Only these are on the map: with thousands of symbols a drawing costs.
+        show(kind === "fix" || kind === "about" || kind === "alert");
       }
     },
     gone: (kind, keys) => {

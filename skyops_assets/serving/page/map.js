@@ -202,7 +202,8 @@ export class SkyMap {
         getPath: (/** @type {Aircraft} */ one) => one.path,
         getColor: (/** @type {Aircraft} */ one) => rgb(colour(one.phase), one.icao24 === selected ? 255 : 110),
         getWidth: (/** @type {Aircraft} */ one) => (one.icao24 === selected ? 2.5 : 1.5),
-        widthUnits: "pixels", jointRounded: true,
+        // Neither looked through for closed ones nor with round corners: with thousands of trails both cost.
+        widthUnits: "pixels", _pathType: "open",
         // Its parts are new in each, though the objects are the same.
         dataComparator: () => false,
       });
