@@ -39,7 +39,7 @@ export function drawPhases(counts) {
   const shown = PHASES.filter((phase) => counts.has(phase)).reverse();
   const sum = [...counts.values()].reduce((a, b) => a + b, 0) || 1;
   draw("c-phases", {
-    grid: { left: 66, right: 62, top: 4, bottom: 4 },
+    grid: { left: 66, right: 84, top: 4, bottom: 4 },
     xAxis: axis({ type: "value", show: false }),
     yAxis: axis({ type: "category", data: shown.map(words), axisLine: { show: false } }),
     series: [{

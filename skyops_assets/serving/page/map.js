@@ -199,7 +199,7 @@ export class SkyMap {
       this.trailsAt = now;
       this.trails = new deck.PathLayer({
         id: "trails", data: aircraft.filter((one) => one.path.length > 1 && one.phase !== "GROUND"),
-        getPath: (/** @type {Aircraft} */ one) => one.path,
+        getPath: (/** @type {Aircraft} */ one) => one.path.flat(), positionFormat: "XY",
         getColor: (/** @type {Aircraft} */ one) => rgb(colour(one.phase), one.icao24 === selected ? 255 : 110),
         getWidth: (/** @type {Aircraft} */ one) => (one.icao24 === selected ? 2.5 : 1.5),
         // Neither looked through for closed ones nor with round corners: with thousands of trails both cost.
