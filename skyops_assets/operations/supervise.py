@@ -170,7 +170,8 @@ class _Services:
         process = self._processes[SERVICE]
         self._wait(lambda: _answers(f"{service}/health/live") or process.poll() is not None)
         if process.poll() is None:
-            say(f"Service     {self._way_in()}")
+            say(f"Live page   {self._way_in()}")
+            say(f"Service     {entrance.address(self._settings)}/v1")
         else:
             say(f"The service ended by itself; see {_log(self._settings, SERVICE)}")
         if not (self._settings.home / "docs" / "index.html").exists():
@@ -189,7 +190,7 @@ class _Services:
         """The link for a browser; where what is said goes to a log, how to get it."""
         if os.isatty(1):
             return entrance.link(self._settings)
-        return f"{entrance.address(self._settings)}/v1; `skyops link` prints the way in"
+        return f"{entrance.address(self._settings)}; `skyops link` prints the way in"
 
     def _build_docs(self) -> None:
         self._launch(DOCS_BUILD)
