@@ -95,7 +95,7 @@ def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
     out.print(f"  {up}, and in the browser", soft_wrap=True)
     out.print(f"  http://localhost:{settings.ui_port}  the graph: every column back to its source")
     out.print(f"  http://localhost:{settings.docs_port}  what is in each table")
-    out.print("  and by the link that it prints as Live page: the sky over Paris, as it moved", soft_wrap=True)
+    out.print("  the link that it prints as Live page: the sky over Paris, as it moved")
     out.print("\n[bold]Ask[/]")
     for question, query in QUESTIONS.items():
         out.print(f"  {question}")
