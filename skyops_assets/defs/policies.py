@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from skyops_assets.defs.shared import OWNERS
+from skyops_assets.sources.operator.kinds import KINDS
 
 GROUPS = {
     "raw": "raw",
@@ -29,6 +30,7 @@ OF_STAGE = {
     "ml/component_lives": "fleet",
     "ml/failure_outlook": "fleet",
     "metrics/flight_anomaly_scores": "anomalies",
+    **{f"raw/{kind.name}": "operator" for kind in KINDS},
 }
 """Stages other than that of their schema."""
 
@@ -60,6 +62,7 @@ BY_GROUP = {
     "model": WEEKLY,
     # Every day, and the three hours that predictions have.
     "monitoring": DAILY,
+    "operator": DAILY,
     "fleet": DAILY,
     "anomalies": DAILY,
 }

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 ABOUT = {
     "raw.dropped_partitions": "One row per day of positions that retention dropped.",
+    "raw.operator_files": "One row per file of an operator, with the accounts of its last load.",
     "raw.opensky_credits": "One row per UTC day and OpenSky account, with the credits spent.",
     "raw.opensky_requests": "One row per request to OpenSky that is under way or just was.",
     "ml.challenger_evidence": "One row per training run: what the gatekeeper measured of it.",
+    "ml.component_lives": "One row per component and measure of its life, with its survival.",
+    "ml.failure_outlook": "One row per unit with sensor readings: what is expected of it.",
+    "ml.outlook_evaluations": "One row per fleet, question and model: its errors on other units.",
     "ml.evaluation_slices": "One row per candidate and slice of the test arrivals, with its error.",
     "ml.evaluations": "One row per candidate of an evaluation, baselines included, with its error.",
     "ml.feature_importance": "One row per training run and group of features.",
@@ -30,6 +34,8 @@ ABOUT = {
     "ml.service_predictions": "One row per record that the service predicted in 90 days.",
     "ml.training_runs": "One row per fit of a recipe on a training set.",
     "ml.training_sets": "One row per frozen set of arrivals to learn from and to test on.",
+    "metrics.flight_anomaly_scores": "One row per flight that is over: how far from the others.",
+    "audit.reliability_decisions": "One row per decision on an interval, limit or failure model.",
     "audit.alert_notices": "One row per alert and address that it was sent to.",
     "audit.alerts": "One row per problem that became an alert.",
     "audit.champion_changes": "One row per change of a ring's champion.",

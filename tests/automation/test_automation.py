@@ -315,7 +315,7 @@ def test_everything_that_should_run_by_itself_does_so_by_default(repository: Any
         "hourly_refresh", "hourly_metars", "weekly_retrain", "automation",
         "run_failures_to_audit_log", "alerts", "weekly_health_check", "daily_clean_up",
         "reap_dead_runs", "periodic_checks", "daily_monitoring", "retrain_when_asked",
-        "retrain_when_asked_100nm",
+        "retrain_when_asked_100nm", "daily_operations", "weekly_reliability", "monthly_fleet",
     )  # fmt: skip
     assert found == dict.fromkeys(names, "RUNNING")
 
@@ -714,7 +714,8 @@ FRESHNESS = """{ assetNodes(assetKeys: [{path: ["raw", "opensky_states"]}]) {
 def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph: Any) -> None:
     """A failure would stay for ever where nothing new comes, as after the demo."""
     hours = {"raw": 180 * 24, "model": 8 * 24, "transform": 3, "features": 3, "predictions": 3,
-             "live": 3, "monitoring": 27}  # fmt: skip
+             "live": 3, "monitoring": 27, "anomalies": 27, "operator": 27}  # fmt: skip
+    fleet = {27, 8 * 24, 32 * 24}
     asset_graph = graph.defs.resolve_asset_graph()
     keys = asset_graph.get_all_asset_keys()
     assert asset_graph.get(HISTORY).freshness_policy is None
@@ -725,8 +726,17 @@ def test_every_asset_is_due_when_its_layer_is_and_only_positions_ever_fail(graph
         node = asset_graph.get(key)
         policy = node.freshness_policy
         assert policy is not None, f"{key.to_user_string()}: give it one in defs/policies.py"
-        if node.group_name in hours:
-            assert policy.warn_window.to_timedelta() == timedelta(hours=hours[node.group_name])
+        warns_h = policy.warn_window.to_timedelta() / timedelta(hours=1)
+        if node.group_name == "fleet":
+            assert warns_h in fleet
+        elif (
+            (PROJECT_ROOT / "dbt_project/models/staging/operator")
+            .joinpath(f"stg_operator__{key.path[-1]}.sql")
+            .exists()
+        ):
+            assert warns_h == hours["monitoring"]
+        elif node.group_name in hours:
+            assert warns_h == hours[node.group_name]
         assert policy.fail_window.to_timedelta() > timedelta(days=10_000)
 
 

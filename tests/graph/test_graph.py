@@ -15,8 +15,8 @@ import dagster as dg
 import pytest
 
 GROUPS = [
-    "raw", "transform", "features", "model", "predictions", "live", "fleet", "anomalies",
-    "monitoring",
+    "raw", "operator", "transform", "features", "model", "predictions", "live", "fleet",
+    "anomalies", "monitoring",
 ]  # fmt: skip
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 WRITTEN = {"staging/stg_reference__address_blocks", "staging/stg_reference__airlines"}

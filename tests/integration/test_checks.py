@@ -1124,7 +1124,7 @@ def referenced(pointed: Warehouse, query: Query) -> Warehouse:
     create(
         pointed,
         query,
-        "create schema staging; create schema metrics; create schema intermediate",
+        "create schema staging; create schema if not exists metrics; create schema intermediate",
         "create table staging.stg_opensky__states (icao24 text, positioned_at timestamptz)",
         "create table metrics.fct_flights (flight_id text, icao24 text, "
         "first_seen_at timestamptz, last_seen_at timestamptz)",

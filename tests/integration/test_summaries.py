@@ -20,7 +20,8 @@ create table metrics.punctuality_daily
     (arrives_on date, landed_count bigint, on_time_count bigint, cancelled_count bigint);
 create table metrics.maintenance_due (due_status text, forecast_on date);
 create table metrics.component_reliability_weekly
-    (week_on date, fleet text, ata_chapter text, part_number text, alert_level text, trend text);
+    (week_on date, fleet text, ata_chapter text, part_number text, alert_level text, trend text,
+     is_current boolean default true);
 create table metrics.fleet_types_monthly
     (month_on date, typecode text, flight_count int, airborne_h double precision);
 create table metrics.dispatch_reliability_monthly
@@ -86,7 +87,9 @@ def test_a_week_names_the_components(empty: Warehouse, query: Query) -> None:
         empty,
         """
         insert into metrics.component_reliability_weekly values
-            ('2024-01-01', 'B738', '32', '', 'alert', 'rising'),
+            ('2024-01-01', 'B738', '32', '', 'alert', 'rising', false),
+            ('2024-01-01', 'B738', '29', '', 'alert', 'rising', false);
+        insert into metrics.component_reliability_weekly values
             ('2024-01-08', 'B738', '32', '', 'alert', 'rising'),
             ('2024-01-08', 'B738', '32', 'P1', 'normal', 'rising'),
             ('2024-01-08', 'B738', '29', '', 'normal', 'steady'),

@@ -52,6 +52,14 @@ def test_what_changes_is_told_and_nothing_else(over_paris: Served, query: Query)
         query(warehouse, "notify skyops_live")
         kind, rows = next(events)
         assert (kind, rows) == ("position_gone", [{"icao24": changed}])
+    # Others read the same warehouse.
+    query(
+        warehouse,
+        "update metrics.fct_flights as flights set first_seen_at = (select min(positioned_at) "
+        "from intermediate.int_positions__phased as positions "
+        "where positions.flight_id = flights.flight_id) where icao24 = %s",
+        changed,
+    )
 
 
 def test_a_listener_hears_what_it_asked_for(over_paris: Served) -> None:

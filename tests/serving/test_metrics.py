@@ -145,6 +145,11 @@ def test_what_the_databases_hold_is_told(served: Served) -> None:
     # Of the latest week; of yesterday.
     assert (told("reliability_alerts"), told("maintenance_overdue")) == (1, 2)
     assert told("punctuality_on_time_ratio") == 1
+    # Of the newest day, and of the newest week.
+    fleet = ("airframes", "flights", "airborne_seconds", "coverage_share")
+    assert [told(f"fleet_{what}") for what in fleet] == [4, 10, 37800, 0.75]
+    areas = ("coverage_share", "gaps", "rejected_share", "stale_share")
+    assert [told(f"area_{what}", airport="LFPO") for what in areas] == [0.9, 7, 0.01, 0.02]
     # Postgres.
     name = str(served.warehouse.url.database)
     assert told("postgres_commits_total", database=name) > 10

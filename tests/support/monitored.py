@@ -33,7 +33,8 @@ from skyops_assets.settings import PROJECT_ROOT
 from skyops_assets.warehouse.connection import Warehouse
 
 TABLES = ("fct_flights", "fct_movements", "fct_holdings", "fct_arrivals",
-          "component_reliability_weekly", "maintenance_due", "punctuality_daily")  # fmt: skip
+          "component_reliability_weekly", "maintenance_due", "punctuality_daily",
+          "fleet_types_daily", "feed_reliability_weekly")  # fmt: skip
 """Of the schema `metrics`, what is asked for; with the columns that their contracts promise."""
 FILLED = """
 -- An hour of Orly, and what is of before or of elsewhere.
@@ -70,6 +71,13 @@ insert into metrics.component_reliability_weekly (week_on, part_number, alert_le
 values
     ('2025-01-06', '', 'alert', false), ('2025-01-06', 'P', 'alert', false),
     ('2025-01-13', '', 'alert', true), ('2025-01-13', 'P', 'normal', true);
+insert into metrics.fleet_types_daily
+    (typecode, flown_on, airframe_count, flight_count, airborne_h, heard_h, perhaps_airborne_h)
+values ('A320', '2024-01-02', 3, 9, 10, 6, 8), ('B738', '2024-01-02', 1, 1, 0.5, 3, 4),
+    ('A320', '2024-01-01', 99, 99, 99, 99, 99);
+insert into metrics.feed_reliability_weekly
+    (area, week_on, coverage_share, gap_count, rejected_share, stale_share)
+values ('LFPO', '2024-01-08', 0.9, 7, 0.01, 0.02), ('LFPO', '2024-01-01', 0.1, 1, 0.1, 0.1);
 insert into metrics.maintenance_due (task, due_status)
 values ('A', 'overdue'), ('B', 'overdue'), ('C', 'open');
 insert into metrics.punctuality_daily (arrives_on, airport, on_time_count, landed_count)
