@@ -82,13 +82,19 @@ def signals_reach_children() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What one test sets, such as `prepare` does for its process, no other test sees."""
     for name in list(os.environ):
         if name.startswith(OURS) and name not in QUIET and name != MIRROR:
             monkeypatch.delenv(name)
     if request.node.get_closest_marker("mirror") and not os.environ.get(MIRROR):
         pytest.fail(f"{MIRROR} is not set, and in CI no test may be skipped for want of it")
+    before = dict(os.environ)
+    yield
+    # Nor a fixture of the whole session that a later test is the first to ask for.
+    for name in os.environ.keys() - before.keys():
+        if name.startswith(OURS):
+            del os.environ[name]
 
 
 @pytest.fixture
