@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -182,6 +183,46 @@ def test_a_backup_that_fails_leaves_nothing(
     with pytest.raises(SkyOpsError, match="false of database"):
         backup.back_up(home, filled, str(tmp_path / "kept"))
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.fixture
+def bucket() -> Iterator[dict[str, Any]]:
+    """Settings by which a server that speaks S3 is asked; it has the bucket `kept`."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    try:
+        fs.S3FileSystem(
+            access_key="key", secret_key="not-a-secret", endpoint_override=url,
+            region="eu-west-1", allow_bucket_creation=True,
+        ).create_dir("kept")  # fmt: skip
+        yield {
+            "model_store_endpoint": url, "model_store_region": "eu-west-1",
+            "model_store_access_key_id": SecretStr("key"),
+            "model_store_secret_access_key": SecretStr("not-a-secret"),
+        }  # fmt: skip
+    finally:
+        server.stop()
+
+
+def test_an_object_store_keeps_backups_and_the_newest_is_restored(
+    home: Settings, other: Settings, filled: Warehouse, bucket: dict[str, Any], query: Query
+) -> None:
+    home, other = (one.model_copy(update=bucket) for one in (home, other))
+    place = "s3://kept/of/mine"
+    with pytest.raises(SkyOpsError, match=f"There is no backup in '{place}'"):
+        backup.restore(other, open_warehouse(other), place)
+    where, _ = backup.back_up(home, filled, f"{place}/")
+    assert where.startswith(f"{place}/skyops-")
+    warehouse = open_warehouse(other)
+    assert backup.restore(other, warehouse, place)[0] == where
+    rows = "select * from raw.odd_names order by n"
+    assert query(warehouse, rows) == query(filled, rows)
+    assert (other.home / "mlflow/1/model.onnx").read_bytes() == b"\x00onnx"
 
 
 @pytest.fixture
