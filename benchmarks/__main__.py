@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from itertools import chain
 
-from benchmarks import hourly, live, reliability, service, storage, ticks, transform
+from benchmarks import fleet, hourly, live, reliability, service, storage, ticks, transform
 
 ROUNDS = 3
 
@@ -25,6 +25,7 @@ def main() -> None:
             ticks.measure(ticks.MONTH),
             transform.measure(),
             hourly.measure(),
+            fleet.measure(),
             reliability.measure(),
             service.measure(),
         )
