@@ -23,7 +23,7 @@ def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
     with reported("backup", settings.pushgateway_url), err.status("Copying databases and files"):
         where, made = backups.back_up(settings, warehouse, place)
     if as_json:
-        print_json({"backup": where, **backups.parsed(made)})
+        print_json({"backup": where, **backups.facts(made)})
         return
     rows = sum(sum(counts.values()) for counts in made.rows.values())
     out.print(
@@ -53,7 +53,7 @@ def restore(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
     prepare()
     differences = backups.differences(made)
     if as_json:
-        print_json({"backup": where, **backups.parsed(made), "differences": differences})
+        print_json({"backup": where, **backups.facts(made), "differences": differences})
         return
     out.print(
         f"Restored {escape(where)} of {made.made_at:.16}: every table has the rows that it had. "

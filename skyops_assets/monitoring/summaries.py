@@ -12,6 +12,7 @@ from typing import Any
 
 from skyops_assets.reporting.markdown import table
 from skyops_assets.warehouse.connection import Warehouse
+from skyops_assets.warehouse.query import fetch_all
 
 QUIET, LOOK = "quiet", "look"
 DUE_WITHIN_DAYS = 7
@@ -187,13 +188,7 @@ def monthly(warehouse: Warehouse) -> Summary:
 
 
 def _asking(warehouse: Warehouse) -> Asked:
-    def ask(query: str, **values: Any) -> list[dict[str, Any]]:
-        with warehouse.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    return ask
+    return lambda query, **values: fetch_all(warehouse, query, values)
 
 
 def _day(row: dict[str, Any]) -> date:

@@ -411,7 +411,7 @@ def _transfer(
         raise SkyOpsError(f"{place} did not take or give the backup: {error}") from None
 
 
-def parsed(manifest: Manifest) -> dict[str, Any]:
+def facts(manifest: Manifest) -> dict[str, Any]:
     """What a command prints of a backup, for people and programs."""
     return {
         "made_at": manifest.made_at,

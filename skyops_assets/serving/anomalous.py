@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from psycopg.sql import SQL
 from pydantic import BaseModel, Field
 
-from skyops_assets.serving.access import READ, allowed
 from skyops_assets.serving.examples import ANOMALOUS_FLIGHT
-from skyops_assets.serving.pages import Filter, Key, only_known, page
-from skyops_assets.serving.problems import responses
+from skyops_assets.serving.pages import Filter, Key, page
 from skyops_assets.serving.reads import (
     AnAirport,
     From,
@@ -20,16 +18,13 @@ from skyops_assets.serving.reads import (
     Paged,
     To,
     listed,
+    lists,
     upper,
     within,
 )
 from skyops_assets.serving.rows import Rows
 
-router = APIRouter(
-    tags=["data"],
-    dependencies=[Depends(allowed(READ)), Depends(only_known)],
-    responses=responses(401, 403, 422, 429, 503),
-)
+router = lists()
 FLIGHTS = SQL("""(
     select
         scores.*,

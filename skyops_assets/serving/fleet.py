@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from psycopg.sql import SQL
 
 from skyops_assets.serving import rows
-from skyops_assets.serving.access import READ, allowed
 from skyops_assets.serving.examples import FEED_WEEK, FLEET_AIRFRAME, FLEET_TYPE
-from skyops_assets.serving.pages import Filter, Key, only_known, page
-from skyops_assets.serving.problems import responses
+from skyops_assets.serving.pages import Filter, Key, equal, page
 from skyops_assets.serving.reads import (
     Address,
     Airline,
@@ -20,15 +18,12 @@ from skyops_assets.serving.reads import (
     To,
     Type,
     listed,
+    lists,
     upper,
     within,
 )
 
-router = APIRouter(
-    tags=["data"],
-    dependencies=[Depends(allowed(READ)), Depends(only_known)],
-    responses=responses(401, 403, 422, 429, 503),
-)
+router = lists()
 
 By = Annotated[Literal["day", "month"], Query(description="What a row is of, in UTC.")]
 AIRFRAMES = {
@@ -68,13 +63,15 @@ async def airframes(
         asked=asked,
         filters={
             **within("period_on", since, until),
-            "icao24": Filter(SQL("icao24 = %(icao24)s"), icao24 and icao24.lower()),
+            **equal(
+                icao24=icao24 and icao24.lower(),
+                airline=upper(airline),
+                typecode=upper(typecode),
+            ),
             "registration": Filter(
                 SQL("replace(registration, '-', '') = replace(%(registration)s, '-', '')"),
                 upper(registration),
             ),
-            "airline": Filter(SQL("airline = %(airline)s"), upper(airline)),
-            "typecode": Filter(SQL("typecode = %(typecode)s"), upper(typecode)),
         },
     )
 
@@ -98,7 +95,7 @@ async def types(
         asked=asked,
         filters={
             **within("period_on", since, until),
-            "typecode": Filter(SQL("typecode = %(typecode)s"), upper(typecode)),
+            **equal(typecode=upper(typecode)),
         },
     )
 
@@ -129,6 +126,6 @@ async def feed_reliability(
         asked=asked,
         filters={
             **within("week_on", since, until),
-            "area": Filter(SQL("area = %(area)s"), upper(area)),
+            **equal(area=upper(area)),
         },
     )

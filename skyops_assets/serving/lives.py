@@ -5,22 +5,16 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from psycopg.sql import SQL
 from pydantic import BaseModel, Field
 
-from skyops_assets.serving.access import READ, allowed
-from skyops_assets.serving.pages import Filter, Key, answer, only_known, page
-from skyops_assets.serving.problems import Problem, responses
-from skyops_assets.serving.reads import Form, From, Paged, To, listed, within
+from skyops_assets.serving.pages import Filter, Key, answer, equal, page
+from skyops_assets.serving.problems import Problem
+from skyops_assets.serving.reads import Form, From, Paged, To, listed, lists, within
 from skyops_assets.serving.rows import Rows
 
-router = APIRouter(
-    prefix="/maintenance",
-    tags=["data"],
-    dependencies=[Depends(allowed(READ)), Depends(only_known)],
-    responses=responses(401, 403, 422, 429, 503),
-)
+router = lists("/maintenance")
 NAME = r"^[^\x00-\x1f]{1,200}$"
 Scope = Literal["part", "chapter", "fleet"]
 Measure = Literal["hours", "cycles"]
@@ -201,7 +195,7 @@ async def lives(
         Key("fitted_at", ("scope", "component", "measure")),
         asked=asked,
         filters={
-            **_of(scope=scope, component=component, measure=measure),
+            **equal(scope=scope, component=component, measure=measure),
             "recommended": Filter(
                 SQL("(recommended_interval is not null) = %(recommended)s"), recommended
             ),
@@ -252,10 +246,7 @@ async def outlook(
         SQL("ml.failure_outlook"),
         Key("computed_at", ("fleet", "unit")),
         asked=asked,
-        filters={
-            **_of(fleet=fleet, unit=unit),
-            "at_limit": Filter(SQL("is_at_limit = %(at_limit)s"), at_limit),
-        },
+        filters=equal(fleet=fleet, unit=unit, is_at_limit=at_limit),
     )
 
 
@@ -279,19 +270,6 @@ async def decisions(
         asked=asked,
         filters={
             **within("decided_at", since, until),
-            **_of(question=question, scope=scope, component=component),
+            **equal(question=question, scope=scope, component=component),
         },
     )
-
-
-def _of(**asked: str | None) -> dict[str, Filter]:
-    """Conditions of equality; the names are those of columns."""
-    conditions = {
-        "scope": SQL("scope = %(scope)s"),
-        "component": SQL("component = %(component)s"),
-        "measure": SQL("measure = %(measure)s"),
-        "fleet": SQL("fleet = %(fleet)s"),
-        "unit": SQL("unit = %(unit)s"),
-        "question": SQL("question = %(question)s"),
-    }
-    return {name: Filter(conditions[name], value) for name, value in asked.items()}

@@ -132,6 +132,14 @@ class Filter:
     value: Any
 
 
+def equal(**values: str | bool | None) -> dict[str, Filter]:
+    """Columns, and what each is to be."""
+    return {
+        column: Filter(SQL("{} = {}").format(Identifier(column), Placeholder(column)), value)
+        for column, value in values.items()
+    }
+
+
 async def page(
     request: Request,
     row: type[BaseModel],

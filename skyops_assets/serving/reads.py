@@ -35,6 +35,7 @@ from skyops_assets.serving.pages import (
     Page,
     answer,
     asked_page,
+    equal,
     names,
     only_known,
     page,
@@ -42,11 +43,18 @@ from skyops_assets.serving.pages import (
 )
 from skyops_assets.serving.problems import Problem, responses
 
-router = APIRouter(
-    tags=["data"],
-    dependencies=[Depends(allowed(READ)), Depends(only_known)],
-    responses=responses(401, 403, 422, 429, 503),
-)
+
+def lists(prefix: str = "") -> APIRouter:
+    """Routes of lists, for keys that may read."""
+    return APIRouter(
+        prefix=prefix,
+        tags=["data"],
+        dependencies=[Depends(allowed(READ)), Depends(only_known)],
+        responses=responses(401, 403, 422, 429, 503),
+    )
+
+
+router = lists()
 
 Paged = Annotated[Page, Depends(asked_page)]
 Airport = Annotated[
@@ -134,12 +142,12 @@ def _of_aircraft(
     callsign: Callsign = None,
 ) -> dict[str, Filter]:
     """Whose rows are asked for."""
-    return {
-        "icao24": Filter(SQL("icao24 = %(icao24)s"), icao24 and icao24.lower()),
-        "callsign": Filter(SQL("callsign = %(callsign)s"), upper(callsign)),
-        "airline": Filter(SQL("airline = %(airline)s"), upper(airline)),
-        "typecode": Filter(SQL("typecode = %(typecode)s"), upper(typecode)),
-    }
+    return equal(
+        icao24=icao24 and icao24.lower(),
+        callsign=upper(callsign),
+        airline=upper(airline),
+        typecode=upper(typecode),
+    )
 
 
 Of = Annotated[dict[str, Filter], Depends(_of_aircraft)]
@@ -210,8 +218,7 @@ async def movements(
         filters={
             **within("moved_at", since, until),
             **of,
-            "airport": Filter(SQL("airport = %(airport)s"), upper(airport)),
-            "movement": Filter(SQL("movement = %(movement)s"), movement),
+            **equal(airport=upper(airport), movement=movement),
         },
     )
 
@@ -236,7 +243,7 @@ async def anomalies(
         filters={
             **within("started_at", since, until),
             **of,
-            "anomaly_class": Filter(SQL("anomaly_class = %(anomaly_class)s"), anomaly_class),
+            **equal(anomaly_class=anomaly_class),
         },
     )
 
@@ -259,7 +266,7 @@ async def airport_metrics(
         asked=asked,
         filters={
             **within("hour_at", since, until),
-            "airport": Filter(SQL("airport = %(airport)s"), airport),
+            **equal(airport=airport),
         },
     )
 

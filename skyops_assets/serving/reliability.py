@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from psycopg.sql import SQL, Identifier, Placeholder
+from fastapi import Query, Request, Response
+from psycopg.sql import SQL
 
 from skyops_assets.serving import rows
-from skyops_assets.serving.access import READ, allowed
 from skyops_assets.serving.examples import (
     COMPONENT_WEEK,
     DISPATCH_MONTH,
     MAINTENANCE_DUE,
     PUNCTUALITY_DAY,
 )
-from skyops_assets.serving.pages import Filter, Key, only_known, page
-from skyops_assets.serving.problems import responses
+from skyops_assets.serving.pages import Key, equal, page
 from skyops_assets.serving.reads import (
     Address,
     Airline,
@@ -25,15 +23,12 @@ from skyops_assets.serving.reads import (
     Paged,
     To,
     listed,
+    lists,
     upper,
     within,
 )
 
-router = APIRouter(
-    tags=["data"],
-    dependencies=[Depends(allowed(READ)), Depends(only_known)],
-    responses=responses(401, 403, 422, 429, 503),
-)
+router = lists()
 
 Fleet = Annotated[
     str | None,
@@ -48,14 +43,6 @@ DUE = SQL(
     "(select *, coalesce(forecast_on, date '9999-12-31') as sorted_on from metrics.maintenance_due)"
     " as listed"
 )
-
-
-def _equal(**values: str | bool | None) -> dict[str, Filter]:
-    """Columns, and what they are to be."""
-    return {
-        column: Filter(SQL("{} = {}").format(Identifier(column), Placeholder(column)), value)
-        for column, value in values.items()
-    }
 
 
 @router.get(
@@ -97,7 +84,7 @@ async def components(
         asked=asked,
         filters={
             **within("week_on", since, until),
-            **_equal(
+            **equal(
                 fleet=fleet,
                 ata_chapter=ata_chapter,
                 part_number=part_number,
@@ -131,7 +118,7 @@ async def dispatch(
         asked=asked,
         filters={
             **within("month_on", since, until),
-            **_equal(airline=upper(airline), fleet=fleet),
+            **equal(airline=upper(airline), fleet=fleet),
         },
     )
 
@@ -170,7 +157,7 @@ async def maintenance_due(
         asked=asked,
         filters={
             **within("forecast_on", since, until),
-            **_equal(
+            **equal(
                 airframe=airframe and airframe.replace("-", "").upper(),
                 icao24=icao24 and icao24.lower(),
                 fleet=fleet,
@@ -204,6 +191,6 @@ async def punctuality(
         asked=asked,
         filters={
             **within("arrives_on", since, until),
-            **_equal(airport=upper(airport), airline=upper(airline)),
+            **equal(airport=upper(airport), airline=upper(airline)),
         },
     )

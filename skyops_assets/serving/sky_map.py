@@ -6,26 +6,24 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from psycopg.sql import SQL
 
 from skyops_assets.arrivals.features import RINGS_NM
 from skyops_assets.serving import rows
-from skyops_assets.serving.access import READ, allowed
 from skyops_assets.serving.examples import ALERT, ARRIVAL, FLIGHT_ID, answered
 from skyops_assets.serving.pages import (
     JSON_TYPE,
-    Filter,
     Key,
     Moment,
+    equal,
     names,
-    only_known,
     page,
     tagged,
     utc,
 )
 from skyops_assets.serving.problems import Problem, responses
-from skyops_assets.serving.reads import From, Paged, To, listed, within
+from skyops_assets.serving.reads import From, Paged, To, listed, lists, within
 
 PHASES = ("UNKNOWN", "GROUND", "TAKEOFF", "CLIMB", "CRUISE", "LEVEL", "DESCENT", "APPROACH",
           "LANDING")  # fmt: skip
@@ -114,11 +112,7 @@ where exists (
 order by low.airport, name
 """
 
-router = APIRouter(
-    tags=["data"],
-    dependencies=[Depends(allowed(READ)), Depends(only_known)],
-    responses=responses(401, 403, 422, 429, 503),
-)
+router = lists()
 
 
 @router.get("/map", responses=answered({
@@ -261,7 +255,7 @@ async def countries(
         asked=asked,
         filters={
             **within("hour_at", since, until),
-            "country": Filter(SQL("country = %(country)s"), country),
+            **equal(country=country),
         },
     )
 

@@ -22,7 +22,7 @@ from skyops_assets.warehouse import dumps
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
 from tests.support.databases import Databases, Query
-from tests.support.servers import postgres
+from tests.support.servers import PASSWORD, object_store, postgres
 
 
 def elsewhere(databases: Databases, home: Path) -> Settings:
@@ -188,25 +188,12 @@ def test_a_backup_that_fails_leaves_nothing(
 @pytest.fixture
 def bucket() -> Iterator[dict[str, Any]]:
     """Settings by which a server that speaks S3 is asked; it has the bucket `kept`."""
-    from moto.server import ThreadedMotoServer
-    from pyarrow import fs
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    try:
-        fs.S3FileSystem(
-            access_key="key", secret_key="not-a-secret", endpoint_override=url,
-            region="eu-west-1", allow_bucket_creation=True,
-        ).create_dir("kept")  # fmt: skip
+    with object_store("kept") as url:
         yield {
             "model_store_endpoint": url, "model_store_region": "eu-west-1",
             "model_store_access_key_id": SecretStr("key"),
-            "model_store_secret_access_key": SecretStr("not-a-secret"),
+            "model_store_secret_access_key": SecretStr(PASSWORD),
         }  # fmt: skip
-    finally:
-        server.stop()
 
 
 def test_an_object_store_keeps_backups_and_the_newest_is_restored(

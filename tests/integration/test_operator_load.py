@@ -22,6 +22,7 @@ from skyops_assets.sources.operator.load import Loaded, load_kind
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Query
 from tests.support.operator import BAD, CHANGED, GOOD, as_csv, as_excel, as_json
+from tests.support.servers import PASSWORD, object_store
 
 pytestmark = pytest.mark.xdist_group("operator")
 
@@ -420,22 +421,15 @@ def test_the_accounts_go_red_where_rows_are_written_or_removed_around_the_loader
 def test_a_bucket_is_read_as_a_folder(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, query: Query
 ) -> None:
-    from moto.server import ThreadedMotoServer
     from pyarrow import fs
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
+    with object_store("ops") as url:
         for name, value in (
-            ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+            ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", PASSWORD),
+            ("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", url),
         ):  # fmt: skip
             monkeypatch.setenv(name, value)
-        bucket = fs.S3FileSystem(
-            endpoint_override=f"http://{host}:{port}", allow_bucket_creation=True
-        )
-        bucket.create_dir("ops")
+        bucket = fs.S3FileSystem(endpoint_override=url)
         for name, body in (
             ("parts/a.xlsx", as_excel([GOOD["parts"]])),
             ("parts/b.csv", b"\x1f\x8b"),
@@ -454,8 +448,6 @@ def test_a_bucket_is_read_as_a_folder(
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         with pytest.raises(SkyOpsError, match=r"which cannot be read: .*AWS_"):
             load_kind(warehouse, settings, BY_NAME["parts"])
-    finally:
-        server.stop()
 
 
 def airports(warehouse: Warehouse, query: Query) -> None:

@@ -1,4 +1,4 @@
-"""Servers that are not SkyOps' own: the system's Postgres, and PgBouncer before one.
+"""Servers that are not SkyOps' own: the system's Postgres, PgBouncer before one, and one of S3.
 
 Belongs here: starting and stopping them. Does not: what is asked of them.
 """
@@ -201,3 +201,23 @@ def small_disk(megabytes: int) -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
     finally:
         folder.rmdir()
+
+
+@contextmanager
+def object_store(bucket: str) -> Iterator[str]:
+    """Address of a server that speaks S3 and takes any key; it has the bucket."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        fs.S3FileSystem(
+            access_key="key", secret_key=PASSWORD, endpoint_override=url, region="eu-west-1",
+            allow_bucket_creation=True,
+        ).create_dir(bucket)  # fmt: skip
+        yield url
+    finally:
+        server.stop()

@@ -39,6 +39,7 @@ from skyops_assets.warehouse.query import insert_statement
 from tests.support.arrival_frames import raw_synthetic
 from tests.support.databases import Databases
 from tests.support.model_loop import EASY, fill
+from tests.support.servers import object_store
 
 pytestmark = pytest.mark.xdist_group("models")
 
@@ -572,22 +573,8 @@ def test_cleaning_up_removes_trainings_that_came_to_nothing_and_nothing_of_a_ver
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """Address of a server that speaks S3, with the bucket `models`."""
-    from moto.server import ThreadedMotoServer
-    from pyarrow import fs
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        url = f"http://{host}:{port}"
-        made = fs.S3FileSystem(
-            access_key="key", secret_key=SECRET, endpoint_override=url, region="eu-west-1",
-            allow_bucket_creation=True,
-        )  # fmt: skip
-        made.create_dir("models")
+    with object_store("models") as url:
         yield url
-    finally:
-        server.stop()
 
 
 @pytest.fixture(params=["folder", "s3"])

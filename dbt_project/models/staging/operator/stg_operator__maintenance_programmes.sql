@@ -1,4 +1,4 @@
-{{ config(materialized='standing_view', tags=['hourly']) }}
+{{ config(materialized='standing_view') }}
 
 select
     task,
