@@ -113,10 +113,23 @@ async def enter(request: Request, token: str | None = None) -> Response:
     if token is None:
         if not live_page.wants_page(request):
             return JSONResponse(NAMED, headers={"Vary": "Accept"})
-        service = request.app.state.service
-        is_let_in = service.settings.public_read or service.sessions.ends_at(request) is not None
-        return live_page.answer(200 if is_let_in else 401, is_let_in=is_let_in)
+        return _page(request, "index")
     # Without the token, which would stay in the browser's history.
     answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
     request.app.state.service.sessions.begin(token, answer)
     return answer
+
+
+async def sheet(request: Request) -> Response:
+    """One of the pages beside the live one."""
+    return _page(request, request.url.path.removeprefix("/"))
+
+
+for _name in live_page.SHEETS:
+    router.add_api_route(f"/{_name}", sheet, include_in_schema=False)
+
+
+def _page(request: Request, name: str) -> Response:
+    service = request.app.state.service
+    is_let_in = service.settings.public_read or service.sessions.ends_at(request) is not None
+    return live_page.answer(200 if is_let_in else 401, name, is_let_in=is_let_in)

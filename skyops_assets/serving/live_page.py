@@ -1,4 +1,4 @@
-"""The live page: its files, what browsers may do with them, and what is said where it is not there.
+"""The pages for browsers: their files, what browsers may do with them, what is said without them.
 
 Belongs here: how the folder `page` is served. Does not: the session (`entry`), what it shows.
 """
@@ -17,6 +17,8 @@ from skyops_assets.serving.page_libraries import are_there
 
 FOLDER = Path(__file__).parent / "page"
 LOCK = Path(__file__).parent / "page_libraries.json"
+SHEETS = ("analysis", "fleet")
+"""Pages beside the live one, each at its name."""
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -52,9 +54,12 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def answer(status: int, *, is_let_in: bool) -> Response:
-    """The live page, how to get in, or why it is not there."""
-    name = "enter" if not is_let_in else "index" if are_there(LOCK, FOLDER / "vendor") else "absent"
+def answer(status: int, name: str = "index", *, is_let_in: bool) -> Response:
+    """A page, how to get in, or why it is not there."""
+    if not is_let_in:
+        name = "enter"
+    elif not are_there(LOCK, FOLDER / "vendor"):
+        name = "absent"
     return HTMLResponse(_read(name), status, {"Content-Security-Policy": POLICY})
 
 

@@ -5,8 +5,8 @@ import { FEET, KNOTS, PHASES, at, colour, css, dayHour, minute, words } from "./
 /** @type {Record<string, any>} */
 const charts = {};
 
-/** @param {string} id @param {any} option */
-function draw(id, option) {
+/** Draws into the element of that id, in the page's colours. @param {string} id @param {any} option */
+export function draw(id, option) {
   const holder = at(id);
   if (!holder.clientWidth) return;
   charts[id] ??= echarts.init(holder, null, { renderer: "canvas" });
@@ -27,7 +27,8 @@ function draw(id, option) {
 
 addEventListener("resize", () => Object.values(charts).forEach((chart) => chart.resize()));
 
-const axis = (/** @type {any} */ more = {}) => ({
+/** An axis in the page's colours. */
+export const axis = (/** @type {any} */ more = {}) => ({
   axisLine: { lineStyle: { color: css("--line") } }, axisTick: { show: false },
   axisLabel: { color: css("--muted"), fontSize: 10.5, hideOverlap: true, ...more.axisLabel },
   splitLine: { lineStyle: { color: css("--grid") } },
