@@ -8,6 +8,8 @@ import { isCritical } from "./sky.js";
 // By name, so that nobody looks for its types where npm could not be reached.
 const MAPLIBRE = "/page/vendor/maplibre-gl.mjs";
 const NM_DEG = 1 / 60;
+/** Half a pixel at zoom 0, in degrees of longitude. */
+const HALF_PIXEL_DEG = 180 / 512;
 
 /** An arrow that points north; deck turns and colours it. */
 function arrow() {
@@ -51,6 +53,23 @@ function graticule(step) {
     lines.push(points);
   }
   return { type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } };
+}
+
+/**
+ * The ends of a path, and the points without which it would be drawn elsewhere (Douglas and Peucker): each costs.
+ * @param {number[][]} path @param {number} tolerance in degrees @param {number} [from] @param {number} [to] @returns {number[][]}
+ */
+function thinned(path, tolerance, from = 0, to = path.length - 1) {
+  const [x, y] = path[from], [dx, dy] = [path[to][0] - x, path[to][1] - y], long = dx * dx + dy * dy;
+  let furthest = 0, most = tolerance;
+  for (let i = from + 1; i < to; i++) {
+    const [px, py] = [path[i][0] - x, path[i][1] - y];
+    const share = long ? Math.max(0, Math.min(1, (px * dx + py * dy) / long)) : 0;
+    const apart = Math.hypot(px - share * dx, py - share * dy);
+    if (apart > most) [furthest, most] = [i, apart];
+  }
+  if (!furthest) return [path[from], path[to]];
+  return [...thinned(path, tolerance, from, furthest), ...thinned(path, tolerance, furthest, to).slice(1)];
 }
 
 export class SkyMap {
@@ -120,8 +139,11 @@ export class SkyMap {
       onAfterRender: () => this.rendered(),
     });
     this.map.addControl(this.overlay);
-    // A label is there from where it has room on.
-    this.map.on("zoomend", () => this.draw());
+    // A label is there from where it has room on, and trails have the bends that are seen.
+    this.map.on("zoomend", () => {
+      this.trailsAt = -Infinity;
+      this.draw();
+    });
     this.paint();
   }
 
@@ -197,9 +219,10 @@ export class SkyMap {
     const now = performance.now();
     if (now - this.trailsAt > 900) {
       this.trailsAt = now;
+      const tolerance = HALF_PIXEL_DEG / 2 ** this.map.getZoom();
       this.trails = new deck.PathLayer({
         id: "trails", data: aircraft.filter((one) => one.path.length > 1 && one.phase !== "GROUND"),
-        getPath: (/** @type {Aircraft} */ one) => one.path.flat(), positionFormat: "XY",
+        getPath: (/** @type {Aircraft} */ one) => thinned(one.path, tolerance).flat(), positionFormat: "XY",
         getColor: (/** @type {Aircraft} */ one) => rgb(colour(one.phase), one.icao24 === selected ? 255 : 110),
         getWidth: (/** @type {Aircraft} */ one) => (one.icao24 === selected ? 2.5 : 1.5),
         // Neither looked through for closed ones nor with round corners: with thousands of trails both cost.
