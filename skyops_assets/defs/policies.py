@@ -30,6 +30,8 @@ OF_STAGE = {
     "ml/component_lives": "fleet",
     "ml/failure_outlook": "fleet",
     "metrics/flight_anomaly_scores": "anomalies",
+    "audit/weekly_reports": "reports",
+    "audit/monthly_reports": "reports",
     **{f"raw/{kind.name}": "operator" for kind in KINDS},
 }
 """Stages other than that of their schema."""
@@ -81,6 +83,7 @@ BY_KEY = {
             "metrics/component_reliability_weekly",
             "metrics/feed_reliability_weekly",
             "audit/weekly_summaries",
+            "audit/weekly_reports",
         ),
         WEEKLY,
     ),
@@ -92,6 +95,7 @@ BY_KEY = {
             "ml/component_lives",
             "ml/failure_outlook",
             "audit/monthly_summaries",
+            "audit/monthly_reports",
         ),
         MONTHLY,
     ),

@@ -35,6 +35,7 @@ ABOUT = {
     "ml.training_runs": "One row per fit of a recipe on a training set.",
     "ml.training_sets": "One row per frozen set of arrivals to learn from and to test on.",
     "metrics.flight_anomaly_scores": "One row per flight that is over: how far from the others.",
+    "audit.reports": "One row per airport and week or month: its report, as an HTML page.",
     "audit.reliability_decisions": "One row per decision on an interval, limit or failure model.",
     "audit.alert_notices": "One row per alert and address that it was sent to.",
     "audit.alerts": "One row per problem that became an alert.",

@@ -6,10 +6,14 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 
-_STYLE = (
+STYLE = (
+    ":root{color-scheme:light dark}"
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}"
+    "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}"
+    "div.wide{overflow-x:auto}"
     "table{border-collapse:collapse;margin:1rem 0;font-size:13px}"
-    "th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:left}img{max-width:100%}"
+    "th,td{border-bottom:1px solid #8884;padding:.3rem .6rem;text-align:left}"
+    "td{font-variant-numeric:tabular-nums}img{max-width:100%;background:#fff}"
 )
 
 
@@ -19,7 +23,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
         for tag, row in (("th", head), *(("td", row) for row in rows))
     ]
-    return "<table>" + "\n".join(lines) + "</table>"
+    return '<div class="wide"><table>' + "\n".join(lines) + "</table></div>"
 
 
 def image(png: bytes, what: str) -> str:
@@ -32,6 +36,9 @@ def image(png: bytes, what: str) -> str:
 def page(title: str, parts: Iterable[str]) -> str:
     """The whole page; `parts` are HTML."""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
     )

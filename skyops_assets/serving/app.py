@@ -27,6 +27,7 @@ from skyops_assets.serving import (
     problems,
     reads,
     reliability,
+    reports,
     sky_map,
 )
 from skyops_assets.serving.access import Keys
@@ -140,6 +141,7 @@ def create_app() -> FastAPI:
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.include_router(health.router)
     app.include_router(entry.router)
+    app.include_router(reports.router)
     for part in (
         reads, sky_map, fleet, reliability, lives, anomalous, predict, predictions, events,
         jobs, corrections,

@@ -10,6 +10,7 @@ WEEKLY = dg.AssetSelection.assets(
     "metrics/component_reliability_weekly",
     "metrics/feed_reliability_weekly",
     "audit/weekly_summaries",
+    "audit/weekly_reports",
 )
 MONTHLY = dg.AssetSelection.assets(
     "metrics/fleet_monthly",
@@ -18,6 +19,7 @@ MONTHLY = dg.AssetSelection.assets(
     "ml/component_lives",
     "ml/failure_outlook",
     "audit/monthly_summaries",
+    "audit/monthly_reports",
 )
 ANOMALOUS = dg.AssetSelection.assets("metrics/flight_anomaly_scores")
 INPUTS = dg.AssetSelection.assets(*OPERATOR_INPUTS)
@@ -34,14 +36,14 @@ weekly_job = dg.define_asset_job(
     "weekly_reliability",
     selection=WEEKLY,
     tags=TAGS,
-    description="The reliability of components and of the feed by week.",
+    description="The reliability of components and of the feed by week, and the week's reports.",
 )
 monthly_job = dg.define_asset_job(
     "monthly_fleet",
     selection=MONTHLY,
     tags=TAGS,
     description="What airframes and types did by month, dispatch reliability, and intervals of "
-    "maintenance that the lives of components recommend.",
+    "maintenance that the lives of components recommend, and the month's reports.",
 )
 
 
@@ -60,7 +62,7 @@ weekly_reliability = dg.ScheduleDefinition(
     cron_schedule="30 5 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Mondays at 05:30 UTC: the reliability of components, and of the feed.",
+    description="Mondays at 05:30 UTC: the reliability of components, of the feed, and reports.",
 )
 monthly_fleet = dg.ScheduleDefinition(
     name="monthly_fleet",
@@ -68,5 +70,5 @@ monthly_fleet = dg.ScheduleDefinition(
     cron_schedule="45 5 1 * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="On the first of a month at 05:45 UTC: the fleet's month, and intervals.",
+    description="On the first of a month at 05:45 UTC: the fleet's month, intervals, reports.",
 )

@@ -1,0 +1,1 @@
+"""Reports of the week and the month, as pages."""

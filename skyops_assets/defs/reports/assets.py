@@ -1,0 +1,67 @@
+"""The reports of the week and the month, one per airport."""
+
+import dagster as dg
+
+from skyops_assets.defs.policies import placed
+from skyops_assets.defs.resources import WarehouseResource
+from skyops_assets.reporting.markdown import table
+
+_DEPS = [
+    dg.AssetKey(path)
+    for path in (
+        ["metrics", "fct_movements"],
+        ["metrics", "fct_arrivals"],
+        ["metrics", "fct_holdings"],
+        ["metrics", "runway_configuration_changes"],
+        ["metrics", "punctuality_daily"],
+        ["metrics", "fleet_daily"],
+        ["metrics", "component_reliability_weekly"],
+        ["ml", "prediction_outcomes"],
+    )
+]
+
+
+@dg.asset(**placed("audit", "weekly_reports"), deps=_DEPS, kinds={"html"})
+def weekly_reports(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """The latest week of each airport, as a page of the service: /reports.
+
+    Traffic, punctuality, runways, fleet, reliability and predictions, beside the week before and
+    the same week a year ago. The rows are those of `audit.reports`.
+    """
+    return _published(context, warehouse, "week")
+
+
+@dg.asset(**placed("audit", "monthly_reports"), deps=_DEPS, kinds={"html"})
+def monthly_reports(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """The latest month of each airport, as a page of the service: /reports.
+
+    Traffic, punctuality, runways, fleet, reliability and predictions, beside the month before and
+    the same month a year ago. The rows are those of `audit.reports`.
+    """
+    return _published(context, warehouse, "month")
+
+
+def _published(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, kind: str
+) -> dg.MaterializeResult:
+    from skyops_assets.operations.entrance import address
+    from skyops_assets.reports.store import publish
+
+    service = address(warehouse.settings)
+    made = publish(warehouse.open(), warehouse.settings, kind)
+    for one in made:
+        context.log.info(f"{one.title}: {service}{one.path}")
+    if not made:
+        context.log.info("No report: no airport has movements yet.")
+    links = [(one.title, f"[open]({service}{one.path})") for one in made]
+    return dg.MaterializeResult(
+        metadata={
+            "reports": dg.MetadataValue.md(
+                table(("report", "page"), links) if made else "No airport has movements yet."
+            )
+        }
+    )

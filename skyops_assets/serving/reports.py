@@ -1,0 +1,136 @@
+"""Reports as pages for browsers: of weeks and months, of the champion, of the data's tests.
+
+Belongs here: the list of all of them, and each. Does not: making them (`reports`,
+`monitoring.report`, `quality.data_docs`).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import date
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request
+from fastapi import Path as Part
+from fastapi.responses import HTMLResponse, Response
+from psycopg.sql import SQL
+
+from skyops_assets.quality import data_docs
+from skyops_assets.reporting import html
+from skyops_assets.serving.problems import Problem
+
+MOST = 200
+_ALL = SQL("select kind, starts_on, airport, title, made_at from audit.reports "
+           "order by starts_on desc, kind, airport limit %(most)s")  # fmt: skip
+_ONE = SQL("select page from audit.reports where kind = %(kind)s "
+           "and starts_on = %(starts_on)s and airport = %(airport)s")  # fmt: skip
+_DRIFT = SQL("select log_id, logged_at, verdict, model_name, report from audit.monitoring_log "
+             "where report is not null order by log_id desc limit %(most)s")  # fmt: skip
+_STYLED = "; ".join((
+    "default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'",
+    "frame-ancestors 'none'", "style-src {}",
+))  # fmt: skip
+POLICY = _STYLED.format("'sha256-" + b64encode(sha256(html.STYLE.encode()).digest()).decode() + "'")
+"""No script and nothing from elsewhere; the one style is our own."""
+ANY_STYLE = _STYLED.format("'unsafe-inline'")
+"""For Data Docs, whose many styles are Great Expectations' own."""
+
+
+async def let_in(request: Request) -> None:
+    """Only browsers with a session, or where all may read.
+
+    Raises:
+        Problem: 401.
+    """
+    service = request.app.state.service
+    if not service.settings.public_read and service.sessions.ends_at(request) is None:
+        raise Problem(401, "Reports are for browsers that came by the link of `skyops link`.")
+
+
+router = APIRouter(prefix="/reports", include_in_schema=False, dependencies=[Depends(let_in)])
+
+
+@router.get("")
+async def listed(request: Request) -> Response:
+    """All reports, the newest first."""
+    service = request.app.state.service
+    asked = {"most": MOST}
+    found = await service.database.rows(_ALL, asked)
+    looks = await service.database.rows(_DRIFT, asked)
+    docs = _data_docs(service.settings.home)
+    return _shown(html.page("Reports", [
+        "<h1>Reports</h1>",
+        '<p><a href="/">The live page</a> · <a href="/analysis">Analysis</a> · '
+        '<a href="/fleet">Fleet</a></p>',
+        "<h2>Weeks and months</h2>",
+        _links("None yet: they are made on Mondays and on the first of a month, and by `main`.", [
+            (f"/reports/{row['kind']}/{row['starts_on']}/{row['airport']}", row["title"],
+             f"{row['made_at']:%Y-%m-%d %H:%M} UTC")
+            for row in found
+        ]),
+        "<h2>The champion: skill and drift</h2>",
+        _links("None yet: the champion is looked at every day once there is one.", [
+            (f"/reports/champion/{row['log_id']}", f"{row['model_name'] or 'Champion'}: "
+             f"{row['verdict']}", f"{row['logged_at']:%Y-%m-%d %H:%M} UTC")
+            for row in looks
+        ]),
+        "<h2>Tests of the data (Great Expectations)</h2>",
+        _links("None yet: they come with the first load.", [
+            (f"/reports/data/{path.stem}", path.stem.replace("_", " "), "") for path in docs
+        ]),
+    ]))  # fmt: skip
+
+
+@router.get("/{kind}/{starts_on}/{airport}")
+async def periodic(
+    request: Request,
+    kind: Literal["week", "month"],
+    starts_on: date,
+    airport: Annotated[str, Part(pattern="^[A-Z0-9]{2,4}$")],
+) -> Response:
+    """One report of a week or a month."""
+    service = request.app.state.service
+    asked = {"kind": kind, "starts_on": starts_on, "airport": airport}
+    for row in await service.database.rows(_ONE, asked):
+        return _shown(row["page"])
+    raise Problem(404, f"No report of the {kind} of {starts_on} at {airport}; /reports lists all.")
+
+
+@router.get("/champion/{log_id}")
+async def champion(request: Request, log_id: int) -> Response:
+    """The report of one look at the champion."""
+    name = f"monitoring-{log_id:06d}.html"
+    path = request.app.state.service.settings.home / "reports" / name
+    if not path.is_file():
+        raise Problem(404, f"The report {name} is not kept any more; the row of the log is.")
+    return _shown(path.read_text("utf-8"))
+
+
+@router.get("/data/{suite}")
+async def data(request: Request, suite: str) -> Response:
+    """The Data Docs of one suite."""
+    for path in _data_docs(request.app.state.service.settings.home):
+        if path.stem == suite:
+            return _shown(path.read_text("utf-8"), ANY_STYLE)
+    raise Problem(404, f"No Data Docs of {suite}; /reports lists all.")
+
+
+def _data_docs(home: Path) -> list[Path]:
+    return sorted(data_docs.page(home, "any").parent.glob("*.html"))
+
+
+def _links(none: str, rows: list[tuple[str, str, str]]) -> str:
+    if not rows:
+        return f"<p>{escape(none)}</p>"
+    lines = [
+        f'<tr><td><a href="{escape(link)}">{escape(words)}</a></td><td>{escape(when)}</td></tr>'
+        for link, words, when in rows
+    ]
+    return "<table>" + "\n".join(lines) + "</table>"
+
+
+def _shown(page: str, policy: str = POLICY) -> Response:
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
