@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from skyops_assets.operations.entrance import address
 from skyops_assets.quality.contracts import Difference
 from skyops_assets.quality.expectations import Validation, report
 from skyops_assets.settings import Settings
@@ -62,7 +63,7 @@ def suite_result(
         note: what is to be known where nothing is broken.
         shown: further metadata.
     """
-    served = f"{found.page.parent.name}/{found.page.name}"
+    shown_at = f"{address(settings)}/reports/data/{found.page.stem}"
     return dg.AssetCheckResult(
         passed=found.problem is None,
         description=found.problem or found.notice or note,
@@ -70,7 +71,7 @@ def suite_result(
             "rows": found.rows,
             **shown,
             "expectations": dg.MetadataValue.md(report(found.outcomes)),
-            "data_docs": dg.MetadataValue.url(f"http://localhost:{settings.docs_port}/{served}"),
+            "data_docs": dg.MetadataValue.url(shown_at),
             "data_docs_file": dg.MetadataValue.path(found.page),
         },
     )

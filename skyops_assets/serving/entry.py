@@ -129,7 +129,12 @@ for _name in live_page.SHEETS:
     router.add_api_route(f"/{_name}", sheet, include_in_schema=False)
 
 
-def _page(request: Request, name: str) -> Response:
+def is_let_in(request: Request) -> bool:
+    """Whether a browser may see pages: it has a session, or all may read."""
     service = request.app.state.service
-    is_let_in = service.settings.public_read or service.sessions.ends_at(request) is not None
-    return live_page.answer(200 if is_let_in else 401, name, is_let_in=is_let_in)
+    return service.settings.public_read or service.sessions.ends_at(request) is not None
+
+
+def _page(request: Request, name: str) -> Response:
+    may = is_let_in(request)
+    return live_page.answer(200 if may else 401, name, is_let_in=may)

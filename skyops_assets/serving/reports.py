@@ -7,19 +7,23 @@ Belongs here: the list of all of them, and each. Does not: making them (`reports
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable, Coroutine
 from datetime import date
 from hashlib import sha256
 from html import escape
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi import Path as Part
 from fastapi.responses import HTMLResponse, Response
+from fastapi.routing import APIRoute
 from psycopg.sql import SQL
 
 from skyops_assets.quality import data_docs
 from skyops_assets.reporting import html
+from skyops_assets.serving import live_page
+from skyops_assets.serving.entry import is_let_in
 from skyops_assets.serving.problems import Problem
 
 MOST = 200
@@ -39,18 +43,22 @@ ANY_STYLE = _STYLED.format("'unsafe-inline'")
 """For Data Docs, whose many styles are Great Expectations' own."""
 
 
-async def let_in(request: Request) -> None:
-    """Only browsers with a session, or where all may read.
+class OnceLetIn(APIRoute):
+    """A page for browsers with a session, or where all may read; others are told how to enter."""
 
-    Raises:
-        Problem: 401.
-    """
-    service = request.app.state.service
-    if not service.settings.public_read and service.sessions.ends_at(request) is None:
-        raise Problem(401, "Reports are for browsers that came by the link of `skyops link`.")
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint, behind that question."""
+        page = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            if not is_let_in(request):
+                return live_page.answer(401, is_let_in=False)
+            return await page(request)
+
+        return answer
 
 
-router = APIRouter(prefix="/reports", include_in_schema=False, dependencies=[Depends(let_in)])
+router = APIRouter(prefix="/reports", include_in_schema=False, route_class=OnceLetIn)
 
 
 @router.get("")

@@ -1082,7 +1082,7 @@ def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
     query(pointed, "update raw.opensky_states set baro_altitude_m = 37856")
     red = run_check(state_vectors_are_plausible)
     assert red.metadata["data_docs"].value == (
-        "http://localhost:3001/data_docs/raw_opensky_states.html"
+        "http://localhost:8000/reports/data/raw_opensky_states"
     )
     assert red.metadata["data_docs_file"].value == str(page)
     text = page.read_text()

@@ -9,6 +9,7 @@ from skyops_assets.defs.predictions.assets import prediction_outcomes
 from skyops_assets.defs.resources import Graph, WarehouseResource
 from skyops_assets.defs.rings import by_ring, each_ring, ring_key
 from skyops_assets.instance.check_results import failed_checks
+from skyops_assets.operations.entrance import address
 from skyops_assets.operations.pushing import reported
 
 
@@ -49,7 +50,7 @@ def monitoring_log(
             ),
             run_id=context.run.run_id,
         )
-        page = report.publish(database, settings, found)
+        report.publish(database, settings, found)
         context.log.info(f"{ring_nm} NM: {found.verdict}; {found.decision.sentence}")
         return {
             "verdict": found.verdict,
@@ -61,7 +62,7 @@ def monitoring_log(
             "drift_score": found.drift_score,
             "drifted": found.drift.columns if found.drift else None,
             "summary": dg.MetadataValue.md(report.markdown(found)),
-            "report": dg.MetadataValue.path(str(page)),
+            "report": dg.MetadataValue.url(f"{address(settings)}/reports/champion/{found.log_id}"),
         }
 
     with reported("monitor", settings.pushgateway_url):
