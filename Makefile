@@ -17,10 +17,11 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down page test coverage torture loop lint types audit bench docs features lock clean purge
+.PHONY: help demo up down page test coverage torture loop lint types audit bench docs dashboards features lock \
+	clean purge
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(PAGE) ## Set up everything and run the whole graph on a real recording
 	@$(BIN)/skyops demo
@@ -77,6 +78,9 @@ docs: $(RUNTIME) ## Build the dbt docs as one static page, docs/settings.md, and
 	@$(BIN)/skyops docs
 	@$(BIN)/python -m skyops_assets.reporting.settings_page
 	@$(BIN)/python -m skyops_assets.serving.metrics_page
+
+dashboards: $(DEV) ## Build Grafana's boards, docker/grafana/dashboards
+	@$(BIN)/python -m dashboards docker/grafana/dashboards
 
 features: $(RUNTIME) ## Write what dbt has of the table of features
 	@$(BIN)/python -m skyops_assets.arrivals.feature_table

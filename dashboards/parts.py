@@ -126,6 +126,7 @@ def rows(
         lights: columns that are green where they say green, and red where they say red.
     """
     panel = _filled(table.Panel(), title, about, "", (query,))
+    panel = panel.cell_options(looks.TableAutoCellOptions())
     colours = {name: models.ValueMappingResult(color=name, text=name) for name in (GREEN, RED)}
     shown = [
         models.DynamicConfigValue("mappings", [models.ValueMap(colours)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -9,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
 from skyops_assets.serving.access import READ, Caller, allowed
+from skyops_assets.serving.artifacts import Artifacts
 from skyops_assets.serving.metrics import REGISTRY
 from skyops_assets.serving.problems import responses
 from skyops_assets.serving.scrape import Scrape
@@ -22,6 +24,7 @@ def add_metrics(app: FastAPI, settings: Settings) -> None:
     """Let an app tell what it and its databases have counted."""
     assert settings.warehouse_url is not None
     app.state.scrape = Scrape(settings.warehouse_url.get_secret_value(), settings)
+    app.state.artifacts = Artifacts(settings.artifact_root)
     app.include_router(router)
 
 
@@ -33,6 +36,8 @@ async def metrics(
     request: Request, _caller: Annotated[Caller, Depends(allowed(READ))]
 ) -> PlainTextResponse:
     """All figures, in Prometheus' text format; `docs/metrics.md` lists them."""
-    found = await request.app.state.scrape.families()
+    found, _ = await asyncio.gather(
+        request.app.state.scrape.families(), asyncio.to_thread(request.app.state.artifacts.measure)
+    )
     text = generate_latest(REGISTRY) + generate_latest(found)
     return PlainTextResponse(text, headers={"Cache-Control": "no-store"})

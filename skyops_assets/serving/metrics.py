@@ -101,6 +101,11 @@ LOG_UNSENT_AGE = Gauge(
     "Age of the oldest of them; 0 where there is none.",
     registry=REGISTRY,
 )
+ARTIFACTS = Gauge(
+    "skyops_mlflow_artifacts_bytes",
+    "Files that MLflow keeps of its runs and models; 0 where they are not in a folder.",
+    registry=REGISTRY,
+)
 SCRAPE_ERRORS = Counter(
     "skyops_scrape_errors_total",
     "Questions to the databases that failed or took too long, by part; what the part tells is "

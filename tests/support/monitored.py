@@ -87,8 +87,13 @@ from (values (0), (1), (1)) as days (age);
 insert into audit.live_horizon (latest_at, is_whole) values (now(), false);
 insert into raw.opensky_credits (utc_day, account, spent, daily_credits)
 values ((now() at time zone 'UTC')::date, 'anonymous', 100, 400);
-
--- The model: version 3 is champion, version 4 is newer.
+insert into audit.alerts (problem, kind, owners, title, details, opened_at, last_seen_at)
+values ('check a b', 'check', '{team:skyops}', 't', 'd', now(), now());
+insert into audit.alert_notices (alert_id, is_recovery, channel, owner)
+select alert_id, false, 'webhook', 'team:skyops' from audit.alerts;
+"""
+MODEL = """
+-- Version 3 is champion, version 4 is newer.
 insert into ml.training_sets (fingerprint, ring_nm, row_count, excluded, airports)
 values ('fp', 40, 9000, '{}', '{LFPO}');
 insert into ml.training_runs (
@@ -122,11 +127,6 @@ values
     ('monitor', 'arrival-transit-40nm', '3', 'skill alarm', 0.05, 2, 0.4, 0.1),
     ('monitor', 'arrival-transit-40nm', '3', 'too few rows', null, 2, 0.4, 0.1),
     ('monitor', 'arrival-transit-100nm', '1', 'ok', 0.3, 3, 0.6, 0.2);
-
-insert into audit.alerts (problem, kind, owners, title, details, opened_at, last_seen_at)
-values ('check a b', 'check', '{team:skyops}', 't', 'd', now(), now());
-insert into audit.alert_notices (alert_id, is_recovery, channel, owner)
-select alert_id, false, 'webhook', 'team:skyops' from audit.alerts;
 """
 
 HEARD = """
@@ -158,8 +158,12 @@ def heard(warehouse: Warehouse) -> None:
         cursor.execute(HEARD)
 
 
-def fill(warehouse: Warehouse, manifest: Path) -> None:
-    """Put it into a warehouse that has `live.feed`, and else no model."""
+def fill(warehouse: Warehouse, manifest: Path, *, with_model: bool = True) -> None:
+    """Put it into a warehouse that has `live.feed`, and none of `TABLES`.
+
+    Args:
+        with_model: also versions of the model that nobody trained.
+    """
     nodes = json.loads(manifest.read_bytes())["nodes"]
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("create schema if not exists metrics")
@@ -168,6 +172,8 @@ def fill(warehouse: Warehouse, manifest: Path) -> None:
             typed = ", ".join(f"{one['name']} {one['data_type']}" for one in columns)
             cursor.execute(f"create table metrics.{name} ({typed})")
         cursor.execute(FILLED)
+        if with_model:
+            cursor.execute(MODEL)
         cursor.execute(HEARD)
 
 
