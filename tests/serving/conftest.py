@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, short_dir
 from tests.support.dbt import dbt_environment, run_dbt
+from tests.support.monitored import dagster_instance, lived_in
 from tests.support.paris import paris as recordings
 from tests.support.serving import Served, Start
 from tests.support.serving import served as start
@@ -66,6 +68,24 @@ def over_paris(paris: Warehouse) -> Iterator[Served]:
             yield one
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A home with a short path, for the tests of one module."""
+    made = short_dir()
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def dagster(databases: Databases, folder: Path) -> Iterator[Warehouse]:
+    """Dagster's database, as Dagster itself has written it."""
+    made = databases.new(is_migrated=False)
+    with dagster_instance(made, folder) as instance:
+        lived_in(instance)
+    yield made
+    databases.drop(made)
 
 
 @pytest.fixture(scope="module")

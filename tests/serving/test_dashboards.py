@@ -35,11 +35,11 @@ from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.roles import READER, connected
 from tests.support.arrival_frames import raw_synthetic
-from tests.support.databases import Databases, short_dir
+from tests.support.databases import Databases
 from tests.support.dbt import Dbt
 from tests.support.grafana import BOARDS, Query, Row, promql, queries, read, sql
 from tests.support.model_loop import Here
-from tests.support.monitored import dagster_instance, fill, heard, lived_in
+from tests.support.monitored import fill, heard
 from tests.support.prometheus import program, prometheus, running
 from tests.support.serving import Served, new_key
 from tests.support.serving import served as start
@@ -156,15 +156,6 @@ def centre(title: str, place: int = 0) -> Query:
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    import shutil
-
-    made = short_dir()
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
 def filled(
     databases: Databases, dbt_of: Callable[[Warehouse], Dbt], manifest: Path, folder: Path
 ) -> Iterator[Warehouse]:
@@ -188,16 +179,6 @@ def filled(
         for name in ("fct_flights", "fct_movements", "fct_arrivals"):
             cursor.execute(f"drop table metrics.{name}")
     fill(made, manifest, with_model=False)
-    yield made
-    databases.drop(made)
-
-
-@pytest.fixture(scope="module")
-def dagster(databases: Databases, folder: Path) -> Iterator[Warehouse]:
-    """Dagster's database, as Dagster itself has written it."""
-    made = databases.new(is_migrated=False)
-    with dagster_instance(made, folder) as instance:
-        lived_in(instance)
     yield made
     databases.drop(made)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,9 +20,9 @@ from skyops_assets.serving.postgres_metrics import POSTGRES_PARTS
 from skyops_assets.serving.scrape import DATABASE_S, Scrape
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
-from tests.support.databases import Databases, short_dir
+from tests.support.databases import Databases
 from tests.support.dbt import Dbt
-from tests.support.monitored import dagster_instance, fill, heard, lived_in
+from tests.support.monitored import fill, heard
 from tests.support.prometheus import prometheus
 from tests.support.servers import free_port, postgres
 from tests.support.serving import Served, new_key
@@ -31,13 +30,6 @@ from tests.support.serving import served as start
 
 pytestmark = pytest.mark.xdist_group("serving")
 Samples = dict[str, list[tuple[dict[str, str], float]]]
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    made = short_dir()
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +50,6 @@ def broken(databases: Databases, filled: Warehouse) -> Iterator[Warehouse]:
     made = databases.new(template=str(filled.url.database))
     with made.connect() as connection, connection.cursor() as cursor:
         cursor.execute("drop view live.feed")
-    yield made
-    databases.drop(made)
-
-
-@pytest.fixture(scope="module")
-def dagster(databases: Databases, folder: Path) -> Iterator[Warehouse]:
-    """Dagster's database, as Dagster itself has written it."""
-    made = databases.new(is_migrated=False)
-    with dagster_instance(made, folder) as instance:
-        lived_in(instance)
     yield made
     databases.drop(made)
 
