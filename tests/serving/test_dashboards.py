@@ -403,7 +403,10 @@ def test_host_and_stability_follow_the_host(world: World) -> None:
     assert {row["name"] for row in world.ask(memory)} == {name}, "Postgres' has no limit"
     assert world.newest(killed, name=name) == 0
     world.containers.update(used=9.5e8, killed=1)
-    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    burning = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(os.cpu_count() or 1)
+    ]
     try:
         until(lambda: world.newest(memory, name=name) == pytest.approx(0.95))
         until(lambda: world.newest(killed, name=name) > 0)
