@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         description="Where the service and the health check reach the Dagster UI, such as "
         "`http://webserver:3000`. Unset: `SKYOPS_UI_PORT` on this machine.",
     )
+    docs_url: str | None = Field(
+        None,
+        description="Address by which browsers reach the dbt docs, such as "
+        "`https://docs.skyops.example.org`: the pages' charts link to their tables there. Unset: "
+        "`SKYOPS_DOCS_PORT` on localhost.",
+    )
     service_url: str | None = Field(
         None,
         description="Where the health check reaches the service, such as `http://service:8000`. "
@@ -417,6 +423,11 @@ class Settings(BaseSettings):
         return (self.ui_url or f"http://127.0.0.1:{self.ui_port}").rstrip("/")
 
     @property
+    def docs_address(self) -> str:
+        """Where browsers reach the dbt docs."""
+        return (self.docs_url or f"http://localhost:{self.docs_port}").rstrip("/")
+
+    @property
     def service_address(self) -> str:
         """Where the service answers."""
         return (self.service_url or f"http://127.0.0.1:{self.service_port}").rstrip("/")
@@ -515,6 +526,7 @@ class Settings(BaseSettings):
         "opensky_url",
         "opensky_token_url",
         "model_store_endpoint",
+        "docs_url",
         "public_url",
         "service_url",
         "ui_url",

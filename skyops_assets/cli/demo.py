@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
     Args:
         name: how the command `skyops` is called.
     """
+    from skyops_assets.operations.entrance import address
     from skyops_assets.operations.highlights import QUESTIONS, highlights
     from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
 
@@ -95,7 +97,11 @@ def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
     out.print(f"  {up}, and in the browser", soft_wrap=True)
     out.print(f"  http://localhost:{settings.ui_port}  the graph: every column back to its source")
     out.print(f"  http://localhost:{settings.docs_port}  what is in each table")
-    out.print("  the link that it prints as Live page: the sky over Paris, as it moved")
+    hour = f"{DEMO_END - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    at = address(settings)
+    out.print(f"  {at}/#replay={hour}  the sky over Paris, as it moved", soft_wrap=True)
+    out.print(f"  {at}/fleet  what was flown, and which flights were unlike the others")
+    out.print("  To these two the link leads first that it prints as Live page; once is enough.")
     out.print("\n[bold]Ask[/]")
     for question, query in QUESTIONS.items():
         out.print(f"  {question}")

@@ -166,18 +166,22 @@ class _Services:
         for name in ("ui", "docs", "daemon", SERVICE):
             self._launch(name)
         self._wait(lambda: _answers(ui))
-        say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
         process = self._processes[SERVICE]
         self._wait(lambda: _answers(f"{service}/health/live") or process.poll() is not None)
+        is_documented = (self._settings.home / "docs" / "index.html").exists()
+        say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
         if process.poll() is None:
+            at = entrance.address(self._settings)
             say(f"Live page   {self._way_in()}")
-            say(f"Service     {entrance.address(self._settings)}/v1")
-        else:
+            say(f"Analysis    {at}/analysis")
+            say(f"Fleet       {at}/fleet")
+            say(f"Service     {at}/v1")
+        being = "" if is_documented else ", which are being built"
+        say(f"dbt docs    http://localhost:{self._settings.docs_port}{being}")
+        if process.poll() is not None:
             say(f"The service ended by itself; see {_log(self._settings, SERVICE)}")
-        if not (self._settings.home / "docs" / "index.html").exists():
-            say("Building the dbt docs")
+        if not is_documented:
             self._build_docs()
-        say(f"dbt docs    http://localhost:{self._settings.docs_port}")
         # Last: nobody who waits for a page waits for it.
         self._launch(FOLLOW)
         logs_are = f"Logs are in {self._settings.home / 'logs'}"
@@ -197,7 +201,9 @@ class _Services:
         process = self._processes[DOCS_BUILD]
         self._wait(lambda: process.poll() is not None)
         del self._processes[DOCS_BUILD]
-        if process.returncode:
+        if not process.returncode:
+            self._say("The dbt docs are built")
+        else:
             self._say(
                 "The dbt docs could not be built; `skyops docs` tries again, "
                 f"and {self._settings.home / 'logs' / 'docs.log'} says why."

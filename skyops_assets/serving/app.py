@@ -21,6 +21,7 @@ from skyops_assets.serving import (
     fleet,
     health,
     jobs,
+    links,
     lives,
     predict,
     predictions,
@@ -29,6 +30,7 @@ from skyops_assets.serving import (
     reliability,
     reports,
     sky_map,
+    totals,
 )
 from skyops_assets.serving.access import Keys
 from skyops_assets.serving.database import Database
@@ -143,8 +145,8 @@ def create_app() -> FastAPI:
     app.include_router(entry.router)
     app.include_router(reports.router)
     for part in (
-        reads, sky_map, fleet, reliability, lives, anomalous, predict, predictions, events,
-        jobs, corrections,
+        reads, sky_map, links, totals, fleet, reliability, lives, anomalous, predict, predictions,
+        events, jobs, corrections,
     ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from skyops_assets.sources import reference
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.warehouse.connection import Warehouse
+from tests.support.browser import chromium, needs_page
 from tests.support.databases import Databases, short_dir
 from tests.support.dbt import dbt_environment, run_dbt
 from tests.support.monitored import dagster_instance, lived_in
@@ -86,6 +88,14 @@ def dagster(databases: Databases, folder: Path) -> Iterator[Warehouse]:
         lived_in(instance)
     yield made
     databases.drop(made)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the pages."""
+    needs_page()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,24 +10,12 @@ from typing import Any
 import pytest
 
 from skyops_assets.serving import live_page
-from skyops_assets.serving.page_libraries import are_there
-from tests.support.browser import chromium, complaining
+from tests.support.browser import axe, complaining
 from tests.support.databases import Query
 from tests.support.serving import Served
 
 pytestmark = pytest.mark.xdist_group("serving")
 REPLAY = "#replay=2021-10-07T14:10:00Z"
-TESTS = Path(".venv/page-tests")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not are_there(live_page.LOCK, live_page.FOLDER / "vendor"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("The page's libraries are not there, and in CI it must be looked at")
-        pytest.skip("npm could not be reached: there is no page")
-    with chromium() as opened:
-        yield opened
 
 
 def opened(
@@ -196,24 +183,11 @@ def test_an_hour_is_replayed_and_never_looks_live(browser: Any, over_paris: Serv
 
 
 def test_axe_finds_nothing_serious(browser: Any, over_paris: Served) -> None:
-    if not are_there(Path("tests/support/page_libraries.json"), TESTS):
-        pytest.skip("npm could not be reached: there is no axe-core")
     one = opened(browser, over_paris, REPLAY, color_scheme="light", bypass_csp=True)
     one.locator("#rows button").first.click()
     one.locator("#profile canvas").wait_for()
     one.locator("#play").click()
-    one.add_script_tag(path=TESTS / "axe.min.js")
-    grave = {}
-    for width in (1440, 390):
-        one.set_viewport_size({"width": width, "height": 844})
-        # Nothing stands out of the page on either side.
-        assert one.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        for _ in range(2):
-            for each in one.evaluate("axe.run()")["violations"]:
-                if each["impact"] in ("serious", "critical"):
-                    grave[each["id"]] = [node["html"] for node in each["nodes"]]
-            one.locator("#theme").click()
-    assert grave == {}
+    assert axe(one, (1440, 390)) == {}
     one.context.close()
 
 

@@ -6,9 +6,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from skyops_assets.serving import live_page
+from skyops_assets.serving.page_libraries import are_there
+
+TESTS = Path(".venv/page-tests")
 
 
 @contextmanager
@@ -45,3 +51,29 @@ def complaining(page: Any) -> Any:
     )
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     return page
+
+
+def needs_page() -> None:
+    """Skip where the pages' libraries could not be had, and fail so in CI."""
+    if not are_there(live_page.LOCK, live_page.FOLDER / "vendor"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("The page's libraries are not there, and in CI it must be looked at")
+        pytest.skip("npm could not be reached: there is no page")
+
+
+def axe(page: Any, widths: tuple[int, ...]) -> dict[str, list[str]]:
+    """What axe-core finds serious or critical at these widths, light and dark, by its rule."""
+    if not are_there(Path("tests/support/page_libraries.json"), TESTS):
+        pytest.skip("npm could not be reached: there is no axe-core")
+    page.add_script_tag(path=TESTS / "axe.min.js")
+    grave = {}
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": 844})
+        # Nothing stands out of the page on either side.
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for _ in range(2):
+            for each in page.evaluate("axe.run()")["violations"]:
+                if each["impact"] in ("serious", "critical"):
+                    grave[each["id"]] = [node["html"] for node in each["nodes"]]
+            page.locator("#theme").click()
+    return grave

@@ -10,16 +10,17 @@ export function draw(id, option) {
   const holder = at(id);
   if (!holder.clientWidth) return;
   charts[id] ??= echarts.init(holder, null, { renderer: "canvas" });
+  if (charts[id].getWidth() !== holder.clientWidth) charts[id].resize();  // It was hidden when the window changed.
   charts[id].setOption(
     {
       animation: false, aria: { enabled: true },
       textStyle: { fontFamily: "system-ui, sans-serif", color: css("--text") },
+      ...option,
       // Markup with styles would be against the page's own policy.
       tooltip: {
         renderMode: "richText", trigger: "axis", confine: true, backgroundColor: css("--panel"),
-        borderColor: css("--line"), textStyle: { color: css("--text"), fontSize: 11 },
+        borderColor: css("--line"), textStyle: { color: css("--text"), fontSize: 11 }, ...option.tooltip,
       },
-      ...option,
     },
     { notMerge: true, lazyUpdate: true },
   );
@@ -65,8 +66,6 @@ export function drawTimeline(minutes, now) {
     }),
     yAxis: axis({ type: "value", minInterval: 1 }),
     tooltip: {
-      renderMode: "richText", trigger: "axis", confine: true, backgroundColor: css("--panel"), borderColor: css("--line"),
-      textStyle: { color: css("--text"), fontSize: 11 },
       formatter: (/** @type {any[]} */ parts) => [
         minute(parts[0].value[0]),
         ...parts.filter((part) => part.value[1]).map((part) => `${part.seriesName}  ${part.value[1]}`)].join("\n"),
@@ -106,8 +105,7 @@ export function drawHeat(rows) {
     }),
     visualMap: { show: false, min: 0, max: most, inRange: { color: [css("--heat-0"), css("--heat-1"), css("--heat-2")] } },
     tooltip: {
-      renderMode: "richText", confine: true, backgroundColor: css("--panel"), borderColor: css("--line"),
-      textStyle: { color: css("--text"), fontSize: 11 },
+      trigger: "item",
       formatter: (/** @type {any} */ cell) =>
         `${shown[cell.value[1]]}, ${dayHour(hours[cell.value[0]])}: ${cell.value[2]}`,
     },
@@ -118,7 +116,7 @@ export function drawHeat(rows) {
   });
 }
 
-/** @param {import("./data.js").Track | undefined} track @param {number} now in ms */
+/** @param {import("./data.js").Track | undefined} track @param {number} [now] in ms: a line stands there */
 export function drawProfile(track, now) {
   const points = (/** @type {(number | null)[]} */ values, /** @type {number} */ factor) =>
     (track?.seconds ?? []).map((s, i) => [s * 1000, values[i] == null ? null : Math.round(Number(values[i]) * factor)]);
@@ -130,8 +128,6 @@ export function drawProfile(track, now) {
     }),
     yAxis: [axis({ type: "value", name: "" }), axis({ type: "value", splitLine: { show: false } })],
     tooltip: {
-      renderMode: "richText", trigger: "axis", confine: true, backgroundColor: css("--panel"), borderColor: css("--line"),
-      textStyle: { color: css("--text"), fontSize: 11 },
       formatter: (/** @type {any[]} */ parts) => [
         minute(parts[0].value[0]), ...parts.map((part) => `${part.seriesName}  ${part.value[1] ?? "–"}`)].join("\n"),
     },
@@ -139,7 +135,7 @@ export function drawProfile(track, now) {
       {
         name: "Altitude, ft", type: "line", symbol: "none", lineStyle: { width: 1.8 }, itemStyle: { color: css("--accent") },
         areaStyle: { opacity: 0.12 }, data: points(track?.altitude ?? [], FEET),
-        markLine: {
+        markLine: now && {
           silent: true, symbol: "none", label: { show: false }, data: [{ xAxis: now }],
           lineStyle: { color: css("--text"), width: 1, type: "solid" },
         },
