@@ -169,7 +169,7 @@ def test_hours_stand_beside_their_coverage(page: Any, planted: Served, query: Qu
     assert [(row[0], row[3], row[4], row[6]) for row in found] == stored[:50]
     assert page.locator("#u-time canvas").count() == 1
     assert page.locator("#u-airlines canvas").count() == 1
-    assert page.locator("#u-areas canvas").count() == 1
+    assert page.locator("#u-areas canvas").count() > 0
 
 
 def test_an_alert_stands_first_and_shows_its_levels(page: Any) -> None:
@@ -287,10 +287,11 @@ def test_every_figure_leads_to_its_rows_and_its_table(page: Any, planted: Served
     models = set()
     for figure in page.locator("figure:visible").all():
         hrefs = [one.get_attribute("href") for one in figure.locator(".links a").all()]
-        found = next(one for one in hrefs if "format=csv" in one)
+        [found] = [one for one in hrefs if one.startswith("/v1/")]
         answer = planted.client.get(found)
         assert answer.status_code == 200, found
-        assert next(csv.reader(io.StringIO(answer.text)))
+        # Positions of a flight are packed.
+        assert "/track?" in found or next(csv.reader(io.StringIO(answer.text)))
         models |= {one for one in hrefs if "#!/model/" in one}
     assert len(models) >= 7
     documented = planted.client.get("/v1/links").json()["docs"]

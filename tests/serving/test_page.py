@@ -187,7 +187,7 @@ def test_axe_finds_nothing_serious(browser: Any, over_paris: Served) -> None:
     one.locator("#rows button").first.click()
     one.locator("#profile canvas").wait_for()
     one.locator("#play").click()
-    assert axe(one, (1440, 390)) == {}
+    assert axe(one, (1440, 1440, 390, 390)) == {}
     one.context.close()
 
 

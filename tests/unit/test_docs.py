@@ -71,7 +71,7 @@ def name(path: Path) -> str:
     [
         ("[a](asma.md)", []),
         ("[a](asma.md#the-method)", []),
-        ("[a](../README.md) and ![b](lineage.png)", []),
+        ("[a](../README.md) and ![b](skyops.png)", []),
         ("# Gain, 2 % better\n[a](#gain-2--better)", []),
         ("# Twice\n# Twice\n[a](#twice-1)", []),
         ("[a](https://example.org/nowhere)", []),

@@ -92,7 +92,7 @@ async function draw(state, changed) {
       if (id === "use" && types) fillTypes(types);
     } catch (error) {
       // The other sections are shown all the same.
-      failed(id, error instanceof Error ? error.message : String(error));
+      failed(id, error instanceof TypeError ? "The service does not answer; load the page again." : error instanceof Error ? error.message : String(error));
     }
     section.removeAttribute("aria-busy");
   }));

@@ -92,7 +92,7 @@ export async function due(page) {
     { name: "Hours a day", number: true, cell: (row) => fixed(row.hours_per_day, 1) },
     { name: "Hours from", cell: (row) => row.exposure_source === "positions" ? "positions: due earlier" : row.exposure_source ?? "–" },
     { name: "Last done", cell: (row) => row.last_done_on ? dayOf(row.last_done_on) : "–" },
-  ], rows.slice(0, SHOWN), `${rows.length > SHOWN ? `${rows.length - SHOWN} more are in the CSV.` : ""}${cut}`);
+  ], rows.slice(0, SHOWN), `${rows.length > SHOWN ? `${fixed(rows.length - SHOWN, 0)} more are in the CSV.` : ""}${cut}`);
 }
 
 const lifeKey = (/** @type {Row} */ row) => [row.scope, row.component, row.measure].join("~");
@@ -126,7 +126,7 @@ async function lived(page) {
     { name: "Recommended", number: true, cell: (row) => row.recommended_interval == null ? tag("No", "") : make("b", {}, [fixed(row.recommended_interval, 0)]) },
     { name: "Programme", number: true, cell: (row) => fixed(row.programme_interval, 0) },
     { name: "Why", wide: true, cell: (row) => row.decision },
-  ], rows.slice(0, SHOWN), rows.length > SHOWN ? `${rows.length - SHOWN} more are in the CSV.` : "");
+  ], rows.slice(0, SHOWN), rows.length > SHOWN ? `${fixed(rows.length - SHOWN, 0)} more are in the CSV.` : "");
   const where = asked("maintenance/lives/curve", { scope: chosen.scope, component: chosen.component, measure: chosen.measure });
   /** @type {Row[]} */
   const steps = (await get(where)).data;
@@ -136,6 +136,11 @@ async function lived(page) {
   const all = [{ age: 0, survival: 1, low: 1, high: 1 }, ...steps];
   const line = (/** @type {string} */ column, /** @type {any} */ more) =>
     ({ type: "line", step: "end", symbol: "none", ...more, data: all.map((/** @type {Row} */ one) => [one.age, one[column]]) });
+  // Of a share of nothing there is no band.
+  const band = (/** @type {string} */ column) => ({
+    ...line(column, { lineStyle: { width: 1, type: "dotted" }, itemStyle: { color: css("--accent") } }),
+    data: all.map((/** @type {Row} */ one) => [one.age, one.survival ? one[column] : null]),
+  });
   const mark = (/** @type {string} */ name, /** @type {number | null} */ at, /** @type {string} */ colour) => at == null ? [] : [{
     name, xAxis: at, lineStyle: { color: css(colour), width: 1.5 },
     label: { formatter: `${name} ${fixed(at, 0)}`, color: css(colour), fontSize: 10.5, position: "insideEndTop" },
@@ -156,8 +161,8 @@ async function lived(page) {
         markLine: { symbol: "none", silent: true, data: [
           ...mark("recommended", chosen.recommended_interval, "--good"), ...mark("programme", chosen.programme_interval, "--second")] },
       }),
-      line("low", { lineStyle: { width: 1, type: "dotted" }, itemStyle: { color: css("--accent") } }),
-      line("high", { lineStyle: { width: 1, type: "dotted" }, itemStyle: { color: css("--accent") } }),
+      band("low"),
+      band("high"),
     ],
   }), `Kaplan-Meier with its 95 % band. ${chosen.recommended_interval == null ? `${chosen.decision}.` : `The interval is the age that ${percent(chosen.target_survival)} reach.`}`);
 }
@@ -168,7 +173,7 @@ async function expected() {
   const rows = (await get(path)).data;
   outlook.from(path);
   const known = rows.filter((row) => row.remaining_life_cycles != null).sort((a, b) => a.remaining_life_cycles - b.remaining_life_cycles);
-  if (!known.length) return outlook.show(rows.length ? `Nothing is predicted: ${rows[0].why_null}` : NO_READINGS);
+  if (!known.length) return outlook.show(rows.length ? `Nothing is predicted of ${fixed(rows.length, 0)} units; of the first because it is ${rows[0].why_null}.` : NO_READINGS);
   const shown = known.slice(0, UNITS).toReversed();
   const at = known.filter((row) => row.is_at_limit).length;
   return outlook.chart(() => ({
@@ -197,7 +202,7 @@ async function expected() {
         data: shown.map((row) => ({ value: [row.remaining_life_cycles, `${row.fleet} ${row.unit}`], itemStyle: { color: css(row.is_at_limit ? "--critical" : "--accent") } })),
       },
     ],
-  }), `Cycles left, with their 90 % interval; red are at their limit (${at} of ${known.length}).${known.length > UNITS ? ` ${known.length - UNITS} more are in the CSV.` : ""}`);
+  }), `Cycles left, with their 90 % interval; red are at their limit (${at} of ${known.length}).${known.length > UNITS ? ` ${fixed(known.length - UNITS, 0)} more are in the CSV.` : ""}`);
 }
 
 async function decided() {

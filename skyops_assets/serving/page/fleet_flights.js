@@ -70,6 +70,9 @@ async function followed(page, row) {
   }
   const replay = make("a", { href: `/#replay=${row.first_seen_at.slice(0, 19)}Z` }, ["Replay"]);
   plot.links.prepend(replay);
+  profile.links.replaceChildren(make("a", {
+    href: `/v1/flights/${row.flight_id}/track?every_s=${EVERY_S}`, download: `${row.flight_id}.json`, "aria-label": `${name}: its positions as JSON`,
+  }, ["JSON"]));
   profile.show("Above mean sea level by pressure; over ground.", "chart");
   profile.draws(() => drawProfile(found));
   plot.chart(() => trackOf(page, found, phases), "In the colours of its phases; circles are the 40 NM rings of the watched airports, short lines runways.");

@@ -2,7 +2,7 @@
 
 import { axis } from "./charts.js";
 import { get } from "./data.js";
-import { css } from "./format.js";
+import { colour, css } from "./format.js";
 import { Card, asked, between, dayOf, empty, fixed, given, monthOf, nothing, percent, press, tag } from "./fleet_parts.js";
 import { options } from "./fleet_use.js";
 
@@ -85,7 +85,7 @@ async function components(page) {
       { name: "Events in 52 weeks", number: true, cell: (row) => fixed(row.year_event_count, 0) },
       { name: "Hours from", cell: (row) => row.exposure_source ? `${row.exposure_source}${row.coverage_share == null ? "" : `, ${percent(row.coverage_share)} heard`}` : "–" },
       { name: "Week from", cell: (row) => dayOf(row.week_on) },
-    ], whole.slice(0, MOST), `${count ? `${count} in alert. ` : ""}Rates are for 1,000 flight hours.${whole.length > MOST ? ` ${whole.length - MOST} more are in the CSV.` : ""}`);
+    ], whole.slice(0, MOST), `${count ? `${count} in alert. ` : ""}Rates are for 1,000 flight hours.${whole.length > MOST ? ` ${fixed(whole.length - MOST, 0)} more are in the CSV.` : ""}`);
   } else chapters.show("No row is of a whole chapter.");
   if (single.length) {
     parts.table([
@@ -98,7 +98,7 @@ async function components(page) {
       { name: "Removals in 52 weeks", number: true, cell: (row) => fixed(row.year_removal_count, 0) },
       { name: "Failures", number: true, cell: (row) => fixed(row.year_failure_count, 0) },
       { name: "Trend", cell: (row) => row.trend ?? "–" },
-    ], single.slice(0, MOST), single.length > MOST ? `${single.length - MOST} more are in the CSV.` : "");
+    ], single.slice(0, MOST), single.length > MOST ? `${fixed(single.length - MOST, 0)} more are in the CSV.` : "");
   } else parts.show("No part was removed, failed, or is in a configuration: give part numbers.");
   await component(page, chosen);
 }
@@ -116,14 +116,17 @@ async function component(page, row) {
     name, type: "line", symbol: "none", lineStyle: { width: 1.3 }, ...more,
     data: weeks.map((one) => [one.week_on, one[column]]),
   });
-  const dashed = (/** @type {string} */ colour) => ({ itemStyle: { color: css(colour) }, lineStyle: { width: 1.2, type: "dashed" } });
+  const dashed = (/** @type {string} */ hue) => ({ itemStyle: { color: css(hue) }, lineStyle: { width: 1.2, type: "dashed" } });
   const x = () => axis({ type: "time", splitLine: { show: false } });
   const legend = () => ({ top: 0, right: 0, type: "scroll", itemWidth: 14, itemHeight: 7, textStyle: { color: css("--muted"), fontSize: 10.5 } });
   if (weeks.every((one) => one.rate_per_1000_hours == null && one.month_rate_per_1000_hours == null)) {
     rate.show(`There is no rate: ${why(row.rate_reason)}.`);
   } else {
+    // Not the band's, which is wide while there is hardly a year.
+    const most = Math.max(...weeks.flatMap((one) => [one.month_rate_per_1000_hours, one.level_3sd_per_1000_hours, one.rate_per_1000_hours]));
+    const top = most ? Number((1.15 * most).toPrecision(2)) : undefined;
     rate.chart(() => ({
-      grid: { left: 40, right: 12, top: 28, bottom: 22 }, xAxis: x(), yAxis: axis({ type: "value", min: 0 }),
+      grid: { left: 40, right: 12, top: 28, bottom: 22 }, xAxis: x(), yAxis: axis({ type: "value", min: 0, max: top }),
       legend: { ...legend(), data: ["Month's rate", "Year's rate", "Mean", "+2 SD", "+3 SD", "Alert"] },
       tooltip: {
         formatter: (/** @type {any[]} */ lines) => {
@@ -152,8 +155,8 @@ async function component(page, row) {
       ],
     }), "The band is the exact 95 % interval of the year's rate.");
   }
-  const bars = (/** @type {string} */ name, /** @type {string} */ colour, /** @type {(row: Row) => number} */ value, /** @type {string} */ stack) => ({
-    name, type: "bar", stack, barMaxWidth: 8, itemStyle: { color: css(colour) }, data: weeks.map((one) => [one.week_on, value(one)]),
+  const bars = (/** @type {string} */ name, /** @type {string} */ hue, /** @type {(row: Row) => number} */ value, /** @type {string} */ stack) => ({
+    name, type: "bar", stack, barMaxWidth: 8, itemStyle: { color: css(hue) }, data: weeks.map((one) => [one.week_on, value(one)]),
   });
   events.chart(() => ({
     grid: { left: 32, right: 12, top: 28, bottom: 22 }, xAxis: x(), yAxis: axis({ type: "value", minInterval: 1 }),
@@ -187,7 +190,7 @@ async function dispatched(page) {
     return dispatch.show(`There is no share: ${why(reason)}. Schedules say by \`is_technical\` whether a delay or cancellation had a technical cause.`);
   }
   const months = [...new Set(data.map((/** @type {Row} */ row) => row.month_on))].sort();
-  const colours = ["--accent", "--second", "--good", "--replay", "--ring"];
+  const colours = ["CRUISE", "APPROACH", "CLIMB", "LEVEL", "LANDING"];
   return dispatch.chart(() => ({
     grid: { left: 50, right: 14, top: 28, bottom: 22 },
     xAxis: axis({ type: "category", data: months.map(monthOf), splitLine: { show: false } }),
@@ -200,7 +203,7 @@ async function dispatched(page) {
       }).filter(Boolean)].join("\n"),
     },
     series: shown.slice(0, LINES).map(([name, rows], i) => ({
-      name, type: "line", symbolSize: 5, itemStyle: { color: css(colours[i]) }, lineStyle: { width: 1.6 },
+      name, type: "line", symbolSize: 5, itemStyle: { color: colour(colours[i]) }, lineStyle: { width: 1.6 },
       data: months.map((month) => rows.find((row) => row.month_on === month)?.dispatch_reliability_share ?? null),
     })),
   }), `Departures neither late nor cancelled for a technical reason.${shown.length > LINES ? ` ${shown.length - LINES} more are in the CSV.` : ""}${next ? " Of the newest 5,000 rows." : ""}`);
