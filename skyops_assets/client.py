@@ -15,6 +15,8 @@ from skyops_assets.instance.events import cause
 from skyops_assets.instance.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    MAX_RETRIES_TAG,
+    registered,
 )
 from skyops_assets.instance.processes import heartbeats
 from skyops_assets.instance.repair import host_tag, reap
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from skyops_assets.arrivals.models.champions import ChampionSwitch
 
 DEMO = {"skyops/by": "demo"}
+LOCATION = "skyops"
+"""The code location, as workspace.yaml names it."""
 
 
 OnEvent = Callable[[str, str], None]
@@ -133,6 +137,21 @@ def run_refresh(on_event: OnEvent) -> FinishedRun:
         return _execute(instance, job, on_event)
 
 
+def run_reprocess(since: str, until: str, on_event: OnEvent) -> FinishedRun:
+    """Compute a range of hours again, and what follows from it, as one run.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it.
+    """
+    from skyops_assets.definitions import usual_defs
+    from skyops_assets.defs.transform.assets import REPROCESS, dbt_models
+
+    job = usual_defs().resolve_job_def(REPROCESS)
+    chosen = {dbt_models.op.name: {"config": {"since": since, "until": until}}}
+    with dg.DagsterInstance.get() as instance:
+        return _execute(instance, job, on_event, run_config={"ops": chosen})
+
+
 def _execute(
     instance: dg.DagsterInstance,
     job: dg.JobDefinition,
@@ -146,16 +165,18 @@ def _execute(
     on_event("assets", str(len(set(job.asset_layer.executable_asset_keys))))
     instance.add_event_listener(run_id, lambda entry: _tell(entry, on_event))
     try:
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            raise_on_error=False,
-            run_config={
-                "loggers": {"console": {"config": {"log_level": "INFO"}}},
-                **(run_config or {}),
-            },
-            tags={**host_tag(), **(tags or {})},
-        )
+        with registered(instance, job.name, LOCATION):
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                run_config={
+                    "loggers": {"console": {"config": {"log_level": "INFO"}}},
+                    **(run_config or {}),
+                },
+                # Whoever started it sees how it ends: the daemon is not to try it again.
+                tags={**host_tag(), MAX_RETRIES_TAG: "0", **(tags or {})},
+            )
     except dg.DagsterExecutionInterruptedError:
         raise KeyboardInterrupt from None
     failures = [
@@ -190,24 +211,23 @@ def report_loaded(
             results of the checks as they are; the hourly refresh makes materialisations of them.
 
     Returns:
-        The hours before SKYOPS_FIRST_HOUR or after the present one, which are no partitions and
-        are not reported.
+        The hours that the graph does not show, as they are no partitions. They are reported all the
+        same: what follows from them is to be built.
     """
     from skyops_assets.defs.raw.assets import HOURS, opensky_states
 
-    unreported = []
+    unshown = []
     event = dg.AssetObservation if is_live else dg.AssetMaterialization
     with dg.DagsterInstance.get() as instance:
         for hour, shown in sorted(hours.items()):
             key = hour.astimezone(UTC).strftime(HOURS.fmt)
             if not HOURS.has_partition_key(key):
-                unreported.append(hour)
-                continue
+                unshown.append(hour)
             shown_by = as_metadata({**shown, "loaded_by": by})
             instance.report_runless_asset_event(
                 event(opensky_states.key, partition=key, metadata=shown_by)
             )
-    return unreported
+    return unshown
 
 
 def report_passes(shown: Mapping[str, Any]) -> None:

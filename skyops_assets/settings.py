@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -40,6 +40,9 @@ JSON_EXAMPLES = {
     "reliability_policy": '{"target_survival": 0.98, "fails_within_cycles": 50}',
 }
 
+
+DEMO_LASTS = timedelta(hours=3)
+"""From the first hour that is set where none is."""
 
 PAIRS = (
     ("opensky_client_id", "opensky_client_secret"),
@@ -182,7 +185,13 @@ class Settings(BaseSettings):
     )
     first_hour: datetime = Field(
         datetime(2021, 10, 7, 12),
-        description="First hourly partition of `raw/opensky_states` (UTC).",
+        description="First hour that the graph shows, a partition of `raw/opensky_states` (UTC). "
+        "Unset: the three hours of the demo alone.",
+    )
+    last_hour: datetime | None = Field(
+        None,
+        description="Last hour that the graph shows (UTC), such as that of a recording. Unset: the "
+        "present hour.",
     )
     raw_retention_days: int | None = Field(
         None,
@@ -549,6 +558,11 @@ class Settings(BaseSettings):
     def _check_first_hour(cls, value: datetime) -> datetime:
         return setting_values.hour(value)
 
+    @field_validator("last_hour")
+    @classmethod
+    def _check_last_hour(cls, value: datetime | None) -> datetime | None:
+        return None if value is None else setting_values.hour(value)
+
     @field_validator("history_first_day")
     @classmethod
     def _check_first_day(cls, value: date) -> date:
@@ -565,6 +579,27 @@ class Settings(BaseSettings):
                     "both, or neither."
                 )
         return self
+
+    @model_validator(mode="after")
+    def _check_hours(self) -> Self:
+        if self.last_hour is not None and self.last_hour < self.first_hour:
+            raise ValueError(
+                f"SKYOPS_LAST_HOUR ({self.last_hour:%Y-%m-%dT%H:%M}) is before SKYOPS_FIRST_HOUR "
+                f"({self.first_hour:%Y-%m-%dT%H:%M})."
+            )
+        return self
+
+    @property
+    def shows_the_demo(self) -> bool:
+        """Whether no hours are set, so that the graph has those of the demo."""
+        return not {"first_hour", "last_hour"} & self.model_fields_set
+
+    @property
+    def hours_end(self) -> datetime | None:
+        """When the last hour that the graph shows is over (UTC, no zone); None: it goes on."""
+        if self.shows_the_demo:
+            return self.first_hour + DEMO_LASTS
+        return None if self.last_hour is None else self.last_hour + timedelta(hours=1)
 
     @cached_property
     def artifact_root(self) -> str:

@@ -202,19 +202,21 @@ def _tell_dagster(done: list[FileLoad], told: Console) -> None:
         with err.status("Telling Dagster of what was loaded"):
             from skyops_assets.client import report_loaded
 
-            unreported = report_loaded(shown, "skyops load")
+            unshown = report_loaded(shown, "skyops load")
     except Exception as error:
         raise SkyOpsError(
             f"Dagster could not be told of {len(hours)} loaded hours of raw/opensky_states "
             f"({' '.join(str(error).split())}). Load the same files again: it changes no row, "
             "and tells."
         ) from error
-    told.print(f"Reported to Dagster: {len(hours) - len(unreported)} hours of raw/opensky_states")
-    if unreported:
+    told.print(f"Reported to Dagster: {len(hours)} hours of raw/opensky_states")
+    if unshown:
         told.print(
-            f"Loaded, but no partition of it: {len(unreported)} hours from "
-            f"{min(unreported):%Y-%m-%d %H:%M} to {max(unreported):%Y-%m-%d %H:%M} UTC "
-            "(before SKYOPS_FIRST_HOUR, or in the future)"
+            f"The graph does not show {len(unshown)} of them, from {min(unshown):%Y-%m-%d %H:%M} "
+            f"to {max(unshown):%Y-%m-%d %H:%M} UTC. What follows from them is built all the same. "
+            f"To see them: export SKYOPS_FIRST_HOUR={min(hours):%Y-%m-%dT%H:%M} (and "
+            f"SKYOPS_LAST_HOUR={max(hours):%Y-%m-%dT%H:%M}, where nothing comes after them)",
+            soft_wrap=True,
         )
 
 
@@ -259,6 +261,14 @@ def collect() -> None:
 
     as_given = load_settings()
     settings, warehouse = prepare()
+
+    if as_given.shows_the_demo:
+        out.print(
+            "SKYOPS_FIRST_HOUR is not set, so the graph shows the hours of the demo alone. To see "
+            "those that are collected: export "
+            f"SKYOPS_FIRST_HOUR={datetime.now(UTC):%Y-%m-%dT%H:00}",
+            soft_wrap=True,
+        )
 
     def report(found: Report) -> None:
         # Here, not at the top: Dagster takes seconds to import, and the first response is stored.

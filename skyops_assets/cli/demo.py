@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
 
 
+HOURS = ("SKYOPS_FIRST_HOUR", "SKYOPS_LAST_HOUR")
 MAKES = ".venv/bin/skyops"
 """The command as `make` calls it, in whose folder `make` can be called."""
 
@@ -35,10 +36,11 @@ def demo() -> None:
     from skyops_assets.warehouse.connection import only_one
 
     name = _own_name()
-    first_hour = load_settings().first_hour
-    if is_later := first_hour > DEMO_START.replace(tzinfo=None):
+    given = load_settings()
+    if not given.shows_the_demo:
         # Its hours are to be partitions, here and in what this starts.
-        os.environ["SKYOPS_FIRST_HOUR"] = f"{DEMO_START:%Y-%m-%dT%H:%M}"
+        for setting in HOURS:
+            os.environ.pop(setting, None)
     settings, warehouse = prepare()
     log = settings.home / "logs" / "demo.log"
     try:
@@ -68,10 +70,12 @@ def demo() -> None:
             "them.",
             soft_wrap=True,
         )
-    if is_later:
+    start, end = (moment.replace(tzinfo=None) for moment in (DEMO_START, DEMO_END))
+    if given.first_hour > start or (given.hours_end and given.hours_end < end):
+        until = f" to {given.last_hour:%Y-%m-%d %H:%M}" if given.last_hour else " on"
         out.print(
-            f"\nSKYOPS_FIRST_HOUR is {first_hour:%Y-%m-%d %H:%M}: `skyops up` shows hours from "
-            "then on, so not the demo's. Unset it to see them there.",
+            f"\nThe graph of `skyops up` shows the hours from {given.first_hour:%Y-%m-%d %H:%M}"
+            f"{until}, so not the demo's. To see those, unset {' and '.join(HOURS)}.",
             soft_wrap=True,
         )
 

@@ -14,48 +14,72 @@ from skyops_assets.sources.operator.kinds import KINDS
 
 GROUPS = {
     "raw": "raw",
-    "staging": "transform",
-    "intermediate": "transform",
-    "metrics": "transform",
+    "staging": "staging",
+    "metrics": "metrics",
     "features": "features",
     "ml": "model",
     "live": "live",
     "audit": "monitoring",
 }
-"""The stage of each schema."""
-OF_STAGE = {
+"""The group of each schema."""
+OF_FOLDER = {
+    "staging.operator": "operator",
+    "intermediate.flights": "intermediate_flights",
+    "intermediate.movements": "intermediate_movements",
+    "intermediate.crossings": "intermediate_crossings",
+    "intermediate.asma": "intermediate_asma",
+    "fleet": "fleet",
+    "reliability": "reliability",
+}
+"""Groups of dbt's folders, where they are not those of their schema."""
+OF_ASSET = {
     "ml/predictions": "predictions",
     "ml/prediction_outcomes": "predictions",
     "ml/live_skill": "live",
-    "ml/component_lives": "fleet",
-    "ml/failure_outlook": "fleet",
+    "ml/component_lives": "reliability",
+    "ml/failure_outlook": "reliability",
     "metrics/flight_anomaly_scores": "anomalies",
     "audit/weekly_reports": "reports",
     "audit/monthly_reports": "reports",
+    "audit/daily_summaries": "fleet",
+    "audit/weekly_summaries": "fleet",
+    "audit/monthly_summaries": "fleet",
     **{f"raw/{kind.name}": "operator" for kind in KINDS},
 }
-"""Stages other than that of their schema."""
+"""Groups other than those of their schema."""
+TRANSFORM = (
+    "staging",
+    "intermediate_flights",
+    "intermediate_movements",
+    "intermediate_crossings",
+    "intermediate_asma",
+    "facts",
+    "metrics",
+)
+"""The groups that dbt makes of positions and the history, up to the metrics."""
 
 
-def _warns_after(time: timedelta) -> dg.FreshnessPolicy:
-    # Dagster has no policy that only warns: the failure is put beyond any use, 54 years away, whose
-    # seconds are still a whole number that the UI's GraphQL can hold. Where nothing new
-    # comes, as after the demo, an asset that is not built again is no fault; the check
+def _warns_after(time: timedelta, *, fails_after: timedelta) -> dg.FreshnessPolicy:
+    # Dagster has no policy that only warns. Where nothing new comes, as after the demo, an asset
+    # that is not built again is no fault, so the failure is long after the warning; the check
     # `loads_are_transformed` tells a late one from an idle one.
-    return dg.FreshnessPolicy.time_window(warn_window=time, fail_window=timedelta(days=20_000))
+    return dg.FreshnessPolicy.time_window(warn_window=time, fail_window=fails_after)
 
 
+MONTH = timedelta(days=30)
+QUARTER = timedelta(days=92)
+YEAR = timedelta(days=365)
 # An hour for the schedule, one for a large load, one for it to be tried again.
-FOLLOWS_LOADS = _warns_after(timedelta(hours=3))
+FOLLOWS_LOADS = _warns_after(timedelta(hours=3), fails_after=MONTH)
 # Airports and runways change with the AIRAC cycles of 28 days; in half a year few do.
-REFERENCE = _warns_after(timedelta(days=180))
+REFERENCE = _warns_after(timedelta(days=180), fails_after=YEAR)
 
-DAILY = _warns_after(timedelta(hours=27))
-WEEKLY = _warns_after(timedelta(days=8))
-MONTHLY = _warns_after(timedelta(days=32))
+DAILY = _warns_after(timedelta(hours=27), fails_after=MONTH)
+WEEKLY = _warns_after(timedelta(days=8), fails_after=MONTH)
+MONTHLY = _warns_after(timedelta(days=32), fails_after=QUARTER)
 
 BY_GROUP = {
-    "transform": FOLLOWS_LOADS,
+    **dict.fromkeys(TRANSFORM, FOLLOWS_LOADS),
     "features": FOLLOWS_LOADS,
     "predictions": FOLLOWS_LOADS,
     # Its views show what is there: that they are made and tested anew is due each hour.
@@ -66,6 +90,7 @@ BY_GROUP = {
     "monitoring": DAILY,
     "operator": DAILY,
     "fleet": DAILY,
+    "reliability": DAILY,
     "anomalies": DAILY,
 }
 BY_KEY = {
@@ -74,7 +99,7 @@ BY_KEY = {
         warn_window=timedelta(hours=2), fail_window=timedelta(hours=25)
     ),
     # Every hour where SKYOPS_METAR_URL is set; where it is not, nothing is ever due.
-    "raw/metars": _warns_after(timedelta(days=1)),
+    "raw/metars": _warns_after(timedelta(days=1), fails_after=MONTH),
     "raw/airports": REFERENCE,
     "raw/runways": REFERENCE,
     "raw/aircraft": REFERENCE,
@@ -103,25 +128,32 @@ BY_KEY = {
 }
 
 
-OWNERS_OF = {"fleet": ["team:fleet"]}
+OWNERS_OF = {"fleet": ["team:fleet"], "reliability": ["team:fleet"], "operator": ["team:fleet"]}
 """Owners other than those of the platform: an alert of theirs can have a route of its own."""
 
 
-def group_of(key: dg.AssetKey) -> str:
-    """The stage that an asset belongs to."""
-    return OF_STAGE.get(key.to_user_string()) or GROUPS[key.path[0]]
+def group_of(key: dg.AssetKey, folder: str = "") -> str:
+    """The layer that an asset belongs to.
+
+    Args:
+        folder: of a dbt model, below `models/`, its parts separated by points.
+    """
+    name = key.to_user_string()
+    if name.startswith("metrics/fct_"):
+        return "facts"
+    return OF_ASSET.get(name) or OF_FOLDER.get(folder) or GROUPS[key.path[0]]
 
 
-def placed(*path: str, stage: str | None = None) -> dict[str, Any]:
+def placed(*path: str, folder: str = "") -> dict[str, Any]:
     """The arguments of an asset's decorator that its place decides, its key included.
 
     Args:
-        stage: its group, where that does not follow from its key.
+        folder: as for `group_of`.
 
     Not mapped over the loaded definitions: an asset that two modules name is there twice then.
     """
     key = dg.AssetKey(path)
-    group = stage or group_of(key)
+    group = group_of(key, folder)
     return {
         "key": key,
         "group_name": group,

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     GRPC_INFO_TAG,
+    MAX_RETRIES_TAG,
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
@@ -32,6 +41,7 @@ __all__ = [
     "ASSET_PARTITION_RANGE_START_TAG",
     "FINISHED_STATUSES",
     "GRPC_INFO_TAG",
+    "MAX_RETRIES_TAG",
     "PARTITION_NAME_TAG",
     "WILL_RETRY_TAG",
     "BaseAssetGraph",
@@ -41,6 +51,7 @@ __all__ = [
     "is_reserved_asset_job_name",
     "latest_by_partition",
     "latest_check_result",
+    "registered",
     "start_code_servers_with",
 ]
 
@@ -89,6 +100,23 @@ def failed_partitions(
     status = get_and_update_asset_status_cache_value(instance, key, partitions)
     subset = status.deserialize_failed_partition_subsets(partitions) if status else None
     return sorted(subset.get_partition_keys()) if subset else []
+
+
+@contextmanager
+def registered(instance: dg.DagsterInstance, job: str, location: str) -> Iterator[None]:
+    """Within it, runs that this process makes are of a job of a code location.
+
+    The UI's timeline and its page of a job ask for runs by their job's origin, which
+    `execute_in_process` does not give.
+    """
+    repository = RemoteRepositoryOrigin(
+        RegisteredCodeLocationOrigin(location), SINGLETON_REPOSITORY_NAME
+    )
+    create = partial(
+        instance.create_run_for_job, remote_job_origin=RemoteJobOrigin(repository, job)
+    )
+    with patch.object(instance, "create_run_for_job", create):
+        yield
 
 
 def start_code_servers_with(arguments: Sequence[str]) -> None:

@@ -15,8 +15,9 @@ import dagster as dg
 import pytest
 
 GROUPS = [
-    "raw", "operator", "transform", "features", "model", "predictions", "live", "fleet",
-    "anomalies", "monitoring",
+    "raw", "operator", "staging", "intermediate_flights", "intermediate_movements",
+    "intermediate_crossings", "intermediate_asma", "facts", "metrics", "features", "model",
+    "predictions", "live", "fleet", "reliability", "anomalies", "monitoring",
 ]  # fmt: skip
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 WRITTEN = {"staging/stg_reference__address_blocks", "staging/stg_reference__airlines"}

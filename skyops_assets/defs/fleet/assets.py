@@ -51,7 +51,7 @@ def _summarised(
 
 
 @dg.asset(
-    **placed("audit", "daily_summaries", stage="fleet"),
+    **placed("audit", "daily_summaries"),
     deps=[
         *OPERATOR_INPUTS,
         *_keys("metrics", "fleet_daily", "flight_anomaly_scores", "punctuality_daily",
@@ -70,7 +70,7 @@ def daily_summaries(
 
 
 @dg.asset(
-    **placed("audit", "weekly_summaries", stage="fleet"),
+    **placed("audit", "weekly_summaries"),
     deps=_keys("metrics", "component_reliability_weekly", "feed_reliability_weekly"),
     kinds={"postgres"},
 )
@@ -84,7 +84,7 @@ def weekly_summaries(
 
 
 @dg.asset(
-    **placed("audit", "monthly_summaries", stage="fleet"),
+    **placed("audit", "monthly_summaries"),
     deps=[
         *_keys("metrics", "fleet_types_monthly", "dispatch_reliability_monthly"),
         *_keys("ml", "component_lives", "failure_outlook"),

@@ -2,10 +2,9 @@
 
 import dagster as dg
 
-from skyops_assets.defs.operator.assets import OPERATOR_INPUTS
 from skyops_assets.defs.shared import TAGS
 
-FLEET = dg.AssetSelection.groups("fleet")
+FLEET = dg.AssetSelection.groups("fleet", "reliability", "operator")
 WEEKLY = dg.AssetSelection.assets(
     "metrics/component_reliability_weekly",
     "metrics/feed_reliability_weekly",
@@ -22,8 +21,7 @@ MONTHLY = dg.AssetSelection.assets(
     "audit/monthly_reports",
 )
 ANOMALOUS = dg.AssetSelection.assets("metrics/flight_anomaly_scores")
-INPUTS = dg.AssetSelection.assets(*OPERATOR_INPUTS)
-DAILY = (FLEET | INPUTS | ANOMALOUS) - WEEKLY - MONTHLY
+DAILY = (FLEET | ANOMALOUS) - WEEKLY - MONTHLY
 
 daily_job = dg.define_asset_job(
     "daily_operations",

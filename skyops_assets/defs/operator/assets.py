@@ -9,18 +9,22 @@ from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import as_metadata, batches_metadata
 from skyops_assets.errors import first_few
 from skyops_assets.sources.operator.kinds import KINDS, Kind
+from skyops_assets.transform.declared import described
 
 _PLACE = ("source", "string"), ("source_row", "int64"), ("batch_id", "int64")
 
 
 def _operator_input(kind: Kind) -> dg.AssetsDefinition:
     columns = [*((field.name, str(field.type)) for field in kind.schema), *_PLACE]
+    said = described(f"raw.{kind.name}")
 
     @dg.asset(
         **placed("raw", kind.name),
         kinds={"postgres", "python"},
         metadata={
-            "dagster/column_schema": dg.TableSchema([dg.TableColumn(*one) for one in columns])
+            "dagster/column_schema": dg.TableSchema(
+                [dg.TableColumn(name, type_, said.get(name)) for name, type_ in columns]
+            )
         },
         description=f"The operator's {kind.noun}, one row per {', '.join(kind.key)}, from the "
         "folder or bucket that SKYOPS_OPERATOR_DATA names. Without such a file the table stays as "

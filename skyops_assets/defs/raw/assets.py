@@ -7,25 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import batch_metadata, batches_metadata, failed_once
 from skyops_assets.errors import SkyOpsError, first_few
+from skyops_assets.quality.contracts import raw_columns
 from skyops_assets.settings import Settings, load_settings
-from skyops_assets.sources.aircraft import AIRCRAFT
-from skyops_assets.sources.history.schema import ARRIVAL
-from skyops_assets.sources.opensky.schema import STATE_VECTOR
-from skyops_assets.sources.weather.schema import METAR
+from skyops_assets.transform.declared import described
 from skyops_assets.warehouse.connection import Warehouse
 
 
-def _columns(schema: pa.Schema) -> dg.TableSchema:
-    """A raw table's columns: those of its rows, and what each load adds."""
-    kinds = [(field.name, str(field.type)) for field in schema]
-    kinds += [("source", "string"), ("batch_id", "int64")]
-    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds])
+def _columns(table: str) -> dict[str, Any]:
+    """A raw table's columns with what they mean, as dbt's file of sources says it, and units."""
+    said = described(table)
+    columns = [
+        dg.TableColumn(name, kind, said.get(name)) for name, kind in raw_columns(table).items()
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns)}
 
 
 class Hours(dg.HourlyPartitionsDefinition):
@@ -48,12 +47,38 @@ def _keys(hours: Hours, _last: str | None) -> Sequence[str]:
     return super(Hours, hours).get_partition_keys()
 
 
+def _midnight(day: date) -> datetime:
+    """A day's begin, as Dagster takes it."""
+    return datetime.combine(day, time())
+
+
+SET = load_settings()
 # With the present hour: live positions are in it before it is over.
-HOURS = Hours(start_date=load_settings().first_hour, end_offset=1)
-FIRST_DAY = datetime.combine(load_settings().history_first_day, time())
-DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
-# With the present day, as with the present hour.
-METAR_DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
+HOURS = Hours(start_date=SET.first_hour, end_date=SET.hours_end, end_offset=1)
+# The days that the open history has: March and May of 2019, March of 2020.
+DAYS = dg.TimeWindowPartitionsDefinition(
+    start=_midnight(min(SET.history_first_day, date(2020, 3, 31))),
+    end=datetime(2020, 4, 1),
+    cron_schedule="0 0 * * *",
+    fmt="%Y-%m-%d",
+    exclusions=["0 0 * 1,2,4,6-12 *"],
+)
+# Where there is weather, that of the history too, and that of the present day; else of these hours.
+METAR_DAYS = dg.DailyPartitionsDefinition(
+    start_date=_midnight(
+        min(SET.history_first_day, SET.first_hour.date())
+        if SET.metar_url
+        else SET.first_hour.date()
+    ),
+    end_date=None
+    if SET.metar_url or SET.hours_end is None
+    else _midnight((SET.hours_end + timedelta(hours=23)).date()),
+    end_offset=1,
+)
+OF_A_DAY = dg.BackfillPolicy.multi_run(max_partitions_per_run=24)
+"""A backfill loads a day of hours in a run, so that none comes near the longest that a run may
+take, and what fails costs its day alone."""
+OF_A_MONTH = dg.BackfillPolicy.multi_run(max_partitions_per_run=31)
 
 
 class StatesConfig(dg.Config):
@@ -66,9 +91,9 @@ class StatesConfig(dg.Config):
     **placed("raw", "opensky_states"),
     kinds={"postgres", "python"},
     partitions_def=HOURS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
+    backfill_policy=OF_A_DAY,
     metadata={
-        "dagster/column_schema": _columns(STATE_VECTOR),
+        **_columns("raw.opensky_states"),
         "freshness": "By when positions were last loaded, whatever their time; those of a "
         "collector count from the hourly refresh on. Where only a "
         "recording was loaded, as in the demo, it fails after a day: no new data comes in, and "
@@ -106,11 +131,7 @@ def opensky_states(
     # A poll that waited for its turn until its hour was over still asks.
     over = [key for key, hour in hours.items() if hour.end <= now - timedelta(hours=1)]
     if over and not recording:
-        raise SkyOpsError(
-            f"No recording is set, and OpenSky tells of the present only: {first_few(over)} cannot "
-            "be loaded. Set SKYOPS_RECORDING to a recording or a folder of them, or `recording` in "
-            "the run's configuration; `demo` names the demo's."
-        )
+        hours = _present(context, database, over, hours)
     problem = None
     if recording:
         path = named_recording(recording)
@@ -126,6 +147,32 @@ def opensky_states(
     if problem:
         # Of a folder the other files are there; this is all that was asked for.
         raise SkyOpsError(problem)
+
+
+def _present(
+    context: dg.AssetExecutionContext,
+    database: Warehouse,
+    over: Sequence[str],
+    hours: Mapping[str, dg.TimeWindow],
+) -> dict[str, dg.TimeWindow]:
+    """The hours that can still be asked for; one that is over keeps the positions that it has."""
+    from skyops_assets.sources.opensky.live.poll import hour_rows
+
+    rows = hour_rows(database, {hours[key].start for key in over})
+    if empty := [key for key in over if not rows[hours[key].start]]:
+        raise SkyOpsError(
+            "No recording is set, and OpenSky tells of the present only: "
+            f"{first_few(empty)} cannot be loaded. Set SKYOPS_RECORDING to a recording or a folder "
+            "of them, or `recording` in the run's configuration; `demo` names the demo's."
+        )
+    for key in over:
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": rows[hours[key].start]}, partition_key=key
+        )
+    context.log.warning(
+        f"No recording is set, so the positions of {first_few(over)} stay as they were collected."
+    )
+    return {key: hour for key, hour in hours.items() if key not in over}
 
 
 def _read(
@@ -194,6 +241,7 @@ ONCE = (
 @dg.asset(
     **placed("raw", "airports"),
     kinds={"postgres"},
+    metadata=_columns("raw.airports"),
     automation_condition=ONCE,
 )
 def airports(
@@ -209,6 +257,7 @@ def airports(
 @dg.asset(
     **placed("raw", "runways"),
     kinds={"postgres"},
+    metadata=_columns("raw.runways"),
     automation_condition=ONCE,
 )
 def runways(
@@ -239,8 +288,8 @@ def runways(
     **placed("raw", "arrivals_history"),
     kinds={"postgres", "python"},
     partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata={"dagster/column_schema": _columns(ARRIVAL)},
+    backfill_policy=OF_A_MONTH,
+    metadata=_columns("raw.arrivals_history"),
 )
 def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per arrival of the open per-arrival history (EUROCONTROL PRU, CC0), in SI units.
@@ -274,8 +323,8 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     **placed("raw", "metars"),
     kinds={"postgres", "python"},
     partitions_def=METAR_DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata={"dagster/column_schema": _columns(METAR)},
+    backfill_policy=OF_A_MONTH,
+    metadata=_columns("raw.metars"),
 )
 def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
     """One row per weather report (METAR) of an airport, in SI units, where SKYOPS_METAR_URL is set.
@@ -312,7 +361,7 @@ def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> N
 @dg.asset(
     **placed("raw", "aircraft"),
     kinds={"postgres", "python"},
-    metadata={"dagster/column_schema": _columns(AIRCRAFT)},
+    metadata=_columns("raw.aircraft"),
 )
 def aircraft(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource

@@ -1,6 +1,6 @@
 """Jobs and schedules that load: the open history, weather reports, live positions."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -73,6 +73,12 @@ poll_job = dg.define_asset_job(
     "So far apart they show some two thirds of the landings (docs/validation.md). "
     "Off until you switch it on, as it spends your OpenSky credits.",
 )
-def poll_opensky() -> dg.RunRequest:
+def poll_opensky() -> dg.RunRequest | dg.SkipReason:
     """One live response for each box, into the present hour."""
-    return dg.RunRequest(partition_key=HOURS.get_last_partition_key())
+    present = datetime.now(UTC).strftime(HOURS.fmt.replace("%M", "00"))
+    if not HOURS.has_partition_key(present):
+        return dg.SkipReason(
+            f"The graph ends with {HOURS.get_last_partition_key()}: set SKYOPS_FIRST_HOUR, such as "
+            f"{datetime.now(UTC):%Y-%m-%dT%H}:00, and unset SKYOPS_LAST_HOUR."
+        )
+    return dg.RunRequest(partition_key=present)

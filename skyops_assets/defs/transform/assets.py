@@ -22,19 +22,22 @@ from dagster_dbt import (
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED
+from skyops_assets.errors import SkyOpsError
 from skyops_assets.instance.dbt_cli import chosen_nodes
 from skyops_assets.quality.dbt_tests import describe
 from skyops_assets.transform.dbt import (
     APART,
-    FLEET,
     build_arguments,
     manifest_fingerprint,
     prepare_manifest,
     run_target,
 )
+from skyops_assets.transform.reprocess import Range, rows_of, take_again, timed_tables
 from skyops_assets.transform.tables import column_sources, columns_of, row_count
 from skyops_assets.warehouse.connection import Warehouse
 
+REPROCESS = "reprocess"
+"""The job that computes a range again."""
 LINEAGE = "dagster/column_lineage"
 LINEAGE_OF = "lineage_of"
 """What a materialisation's lineage was computed from, as a hash: the next one shows the same."""
@@ -51,9 +54,7 @@ class SkyOpsTranslator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         # A source, which has no node, is an asset of ours.
         folder = ".".join(manifest["nodes"].get(unique_id, {"fqn": ()})["fqn"][1:-1])
-        return spec.replace_attributes(
-            **placed(*spec.key.path, stage="fleet" if folder in FLEET else None)
-        )
+        return spec.replace_attributes(**placed(*spec.key.path, folder=folder))
 
     def get_asset_check_spec(
         self,
@@ -75,14 +76,61 @@ TRANSLATOR = SkyOpsTranslator(DagsterDbtTranslatorSettings(enable_duplicate_sour
 """One: it remembers the specs that it has made."""
 
 
+class Again(dg.Config):
+    """The range that is computed again, beside what is new: both or neither.
+
+    Attributes:
+        since, until: times in ISO 8601, UTC where they have no offset.
+    """
+
+    since: str | None = None
+    until: str | None = None
+
+
 @chosen_nodes()(dbt_assets)(
     manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=APART
 )
 def dbt_models(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext,
+    config: Again,
+    dbt: DbtCliResource,
+    warehouse: WarehouseResource,
 ) -> Iterator[Any]:
     """Build and test the models of `dbt_project/`, up to those that predictions are made from."""
-    yield from build(context, dbt, warehouse)
+    if config.since is None and config.until is None and context.job_name != REPROCESS:
+        yield from build(context, dbt, warehouse)
+        return
+    if config.since is None or config.until is None:
+        raise SkyOpsError(
+            "Which range is to be computed again? Set `since` and `until` of `dbt_models` in the "
+            "run's configuration, such as 2021-10-07T12:00, or call `skyops reprocess FROM TO`."
+        )
+    chosen, database, tables = (
+        Range.of(config.since, config.until),
+        warehouse.open(),
+        timed_tables(),
+    )
+    before = {table: rows_of(database, table, time, chosen) for table, time in tables.items()}
+    context.log.info(f"{take_again(database, chosen)} loads from {chosen} are computed again.")
+    for event in build(context, dbt, warehouse):
+        table = (
+            tuple(context.asset_key_for_output(event.output_name).path)
+            if isinstance(event, dg.Output)
+            else ()
+        )
+        if table not in tables:
+            yield event
+            continue
+        after = rows_of(database, table, tables[table], chosen)
+        context.log.info(f"{'.'.join(table)}: {before[table]:,} rows before, {after:,} after.")
+        yield event.with_metadata(
+            {
+                **event.metadata,
+                "reprocessed": str(chosen),
+                "rows_of_it_before": before[table],
+                "rows_of_it_after": after,
+            }
+        )
 
 
 def build(

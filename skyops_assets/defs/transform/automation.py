@@ -3,8 +3,10 @@
 import dagster as dg
 
 from skyops_assets.defs.platform.checks import PERIODIC
+from skyops_assets.defs.policies import TRANSFORM
 from skyops_assets.defs.raw.automation import HISTORY, HISTORY_KEY, METARS, METARS_KEY, RAW
 from skyops_assets.defs.shared import TAGS
+from skyops_assets.defs.transform.assets import REPROCESS
 from skyops_assets.instance.private import BaseAssetGraph, latest_by_partition
 
 FEATURES = dg.AssetKey(["features", "arrival_features"])
@@ -18,7 +20,7 @@ main_job = dg.define_asset_job(
 )
 
 
-FOLLOWING = dg.AssetSelection.groups("transform", "features", "predictions", "live")
+FOLLOWING = dg.AssetSelection.groups(*TRANSFORM, "features", "predictions", "live")
 
 # The checks too: what a collector or `skyops load` wrote was not checked in a run of its own, and a
 # check that was red in a run of the load alone would hold nothing back here.
@@ -31,6 +33,15 @@ refresh_job = dg.define_asset_job(
     selection=REFRESHED,
     tags=TAGS,
     description="Everything that follows from what is already loaded, with the present model.",
+)
+
+reprocess_job = dg.define_asset_job(
+    REPROCESS,
+    selection=REFRESHED,
+    tags=TAGS,
+    description="After a rule changed: compute a range of hours again from the positions that are "
+    "loaded, and what follows. Its configuration names the range: `since` and `until` of "
+    "`dbt_models`. Each table tells the rows that it had of the range, and has.",
 )
 
 
