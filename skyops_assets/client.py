@@ -62,7 +62,8 @@ def run_main(
     """
     # In this order: the definitions load their parts without a word about what is beta.
     from skyops_assets.definitions import usual_defs
-    from skyops_assets.defs.raw.assets import HOURS, opensky_states
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.raw.partitions import HOURS
 
     hours = HOURS.get_partition_keys_in_time_window(dg.TimeWindow(start, end))
     states = {"config": {"recording": recording}}
@@ -214,7 +215,8 @@ def report_loaded(
         The hours that the graph does not show, as they are no partitions. They are reported all the
         same: what follows from them is to be built.
     """
-    from skyops_assets.defs.raw.assets import HOURS, opensky_states
+    from skyops_assets.defs.raw.assets import opensky_states
+    from skyops_assets.defs.raw.partitions import HOURS
 
     unshown = []
     event = dg.AssetObservation if is_live else dg.AssetMaterialization

@@ -24,10 +24,10 @@ GROUPS = {
 """The group of each schema."""
 OF_FOLDER = {
     "staging.operator": "operator",
-    "intermediate.flights": "intermediate_flights",
-    "intermediate.movements": "intermediate_movements",
-    "intermediate.crossings": "intermediate_crossings",
-    "intermediate.asma": "intermediate_asma",
+    "intermediate.flights": "int_flights",
+    "intermediate.movements": "int_movements",
+    "intermediate.crossings": "int_crossings",
+    "intermediate.asma": "int_asma",
     "fleet": "fleet",
     "reliability": "reliability",
 }
@@ -49,10 +49,10 @@ OF_ASSET = {
 """Groups other than those of their schema."""
 TRANSFORM = (
     "staging",
-    "intermediate_flights",
-    "intermediate_movements",
-    "intermediate_crossings",
-    "intermediate_asma",
+    "int_flights",
+    "int_movements",
+    "int_crossings",
+    "int_asma",
     "facts",
     "metrics",
 )

@@ -32,7 +32,8 @@ def described(table: str) -> dict[str, str]:
     for column in _tables()[table.removeprefix("raw.")]["columns"]:
         said = " ".join(column["description"].split())
         unit = UNITS.get(column["name"].rpartition("_")[2])
-        found[column["name"]] = f"{said.removesuffix('.')}, in {unit}." if unit else said
+        is_silent = unit and unit not in said
+        found[column["name"]] = f"{said.removesuffix('.')}, in {unit}." if is_silent else said
     return found
 
 

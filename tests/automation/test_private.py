@@ -127,6 +127,28 @@ def test_a_run_over_a_range_of_partitions_is_named_by_two_tags() -> None:
     assert [asked["keys"][0], asked["keys"][-1], len(asked["keys"])] == [first, last, 3]
 
 
+def test_a_run_of_this_process_is_known_as_one_of_its_job() -> None:
+    """By the tag that the UI's timeline asks for; and the daemon does not try it again."""
+
+    @dg.op
+    def nothing() -> None: ...
+
+    @dg.job
+    def known() -> None:
+        nothing()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        with private.registered(instance, "known", "skyops"):
+            done = known.execute_in_process(instance=instance)
+        unknown = known.execute_in_process(instance=instance)
+        shown = instance.get_runs(
+            dg.RunsFilter(tags={".dagster/repository": "__repository__@skyops"})
+        )
+        assert [run.run_id for run in shown] == [done.run_id] != [unknown.run_id]
+        assert shown[0].remote_job_origin.location_name == "skyops"
+    assert private.MAX_RETRIES_TAG == "dagster/max_retries"
+
+
 @pytest.mark.parametrize(("name", "is_reserved"), [("__ASSET_JOB", True), ("main", False)])
 def test_the_job_of_the_ui_s_button_is_told_from_ours(name: str, is_reserved: bool) -> None:
     assert private.is_reserved_asset_job_name(name) is is_reserved

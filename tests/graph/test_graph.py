@@ -15,8 +15,8 @@ import dagster as dg
 import pytest
 
 GROUPS = [
-    "raw", "operator", "staging", "intermediate_flights", "intermediate_movements",
-    "intermediate_crossings", "intermediate_asma", "facts", "metrics", "features", "model",
+    "raw", "operator", "staging", "int_flights", "int_movements",
+    "int_crossings", "int_asma", "facts", "metrics", "features", "model",
     "predictions", "live", "fleet", "reliability", "anomalies", "monitoring",
 ]  # fmt: skip
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")

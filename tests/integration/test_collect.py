@@ -541,7 +541,7 @@ def test_the_present_hour_is_materialised_from_a_live_answer(
 ) -> None:
     import dagster as dg
 
-    from skyops_assets.defs.raw.assets import HOURS
+    from skyops_assets.defs.raw.partitions import HOURS
 
     repository = graph.defs.get_repository_def()
     schedule = repository.get_schedule_def("poll_opensky")

@@ -192,7 +192,7 @@ def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.Mo
 
     from skyops_assets.client import report_loaded
 
-    early = DEMO_START - timedelta(hours=1)
+    early = datetime(2018, 10, 7, 12, tzinfo=UTC)
     present = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     future = present + timedelta(hours=2)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -201,8 +201,11 @@ def test_dagster_is_told_of_the_hours_that_are_partitions(monkeypatch: pytest.Mo
         hours = {DEMO_START: {"good_rows": 7}, early: {}, present: {}, future: {}}
         assert report_loaded(hours, "test") == [early, future]
         key = dg.AssetKey(["raw", "opensky_states"])
-        latest, first = instance.fetch_materializations(key, limit=10).records
+        # What follows from hours that the graph does not show is to be built too.
+        newest, latest, first, oldest = instance.fetch_materializations(key, limit=10).records
+        assert newest.partition_key == f"{future:%Y-%m-%d-%H:%M}"
         assert latest.partition_key == f"{present:%Y-%m-%d-%H:%M}"
+        assert oldest.partition_key == "2018-10-07-12:00"
         found = first.event_log_entry.asset_materialization
         assert found is not None
         assert found.partition == "2021-10-07-12:00"
@@ -336,8 +339,13 @@ def test_a_stopped_load_says_what_stays_and_ends_with_130(
 @pytest.mark.xdist_group("cli")
 @pytest.mark.usefixtures("manifest")
 def test_the_command_goes_on_after_a_bad_file_and_says_so(
-    warehouse: Warehouse, query: Query, home: Path, tmp_path: Path
+    warehouse: Warehouse,
+    query: Query,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SKYOPS_FIRST_HOUR", "2021-10-07T12:00")
     folder = some_recordings(tmp_path / "in")
     (folder / "a-note.txt").write_text("nothing, to see\n")
     (folder / "cut.json").write_text('{"time": 1633608000, "states": [["3c64')
@@ -348,8 +356,8 @@ def test_the_command_goes_on_after_a_bad_file_and_says_so(
     assert "a-note.txt has no column" in done.stderr
     assert "cut off" in done.stderr
     assert "1 of 5 files could not be loaded to their end" in done.stderr
-    assert "Reported to Dagster: 2 hours" in done.stdout
-    assert "Loaded, but no partition of it: 1 hours" in done.stdout
+    assert "Reported to Dagster: 3 hours" in done.stdout
+    assert "The graph does not show 1 of them, from 2021-10-07 11:00 to" in done.stdout
     lines = {
         Path(cells[1].strip()).name: [cell.strip() for cell in cells[2:7]]
         for cells in (line.split("│") for line in done.stdout.splitlines())

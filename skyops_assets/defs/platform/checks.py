@@ -6,14 +6,8 @@ import dagster as dg
 
 from skyops_assets.defs.live.checks import lane_keeps_up
 from skyops_assets.defs.predictions.assets import prediction_outcomes
-from skyops_assets.defs.raw.assets import (
-    DAYS,
-    HOURS,
-    METAR_DAYS,
-    arrivals_history,
-    metars,
-    opensky_states,
-)
+from skyops_assets.defs.raw.assets import arrivals_history, metars, opensky_states
+from skyops_assets.defs.raw.partitions import DAYS, HOURS, METAR_DAYS
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.rings import check_of_each_ring
 from skyops_assets.defs.shared import OWNED, warning

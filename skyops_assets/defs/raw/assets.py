@@ -1,19 +1,19 @@
 """Raw data: positions by the hour, past arrivals and weather by the day, and the reference rows."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from skyops_assets.defs.policies import placed
+from skyops_assets.defs.raw.partitions import DAYS, HOURS, METAR_DAYS, OF_A_DAY, OF_A_MONTH
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import batch_metadata, batches_metadata, failed_once
 from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.quality.contracts import raw_columns
-from skyops_assets.settings import Settings, load_settings
+from skyops_assets.settings import Settings
 from skyops_assets.transform.declared import described
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -25,60 +25,6 @@ def _columns(table: str) -> dict[str, Any]:
         dg.TableColumn(name, kind, said.get(name)) for name, kind in raw_columns(table).items()
     ]
     return {"dagster/column_schema": dg.TableSchema(columns)}
-
-
-class Hours(dg.HourlyPartitionsDefinition):
-    """Hours whose list is made once an hour and process.
-
-    Dagster asks for it, 45,000 long, in each step that reads the asset, and makes it by a cron
-    schedule: 0.25 s of CPU each, eight times in a run.
-    """
-
-    def get_partition_keys(
-        self, current_time: datetime | None = None, dynamic_partitions_store: Any = None
-    ) -> Sequence[str]:
-        """All hours that there are by now, the first one first."""
-        with dg.partition_loading_context(current_time, dynamic_partitions_store):
-            return _keys(self, self.get_last_partition_key())
-
-
-@lru_cache(maxsize=1)
-def _keys(hours: Hours, _last: str | None) -> Sequence[str]:
-    return super(Hours, hours).get_partition_keys()
-
-
-def _midnight(day: date) -> datetime:
-    """A day's begin, as Dagster takes it."""
-    return datetime.combine(day, time())
-
-
-SET = load_settings()
-# With the present hour: live positions are in it before it is over.
-HOURS = Hours(start_date=SET.first_hour, end_date=SET.hours_end, end_offset=1)
-# The days that the open history has: March and May of 2019, March of 2020.
-DAYS = dg.TimeWindowPartitionsDefinition(
-    start=_midnight(min(SET.history_first_day, date(2020, 3, 31))),
-    end=datetime(2020, 4, 1),
-    cron_schedule="0 0 * * *",
-    fmt="%Y-%m-%d",
-    exclusions=["0 0 * 1,2,4,6-12 *"],
-)
-# Where there is weather, that of the history too, and that of the present day; else of these hours.
-METAR_DAYS = dg.DailyPartitionsDefinition(
-    start_date=_midnight(
-        min(SET.history_first_day, SET.first_hour.date())
-        if SET.metar_url
-        else SET.first_hour.date()
-    ),
-    end_date=None
-    if SET.metar_url or SET.hours_end is None
-    else _midnight((SET.hours_end + timedelta(hours=23)).date()),
-    end_offset=1,
-)
-OF_A_DAY = dg.BackfillPolicy.multi_run(max_partitions_per_run=24)
-"""A backfill loads a day of hours in a run, so that none comes near the longest that a run may
-take, and what fails costs its day alone."""
-OF_A_MONTH = dg.BackfillPolicy.multi_run(max_partitions_per_run=31)
 
 
 class StatesConfig(dg.Config):

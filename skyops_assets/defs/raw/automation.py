@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from skyops_assets.defs.platform.checks import PERIODIC
-from skyops_assets.defs.raw.assets import HOURS, METAR_DAYS
+from skyops_assets.defs.raw.partitions import HOURS, METAR_DAYS
 from skyops_assets.defs.shared import TAGS
 from skyops_assets.settings import load_settings
 

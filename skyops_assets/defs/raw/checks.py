@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from skyops_assets.defs.raw.assets import (
-    HOURS,
     aircraft,
     airports,
     arrivals_history,
@@ -14,6 +13,7 @@ from skyops_assets.defs.raw.assets import (
     opensky_states,
     runways,
 )
+from skyops_assets.defs.raw.partitions import HOURS
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import OWNED, columns_result, suite_result, warning
 from skyops_assets.instance.private import (
