@@ -106,7 +106,7 @@ def timed_tables() -> dict[Table, str]:
 
 def rows_of(warehouse: Warehouse, table: Table, time: str, chosen: Range) -> int:
     """How many rows of a table are of a range; none where there is no such table."""
-    from psycopg import sql
+    from psycopg2 import sql
 
     with warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select to_regclass(%s)", (".".join(table),))
