@@ -22,7 +22,11 @@ def main() -> None:
             settings = load_settings()
             for notice in notices():
                 print(f"Note: {notice}", file=sys.stderr)
-            prepare(settings)
+            warehouse = prepare(settings)
+            if command[0] == "mlflow":
+                # Not as an argument: those are shown to whoever lists processes.
+                database = warehouse.sqlalchemy(settings.mlflow_database)
+                os.environ["MLFLOW_BACKEND_STORE_URI"] = database
         os.execvp(command[0], command)  # noqa: S606
     except SkyOpsError as error:
         sys.exit(f"Error: {error}")

@@ -27,6 +27,15 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def beat(home: Path, name: str) -> None:
+    """Show that a process which nobody can ask still works: its file has the present time."""
+    path = home / "alive" / name
+    # A full disk is told of elsewhere, and is no reason to end.
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
 def write_secret(path: Path, text: str, *, keep: bool = False) -> None:
     """A line that only its owner reads, in a file that is there whole or not at all.
 

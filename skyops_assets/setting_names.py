@@ -1,13 +1,16 @@
 """The names of variables that begin with SKYOPS_: former ones, those of others, and mistyped ones.
 
-Belongs here: telling a name from a setting's. Does not: values (`settings`).
+Belongs here: telling a name from a setting's, and reading files that are named in their place. Does
+not: what values mean (`settings`).
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
+from pathlib import Path
 
 PREFIX = "SKYOPS_"
 
@@ -21,8 +24,10 @@ FORMER_NAMES = {
 
 OTHERS = {
     # Of docker/compose.yaml, whose file of variables the containers get as a whole.
-    "SKYOPS_POSTGRES_PASSWORD",
     "SKYOPS_CODE_MEMORY",
+    "SKYOPS_DOMAIN",
+    "SKYOPS_POSTGRES_MEMORY",
+    "SKYOPS_SECRETS",
     "SKYOPS_IMAGE",
     # Of `runtime.environment`, for what SkyOps starts.
     "SKYOPS_DAGSTER_URL",
@@ -57,6 +62,35 @@ def former_values(given: Mapping[str, str]) -> dict[str, str]:
             if present not in given:
                 values[name] = given[former]
     return values
+
+
+def read_files(given: MutableMapping[str, str], fields: Iterable[str]) -> None:
+    """Put what a file holds in the place of the variable that names it, for all that starts here.
+
+    SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook becomes SKYOPS_ALERT_WEBHOOK_URL: a secret that
+    is handed in as a file is in no container's description.
+
+    Raises:
+        ValueError: a file cannot be read or is empty, or the setting is given as well.
+    """
+    for name in (f"{PREFIX}{field.upper()}" for field in fields):
+        variable = f"{name}_FILE"
+        if not (path := given.get(variable)):
+            given.pop(variable, None)
+            continue
+        if given.get(name):
+            raise ValueError(f"{name} and {variable} are both set: set one of them.")
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ValueError(
+                f"{variable} names {path!r}, which cannot be read by user {os.getuid()}: {why}."
+            ) from None
+        if not text:
+            raise ValueError(f"{variable} names {path!r}, which is empty: write the value into it.")
+        given[name] = text
+        del given[variable]
 
 
 def check_names(given: Iterable[str], fields: Iterable[str]) -> list[str]:

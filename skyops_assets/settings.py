@@ -30,7 +30,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from skyops_assets import setting_values
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.policies import ReliabilityPolicy, RetrainPolicy
-from skyops_assets.setting_names import check_names, former_values
+from skyops_assets.setting_names import check_names, former_values, read_files
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         "`postgresql://user:password@host:5432/skyops`. SkyOps creates that database, and those of "
         "Dagster and MLflow, if the user may (`CREATEDB`). For TLS add libpq's options: "
         "`?sslmode=verify-full&sslrootcert=/path/to/root.crt`. Unset: an embedded Postgres.",
+    )
+    postgres_password: SecretStr | None = Field(
+        None,
+        description="Password of the user of `SKYOPS_DATABASE_URL`, where the address has none; any "
+        "characters.",
     )
     warehouse_url: SecretStr | None = Field(
         None,
@@ -481,6 +486,7 @@ class Settings(BaseSettings):
         "aircraft_csv",
         "data_mirror",
         "database_url",
+        "postgres_password",
         "reader_database_url",
         "service_database_url",
         "public_url",
@@ -615,6 +621,7 @@ def load_settings() -> Settings:
             message names it.
     """
     try:
+        read_files(os.environ, Settings.model_fields)
         check_names(os.environ, Settings.model_fields)
     except ValueError as error:
         raise SkyOpsError(str(error)) from None

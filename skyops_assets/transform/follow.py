@@ -23,6 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.files import beat
 from skyops_assets.transform.dbt import (
     DBT_PROJECT,
     LOCK,
@@ -109,7 +110,7 @@ class Follower:
 
     def __post_init__(self) -> None:
         self._options = pass_options(run_target(self.home, "follow"))
-        self._stop = _Stop()
+        self._stop = _Stop(lambda: beat(self.home, "follow"))
         self._references: int | None = None
         self._fingerprint = ""
         self._said = ""
@@ -254,10 +255,15 @@ def _why(done: Any) -> str:
 
 
 class _Stop:
-    """The wish to end, which wakes who waits."""
+    """The wish to end, which wakes who waits; who looks at it lives, and that is told.
 
-    def __init__(self) -> None:
+    Args:
+        alive: tells it.
+    """
+
+    def __init__(self, alive: Callable[[], None]) -> None:
         self.is_asked = False
+        self._alive = alive
         self.woken, self._waker = os.pipe()
 
     @contextmanager
@@ -280,6 +286,7 @@ class _Stop:
                 signal.signal(one, handler)
 
     def check(self) -> None:
+        self._alive()
         if self.is_asked:
             raise Stopped
 

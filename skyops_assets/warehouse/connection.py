@@ -243,7 +243,7 @@ def parse_url(value: str) -> URL:
     return url.set(drivername="postgresql")
 
 
-def _whole(url: URL) -> URL:
+def _whole(url: URL, settings: Settings) -> URL:
     """An address that says everything: what it lacks is as libpq takes it (PGHOST and others)."""
     import getpass
 
@@ -263,10 +263,9 @@ def _whole(url: URL) -> URL:
                 "SKYOPS_DATABASE_URL names no user, and this process's has no name; it looks like "
                 "postgresql://user:password@host:5432/skyops"
             ) from None
-    return url.set(
-        username=user,
-        password=url.password or os.environ.get("PGPASSWORD"),
-    )
+    given = settings.postgres_password
+    password = given.get_secret_value() if given else os.environ.get("PGPASSWORD")
+    return url.set(username=user, password=url.password or password)
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -282,7 +281,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
     given = settings.warehouse_url or settings.database_url
     is_embedded = settings.database_url is None
     # Before the environment loses what the address lacks.
-    url = None if given is None else _whole(parse_url(given.get_secret_value()))
+    url = None if given is None else _whole(parse_url(given.get_secret_value()), settings)
     sessions.pin_environment(is_embedded=is_embedded)
     if url is None:
         url = start_embedded(settings.home / "postgres")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skyops_assets.files import beat
 from skyops_assets.sources.opensky.live.boxes import BoundingBox, cost_of
 from skyops_assets.sources.opensky.live.client import OpenSkyClient, Response
 from skyops_assets.sources.opensky.live.credits import CreditBudget, CreditState
@@ -338,6 +339,18 @@ class Collector:
             self._said = (text, time.monotonic())
 
 
+class _Stop(threading.Event):
+    """The wish to end; who waits for it lives, and that is told."""
+
+    def __init__(self, alive: Callable[[], None]) -> None:
+        super().__init__()
+        self._alive = alive
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._alive()
+        return super().wait(timeout)
+
+
 def collect(
     settings: Settings,
     warehouse: Warehouse,
@@ -358,7 +371,7 @@ def collect(
 
     boxes = watched_boxes(settings)
     budget = CreditBudget.from_settings(settings, warehouse)
-    stop = threading.Event()
+    stop = _Stop(lambda: beat(settings.home, "collect"))
     failed: list[BaseException] = []
 
     def pause(seconds: float) -> None:
