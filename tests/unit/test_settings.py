@@ -139,12 +139,56 @@ def test_a_mistyped_name_is_refused_with_the_one_that_was_meant(
 def test_an_unknown_name_is_warned_of_and_those_of_others_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in (*OTHERS, *runtime_names()):
+    for name in {name.removesuffix("_FILE") for name in (*OTHERS, *runtime_names())}:
         monkeypatch.setenv(name, "5432")
     assert notices() == []
     monkeypatch.setenv("SKYOPS_FAVOURITE_COLOUR", "blue")
     (notice,) = notices()
     assert notice.startswith("SKYOPS_FAVOURITE_COLOUR is no setting of SkyOps")
+
+
+def test_a_setting_may_be_given_as_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As containers get secrets; what is started from here has the value."""
+    file = tmp_path / "webhook"
+    file.write_text("https://hooks.example.org/hidden\n")
+    monkeypatch.setenv("SKYOPS_ALERT_WEBHOOK_URL_FILE", str(file))
+    monkeypatch.setenv("SKYOPS_ALERT_WEBHOOK_URL", "")
+    url = load_settings().alert_webhook_url
+    assert url
+    assert url.get_secret_value() == os.environ["SKYOPS_ALERT_WEBHOOK_URL"]
+    assert os.environ["SKYOPS_ALERT_WEBHOOK_URL"] == "https://hooks.example.org/hidden"
+    assert load_settings().alert_webhook_url == url
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "which cannot be read by user .*: No such file or directory"),
+        (b"\xff\xfe", "which cannot be read by user .*: it is no text"),
+        (b" \n", "which is empty: write the value into it"),
+    ],
+)
+def test_a_file_of_a_setting_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("SKYOPS_SERVICE_TOKEN_FILE", str(file))
+    with pytest.raises(SkyOpsError, match=f"SKYOPS_SERVICE_TOKEN_FILE names '{file}', {said}"):
+        load_settings()
+
+
+def test_a_setting_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYOPS_POSTGRES_PASSWORD", "hidden")
+    monkeypatch.setenv("SKYOPS_POSTGRES_PASSWORD_FILE", "/run/secrets/postgres_password")
+    with pytest.raises(SkyOpsError) as error:
+        load_settings()
+    assert str(error.value) == (
+        "SKYOPS_POSTGRES_PASSWORD and SKYOPS_POSTGRES_PASSWORD_FILE are both set: set one of them."
+    )
 
 
 def test_a_warning_of_a_setting_is_the_command_lines_to_print() -> None:
