@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from tests.support.databases import Query
-from tests.support.serving import Served
+from tests.support.serving import Served, told
 
 pytestmark = pytest.mark.xdist_group("serving")
-
-
-def told(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    kind = ""
-    for line in lines:
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield kind, json.loads(line.removeprefix("data: "))
 
 
 def test_what_changes_is_told_and_nothing_else(over_paris: Served, query: Query) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -91,6 +93,16 @@ def served(
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+def told(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """The events of a stream of `/v1/events`, as they come."""
+    kind = ""
+    for line in lines:
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield kind, json.loads(line.removeprefix("data: "))
 
 
 def new_key(warehouse: Warehouse, *scopes: str, expires_at: datetime | str | None = None) -> str:
