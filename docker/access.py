@@ -11,11 +11,13 @@ import secrets
 import shlex
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 from skyops_assets.audit import api_keys
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import prepare
 from skyops_assets.settings import load_settings
+from skyops_assets.warehouse.connection import TLS_OPTIONS
 from skyops_assets.warehouse.roles import READER, SERVICE, Role, connected, grant_reading
 
 
@@ -44,8 +46,7 @@ def main(folder: Path) -> None:
     })  # fmt: skip
     told = reader(SERVICE)
     _write(folder / "exporter.env", {
-        "DATA_SOURCE_URI": f"{told['host']}:{told['port']}/{told['dbname']}"
-        f"?sslmode={told.get('sslmode', 'prefer')}",
+        "DATA_SOURCE_URI": f"{told['host']}:{told['port']}/{told['dbname']}?{_tls(told)}",
         "DATA_SOURCE_USER": told["user"], "DATA_SOURCE_PASS": told["password"],
     })  # fmt: skip
     key = folder / "prometheus.key"
@@ -55,6 +56,14 @@ def main(folder: Path) -> None:
             scopes=[api_keys.READ], expires_at=None, actor="docker/access.py",
         )  # fmt: skip
         _replace(key, made)
+
+
+def _tls(parts: dict[str, str]) -> str:
+    """Options of the exporter's driver, which does not know libpq's "if there is any"."""
+    given = {name: value for name, value in parts.items() if name in TLS_OPTIONS}
+    if given.get("sslmode") in {None, "allow", "prefer"}:
+        given["sslmode"] = "disable"
+    return urlencode(given)
 
 
 def _write(path: Path, variables: dict[str, str]) -> None:

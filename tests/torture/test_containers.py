@@ -147,7 +147,9 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     if not request.config.getoption("--long"):
         pytest.skip("takes a quarter of an hour: --long")
     for program in ("podman", "podman-compose"):
@@ -175,7 +177,9 @@ def live_rows(stack: Stack, more_than: int) -> int:
     """Live positions, once there are more of them; they may take a minute."""
     patience = time.monotonic() + 180
     while (rows := stack.ask(LIVE_ROWS)[0]) <= more_than:
-        assert time.monotonic() < patience, stack.run("podman", "logs", stack.container("collector"))
+        assert time.monotonic() < patience, stack.run(
+            "podman", "logs", stack.container("collector")
+        )
         time.sleep(1)
     return rows
 

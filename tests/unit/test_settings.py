@@ -147,9 +147,7 @@ def test_an_unknown_name_is_warned_of_and_those_of_others_are_not(
     assert notice.startswith("SKYOPS_FAVOURITE_COLOUR is no setting of SkyOps")
 
 
-def test_a_setting_may_be_given_as_a_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_setting_may_be_given_as_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As containers get secrets; what is started from here has the value."""
     file = tmp_path / "webhook"
     file.write_text("https://hooks.example.org/hidden\n")
