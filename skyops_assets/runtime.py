@@ -41,8 +41,8 @@ PASSED_ON = ("MLFLOW_S3_",)
 """Of those, what a person sets for SkyOps: the server of `SKYOPS_MLFLOW_ARTIFACTS=s3://...`."""
 WITHHELD = tuple(
     f"SKYOPS_{name}"
-    for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "READER_DATABASE_URL", "SERVICE_DATABASE_URL", "PG_",
-                 "OPENSKY_CLIENT_", "ALERT_")
+    for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "READER_DATABASE_URL",
+                 "SERVICE_DATABASE_URL", "PG_", "OPENSKY_CLIENT_", "ALERT_")
 )  # fmt: skip
 """Prefixes of variables that the service, which everybody talks to, does not see."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")

@@ -67,8 +67,8 @@ def former_values(given: Mapping[str, str]) -> dict[str, str]:
 def read_files(given: MutableMapping[str, str], fields: Iterable[str]) -> None:
     """Put what a file holds in the place of the variable that names it, for all that starts here.
 
-    SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook becomes SKYOPS_ALERT_WEBHOOK_URL: a secret that
-    is handed in as a file is in no container's description.
+    SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook becomes SKYOPS_ALERT_WEBHOOK_URL: a secret
+    that is handed in as a file is in no container's description.
 
     Raises:
         ValueError: a file cannot be read or is empty, or the setting is given as well.

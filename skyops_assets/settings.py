@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     )
     postgres_password: SecretStr | None = Field(
         None,
-        description="Password of the user of `SKYOPS_DATABASE_URL`, where the address has none; any "
-        "characters.",
+        description="Password of the user of `SKYOPS_DATABASE_URL`, where the address has none; "
+        "any characters.",
     )
     warehouse_url: SecretStr | None = Field(
         None,

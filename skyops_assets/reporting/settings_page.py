@@ -26,8 +26,9 @@ is refused at the start, with one sentence that names the variable, and so is a 
 is nearly one of these; another unknown one is noted. In containers they stand in `docker/.env`,
 beside a few of the [containers' own](deploy.md#settings).
 
-Each may also be given as a file, which suits secrets: `SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook`
-is `SKYOPS_ALERT_WEBHOOK_URL` with what is in that file.
+Each may also be given as a file, which suits secrets:
+`SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook` is `SKYOPS_ALERT_WEBHOOK_URL` with what is in
+that file.
 """
 SECTIONS = {
     "home": "Warehouse, files and processes",

@@ -1,4 +1,4 @@
-"""The profile observability with Debian's programs: what docker/access.py hands out is enough, and no more.
+"""The profile observability with Debian's programs: what docker/access.py hands out is enough.
 
 Grafana and cAdvisor are not to be had there; docs/deploy.md says so.
 """
@@ -87,7 +87,7 @@ def test_grafana_reads_all_three_databases_and_writes_none(made: Made) -> None:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"select count(*) from {table}")
-                with pytest.raises(psycopg2.Error, match="read-only|permission denied"):
+                with pytest.raises(psycopg2.Error, match=r"read-only|permission denied"):
                     cursor.execute(f"delete from {table}")
         finally:
             connection.close()

@@ -1,8 +1,8 @@
 """The core and the live profile in real containers: health, the demo, a kill of each, a restore.
 
-Runs where there are podman, podman-compose and the two base images, and where CONTAINER_IMAGES names
-these: `CONTAINER_IMAGES="python:3.11-slim-bookworm postgres:17-bookworm"`. What is not docker/'s own is
-the names of images and the ports.
+Runs where there are podman, podman-compose and two base images, which CONTAINER_IMAGES names:
+`CONTAINER_IMAGES="python:3.11-slim-bookworm postgres:17-bookworm"`. All is as in docker/ but for the
+names of images and the ports.
 """
 
 from __future__ import annotations
@@ -76,7 +76,12 @@ class Stack:
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
         done = subprocess.run(
-            command, cwd=cwd or self._folder, capture_output=True, text=True, check=False
+            command,
+            cwd=cwd or self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
         )
         assert done.returncode == 0, f"{command}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done.stdout
@@ -199,7 +204,7 @@ def test_nobody_may_write_where_it_does_not_have_to(stack: Stack) -> None:
         )  # fmt: skip
         assert "Read-only file system" in done.stderr, service
     # A secret is in a file only: neither in what describes the container nor in its arguments.
-    secret = (stack._folder / "secrets" / "postgres_password").read_text().strip()  # noqa: SLF001
+    secret = (stack._folder / "secrets" / "postgres_password").read_text().strip()
     assert secret not in stack.run("podman", "inspect", stack.container("code"))
 
 
