@@ -1,8 +1,8 @@
 """The core and the live profile in real containers: health, the demo, a kill of each, a restore.
 
 Runs where there are podman, podman-compose and two base images, which CONTAINER_IMAGES names:
-`CONTAINER_IMAGES="python:3.11-slim-bookworm postgres:17-bookworm"`. All is as in docker/ but for the
-names of images and the ports.
+`CONTAINER_IMAGES="python:3.11-slim-bookworm postgres:17-bookworm"`. All is as in docker/, but for
+the names of images and the ports.
 """
 
 from __future__ import annotations

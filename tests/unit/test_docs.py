@@ -27,7 +27,12 @@ HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 FILE = re.compile(
     r"`((?:skyops_assets|dbt_project|tests|benchmarks|validation|docker|docs)/[\w./-]*)`"
 )
-MADE_LATER = {"docker/.env", "dbt_project/target"}
+MADE_LATER = {
+    "docker/.env",
+    "docker/secrets/",
+    "docker/secrets/postgres_password",
+    "dbt_project/target",
+}
 """By the reader, or by dbt; a clone does not have them."""
 TABLE = re.compile(r"`(raw|staging|intermediate|metrics|features|ml|audit)\.([a-z]\w+)")
 MODEL = re.compile(r"\b(?:int|stg|fct)_[a-z]+(?:_[a-z0-9]+)*(?:__[a-z0-9_]+)?\b")
