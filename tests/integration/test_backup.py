@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pwd
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +22,10 @@ from pydantic import SecretStr
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import backup
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import dumps
+from skyops_assets.warehouse import dumps, embedded
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from tests.support.databases import Databases, Query
+from tests.support.databases import Databases, Query, short_dir, stop_server
 from tests.support.servers import PASSWORD, object_store, postgres
 
 
@@ -183,6 +187,50 @@ def test_a_backup_that_fails_leaves_nothing(
     with pytest.raises(SkyOpsError, match="false of database"):
         backup.back_up(home, filled, str(tmp_path / "kept"))
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.mark.usefixtures("manifest")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_another_user_restores_it_to_another_path_and_an_embedded_server(
+    where: str, filled: Warehouse, query: Query
+) -> None:
+    """As on a new machine: root backs up, and somebody else goes on."""
+    programs = (embedded.program("postgres"), Path(sys.executable).resolve())
+    if closed := next(filter(None, map(embedded._closed_folder, programs)), None):
+        pytest.skip(f"an ordinary user may not pass {closed} here")
+    folder, user = short_dir(), pwd.getpwnam("nobody")
+    home, kept = folder / "new" / "home", folder / "kept"
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SKYOPS_HOME": str(home)}
+
+    def do(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "skyops_assets", *arguments], env=variables, text=True,
+            user=user.pw_uid, group=user.pw_gid, extra_groups=[], capture_output=True, check=False,
+            cwd=folder,
+        )  # fmt: skip
+
+    try:
+        shutil.copytree(where, kept)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        kept.chmod(0o700)
+        refused = do("restore", str(kept))
+        assert refused.returncode == 1
+        assert f"{str(kept)!r} cannot be read" in refused.stderr
+        for path in (kept, *kept.rglob("*")):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        restored = do("restore", str(kept))
+        assert restored.returncode == 0, restored.stderr
+        assert "every table has the rows that it had" in " ".join(restored.stdout.split())
+        rows = do("sql", "select n from raw.odd_names order by n", "--format", "csv")
+        assert rows.returncode == 0, rows.stderr
+        assert rows.stdout.split()[1:] == [
+            str(n) for (n,) in query(filled, "select n from raw.odd_names order by n")
+        ]
+        assert (home / "mlflow/1/model.onnx").read_bytes() == b"\x00onnx"
+        assert {path.lstat().st_uid for path in home.rglob("*")} == {user.pw_uid}
+    finally:
+        stop_server(home / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -256,3 +256,27 @@ def test_a_backup_of_the_volumes_is_restored_into_new_ones(stack: Stack) -> None
         if name.startswith(("raw.", "metrics.", "ml.", "features."))
     }  # fmt: skip
     assert {name: after["counts"].get(name) for name in kept} == kept
+
+
+def test_another_user_restores_it_elsewhere_with_the_embedded_server(stack: Stack) -> None:
+    """A user with no name, another path, and Postgres 18 in the same container as SkyOps."""
+    counts = stack.status()["counts"]
+    kept = f"{stack.name}_backups"
+    own = "cp -r /var/lib/backups /elsewhere/kept && chown -R 12345:12345 /elsewhere"
+    elsewhere = f"{stack.name}_elsewhere:/elsewhere"
+    stack.run(
+        "podman", "run", "--rm", "--user=0", "--volume", f"{kept}:/var/lib/backups:ro", "--volume",
+        elsewhere, "--entrypoint=sh", stack.image, "-c", own,
+    )  # fmt: skip
+    try:
+        shown = stack.run(
+            "podman", "run", "--rm", "--network=none", "--user=12345:12345", "--volume", elsewhere,
+            "--env=SKYOPS_HOME=/elsewhere/home", "--env=HOME=/tmp", "--entrypoint=sh", stack.image,
+            "-c", "skyops restore /elsewhere/kept >&2 && skyops status --json",
+        )  # fmt: skip
+        after = json.loads(shown)
+        assert after["warehouse"]["embedded"] is True
+        for table in ("metrics.fct_flights", "ml.model_versions", "raw.opensky_states"):
+            assert after["counts"][table] == counts[table]
+    finally:
+        stack.run("podman", "volume", "rm", "--force", f"{stack.name}_elsewhere")
