@@ -330,7 +330,7 @@ def _close_what_all_may(cursor: Cursor, name: str) -> None:
 
 def _grant(cursor: Cursor, role: Role, name: str) -> None:
     """Let a role do what it may and cannot yet."""
-    from psycopg2 import Error, sql
+    from psycopg2 import Error, errors, sql
 
     values = {"role": name, "schemas": list(role.schemas), "tables": list(role.tables),
               "hidden": list(role.hidden), "inserts": list(role.inserts),
@@ -340,7 +340,9 @@ def _grant(cursor: Cursor, role: Role, name: str) -> None:
     cursor.execute("select name from unnest(%(schemas)s::text[]) as name"
                    " where to_regnamespace(quote_ident(name)) is null", values)  # fmt: skip
     for (schema,) in cursor.fetchall():
-        cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+        # Of several processes at once one makes it; "if not exists" does not wait for the other.
+        with suppress(errors.UniqueViolation):
+            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
     cursor.execute(_LACKING, values)
     for _, statement in cursor.fetchall():
         # A table that dbt has put another in the place of, or another process that does the same:

@@ -83,7 +83,10 @@ def test_grafana_reads_all_three_databases_and_writes_none(made: Made) -> None:
     }  # fmt: skip
     assert given.keys() == {"host", "port", "user", "password", "database"}
     for database, table in (("skyops", "raw.airports"), ("dagster", "public.runs")):
-        connection = psycopg2.connect(**{**given, "database": database})
+        connection = psycopg2.connect(
+            host=given["host"], port=given["port"], user=given["user"],
+            password=given["password"], dbname=database,
+        )  # fmt: skip
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"select count(*) from {table}")
