@@ -9,6 +9,8 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 PAGE := $(VENV)/.page
 NODE := $(VENV)/node
+MKDOCS := $(VENV)/mkdocs
+SITE := site/index.html
 PAGE_FILES := skyops_assets/serving/page/vendor
 
 export UV_LINK_MODE ?= copy
@@ -23,10 +25,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) $(PAGE) ## Set up everything and run the whole graph on a real recording
+demo: $(RUNTIME) $(PAGE) $(SITE) ## Set up everything and run the whole graph on a real recording
 	@$(BIN)/skyops demo
 
-up: $(RUNTIME) $(PAGE) ## Keep the Dagster UI (port 3000), daemon and dbt docs (port 3001) running
+up: $(RUNTIME) $(PAGE) $(SITE) ## Keep the Dagster UI (port 3000), daemon, service and documentation (port 3001) running
 	@$(BIN)/skyops up
 
 down: $(RUNTIME) ## End what `make up` or `skyops up --detach` keeps running
@@ -74,10 +76,11 @@ audit: $(UV) ## Ask whether a locked package has a known vulnerability
 bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks
 
-docs: $(RUNTIME) ## Build the dbt docs as one static page, docs/settings.md, and the tables of docs/metrics.md
-	@$(BIN)/skyops docs
+docs: $(RUNTIME) ## Write what is generated of docs/, build the documentation site and the dbt docs
 	@$(BIN)/python -m skyops_assets.reporting.settings_page
 	@$(BIN)/python -m skyops_assets.serving.metrics_page
+	@$(MAKE) --no-print-directory $(SITE)
+	@$(BIN)/skyops docs
 
 dashboards: $(DEV) ## Build Grafana's boards, docker/grafana/dashboards
 	@$(BIN)/python -m dashboards docker/grafana/dashboards
@@ -90,11 +93,13 @@ lock: $(UV) ## Renew the lock files from pyproject.toml
 	    --no-annotate --group demo --group build -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group page -o requirements-page.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
+	    --no-annotate --group docs -o requirements-docs.lock
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove what is built; the warehouse stays
-	rm -rf $(VENV) $(PAGE_FILES) dbt_project/target dbt_project/logs
+	rm -rf $(VENV) $(PAGE_FILES) site dbt_project/target dbt_project/logs
 
 purge: $(RUNTIME) ## Remove the warehouse and all local state; asks, unless FORCE=1
 	@$(BIN)/skyops purge $(if $(FORCE),--yes)
@@ -127,7 +132,19 @@ $(PAGE): requirements-page.lock skyops_assets/serving/page_libraries.json $(RUNT
 	    $(PAGE_FILES) || test $$? = 3
 	@touch $@
 
-$(DEV): requirements-dev.lock tests/support/page_libraries.json $(RUNTIME) $(PAGE)
+# Without a network for it the site is left out, and `skyops up` serves the dbt docs alone.
+$(MKDOCS)/.done: requirements-docs.lock $(RUNTIME)
+	@echo "Fetching what builds the documentation"
+	@{ $(UV) venv --quiet --allow-existing --python $(PYTHON) $(MKDOCS) \
+	    && $(UV) pip install --quiet --python $(MKDOCS)/bin/python --require-hashes -r requirements-docs.lock \
+	    && touch $@; } || echo "The documentation cannot be built; its pages are in docs/."
+
+$(SITE): $(MKDOCS)/.done mkdocs.yml mkdocs_hook.py $(wildcard *.md docs/* docs/decisions/*) \
+		$(shell find dbt_project/models -name '*.yml' -o -name '*.md')
+	@if test -f $(MKDOCS)/.done; then echo "Building the documentation" \
+	    && NO_MKDOCS_2_WARNING=1 $(MKDOCS)/bin/mkdocs build --quiet; fi
+
+$(DEV): requirements-dev.lock tests/support/page_libraries.json $(RUNTIME) $(PAGE) $(SITE)
 	@echo "Installing the locked development packages"
 	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	@$(NODE)/bin/python skyops_assets/serving/page_libraries.py tests/support/page_libraries.json \

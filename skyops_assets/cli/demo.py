@@ -100,7 +100,7 @@ def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
     up = "make up" if name == MAKES else f"{name} up"
     out.print(f"  {up}, and in the browser", soft_wrap=True)
     out.print(f"  http://localhost:{settings.ui_port}  the graph: every column back to its source")
-    out.print(f"  http://localhost:{settings.docs_port}  what is in each table")
+    out.print(f"  http://localhost:{settings.docs_port}/dbt/  what is in each table")
     hour = f"{DEMO_END - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     at = address(settings)
     out.print(f"  {at}/#replay={hour}  the sky over Paris, as it moved", soft_wrap=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.operations import entrance, logs
+from skyops_assets.operations import documentation, entrance, logs
 from skyops_assets.operations.keeping import Claim
 from skyops_assets.operations.sentinel import Sentinel
 from skyops_assets.settings import Settings
@@ -147,8 +147,7 @@ class _Services:
             "daemon": [*dagster, "dagster._daemon", "run", "-w", str(workspace)],
             "ui": [*dagster, "dagster_webserver", "-h", HOST, "-p", str(settings.ui_port),
                    "-w", str(workspace)],
-            "docs": [*python, "http.server", str(settings.docs_port), "--bind", HOST,
-                     "--directory", str(settings.home / "docs")],
+            "docs": [*python, "skyops_assets.operations.documentation"],
             DOCS_BUILD: [*python, "skyops_assets.cli", "docs"],
             FOLLOW: [*python, "skyops_assets.cli", "follow"],
             SERVICE: [*python, "skyops_assets.serving", HOST],
@@ -177,7 +176,10 @@ class _Services:
             say(f"Fleet       {at}/fleet")
             say(f"Service     {at}/v1")
         being = "" if is_documented else ", which are being built"
-        say(f"dbt docs    http://localhost:{self._settings.docs_port}{being}")
+        docs = f"http://localhost:{self._settings.docs_port}"
+        if documentation.SITE.exists():
+            say(f"Handbook    {docs}")
+        say(f"dbt docs    {docs}{documentation.DBT}{being}")
         if process.poll() is not None:
             say(f"The service ended by itself; see {_log(self._settings, SERVICE)}")
         if not is_documented:

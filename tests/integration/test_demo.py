@@ -573,8 +573,10 @@ def test_the_ui_shows_a_check_and_a_run(services: tuple[str, str], page: Any) ->
 
 
 def test_the_docs_are_served(services: tuple[str, str], page: Any) -> None:
-    page.goto(f"{services[1]}/")
+    page.goto(f"{services[1]}/dbt/")
     page.get_by_text("fct_arrivals").first.wait_for(state="attached")
+    page.goto(f"{services[1]}/")
+    page.get_by_role("heading", name="Documentation").wait_for()
 
 
 def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finished) -> None:
