@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -205,12 +204,6 @@ def test_functions_are_those_of_the_project_whichever_model_is_run(
     code, said = built("run", "--select", "stg_reference__runway_ends")
     assert code == 0, said
     assert query(shared_warehouse, f"{sources} order by 1") == expected
-
-
-@pytest.fixture(scope="module")
-def nodes(manifest: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(manifest.read_text())
-    return found
 
 
 def models(manifest: dict[str, Any], *schemas: str) -> list[dict[str, Any]]:
