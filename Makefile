@@ -79,6 +79,7 @@ bench: $(RUNTIME) ## Measure: ratios from one run on this machine
 docs: $(RUNTIME) ## Write what is generated of docs/, build the documentation site and the dbt docs
 	@$(BIN)/python -m skyops_assets.reporting.settings_page
 	@$(BIN)/python -m skyops_assets.serving.metrics_page
+	@$(BIN)/python -m skyops_assets.serving.api_page
 	@$(MAKE) --no-print-directory $(SITE)
 	@$(BIN)/skyops docs
 

@@ -133,7 +133,7 @@ class Settings(BaseSettings):
         None,
         description="Address by which browsers reach the dbt docs, such as "
         "`https://docs.skyops.example.org`: the pages' charts link to their tables there. Unset: "
-        "`SKYOPS_DOCS_PORT` on localhost.",
+        "`/dbt` at `SKYOPS_DOCS_PORT` on localhost.",
     )
     service_url: str | None = Field(
         None,
@@ -439,7 +439,7 @@ class Settings(BaseSettings):
     @property
     def docs_address(self) -> str:
         """Where browsers reach the dbt docs."""
-        return (self.docs_url or f"http://localhost:{self.docs_port}").rstrip("/")
+        return (self.docs_url or f"http://localhost:{self.docs_port}/dbt").rstrip("/")
 
     @property
     def service_address(self) -> str:

@@ -20,7 +20,7 @@ class Links(BaseModel):
     docs: str = Field(description="The dbt docs.")
 
 
-@router.get("/links", responses=answered({"docs": "http://localhost:3001"}))
+@router.get("/links", responses=answered({"docs": "http://localhost:3001/dbt"}))
 async def links(request: Request) -> Links:
     """Where the dbt docs are, to which the pages' charts and tables lead."""
     return Links(docs=request.app.state.service.settings.docs_address)

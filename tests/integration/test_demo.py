@@ -29,6 +29,7 @@ from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from tests.support.browser import chromium, complaining
 from tests.support.databases import Query, short_dir, stop_server
+from tests.support.documented import queries
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -231,6 +232,18 @@ def test_each_question_that_the_demo_offers_has_an_answer(finished: Finished) ->
         rows = json.loads(done.stdout)
         assert 3 <= len(rows) <= 6
         assert all(None not in row.values() for row in rows)
+
+
+def test_every_documented_query_works(finished: Finished, query: Query) -> None:
+    """Each `skyops sql` of README and docs; what they show of the demo has rows."""
+    _, warehouse, _ = finished
+    asked = queries()
+    assert len(asked) > 25
+    rows = {sql: query(warehouse, sql) for sql in asked}
+    empty = [sql for sql in rows if "39ceb1" in sql and not rows[sql]]
+    assert empty == []
+    [changes] = [rows[sql] for sql in rows if "to_char(changed_at" in sql]
+    assert [row[0] for row in changes] == ["LFOB", "LFPB", "LFPO", "LFPG"]
 
 
 def test_the_gatekeeper_gives_its_reasons(finished: Finished, query: Query) -> None:

@@ -1,4 +1,4 @@
-"""The few lines of docs/service.md that ask the service do what they say."""
+"""The lines of the documentation that ask the service do what they say."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.support.databases import Query
 from tests.support.serving import Served
 
 pytestmark = pytest.mark.xdist_group("serving")
-PAGE = (PROJECT_ROOT / "docs" / "service.md").read_text()
 BLOCKS = [
     (kind, block)
-    for kind, block in re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
+    for page in sorted((PROJECT_ROOT / "docs").glob("*.md"))
+    for kind, block in re.findall(r"```(sh|python)\n(.*?)```", page.read_text(), re.DOTALL)
     if "127.0.0.1:8000" in block
 ]
 

@@ -100,3 +100,35 @@ def getter(site: Path, built: Path) -> Callable[[str], httpx.Response]:
             return await client.get(path)
 
     return lambda path: asyncio.run(ask(path))
+
+
+def test_the_page_of_endpoints_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    from skyops_assets.serving.api_page import PAGE, api_page
+    from skyops_assets.serving.app import create_app
+
+    monkeypatch.setenv("SKYOPS_WAREHOUSE_URL", "postgresql:///none")
+    assert PAGE.read_text() == api_page(create_app().openapi()), "run `make docs`"
+
+
+MESSAGE = re.compile(r"^\| `([A-Z][^`]+|[a-z][^`]* [^`]*)` \|", re.MULTILINE)
+
+
+def test_every_message_of_the_troubleshooting_is_one_that_somebody_sees() -> None:
+    places = [*(PROJECT_ROOT / "skyops_assets").rglob("*.py"), PROJECT_ROOT / "Makefile"]
+    # A long message is written in pieces.
+    code = re.sub(r"\"\s*f?\"", "", "".join(path.read_text() for path in places))
+    found = MESSAGE.findall((PROJECT_ROOT / "docs" / "troubleshooting.md").read_text())
+    assert len(found) > 15
+    assert [message for message in found if message not in code] == []
+
+
+def test_the_glossary_has_every_table_of_metrics() -> None:
+    glossary = (PROJECT_ROOT / "docs" / "glossary.md").read_text()
+    models = PROJECT_ROOT / "dbt_project" / "models"
+    names = {
+        path.stem
+        for folder in ("metrics", "fleet", "reliability")
+        for path in (models / folder).glob("*.sql")
+        if not path.stem.startswith("int_")
+    }
+    assert {name for name in names if f"`metrics.{name}`" not in glossary} == set()
