@@ -14,6 +14,8 @@ from fastapi.openapi.utils import get_openapi
 
 from skyops_assets import __version__
 from skyops_assets.serving import (
+    analysis,
+    analysis_models,
     anomalous,
     corrections,
     entry,
@@ -145,8 +147,8 @@ def create_app() -> FastAPI:
     app.include_router(entry.router)
     app.include_router(reports.router)
     for part in (
-        reads, sky_map, links, totals, fleet, reliability, lives, anomalous, predict, predictions,
-        events, jobs, corrections,
+        reads, sky_map, links, totals, analysis, analysis_models, fleet, reliability, lives,
+        anomalous, predict, predictions, events, jobs, corrections,
     ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)

@@ -98,7 +98,7 @@ READER = Role(
 )
 SERVICE = Role(
     "service",
-    ("staging", "metrics", "features", "live", "ml", "audit"),
+    ("staging", "intermediate", "metrics", "features", "live", "ml", "audit"),
     tables=("raw.airports", "raw.ingest_batches", "raw.opensky_credits"),
     inserts=("ml.service_predictions", "audit.corrections"),
     updates={"audit.corrections": "undone_at, undone_by, undone_because"},

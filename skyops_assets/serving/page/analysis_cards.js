@@ -1,0 +1,142 @@
+// What the analysis page shows: each card with its rows, its sentence, its picture, and why it may be empty.
+
+import * as charts from "./analysis_charts.js";
+import * as tables from "./analysis_tables.js";
+
+/** @typedef {import("./data.js").Row} Row */
+/** @typedef {{state: Row | undefined, changes: Row[], filters: Record<string, string>}} Context */
+/**
+ * @typedef {{id: string, section: "sky" | "airport" | "model", title: string, says: string, path: string,
+ *   asked: string, docs: string, empty: string | ((context: Context) => string), isWide?: boolean,
+ *   rows?: (rows: Row[]) => Row[], option?: (rows: Row[], context: Context) => any,
+ *   table?: (rows: Row[], context: Context) => HTMLElement}} Card
+ * asked: by which of the filters; docs: the table in the dbt docs.
+ */
+
+const NO_POSITION = "No position of such an aircraft is stored in these hours.";
+const NOT_MOVED = "No such movement is stored in this period.";
+
+/** Why a challenger's card is empty. @param {Context} context */
+const noChallenger = ({ state }) => {
+  if (!state) return "No challenger has been trained yet: nothing was learned for this ring.";
+  if (!state.challenger_version) return `No challenger has been trained yet: ${state.untrained_reason ?? "the newest training made none"}.`;
+  return "The newest challenger has not been measured yet.";
+};
+const noPrediction = "No landing that was predicted before is known yet in this period.";
+/** Why a card of monitoring is empty, where there is a champion. @param {string} otherwise */
+const unwatched = (otherwise) => (/** @type {Context} */ { state }) =>
+  state?.champion_version ? otherwise : "There is no champion yet whose skill and drift could be watched.";
+
+/** @type {Card[]} */
+export const CARDS = [
+  {
+    id: "altitudes", section: "sky", title: "Altitude", path: "altitudes", asked: "sky", docs: "model.skyops.int_positions__sampled_1m",
+    says: "How high aircraft in the air were, in steps of 1,000 ft; the line is the smoothed density.",
+    empty: NO_POSITION, option: charts.altitudes,
+  },
+  {
+    id: "phases", section: "sky", title: "Phases of flight", path: "phases", asked: "sky", docs: "model.skyops.phase_counts_1m",
+    says: "How the minutes in which aircraft were heard divide among the phases.",
+    empty: NO_POSITION, option: charts.phases,
+  },
+  {
+    id: "countries", section: "sky", title: "Speed by State of registration", path: "countries", asked: "sky", docs: "model.skyops.country_hourly",
+    says: "Mean speed over ground in the air, of the twelve States that were heard most.",
+    empty: NO_POSITION, option: charts.countries,
+  },
+  {
+    id: "correlations", section: "sky", title: "Correlation", path: "correlations", asked: "sky", docs: "model.skyops.int_positions__sampled_1m",
+    says: "How altitude, speed, climb and place go together in the air: 1 together, -1 against each other, 0 not at all.",
+    empty: NO_POSITION, option: charts.correlations,
+  },
+  {
+    id: "traffic", section: "sky", title: "Traffic", path: "traffic", asked: "traffic", docs: "model.skyops.phase_counts_1m", isWide: true,
+    says: "How many aircraft were heard, and how many of them on the ground.",
+    empty: NO_POSITION, option: charts.traffic,
+  },
+  {
+    id: "runways", section: "airport", title: "Landings by runway", path: "runways", asked: "airport", docs: "model.skyops.fct_movements", isWide: true,
+    says: "Landings of each runway over time; a dashed line is a change of the landing direction.",
+    empty: NOT_MOVED, rows: (rows) => rows.filter((row) => row.landing_count), option: charts.runways,
+  },
+  {
+    id: "runway-sums", section: "airport", title: "Use of the runways", path: "runways", asked: "airport", docs: "model.skyops.fct_movements",
+    says: "Landings and take-offs of each runway in the whole period.",
+    empty: NOT_MOVED, option: charts.runwaySums,
+  },
+  {
+    id: "changes", section: "airport", title: "Changes of the landing direction", path: "runway-changes", asked: "changes",
+    docs: "model.skyops.runway_configuration_changes",
+    says: "When landings began to come from another side; two landings that agree make a direction.",
+    empty: "The landing direction did not change in this period.", table: tables.changes,
+  },
+  {
+    id: "asma", section: "airport", title: "Additional ASMA time by month", path: "asma", asked: "asma", docs: "model.skyops.asma_monthly",
+    says: "Minutes between ring and runway beyond the moving reference: the unimpeded time of the same sector and runway over the last twelve months. Months of the year before stand beside the period's.",
+    empty: "No arrival of these months has a reference: it takes enough arrivals of the same sector and runway.",
+    rows: (rows) => rows.filter((row) => row.mean_additional_min != null), option: charts.asma,
+  },
+  {
+    id: "holdings", section: "airport", title: "Holdings", path: "holdings", asked: "airport", docs: "model.skyops.fct_holdings",
+    says: "Holdings by when they began, and how long they took on average.",
+    empty: "No holding was found in this period.", option: charts.holdings,
+  },
+  {
+    id: "go-arounds", section: "airport", title: "Go-arounds", path: "go-arounds", asked: "airport", docs: "model.skyops.fct_movements",
+    says: "Approaches that were broken off, beside the landings of the same time.",
+    empty: "No approach was broken off in this period.",
+    rows: (rows) => (rows.some((row) => row.go_around_count) ? rows : []), option: charts.goArounds,
+  },
+  {
+    id: "scores", section: "model", title: "Champion against challenger", path: "model/scores", asked: "model", docs: "", isWide: true,
+    says: "All candidates on the same test arrivals. Skill is 1 - MAE / MAE of the best baseline, with its 95 % interval.",
+    empty: noChallenger, table: tables.scores,
+  },
+  {
+    id: "skill", section: "model", title: "Skill and gain", path: "model/scores", asked: "model", docs: "",
+    says: "Skill against the best baseline and gain over the champion, with 95 % intervals; above 0 is better.",
+    empty: noChallenger, rows: charts.compared, option: charts.skill,
+  },
+  {
+    id: "within", section: "model", title: "Distribution of the test errors", path: "model/scores", asked: "model", docs: "",
+    says: "Share of the same test arrivals that each candidate predicts within one and two minutes.",
+    empty: noChallenger, rows: (rows) => rows.filter((row) => row.within_1min_share != null), option: charts.within,
+  },
+  {
+    id: "errors", section: "model", title: "Errors since then", path: "model/errors", asked: "predictions", docs: "source.skyops.ml.predictions",
+    says: "Predicted minus actual landing, of the predictor in force and of the baseline on the same crossings.",
+    empty: noPrediction, option: charts.errors,
+  },
+  {
+    id: "residuals", section: "model", title: "Residuals", path: "model/residuals", asked: "predictions", docs: "source.skyops.ml.predictions",
+    says: "Median error by what was predicted; eight of ten errors lie in the band.",
+    empty: noPrediction, option: charts.residuals,
+  },
+  {
+    id: "importance", section: "model", title: "Importance of the features", path: "model/importance", asked: "model", docs: "model.skyops.arrival_features",
+    says: "How much larger the challenger's MAE is when a group of features is shuffled.",
+    empty: noChallenger, option: charts.importance,
+  },
+  {
+    id: "latency", section: "model", title: "Latency", path: "model/latency", asked: "model", docs: "",
+    says: "How long one prediction takes, of the last thirty challengers, each in a fresh process.",
+    empty: noChallenger, option: charts.latency,
+  },
+  {
+    id: "lights", section: "model", title: "The gatekeeper's lights", path: "model/lights", asked: "model", docs: "", isWide: true,
+    says: "What the newest challenger was held to before it may predict, and what was found.",
+    empty: (context) => (context.state ? "The gatekeeper has not decided on the newest training yet." : noChallenger(context)),
+    table: tables.lights,
+  },
+  {
+    id: "monitoring", section: "model", title: "Skill and drift", path: "model/monitoring", asked: "model", docs: "",
+    says: "What each look of monitoring found: skill of its window, and the share of feature groups that drifted.",
+    empty: unwatched("Monitoring has measured neither skill nor drift of this model yet."),
+    rows: (rows) => (rows.some((row) => row.skill != null || row.drift_score != null) ? rows : []), option: charts.monitoring,
+  },
+  {
+    id: "drifted", section: "model", title: "Drifted features", path: "model/drifted", asked: "model", docs: "model.skyops.arrival_features",
+    says: "Features beyond their threshold when monitoring last looked: 1 is the threshold.",
+    empty: unwatched("No feature was beyond its threshold when monitoring last looked."), option: charts.drifted,
+  },
+];
