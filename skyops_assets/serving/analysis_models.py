@@ -118,7 +118,10 @@ limit 30
 # predicted last; the baseline is that stored beside each of its predictions: one sample.
 ANSWERED = SQL("""
 select
-    predictions.model_version,
+    case
+        when predictions.model_name like 'baseline:%%' then predictions.model_name
+        else predictions.model_version
+    end as predictor,
     predictions.predicted_transit_min,
     outcomes.error_min,
     predictions.baseline,
@@ -151,15 +154,15 @@ ERRORS = SQL("""
 with answered as ({answered}),
 
 errors as (
-    select model_version as predictor, error_min
+    select predictor, error_min
     from answered
     where
         baseline_error_min is not null
         or not exists (select 1 from answered where baseline_error_min is not null)
     union all
-    select 'baseline:' || baseline, baseline_error_min
+    select baseline, baseline_error_min
     from answered
-    where baseline_error_min is not null
+    where baseline_error_min is not null and baseline <> predictor
 )
 
 select

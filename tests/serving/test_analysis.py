@@ -219,7 +219,7 @@ def test_errors_of_predictor_and_baseline_are_of_one_sample(
                 "insert into ml.predictions (flight_id, airport, ring_nm, model_name,"
                 " model_version, crossed_at, is_inbound, is_in_sample, predicted_transit_min,"
                 " baseline, baseline_transit_min) values (%s, %s, %s, %s, %s,"
-                " '2021-10-07 14:00+00', true, false, %s, 'mean', %s)",
+                " '2021-10-07 14:00+00', true, false, %s, 'baseline:mean', %s)",
                 *key, predicted, baseline,
             )  # fmt: skip
             query(

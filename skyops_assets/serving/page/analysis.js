@@ -188,13 +188,13 @@ function build() {
     const body = card.table
       ? make("div", { id: card.id, class: "table scroll", tabindex: "0", role: "region", "aria-label": card.title })
       : make("div", { id: card.id, class: "chart", role: "img", "aria-label": `${card.title}: ${card.says}` });
-    const figure = make("figure", card.isWide ? { class: "wide" } : {}, [
+    const figure = make("figure", { class: card.isWide ? "wide" : card.isDouble ? "double" : "" }, [
       make("figcaption", {}, [make("span", {}, [card.title]), make("span", { class: "links", id: `${card.id}-links` })]),
       make("p", { class: "note" }, [card.says]),
       body,
       make("p", { class: "why", id: `${card.id}-note`, hidden: "" }),
     ]);
-    at(card.section).append(figure);
+    at(`${card.section}-cards`).append(figure);
   }
 }
 

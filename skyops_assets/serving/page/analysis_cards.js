@@ -7,7 +7,7 @@ import * as tables from "./analysis_tables.js";
 /** @typedef {{state: Row | undefined, changes: Row[], filters: Record<string, string>}} Context */
 /**
  * @typedef {{id: string, section: "sky" | "airport" | "model", title: string, says: string, path: string,
- *   asked: string, docs: string, empty: string | ((context: Context) => string), isWide?: boolean,
+ *   asked: string, docs: string, empty: string | ((context: Context) => string), isWide?: boolean, isDouble?: boolean,
  *   rows?: (rows: Row[]) => Row[], option?: (rows: Row[], context: Context) => any,
  *   table?: (rows: Row[], context: Context) => HTMLElement}} Card
  * asked: by which of the filters; docs: the table in the dbt docs.
@@ -50,7 +50,7 @@ export const CARDS = [
     empty: NO_POSITION, option: charts.correlations,
   },
   {
-    id: "traffic", section: "sky", title: "Traffic", path: "traffic", asked: "traffic", docs: "model.skyops.phase_counts_1m", isWide: true,
+    id: "traffic", section: "sky", title: "Traffic", path: "traffic", asked: "traffic", docs: "model.skyops.phase_counts_1m", isDouble: true,
     says: "How many aircraft were heard, and how many of them on the ground.",
     empty: NO_POSITION, option: charts.traffic,
   },
@@ -119,7 +119,7 @@ export const CARDS = [
   },
   {
     id: "latency", section: "model", title: "Latency", path: "model/latency", asked: "model", docs: "",
-    says: "How long one prediction takes, of the last thirty challengers, each in a fresh process.",
+    says: "How many milliseconds one prediction takes, of the last thirty challengers, each in a fresh process.",
     empty: noChallenger, option: charts.latency,
   },
   {

@@ -20,7 +20,7 @@ const tip = (formatter, trigger = "axis") => ({
   renderMode: "richText", trigger, confine: true, backgroundColor: css("--panel"), borderColor: css("--line"),
   textStyle: { color: css("--text"), fontSize: 11 }, formatter,
 });
-const round = (/** @type {number | null} */ value, digits = 2) => (value == null ? "–" : Number(value.toFixed(digits)).toLocaleString("en"));
+const round = (/** @type {number | null} */ value, digits = 2) => (value == null ? "–" : (Number(value.toFixed(digits)) || 0).toLocaleString("en"));
 const percent = (/** @type {number} */ share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 /** Lines of a tooltip over a time. @param {any[]} parts @param {(ms: number) => string} [write] */
 const over = (parts, write = dayHour) =>
@@ -101,7 +101,7 @@ export const correlations = (rows) => {
     tooltip: tip((cell) => `${words(names[cell.value[0]])} and ${names[cell.value[1]]}: ${round(cell.value[2])}`, "item"),
     series: [{
       type: "heatmap", data: cells, itemStyle: { borderColor: css("--panel"), borderWidth: 2, borderRadius: 2 },
-      label: { show: true, color: css("--text"), fontSize: 11, textBorderColor: css("--panel"), textBorderWidth: 2, formatter: (/** @type {any} */ cell) => (cell.value[2] === "-" ? "–" : Number(cell.value[2]).toFixed(2)) },
+      label: { show: true, color: css("--text"), fontSize: 11, formatter: (/** @type {any} */ cell) => (cell.value[2] === "-" ? "–" : Number(cell.value[2]).toFixed(2)) },
     }],
   };
 };
@@ -133,7 +133,8 @@ export const runways = (rows, { changes }) => {
     tooltip: tip((parts) => [`from ${dayHour(parts[0].value[0] - width / 2)}`, ...parts.filter((/** @type {any} */ part) => part.value[1]).map((/** @type {any} */ part) => `${part.seriesName}  ${part.value[1]}`)].join("\n")),
     series: names.filter((one) => most.includes(one)).map((one, i) => ({
       name: one, type: "bar", stack: "all", barMaxWidth: 46, itemStyle: { color: COLOURS[i % COLOURS.length] },
-      data: rows.filter((row) => name(row) === one).map((row) => [Date.parse(row.from_at) + width / 2, row.landing_count]),
+      // Bars stand on each other by their place in the list: each step is in all of them.
+      data: steps.map((step) => [Date.parse(step) + width / 2, sum(rows.filter((row) => row.from_at === step && name(row) === one).map((row) => row.landing_count))]),
       markLine: i ? undefined : {
         silent: true, symbol: "none", lineStyle: { color: css("--text"), type: "dashed", width: 1 },
         label: { color: css("--muted"), fontSize: 10.5, formatter: (/** @type {any} */ mark) => mark.name },
@@ -149,10 +150,11 @@ export const runwaySums = (rows) => {
   const sums = unique(rows.map(name)).sort().map((one) => {
     const own = rows.filter((row) => name(row) === one);
     return { one, landings: sum(own.map((row) => row.landing_count)), takeoffs: sum(own.map((row) => row.takeoff_count)) };
-  }).sort((a, b) => b.landings + b.takeoffs - a.landings - a.takeoffs).slice(0, 10);
+  }).sort((a, b) => b.landings + b.takeoffs - a.landings - a.takeoffs).slice(0, 8);
+  const label = { show: true, position: "right", color: css("--muted"), fontSize: 10, formatter: (/** @type {any} */ bar) => bar.value || "" };
   return lying(sums.map((row) => row.one), [
-    { name: "Landings", itemStyle: { color: css("--accent") }, data: sums.map((row) => row.landings) },
-    { name: "Take-offs", itemStyle: { color: css("--second") }, data: sums.map((row) => row.takeoffs) },
+    { name: "Landings", label, itemStyle: { color: css("--accent") }, data: sums.map((row) => row.landings) },
+    { name: "Take-offs", label, itemStyle: { color: css("--second") }, data: sums.map((row) => row.takeoffs) },
   ], { left: 86, isNamed: true });
 };
 
@@ -162,7 +164,7 @@ export const asma = (rows) => {
   const name = (/** @type {Row} */ row) => `${row.airport}${SOURCES[row.source] ?? ` (${row.source})`}`;
   const months = unique(rows.map((row) => row.month)).sort();
   return {
-    grid: grid({ left: 34 }), legend: legend(), yAxis: values("min"),
+    grid: grid({ left: 34 }), legend: legend(), yAxis: values(),
     xAxis: axis({ type: "category", data: months.map((month) => month.slice(0, 7)), splitLine: { show: false } }),
     tooltip: tip((/** @type {any} */ bar) => {
       const row = bar.data.row;
@@ -185,13 +187,13 @@ export const holdings = (rows) => {
   return {
     grid: grid({ left: 30, right: 38 }), legend: legend(), tooltip: tip((parts) => [parts[0].name, ...parts.filter((/** @type {any} */ part) => part.value).map((/** @type {any} */ part) => `${part.seriesName}  ${round(part.value, 1)}`)].join("\n")),
     xAxis: axis({ type: "category", data: steps.map((step) => step_(step)), splitLine: { show: false } }),
-    yAxis: [values("", { minInterval: 1 }), values("min", { splitLine: { show: false } })],
+    yAxis: [values("", { minInterval: 1 }), values("", { splitLine: { show: false } })],
     series: [
       ...unique(rows.map((row) => row.airport)).sort().slice(0, 8).map((one, i) => ({
         name: one, type: "bar", stack: "all", barMaxWidth: 40, itemStyle: { color: COLOURS[i] },
         data: steps.map((step) => rows.find((row) => row.from_at === step && row.airport === one)?.holding_count ?? 0),
       })),
-      line({ name: "Mean duration", yAxisIndex: 1, symbol: "circle", symbolSize: 6, itemStyle: { color: css("--text") }, data: mean }),
+      line({ name: "Mean duration, min (right axis)", yAxisIndex: 1, symbol: "circle", symbolSize: 6, itemStyle: { color: css("--text") }, data: mean }),
     ],
   };
 };
@@ -218,19 +220,23 @@ export const goArounds = (rows) => {
   };
 };
 
-/** Comparisons of a challenger and a champion, each with its interval. @param {Row[]} rows */
+/** Candidates by what they are: "challenger 3", "airport median". @param {Row} row */
+const candidate = (row) =>
+  row.role === "baseline" ? row.candidate.replace("baseline:", "").replaceAll("_", " ") : `${row.role} ${row.candidate.split(":").at(-1)}`;
+
+/** How a challenger and a champion compare, each with its interval. @param {Row[]} rows */
 export const compared = (rows) =>
-  rows.flatMap((row) => [
-    ...(row.skill == null || row.is_reference ? [] : [{ name: `${row.candidate}\nagainst ${row.reference}`, value: row.skill, low: row.skill_low, high: row.skill_high, role: row.role }]),
-    ...(row.champion_gain == null ? [] : [{ name: `${row.candidate}\nagainst the champion`, value: row.champion_gain, low: row.champion_gain_low, high: row.champion_gain_high, role: row.role }]),
-  ]).slice(0, 6);
+  rows.filter((row) => row.role !== "baseline").flatMap((row) => [
+    ...(row.skill == null ? [] : [{ name: candidate(row), against: row.reference, value: row.skill, low: row.skill_low, high: row.skill_high }]),
+    ...(row.champion_gain == null ? [] : [{ name: "over the champion", against: row.champion, value: row.champion_gain, low: row.champion_gain_low, high: row.champion_gain_high }]),
+  ]);
 
 /** @param {Row[]} rows of `compared` */
 export const skill = (rows) => ({
   grid: { left: 128, right: 20, top: 6, bottom: 24 },
   xAxis: values("", { axisLabel: { formatter: (/** @type {number} */ value) => percent(value) }, scale: true }),
   yAxis: axis({ type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { width: 120, overflow: "truncate", interval: 0 } }),
-  tooltip: tip((one) => `${rows[one.dataIndex].name.replace("\n", " ")}\n${percent(rows[one.dataIndex].value, 1)}, 95 %: ${percent(rows[one.dataIndex].low ?? NaN, 1)} to ${percent(rows[one.dataIndex].high ?? NaN, 1)}`, "item"),
+  tooltip: tip((one) => `${rows[one.dataIndex].name}, against ${rows[one.dataIndex].against}\n${percent(rows[one.dataIndex].value, 1)}, 95 %: ${percent(rows[one.dataIndex].low ?? NaN, 1)} to ${percent(rows[one.dataIndex].high ?? NaN, 1)}`, "item"),
   series: [
     {
       type: "custom", encode: { x: [1, 2], y: 0 }, silent: true,
@@ -251,7 +257,7 @@ export const skill = (rows) => ({
 export const within = (rows) => ({
   grid: { left: 128, right: 50, top: 26, bottom: 8 }, legend: legend(),
   xAxis: values("", { show: false, max: 1 }),
-  yAxis: axis({ type: "category", inverse: true, data: rows.map((row) => row.candidate), axisLabel: { width: 120, overflow: "truncate", interval: 0 } }),
+  yAxis: axis({ type: "category", inverse: true, data: rows.map(candidate), axisLabel: { width: 120, overflow: "truncate", interval: 0 } }),
   tooltip: tip((parts) => [parts[0].name, ...parts.map((/** @type {any} */ part) => `${part.seriesName}  ${percent(part.value, 1)}`)].join("\n")),
   series: [["Within 1 min", "within_1min_share", css("--accent")], ["Within 2 min", "within_2min_share", css("--second")]].map(([name, column, own]) => ({
     name, type: "bar", barMaxWidth: 12, itemStyle: { color: own }, data: rows.map((row) => row[column]),
@@ -284,7 +290,7 @@ const label = (name, rows) =>
 /** @param {Row[]} rows */
 export const residuals = (rows) => ({
   grid: grid({ left: 40, bottom: 36, top: 12 }),
-  xAxis: values("predicted, min", { nameLocation: "middle", nameGap: 20, scale: true, splitLine: { show: false }, nameTextStyle: { color: css("--muted"), fontSize: 10.5 } }),
+  xAxis: values("predicted, min", { nameLocation: "middle", nameGap: 20, min: rows[0].from_predicted_min, max: rows[rows.length - 1].from_predicted_min + 2, minInterval: 2, splitLine: { show: false }, nameTextStyle: { color: css("--muted"), fontSize: 10.5 } }),
   yAxis: values(),
   tooltip: tip((parts) => {
     const row = rows[parts[0].dataIndex];
@@ -320,7 +326,7 @@ export const importance = (rows) => ({
 export const latency = (rows) => {
   const shown = [...rows].reverse();
   return {
-    grid: grid({ left: 40 }), legend: legend(), yAxis: values("ms"),
+    grid: grid({ left: 40 }), legend: legend(), yAxis: values(),
     xAxis: axis({ type: "category", data: shown.map((row) => (row.version ? `v${row.version}` : row.recipe)), splitLine: { show: false } }),
     tooltip: tip((parts) => {
       const row = shown[parts[0].dataIndex];
