@@ -100,7 +100,8 @@ export const correlations = (rows) => {
     visualMap: { show: false, min: -1, max: 1, inRange: { color: [css("--second"), css("--heat-0"), css("--accent")] } },
     tooltip: tip((cell) => `${words(names[cell.value[0]])} and ${names[cell.value[1]]}: ${round(cell.value[2])}`, "item"),
     series: [{
-      type: "heatmap", data: cells, itemStyle: { borderColor: css("--panel"), borderWidth: 2, borderRadius: 2 },
+      type: "heatmap", itemStyle: { borderColor: css("--panel"), borderWidth: 2, borderRadius: 2 },
+      data: cells.map((value) => (Math.abs(Number(value[2])) > 0.6 ? { value, label: { color: css("--panel") } } : value)),
       label: { show: true, color: css("--text"), fontSize: 11, formatter: (/** @type {any} */ cell) => (cell.value[2] === "-" ? "–" : Number(cell.value[2]).toFixed(2)) },
     }],
   };
