@@ -237,7 +237,7 @@ def test_errors_of_predictor_and_baseline_are_of_one_sample(
             # 13 - (12 - 0.7), 13 - (14 + 1.2), 13 - (40 - 22)
             ("baseline:mean", 1.5), ("baseline:mean", -2.5), ("baseline:mean", -5.0),
         }  # fmt: skip
-        assert {row["share"] for row in found} == {pytest.approx(1 / 3)}
+        assert all(row["share"] == pytest.approx(1 / 3) for row in found)
         of = get(over_paris, "model/residuals?ring_nm=7&airport=LFPO")
         assert [(row["from_predicted_min"], row["median_error_min"]) for row in of] == [
             (12.0, 0.7), (14.0, -1.2), (40.0, 22.0),
