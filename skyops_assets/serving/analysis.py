@@ -10,7 +10,6 @@ from psycopg.sql import Composable
 from pydantic import BaseModel, Field
 
 from skyops_assets.serving import analysis_queries as queries
-from skyops_assets.serving.examples import answered
 from skyops_assets.serving.pages import Moment, answer, utc
 from skyops_assets.serving.reads import (
     Airline,
@@ -144,7 +143,9 @@ class Choice(BaseModel):
 class Choices(Rows[Choice]):
     """Values of the filters."""
 
-    docs: str | None = Field(description="Where this machine serves the dbt docs, if it does.")
+    docs: str | None = Field(
+        None, description="Where this machine serves the dbt docs, if it does."
+    )
 
 
 Runway = Annotated[
@@ -321,9 +322,8 @@ async def go_arounds(
     return await counted(request, GoArounds, queries.GO_AROUNDS, of | period | {"by": by}, format)
 
 
-@router.get("/choices", response_model=Choices, responses=answered({
-    "data": [{"filter": "airline", "value": "AFR", "movement_count": 38}], "next": None,
-    "docs": "http://localhost:8080",
+@router.get("/choices", response_model=Choices, responses=listed({
+    "filter": "airline", "value": "AFR", "movement_count": 38,
 }))  # fmt: skip
 async def choices(request: Request, airport: AnAirport = None, format: Form = None) -> Response:
     """Values of the filters, those with most movements first; of an airport, where one is named."""

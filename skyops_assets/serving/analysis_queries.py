@@ -58,7 +58,7 @@ spread as (
                     percentile_cont(0.75) within group (order by altitude_m)
                     - percentile_cont(0.25) within group (order by altitude_m)
                 ) / 1.34
-            ) * count(*) ^ (-0.2),
+            ) * greatest(count(*), 1) ^ (-0.2),
             152.4
         ) as bandwidth_m
     from flying

@@ -138,7 +138,8 @@ def test_the_sky_follows_the_filters(over_paris: Served, minutes: list[dict[str,
     assert counted("typecode=A320") == sum(row["typecode"] == "A320" for row in minutes) == 0
     assert counted("airport=LFPO") == sum("LFPO" in row["airports"] for row in minutes) > 0
     assert counted("airport=EGLL&airline=ZZZ") == 0
-    assert get(over_paris, "phases?from=1999-01-01&hours=24") == []
+    for path in SKY:
+        assert get(over_paris, f"{path}?from=1999-01-01&hours=24") == []
     assert over_paris.client.get(f"/v1/analysis/phases?{HOURS}5").status_code == 422
 
 
