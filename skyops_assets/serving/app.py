@@ -32,6 +32,7 @@ from skyops_assets.serving import (
     reliability,
     reports,
     sky_map,
+    taxi,
     totals,
 )
 from skyops_assets.serving.access import Keys
@@ -147,7 +148,7 @@ def create_app() -> FastAPI:
     app.include_router(entry.router)
     app.include_router(reports.router)
     for part in (
-        reads, sky_map, links, totals, analysis, analysis_models, fleet, reliability, lives,
+        reads, sky_map, links, totals, analysis, analysis_models, taxi, fleet, reliability, lives,
         anomalous, predict, predictions, events, jobs, corrections,
     ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)

@@ -28,6 +28,8 @@ MODELS = (
     "metrics.fct_arrivals",
     "metrics.fct_holdings",
     "metrics.fct_terminal_paths",
+    "intermediate.int_ground__taxied",
+    "metrics.fct_taxi_times",
     "metrics.runway_configuration_changes",
     "metrics.masked_values_hourly",
     "metrics.phase_counts_1m",

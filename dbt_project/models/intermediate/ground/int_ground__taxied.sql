@@ -216,7 +216,8 @@ neighboured as (
         lag(last_at) over by_way as previous_at,
         lag(latitude_deg) over by_way as previous_latitude_deg,
         lag(longitude_deg) over by_way as previous_longitude_deg,
-        lead(first_at) over by_way as next_at,
+        lead(latitude_deg) over by_way as next_latitude_deg,
+        lead(longitude_deg) over by_way as next_longitude_deg,
         lag(first_at, 2) over by_way as before_at,
         lag(latitude_deg, 2) over by_way as before_latitude_deg,
         lag(longitude_deg, 2) over by_way as before_longitude_deg,
@@ -248,7 +249,8 @@ bounded as (
     from neighboured
 ),
 
--- Where the way begins or ends: in the last minute that was heard, in the first, or before it left a long stand.
+-- Where the way begins or ends: in the last minute that was heard, in the first, or in the middle of the last long
+-- stand.
 stands as (
     select
         icao24,
@@ -260,7 +262,7 @@ stands as (
     where
         case
             when not is_out then last_at >= way_until_at - interval '60 seconds'
-            when stood_at is not null then last_at between stood_at - interval '60 seconds' and stood_at
+            when stood_at is not null then last_at between stood_at - interval '600 seconds' and stood_at - interval '300 seconds'
             else first_at <= way_from_at + interval '60 seconds'
         end
     group by icao24, movement_id
@@ -280,6 +282,10 @@ measured as (
             'bounded.latitude_deg', 'bounded.longitude_deg',
         ) }} as step_m,
         {{ distance_m(
+            'bounded.latitude_deg', 'bounded.longitude_deg',
+            'bounded.next_latitude_deg', 'bounded.next_longitude_deg',
+        ) }} as next_step_m,
+        {{ distance_m(
             'bounded.before_latitude_deg', 'bounded.before_longitude_deg',
             'bounded.latitude_deg', 'bounded.longitude_deg',
         ) }} / nullif(date_part('epoch', bounded.first_at - bounded.before_at), 0) as before_mps
@@ -297,7 +303,11 @@ stood as (
         min(stand_beside_m) as stand_beside_m,
         min(way_from_at) as way_from_at,
         max(way_until_at) as way_until_at,
-        case when is_out then max(last_at) else min(first_at) end as stand_at
+        case when is_out then max(last_at) else min(first_at) end as stand_at,
+        -- How fast it came to rest, over the two steps before: a position that freezes while the aircraft rolls is no
+        -- stand.
+        (array_agg(before_mps order by first_at) filter (where not is_out and coalesce(next_step_m < 10, true)))[1]
+            as braked_mps
     from measured
     where is_at_stand
     group by icao24, movement_id, is_out
@@ -324,17 +334,14 @@ rolled as (
         ) as stood_s,
         max(date_part('epoch', measured.first_at - measured.previous_at)) as gap_s,
         max(measured.step_m) as step_m,
-        -- A position that freezes while the aircraft rolls is no stand.
-        min(measured.before_mps) filter (where not stood.is_out and measured.first_at = stood.stand_at) as braked_mps
+        min(stood.braked_mps) as braked_mps
     from stood
     inner join measured
         on
             stood.icao24 = measured.icao24
             and stood.movement_id = measured.movement_id
-            and case
-                when stood.is_out then measured.first_at > stood.stand_at
-                else measured.first_at <= stood.stand_at
-            end
+            and measured.first_at > case when stood.is_out then stood.stand_at else '-infinity' end
+            and measured.first_at <= case when stood.is_out then 'infinity' else stood.stand_at end
     group by stood.icao24, stood.movement_id, stood.stand_at
 ),
 
@@ -356,7 +363,7 @@ judged as (
                 or rolled.stood_s < 60
                 -- Holding short of the runway.
                 or (rolled.stand_beside_m < 150 and ways.length_m >= 1200)
-                or coalesce(rolled.braked_mps > 3, false)
+                or coalesce(rolled.braked_mps > 4, false)
                 then 'stand_not_seen'
             when rolled.gap_s > {{ var('silence_s') }} or rolled.step_m > 1200 then 'reception_gap'
         end as taxi_reason,
