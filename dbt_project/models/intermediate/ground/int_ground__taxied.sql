@@ -83,7 +83,8 @@ ways as (
     where movements.movement in ('takeoff', 'landing')
 ),
 
-fixes as materialized (
+-- From here on windows and groups by way alone: the planner takes a join of these for one of a few rows.
+fixes as (
     select
         ways.icao24,
         ways.movement_id,
@@ -115,6 +116,7 @@ fixes as materialized (
                 and phased.positioned_at between ways.from_at and ways.until_at
                 and phased.position_status <> 'jump'
         ) as positions
+    where ways.length_m is not null
 ),
 
 placed as (
@@ -122,20 +124,11 @@ placed as (
         *,
         beside_m <= edge_m and past_m between -100 and length_m + 100 as is_on_runway
     from fixes
-    where is_fresh and length_m is not null
 ),
 
 edges as (
     select
-        icao24,
-        movement_id,
-        is_out,
-        moved_at,
-        edge_m,
-        positioned_at,
-        past_m,
-        beside_m,
-        is_on_runway,
+        *,
         lag(positioned_at) over by_way as previous_at,
         lag(past_m) over by_way as previous_past_m,
         lag(beside_m) over by_way as previous_beside_m,
@@ -144,83 +137,102 @@ edges as (
         not lag(is_on_runway, 2) over by_way as was_off_before,
         not lead(is_on_runway) over by_way as is_off_after
     from placed
-    window by_way as (partition by icao24, movement_id order by positioned_at)
+    -- A repeated position is neither here nor there.
+    window by_way as (partition by icao24, movement_id, is_fresh order by positioned_at)
+),
+
+crossings as (
+    select
+        *,
+        date_part('epoch', positioned_at - previous_at) as crossing_s,
+        case
+            when
+                is_fresh
+                and (
+                    (is_out and is_on_runway and not was_on_runway and was_off_before)
+                    or (not is_out and was_on_runway and not is_on_runway and is_off_after and positioned_at > moved_at)
+                )
+                then
+                    previous_at
+                    + (positioned_at - previous_at)
+                    * greatest(
+                        0, least(1, coalesce((edge_m - previous_beside_m) / nullif(beside_m - previous_beside_m, 0), 1))
+                    )
+        end as crossed_at,
+        case
+            when
+                is_fresh
+                and not is_out
+                and previous_past_m < 0
+                and past_m >= 0
+                and positioned_at - previous_at <= interval '{{ edge_s }} seconds'
+                and positioned_at <= moved_at + interval '{{ edge_s }} seconds'
+                then previous_at + (positioned_at - previous_at) * (-previous_past_m / (past_m - previous_past_m))
+        end as passed_at
+    from edges
 ),
 
 -- Where the way meets the runway's edge: the last entry before a take-off, the first exit after a landing.
-crossed as (
-    select distinct on (icao24, movement_id)
-        icao24,
-        movement_id,
-        date_part('epoch', positioned_at - previous_at) as edge_s,
-        previous_at
-        + (positioned_at - previous_at)
-        * greatest(
-            0, least(1, coalesce((edge_m - previous_beside_m) / nullif(beside_m - previous_beside_m, 0), 1))
-        ) as runway_at
-    from edges
-    where
-        (is_out and is_on_runway and not was_on_runway and was_off_before)
-        or (not is_out and was_on_runway and not is_on_runway and is_off_after and positioned_at > moved_at)
-    order by
-        icao24 asc,
-        movement_id asc,
-        case when is_out then positioned_at end desc,
-        positioned_at asc
-),
-
-thresholds as (
+met as (
     select
-        icao24,
-        movement_id,
-        min(
-            previous_at + (positioned_at - previous_at) * (-previous_past_m / nullif(past_m - previous_past_m, 0))
-        ) as threshold_at
-    from edges
-    where
-        not is_out
-        and previous_past_m < 0
-        and past_m >= 0
-        and positioned_at - previous_at <= interval '{{ edge_s }} seconds'
-        and positioned_at <= moved_at + interval '{{ edge_s }} seconds'
-    group by icao24, movement_id
+        *,
+        case when is_out then max(crossed_at) over by_way else min(crossed_at) over by_way end as runway_at,
+        min(passed_at) over by_way as threshold_at
+    from crossings
+    window by_way as (partition by icao24, movement_id)
 ),
 
--- Medians of ten seconds: at its stand an aircraft sends single positions that lie far off.
+timed as (
+    select
+        *,
+        max(crossing_s) filter (where crossed_at = runway_at) over by_way as edge_s
+    from met
+    window by_way as (partition by icao24, movement_id)
+),
+
+-- Medians of ten seconds: at its stand an aircraft sends single positions that lie far off. Those on the runway's side
+-- are one step without a time.
 steps as (
     select
-        fixes.icao24,
-        fixes.movement_id,
-        fixes.is_out,
-        min(fixes.positioned_at) as first_at,
-        max(fixes.positioned_at) as last_at,
-        percentile_cont(0.5) within group (order by fixes.latitude_deg) as latitude_deg,
-        percentile_cont(0.5) within group (order by fixes.longitude_deg) as longitude_deg,
-        min(fixes.beside_m) as beside_m
-    from fixes
-    inner join crossed on fixes.icao24 = crossed.icao24 and fixes.movement_id = crossed.movement_id
-    where
-        crossed.edge_s <= {{ edge_s }}
-        and case
-            when fixes.is_out then fixes.positioned_at <= crossed.runway_at
-            else fixes.positioned_at >= crossed.runway_at
-        end
-    group by fixes.icao24, fixes.movement_id, fixes.is_out, date_bin('10 seconds', fixes.positioned_at, 'epoch')
+        icao24,
+        movement_id,
+        is_out,
+        min(runway_at) as runway_at,
+        min(threshold_at) as threshold_at,
+        max(edge_s) as edge_s,
+        min(positioned_at) as first_at,
+        max(positioned_at) as last_at,
+        percentile_cont(0.5) within group (order by latitude_deg) as latitude_deg,
+        percentile_cont(0.5) within group (order by longitude_deg) as longitude_deg,
+        min(beside_m) as beside_m,
+        case
+            when
+                edge_s <= {{ edge_s }}
+                and case when is_out then positioned_at <= runway_at else positioned_at >= runway_at end
+                then date_bin('10 seconds', positioned_at, 'epoch')
+        end as step_at
+    from timed
+    group by icao24, movement_id, is_out, step_at
 ),
 
 neighboured as (
     select
         *,
-        first_value(first_at) over so_far as way_from_at,
+        first_value(first_at) over whole as way_from_at,
         last_value(last_at) over whole as way_until_at,
-        lag(last_at) over by_way as previous_at,
-        lag(latitude_deg) over by_way as previous_latitude_deg,
-        lag(longitude_deg) over by_way as previous_longitude_deg,
-        lead(latitude_deg) over by_way as next_latitude_deg,
-        lead(longitude_deg) over by_way as next_longitude_deg,
-        lag(first_at, 2) over by_way as before_at,
-        lag(latitude_deg, 2) over by_way as before_latitude_deg,
-        lag(longitude_deg, 2) over by_way as before_longitude_deg,
+        date_part('epoch', first_at - lag(last_at) over by_way) as gap_s,
+        {{ distance_m(
+            'lag(latitude_deg) over by_way', 'lag(longitude_deg) over by_way', 'latitude_deg', 'longitude_deg',
+        ) }} as step_m,
+        {{ distance_m(
+            'latitude_deg', 'longitude_deg', 'lead(latitude_deg) over by_way', 'lead(longitude_deg) over by_way',
+        ) }} as next_step_m,
+        {{ distance_m(
+            'lag(latitude_deg) over by_way', 'lag(longitude_deg) over by_way', 'latitude_deg', 'longitude_deg',
+        ) }} / nullif(date_part('epoch', first_at - lag(first_at) over by_way), 0) as step_mps,
+        {{ distance_m(
+            'lag(latitude_deg, 2) over by_way', 'lag(longitude_deg, 2) over by_way', 'latitude_deg', 'longitude_deg',
+        ) }} / nullif(date_part('epoch', first_at - lag(first_at, 2) over by_way), 0) as before_mps,
         -- A quarter of an hour in one place is a stand too, whatever was towed before.
         first_value(first_at) over quarter <= last_at - interval '890 seconds'
         and radians(max(latitude_deg) over quarter - min(latitude_deg) over quarter) * 6371008.8 < 50
@@ -228,15 +240,14 @@ neighboured as (
         * cosd(latitude_deg) * 6371008.8 < 50 as has_stood_long
     from steps
     window
-        by_way as (partition by icao24, movement_id order by first_at),
-        so_far as (partition by icao24, movement_id order by first_at),
+        by_way as (partition by icao24, movement_id, (step_at is null) order by first_at),
         whole as (
-            partition by icao24, movement_id
+            partition by icao24, movement_id, (step_at is null)
             order by first_at
             rows between unbounded preceding and unbounded following
         ),
         quarter as (
-            partition by icao24, movement_id
+            partition by icao24, movement_id, (step_at is null)
             order by first_at
             range between interval '900 seconds' preceding and current row
         )
@@ -245,138 +256,132 @@ neighboured as (
 bounded as (
     select
         *,
-        max(last_at) filter (where is_out and has_stood_long) over (partition by icao24, movement_id) as stood_at
+        max(last_at) filter (where is_out and has_stood_long and step_at is not null)
+            over (partition by icao24, movement_id) as stood_at
     from neighboured
 ),
 
--- Where the way begins or ends: in the last minute that was heard, in the first, or in the middle of the last long
--- stand.
+-- The way begins or ends where it was in the last minute that was heard, in the first, or in the middle of the last
+-- long stand.
+ended as (
+    select
+        *,
+        step_at is not null
+        and case
+            when not is_out then last_at >= way_until_at - interval '60 seconds'
+            when stood_at is not null
+                then last_at between stood_at - interval '600 seconds' and stood_at - interval '300 seconds'
+            else first_at <= way_from_at + interval '60 seconds'
+        end as is_end
+    from bounded
+),
+
 stands as (
     select
-        icao24,
-        movement_id,
-        percentile_cont(0.5) within group (order by latitude_deg) as stand_latitude_deg,
-        percentile_cont(0.5) within group (order by longitude_deg) as stand_longitude_deg,
-        min(beside_m) as stand_beside_m
-    from bounded
-    where
-        case
-            when not is_out then last_at >= way_until_at - interval '60 seconds'
-            when stood_at is not null then last_at between stood_at - interval '600 seconds' and stood_at - interval '300 seconds'
-            else first_at <= way_from_at + interval '60 seconds'
-        end
-    group by icao24, movement_id
+        *,
+        avg(latitude_deg) filter (where is_end) over whole as stand_latitude_deg,
+        avg(longitude_deg) filter (where is_end) over whole as stand_longitude_deg,
+        min(beside_m) filter (where is_end) over whole as stand_beside_m
+    from ended
+    window
+        whole as (
+            partition by icao24, movement_id
+            order by first_at
+            rows between unbounded preceding and unbounded following
+        )
 ),
 
 measured as (
     select
-        bounded.*,
-        stands.stand_latitude_deg,
-        stands.stand_longitude_deg,
-        stands.stand_beside_m,
-        {{ distance_m(
-            'stands.stand_latitude_deg', 'stands.stand_longitude_deg', 'bounded.latitude_deg', 'bounded.longitude_deg',
-        ) }} <= {{ stand_m }} as is_at_stand,
-        {{ distance_m(
-            'bounded.previous_latitude_deg', 'bounded.previous_longitude_deg',
-            'bounded.latitude_deg', 'bounded.longitude_deg',
-        ) }} as step_m,
-        {{ distance_m(
-            'bounded.latitude_deg', 'bounded.longitude_deg',
-            'bounded.next_latitude_deg', 'bounded.next_longitude_deg',
-        ) }} as next_step_m,
-        {{ distance_m(
-            'bounded.before_latitude_deg', 'bounded.before_longitude_deg',
-            'bounded.latitude_deg', 'bounded.longitude_deg',
-        ) }} / nullif(date_part('epoch', bounded.first_at - bounded.before_at), 0) as before_mps
-    from bounded
-    inner join stands on bounded.icao24 = stands.icao24 and bounded.movement_id = stands.movement_id
+        *,
+        step_at is not null
+        and {{ distance_m(
+            'stand_latitude_deg', 'stand_longitude_deg', 'latitude_deg', 'longitude_deg',
+        ) }} <= {{ stand_m }} as is_at_stand
+    from stands
 ),
 
 stood as (
     select
+        *,
+        case
+            when is_out then max(last_at) filter (where is_at_stand) over by_way
+            else min(first_at) filter (where is_at_stand) over by_way
+        end as stand_at
+    from measured
+    window by_way as (partition by icao24, movement_id)
+),
+
+-- The steps between the stand and the runway, and those of the minute in which the stand is left or reached.
+rolling as (
+    select
+        *,
+        step_at is not null
+        and first_at > case when is_out then stand_at else '-infinity' end
+        and first_at <= case when is_out then 'infinity' else stand_at end as is_rolling,
+        first_at between stand_at - interval '60 seconds' and stand_at + interval '60 seconds' as is_near
+    from stood
+),
+
+told as (
+    select
         icao24,
         movement_id,
-        is_out,
+        min(runway_at) as runway_at,
+        min(threshold_at) as threshold_at,
+        max(edge_s) as edge_s,
+        min(stand_at) as stand_at,
         min(stand_latitude_deg) as stand_latitude_deg,
         min(stand_longitude_deg) as stand_longitude_deg,
         min(stand_beside_m) as stand_beside_m,
-        min(way_from_at) as way_from_at,
-        max(way_until_at) as way_until_at,
-        case when is_out then max(last_at) else min(first_at) end as stand_at,
+        -- How long it stood there: 60 s tell a stand from a halt where nothing was heard before, or is heard after.
+        min(date_part('epoch', case when is_out then stand_at - way_from_at else way_until_at - stand_at end))
+        filter (where step_at is not null) as stood_s,
+        max(gap_s) filter (where is_rolling) as gap_s,
+        max(step_m) filter (where is_rolling) as step_m,
+        max(gap_s) filter (where is_rolling and is_near) as stand_gap_s,
+        max(step_mps) filter (where is_rolling and is_near) as stand_step_mps,
         -- How fast it came to rest, over the two steps before: a position that freezes while the aircraft rolls is no
         -- stand.
-        (array_agg(before_mps order by first_at) filter (where not is_out and coalesce(next_step_m < 10, true)))[1]
-            as braked_mps
-    from measured
-    where is_at_stand
-    group by icao24, movement_id, is_out
-),
-
--- Between the stand and the runway.
-rolled as (
-    select
-        stood.icao24,
-        stood.movement_id,
-        stood.stand_at,
-        min(stood.stand_latitude_deg) as stand_latitude_deg,
-        min(stood.stand_longitude_deg) as stand_longitude_deg,
-        min(stood.stand_beside_m) as stand_beside_m,
-        -- How long it stood there: 60 s tell a stand from a halt where nothing was heard before, or is heard after.
-        min(
-            date_part(
-                'epoch',
-                case
-                    when stood.is_out then stood.stand_at - stood.way_from_at
-                    else stood.way_until_at - stood.stand_at
-                end
-            )
-        ) as stood_s,
-        max(date_part('epoch', measured.first_at - measured.previous_at)) as gap_s,
-        max(measured.step_m) as step_m,
-        min(stood.braked_mps) as braked_mps
-    from stood
-    inner join measured
-        on
-            stood.icao24 = measured.icao24
-            and stood.movement_id = measured.movement_id
-            and measured.first_at > case when stood.is_out then stood.stand_at else '-infinity' end
-            and measured.first_at <= case when stood.is_out then 'infinity' else stood.stand_at end
-    group by stood.icao24, stood.movement_id, stood.stand_at
+        (
+            array_agg(before_mps order by first_at)
+            filter (where is_at_stand and not is_out and coalesce(next_step_m < 10, true))
+        )[1] as braked_mps
+    from rolling
+    group by icao24, movement_id
 ),
 
 judged as (
     select
         ways.*,
-        rolled.stand_latitude_deg,
-        rolled.stand_longitude_deg,
-        rolled.stand_at,
-        thresholds.threshold_at,
-        crossed.edge_s,
-        case when crossed.edge_s <= {{ edge_s }} then crossed.runway_at end as runway_at,
+        told.stand_latitude_deg,
+        told.stand_longitude_deg,
+        told.stand_at,
+        told.threshold_at,
+        case when told.edge_s <= {{ edge_s }} then told.runway_at end as runway_at,
         case
             when ways.length_m is null then 'no_runway'
-            when crossed.edge_s is null or crossed.edge_s > {{ edge_s }} then 'runway_not_seen'
+            when told.edge_s is null or told.edge_s > {{ edge_s }} then 'runway_not_seen'
             when ways.is_between then 'no_stand'
             when
-                rolled.stood_s is null
-                or rolled.stood_s < 60
+                told.stood_s is null
+                or told.stood_s < 60
                 -- Holding short of the runway.
-                or (rolled.stand_beside_m < 150 and ways.length_m >= 1200)
-                or coalesce(rolled.braked_mps > 4, false)
+                or (told.stand_beside_m < 150 and ways.length_m >= 1200)
+                or coalesce(told.braked_mps > 4, false)
+                -- Not heard, or frozen, while it left or came: nobody taxies at 15 m/s there.
+                or coalesce(told.stand_gap_s > {{ edge_s }} or told.stand_step_mps > 15, false)
                 then 'stand_not_seen'
-            when rolled.gap_s > {{ var('silence_s') }} or rolled.step_m > 1200 then 'reception_gap'
+            when told.gap_s > {{ var('silence_s') }} or told.step_m > 1200 then 'reception_gap'
         end as taxi_reason,
         case
             when ways.length_m is null then 'no_runway'
-            when crossed.edge_s is null or crossed.edge_s > {{ occupancy_edge_s }} then 'runway_not_seen'
+            when told.edge_s is null or told.edge_s > {{ occupancy_edge_s }} then 'runway_not_seen'
             when ways.is_out and not ways.is_seen then 'lift_off_not_seen'
-            when not ways.is_out and thresholds.threshold_at is null then 'threshold_not_seen'
+            when not ways.is_out and told.threshold_at is null then 'threshold_not_seen'
         end as occupancy_reason
     from ways
-    left join crossed on ways.icao24 = crossed.icao24 and ways.movement_id = crossed.movement_id
-    left join thresholds on ways.icao24 = thresholds.icao24 and ways.movement_id = thresholds.movement_id
-    left join rolled on ways.icao24 = rolled.icao24 and ways.movement_id = rolled.movement_id
+    left join told on ways.icao24 = told.icao24 and ways.movement_id = told.movement_id
 )
 
 select
