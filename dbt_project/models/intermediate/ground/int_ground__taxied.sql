@@ -323,7 +323,8 @@ rolling as (
     from stood
 ),
 
-told as (
+-- Materialized, or it may be computed once for each way.
+told as materialized (
     select
         icao24,
         movement_id,
