@@ -32,11 +32,12 @@ GROUP = ["ring_nm", "sector", "RWY"]
 def months(shared_warehouse: Warehouse, dbt: Dbt) -> Iterator[Warehouse]:
     """The three months of LSZH, loaded and measured, dbt's tests of the data included."""
     settings = Settings(data_mirror=Path(os.environ["SKYOPS_DATA_MIRROR"]))
+    assert settings.data_mirror
     reference.replace_reference(
         shared_warehouse, "raw.airports", "airportsdata", reference.airports()
     )
-    for name in sorted(source.pins()):
-        file = source.history_file("LSZH", date.fromisoformat(name[5:15]))
+    for path in sorted((settings.data_mirror / "arrivals").glob("LSZH-*")):
+        file = source.history_file("LSZH", date.fromisoformat(path.name[5:15]))
         load.load_file(shared_warehouse, file, settings)
     code, said = dbt(*build_arguments())
     assert code == 0, said

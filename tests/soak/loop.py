@@ -122,10 +122,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def known_days() -> list[date]:
-    """The days that the history has."""
+    """The days of 2019 and March 2020 that the history has."""
     from skyops_assets.sources.history.source import pins
 
-    return sorted(date.fromisoformat(name[5:15]) for name in pins() if name[:4] == AIRPORT)
+    return sorted(
+        date.fromisoformat(name[5:15])
+        for name in pins()
+        if name.startswith((f"{AIRPORT}-2019", f"{AIRPORT}-2020-03"))
+    )
 
 
 def cut(days: Sequence[date], length: int, daily_from: date) -> list[list[date]]:

@@ -157,14 +157,33 @@ def test_of_rows_with_one_uid_the_first_is_new_and_another_one_is_rejected() -> 
     assert rejected == [(other, UID_TAKEN)]
 
 
-def test_the_pins_are_the_days_of_three_months() -> None:
-    assert len(source.pins()) == 93
+def test_the_pins_are_the_days_of_three_airports() -> None:
+    assert len(source.pins()) == 523
     assert source.known_days("LSZH") == (
-        "2019-03-01 to 2019-03-31, 2019-05-01 to 2019-05-31, 2020-03-01 to 2020-03-31"
+        "2019-03-01 to 2019-03-31, 2019-05-01 to 2019-05-31, 2020-03-01 to 2020-03-31, "
+        "2020-05-01 to 2020-05-31, 2021-03-01 to 2021-03-13, "
+        "2021-03-15 to 2021-03-31, 2021-05-01 to 2021-05-31"
     )
-    assert source.known_days("EHAM") == "none"
+    assert source.known_days("EHAM").startswith("2019-03-01 to 2019-03-31")
+    assert source.known_days("LFPG") == "none"
     assert source.history_file("LSZH", date(2019, 4, 1)).sha256 is None
     assert all(len(digest) == 64 for digest in source.pins().values())
+
+
+def test_a_file_of_another_airport_in_the_mirror_is_read_unpinned(tmp_path: Path) -> None:
+    settings = Settings(data_mirror=tmp_path)
+    assert not source.history_file("LFPG", DAY, settings).exists
+    (tmp_path / "arrivals").mkdir()
+    for airport in ("LFPG", "LSZH"):
+        path = tmp_path / "arrivals" / source.file_name(airport, DAY)
+        path.write_text(f"{','.join(HEADER)}\n{','.join(GOOD.values())}\n")
+    file = source.history_file("LFPG", DAY, settings)
+    assert file.exists
+    assert file.sha256 is None
+    assert source.read_history(file, settings) == [GOOD]
+    # A pinned one is still checked.
+    with pytest.raises(SkyOpsError, match="is not the pinned version"):
+        source.read_history(source.history_file("LSZH", DAY, settings), settings)
 
 
 def test_a_file_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:

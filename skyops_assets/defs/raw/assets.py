@@ -241,8 +241,9 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     """One row per arrival of the open per-arrival history (EUROCONTROL PRU, CC0), in SI units.
 
     Reads the days asked for, of the airports in SKYOPS_HISTORY_AIRPORTS. Rows that cannot be
-    true go to `raw.rejected_states` with a reason; loading a day again changes nothing. A day
-    that the history does not have loads no rows and says so.
+    true go to `raw.rejected_states` with a reason; loading a day again changes nothing. Files of
+    other airports and days are read from the mirror, and said to be unpinned. A day without a file
+    loads no rows and says so.
     """
     from skyops_assets.sources.history.load import load_file
     from skyops_assets.sources.history.source import history_file, known_days
@@ -250,18 +251,28 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     settings = warehouse.settings
     database = warehouse.open()
     missing: dict[str, list[str]] = {}
+    unpinned: dict[str, list[str]] = {}
     for key in context.partition_keys:
         batches = []
         for airport in settings.history_airports:
-            file = history_file(airport, date.fromisoformat(key))
+            file = history_file(airport, date.fromisoformat(key), settings)
             batches.append(load_file(database, file, settings, run_id=context.run.run_id))
-            if file.sha256 is None:
+            if not file.exists:
                 missing.setdefault(airport, []).append(key)
+            elif file.unpinned:
+                unpinned.setdefault(airport, []).append(key)
         context.add_asset_metadata(batches_metadata(batches), partition_key=key)
+    for airport, days in unpinned.items():
+        context.log.warning(
+            f"{len(days)} files of {airport} from SKYOPS_DATA_MIRROR are unpinned, the first of "
+            f"{days[0]}: they are loaded as they are, and nothing checks that they are as "
+            "published."
+        )
     for airport, days in missing.items():
         context.log.warning(
             f"The per-arrival history has no file of {airport} for {len(days)} of the days asked "
-            f"for, the first {days[0]}; it has these days: {known_days(airport)}."
+            f"for, the first {days[0]}; it has these days: {known_days(airport)}. Files of other "
+            "days are read from arrivals/ in the folder that SKYOPS_DATA_MIRROR names."
         )
 
 

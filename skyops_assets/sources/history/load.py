@@ -28,12 +28,12 @@ _COLUMNS = ", ".join(ARRIVAL.names)
 def load_file(
     warehouse: Warehouse, file: HistoryFile, settings: Settings, *, run_id: str | None = None
 ) -> bulk.Batch:
-    """Load one airport's day; a day that the history does not have is a batch of no rows.
+    """Load one airport's day; a day that there is no file of is a batch of no rows.
 
     Raises:
         SkyOpsError: the history has the file, but it cannot be had or is not the pinned one.
     """
-    rows = [] if file.sha256 is None else read_history(file, settings)
+    rows = read_history(file, settings) if file.exists else []
     return load_rows(warehouse, rows, file.airport, file.day, source=file.name, run_id=run_id)
 
 

@@ -29,12 +29,19 @@ class HistoryFile:
     """The arrivals of one airport and day (UTC).
 
     Attributes:
-        sha256: the pinned hash; None where the history has no such file.
+        sha256: the pinned hash; None where the published history has no such file.
+        unpinned: a person's own file of that day in the mirror, which no pin checks.
     """
 
     airport: str
     day: date
     sha256: str | None
+    unpinned: Path | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read."""
+        return self.sha256 is not None or self.unpinned is not None
 
     @property
     def name(self) -> str:
@@ -54,9 +61,16 @@ def pins() -> Mapping[str, str]:
     return {name: digest for digest, name in lines}
 
 
-def history_file(airport: str, day: date) -> HistoryFile:
-    """The file of an airport and day, whether or not the history has it."""
-    return HistoryFile(airport, day, pins().get(file_name(airport, day)))
+def history_file(airport: str, day: date, settings: Settings | None = None) -> HistoryFile:
+    """The file of an airport and day, whether or not there is one.
+
+    Args:
+        settings: name the mirror, in which files of other airports and days may lie.
+    """
+    name = file_name(airport, day)
+    pinned = pins().get(name)
+    own = settings.data_mirror / "arrivals" / name if settings and settings.data_mirror else None
+    return HistoryFile(airport, day, pinned, own if not pinned and own and own.is_file() else None)
 
 
 def known_days(airport: str) -> str:
@@ -72,11 +86,13 @@ def known_days(airport: str) -> str:
 
 
 def read_history(file: HistoryFile, settings: Settings) -> list[dict[str, Any]]:
-    """The rows of a file that the history has, as text by column name, in its order.
+    """The rows of a file that exists, as text by column name, in its order.
 
     Raises:
         SkyOpsError: the file cannot be had, is not the pinned one, or has other columns.
     """
+    if file.unpinned:
+        return read_rows(file.unpinned)
     assert file.sha256 is not None, file.name
     try:
         path = reference.fetch(f"arrivals/{file.name}", f"{URL}/{file.name}", file.sha256, settings)

@@ -27,7 +27,9 @@ TIME_TAKEN = "another report of this time is there already"
 
 def airports(day: date, settings: Settings) -> tuple[str, ...]:
     """Whose weather of a day is of use: watched ones, and the history's where it has the day."""
-    history = (code for code in settings.history_airports if history_file(code, day).sha256)
+    history = (
+        code for code in settings.history_airports if history_file(code, day, settings).exists
+    )
     return tuple(dict.fromkeys([*settings.watch_airports, *history]))
 
 
