@@ -67,6 +67,7 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "SKYOPS_HOME": str(settings.home),
         **database_variables(warehouse),
         "SKYOPS_WATCH_AIRPORTS": ",".join(settings.watch_airports),
+        "SKYOPS_ASMA_REFERENCE_YEAR": str(settings.asma_reference_year or ""),
         "SKYOPS_DBT_THREADS": str(settings.dbt_threads),
         "SKYOPS_DAGSTER_URL": warehouse.sqlalchemy(settings.dagster_database),
         "DAGSTER_HOME": str(dagster_home(settings)),

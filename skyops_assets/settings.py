@@ -214,6 +214,14 @@ class Settings(BaseSettings):
         date(2019, 3, 1),
         description="First daily partition of `raw/arrivals_history` and `raw/metars` (UTC).",
     )
+    asma_reference_year: int | None = Field(
+        None,
+        ge=1990,
+        le=2100,
+        description="Year (UTC) whose arrivals make the references of `asma_fixed_daily`; see "
+        "[the fixed method](asma.md#the-method-of-a-fixed-year). Unset: each airport's first year "
+        "with data.",
+    )
     metar_url: str | None = Field(
         None,
         description="Where `raw/metars` reads weather reports: an address, or an absolute path, "

@@ -17,6 +17,7 @@ from skyops_assets.serving import (
     analysis,
     analysis_models,
     anomalous,
+    asma,
     corrections,
     entry,
     events,
@@ -148,8 +149,8 @@ def create_app() -> FastAPI:
     app.include_router(entry.router)
     app.include_router(reports.router)
     for part in (
-        reads, sky_map, links, totals, analysis, analysis_models, taxi, fleet, reliability, lives,
-        anomalous, predict, predictions, events, jobs, corrections,
+        reads, sky_map, links, totals, analysis, analysis_models, asma, taxi, fleet, reliability,
+        lives, anomalous, predict, predictions, events, jobs, corrections,
     ):  # fmt: skip
         app.include_router(part.router, prefix=PREFIX)
     add_metrics(app, settings)

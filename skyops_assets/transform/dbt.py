@@ -171,7 +171,8 @@ def manifest_fingerprint() -> str:
     from importlib.metadata import version
 
     digest = hashlib.sha256(version("dbt-core").encode())
-    digest.update(os.environ.get("SKYOPS_WATCH_AIRPORTS", "").encode())
+    for name in ("SKYOPS_WATCH_AIRPORTS", "SKYOPS_ASMA_REFERENCE_YEAR"):
+        digest.update(f"{os.environ.get(name, '')} ".encode())
     for path in sorted(DBT_PROJECT.rglob("*")):
         if path.suffix in (".sql", ".yml", ".md", ".csv") and TARGET not in path.parents:
             digest.update(str(path.relative_to(DBT_PROJECT)).encode())
