@@ -22,7 +22,7 @@ FIGURES = {
     "month": SQL("(select *, month as period_on from metrics.asma_fixed_monthly) as listed"),
 }
 REFERENCES = SQL("""(
-    select *, make_date(year, 1, 1) as year_on from metrics.asma_fixed_references
+    select *, make_date(reference_year, 1, 1) as year_on from metrics.asma_fixed_references
 ) as listed""")
 
 

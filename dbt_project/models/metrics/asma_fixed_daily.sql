@@ -13,7 +13,7 @@ bases as (
     select distinct
         source,
         airport,
-        year,
+        reference_year,
         basis
     from {{ ref('asma_fixed_references') }}
 ),
@@ -64,7 +64,7 @@ select
     days.airport,
     days.day,
     {{ asma_fixed_figures('days') }},
-    bases.year as reference_year,
+    bases.reference_year,
     bases.basis as reference_basis
 from days
 left join bases

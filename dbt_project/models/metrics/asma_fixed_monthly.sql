@@ -17,10 +17,10 @@ with months as (
 )
 
 select
-    source,
-    airport,
-    month,
+    months.source,
+    months.airport,
+    months.month,
     {{ asma_fixed_figures('months') }},
-    reference_year,
-    reference_basis
+    months.reference_year,
+    months.reference_basis
 from months

@@ -12,8 +12,8 @@ bases as (
         {% if asma_reference_year() -%}
             {{ asma_reference_year() }}
         {%- else -%}
-            min(year)
-        {%- endif %} as year
+            min(landing_year)
+        {%- endif %} as reference_year
     from arrivals
     group by source, airport
 ),
@@ -25,7 +25,7 @@ of_the_year as (
         on
             arrivals.source = bases.source
             and arrivals.airport = bases.airport
-            and arrivals.year = bases.year
+            and arrivals.landing_year = bases.reference_year
 ),
 
 days as (
@@ -44,7 +44,7 @@ cells as (
     select
         of_the_year.source,
         of_the_year.airport,
-        of_the_year.year,
+        of_the_year.landing_year as reference_year,
         classes.aircraft_class,
         of_the_year.runway,
         of_the_year.sector,
@@ -57,7 +57,7 @@ cells as (
         and of_the_year.runway is not null
         and of_the_year.sector is not null
     group by
-        of_the_year.source, of_the_year.airport, of_the_year.year, classes.aircraft_class, of_the_year.runway,
+        of_the_year.source, of_the_year.airport, of_the_year.landing_year, classes.aircraft_class, of_the_year.runway,
         of_the_year.sector
 )
 
@@ -67,7 +67,7 @@ select
     cells.aircraft_class,
     cells.runway,
     cells.sector,
-    cells.year,
+    cells.reference_year,
     cells.arrival_count,
     case when cells.arrival_count >= {{ asma_fixed_minimum() }} then cells.percentile_min end as percentile_min,
     case when cells.arrival_count < {{ asma_fixed_minimum() }} then 'fewer_than_{{ asma_fixed_minimum() }}_arrivals' end
@@ -75,8 +75,9 @@ select
     days.year_day_count,
     days.first_day,
     days.last_day,
-    days.year_day_count || ' of ' || (make_date(cells.year + 1, 1, 1) - make_date(cells.year, 1, 1)) || ' days of '
-    || cells.year || ', ' || days.first_day || ' to ' || days.last_day as basis
+    days.year_day_count || ' of '
+    || (make_date(cells.reference_year + 1, 1, 1) - make_date(cells.reference_year, 1, 1))
+    || ' days of ' || cells.reference_year || ', ' || days.first_day || ' to ' || days.last_day as basis
 from cells
 inner join days
     on

@@ -44,7 +44,7 @@ select
     source,
     airport,
     (landed_at at time zone 'UTC')::date as day,
-    extract(year from landed_at at time zone 'UTC')::integer as year,
+    extract(year from landed_at at time zone 'UTC')::integer as landing_year,
     transit_min,
     aircraft_class,
     reference_runway as runway,
