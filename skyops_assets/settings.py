@@ -492,6 +492,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "aircraft_csv",
+        "asma_reference_year",
         "data_mirror",
         "database_url",
         "postgres_password",
