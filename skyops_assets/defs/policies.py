@@ -25,6 +25,7 @@ GROUPS = {
 OF_FOLDER = {
     "staging.operator": "operator",
     "intermediate.flights": "int_flights",
+    "intermediate.ground": "int_movements",
     "intermediate.movements": "int_movements",
     "intermediate.crossings": "int_crossings",
     "intermediate.asma": "int_asma",

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.transform.dbt import prepare_manifest
@@ -94,13 +94,13 @@ def take_again(warehouse: Warehouse, chosen: Range) -> int:
 
 def timed_tables() -> dict[Table, str]:
     """The tables that follow positions, and the column that says of when a row is."""
-    nodes: Iterable[Mapping[str, Mapping[str, str]]]
+    nodes: Iterable[Mapping[str, Any]]
     nodes = json.loads(prepare_manifest().read_text())["nodes"].values()
     return {
         (str(node["schema"]), str(node["name"])): time
         for node in nodes
         if node["config"].get("materialized") == "rebuilt"
-        and (time := node["config"].get("meta", {}).get("time"))  # type: ignore[call-overload]
+        and (time := node["config"].get("meta", {}).get("time"))
     }
 
 

@@ -13,20 +13,24 @@ from typing import Any, NamedTuple
 import dagster as dg
 import pytest
 
+from skyops_assets.defs.policies import TRANSFORM
 from skyops_assets.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "checks.md"
 HEAD = "| asset | check | blocks | owner | why | what to do |"
-STAGES = (
-    "transform",
-    "features",
-    "model",
-    "predictions",
-    "live",
-    "fleet",
-    "anomalies",
-    "monitoring",
-)
+STAGES = {
+    "transform": TRANSFORM,
+    "features": ("features",),
+    "model": ("model",),
+    "predictions": ("predictions",),
+    "live": ("live",),
+    "fleet": ("fleet", "reliability"),
+    "anomalies": ("anomalies",),
+    "reports": ("reports",),
+    "monitoring": ("monitoring",),
+}
+"""Groups by the words of the page."""
+OF_DBT = (*TRANSFORM, "features", "live", "fleet", "reliability")
 DBT = "dbt's tests"
 FOLLOWING = "what dbt builds from it"
 HOUR = "2021-10-07-12:00"
@@ -222,17 +226,12 @@ def named(asset_graph: Any, row: Row, asset: dg.AssetKey, job_keys: set[dg.Asset
     found: set[dg.AssetKey] = set()
     for name in row.blocked:
         if name in STAGES:
-            found |= {key for key in job_keys if asset_graph.get(key).group_name == name}
+            found |= {key for key in job_keys if asset_graph.get(key).group_name in STAGES[name]}
         elif name == FOLLOWING:
             waiting = [asset]
             while waiting:
                 for child in asset_graph.get(waiting.pop()).child_keys - found:
-                    if asset_graph.get(child).group_name in (
-                        "transform",
-                        "features",
-                        "live",
-                        "fleet",
-                    ):
+                    if asset_graph.get(child).group_name in OF_DBT:
                         found.add(child)
                         waiting.append(child)
         else:

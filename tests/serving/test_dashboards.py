@@ -513,7 +513,12 @@ def test_the_duel_follows_the_models(world: World) -> None:
     scores = {row["minutes"]: row["other versions"] for row in world.ask(centre("Scores"))}
     assert scores["30 min"] == 1
     answered = centre("p95 of a prediction", 1)
-    until(lambda: [world.predict() for _ in range(3)] != [] and world.newest(answered) > 0)
+
+    def has_answered() -> bool:
+        world.predict()
+        return world.newest(answered) > 0
+
+    until(has_answered)
 
 
 def test_trust_follows_the_gate_and_the_landings(world: World) -> None:
@@ -544,10 +549,10 @@ def test_trust_follows_the_gate_and_the_landings(world: World) -> None:
         update ml.prediction_outcomes set error_min = error_min + 10;
         update ml.feature_importance set mae_rise_min = 77 where feature_group = 'speed';
     """)
-    lights = {row["light"]: row for row in world.ask(centre("Lights of the gatekeeper"))}
-    assert lights["technical"]["state"] == "green"
-    assert lights["logical"]["state"] == "red"
-    assert lights["logical"]["stood in its way"] == "faster means later"
+    by_name = {row["light"]: row for row in world.ask(centre("Lights of the gatekeeper"))}
+    assert by_name["technical"]["state"] == "green"
+    assert by_name["logical"]["state"] == "red"
+    assert by_name["logical"]["stood in its way"] == "faster means later"
     assert world.ask(centre("Importance"))[0]["feature_group"] == "speed"
     after = [row["inside"] for row in world.ask(centre("Landings inside of the interval"))]
     assert sum(after) < 0.5 * sum(inside)

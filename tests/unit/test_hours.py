@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from skyops_assets.defs.raw import assets
-from skyops_assets.defs.raw.assets import Hours
+from skyops_assets.defs.raw import partitions
+from skyops_assets.defs.raw.partitions import Hours
 
 FIRST = datetime(2024, 3, 1)
 NOW = datetime(2024, 3, 9, 11, 30, tzinfo=UTC)
@@ -36,7 +36,7 @@ def test_they_are_listed_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
         return plain(self)
 
     monkeypatch.setattr(dg.HourlyPartitionsDefinition, "get_partition_keys", listing)
-    assets._keys.cache_clear()
+    partitions._keys.cache_clear()
     for minutes in (0, 10, 29):
         ours.get_partition_keys(NOW + timedelta(minutes=minutes))
     assert len(listed) == 1

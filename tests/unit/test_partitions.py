@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,12 @@ def test_a_recording_has_a_last_hour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_days_of_the_history_are_those_that_it_has() -> None:
     known = sorted({name[5:15] for name in pins()})
-    assert history_of(Settings()).get_partition_keys() == known
+    assert history_of(Settings(data_mirror=None)).get_partition_keys() == known
+
+
+def test_with_a_mirror_a_day_of_any_year_can_have_files(tmp_path: Path) -> None:
+    keys = history_of(Settings(data_mirror=tmp_path)).get_partition_keys()
+    assert {"2019-03-01", "2019-04-15", "2024-07-01"} <= set(keys)
 
 
 def test_where_there_is_weather_it_is_that_of_the_history_too() -> None:

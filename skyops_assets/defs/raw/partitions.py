@@ -43,10 +43,16 @@ def hours_of(settings: Settings) -> Hours:
 
 
 def history_of(settings: Settings) -> dg.TimeWindowPartitionsDefinition:
-    """The days that the open history has: March and May of 2019, March of 2020."""
+    """The days that the open history has: March and May of 2019 to 2021.
+
+    A person's mirror may have files of any other day, and to list it would be I/O at import: with
+    one all days up to now are there.
+    """
+    if settings.data_mirror:
+        return dg.DailyPartitionsDefinition(start_date=_midnight(settings.history_first_day))
     return dg.TimeWindowPartitionsDefinition(
-        start=_midnight(min(settings.history_first_day, date(2020, 3, 31))),
-        end=datetime(2020, 4, 1),
+        start=_midnight(min(settings.history_first_day, date(2021, 5, 31))),
+        end=datetime(2021, 6, 1),
         cron_schedule="0 0 * * *",
         fmt="%Y-%m-%d",
         exclusions=["0 0 * 1,2,4,6-12 *"],

@@ -1,10 +1,15 @@
 """The reports of the week and the month, one per airport."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.reporting.markdown import table
+
+if TYPE_CHECKING:
+    from skyops_assets.reports.periods import Kind
 
 _DEPS = [
     dg.AssetKey(path)
@@ -46,7 +51,7 @@ def monthly_reports(
 
 
 def _published(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, kind: str
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, kind: "Kind"
 ) -> dg.MaterializeResult:
     from skyops_assets.operations.entrance import address
     from skyops_assets.reports.store import publish
