@@ -16,7 +16,8 @@ CROSSINGS = DBT_PROJECT / "models" / "intermediate" / "crossings"
 OTHERS = tuple(
     f"dbt_project/models/{place}"
     for place in ("staging/", "live/", "fleet/", "reliability/", "metrics/fct_flights",
-                  "metrics/fct_movements")
+                  "metrics/fct_movements", "metrics/fct_taxi_times", "metrics/turnarounds",
+                  "intermediate/ground/")
 )  # fmt: skip
 
 
