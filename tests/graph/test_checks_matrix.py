@@ -24,13 +24,23 @@ STAGES = {
     "model": ("model",),
     "predictions": ("predictions",),
     "live": ("live",),
-    "fleet": ("fleet", "reliability"),
+    "fleet": ("fleet", "reliability", "operator"),
     "anomalies": ("anomalies",),
     "reports": ("reports",),
     "monitoring": ("monitoring",),
 }
 """Groups by the words of the page."""
-OF_DBT = (*TRANSFORM, "features", "live", "fleet", "reliability")
+OF_DBT = ("transform", "features", "live", "fleet")
+
+
+def stage_of(node: Any) -> str:
+    """The word of the page for an asset; none for what is loaded, and comes before all stages."""
+    if node.key.path[0] == "raw":
+        return ""
+    [found] = [name for name, groups in STAGES.items() if node.group_name in groups]
+    return found
+
+
 DBT = "dbt's tests"
 FOLLOWING = "what dbt builds from it"
 HOUR = "2021-10-07-12:00"
@@ -226,12 +236,12 @@ def named(asset_graph: Any, row: Row, asset: dg.AssetKey, job_keys: set[dg.Asset
     found: set[dg.AssetKey] = set()
     for name in row.blocked:
         if name in STAGES:
-            found |= {key for key in job_keys if asset_graph.get(key).group_name in STAGES[name]}
+            found |= {key for key in job_keys if stage_of(asset_graph.get(key)) == name}
         elif name == FOLLOWING:
             waiting = [asset]
             while waiting:
                 for child in asset_graph.get(waiting.pop()).child_keys - found:
-                    if asset_graph.get(child).group_name in OF_DBT:
+                    if stage_of(asset_graph.get(child)) in OF_DBT:
                         found.add(child)
                         waiting.append(child)
         else:

@@ -17,7 +17,8 @@ import pytest
 GROUPS = [
     "raw", "operator", "staging", "int_flights", "int_movements",
     "int_crossings", "int_asma", "facts", "metrics", "features", "model",
-    "predictions", "live", "fleet", "reliability", "anomalies", "monitoring",
+    "predictions", "live", "fleet", "reliability", "anomalies", "reports",
+    "monitoring",
 ]  # fmt: skip
 SCHEMAS = ("raw", "staging", "intermediate", "metrics", "features", "ml", "live", "audit")
 WRITTEN = {"staging/stg_reference__address_blocks", "staging/stg_reference__airlines"}
