@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skyops_assets.serving import live_page
 from skyops_assets.serving.page_libraries import are_there
-from tests.support.browser import chromium, complaining
+from tests.support.browser import complaining
 from tests.support.databases import Query
 from tests.support.serving import Served
 
@@ -19,55 +17,45 @@ pytestmark = pytest.mark.xdist_group("serving")
 TESTS = Path(".venv/page-tests")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not are_there(live_page.LOCK, live_page.FOLDER / "vendor"):
-        if os.environ.get("CI") == "true":
-            pytest.fail("The page's libraries are not there, and in CI it must be looked at")
-        pytest.skip("npm could not be reached: there is no page")
-    with chromium() as opened:
-        yield opened
-
-
 def opened(browser: Any, served: Served, place: str = "", **options: Any) -> Any:
     """The page as a browser sees it that has entered by the link."""
     options.setdefault("viewport", {"width": 1500, "height": 900})
-    page = complaining(browser.new_context(**options).new_page())
-    page.asked = []
-    page.on("request", lambda request: page.asked.append(request.url))
+    sheet = complaining(browser.new_context(**options).new_page())
+    sheet.asked = []
+    sheet.on("request", lambda request: sheet.asked.append(request.url))
     (file,) = served.home.glob("service-*.token")
     address = f"http://127.0.0.1:{served.port}/"
-    page.request.get(f"{address}?token={file.read_text().strip()}")
-    page.goto(f"{address}analysis{place}")
-    drawn(page)
-    return page
+    sheet.request.get(f"{address}?token={file.read_text().strip()}")
+    sheet.goto(f"{address}analysis{place}")
+    drawn(sheet)
+    return sheet
 
 
-def drawn(page: Any, turn: int = 1) -> None:
+def drawn(sheet: Any, turn: int = 1) -> None:
     """Wait until all cards of so many choices are."""
-    page.locator(f"html[data-drawn='{turn}']").wait_for()
+    sheet.locator(f"html[data-drawn='{turn}']").wait_for()
 
 
-def rows(page: Any, card: str) -> int:
+def rows(sheet: Any, card: str) -> int:
     """How many rows a card shows."""
-    return int(page.locator(f"#{card}").get_attribute("data-rows"))
+    return int(sheet.locator(f"#{card}").get_attribute("data-rows"))
 
 
 @pytest.fixture
-def page(browser: Any, over_paris: Served) -> Iterator[Any]:
+def sheet(browser: Any, over_paris: Served) -> Iterator[Any]:
     one = opened(browser, over_paris)
     yield one
     assert one.complaints == []
     one.context.close()
 
 
-def test_every_card_is_drawn_or_says_why_it_is_empty(page: Any, over_paris: Served) -> None:
+def test_every_card_is_drawn_or_says_why_it_is_empty(sheet: Any, over_paris: Served) -> None:
     shown, silent = [], []
-    for figure in page.locator("figure").all():
+    for figure in sheet.locator("figure").all():
         card = figure.locator(".chart, .table").get_attribute("id")
-        (shown if rows(page, card) else silent).append(card)
+        (shown if rows(sheet, card) else silent).append(card)
         assert figure.locator("p.note").inner_text().endswith(".")
-        if rows(page, card):
+        if rows(sheet, card):
             assert figure.locator("canvas, table").count() >= 1
             assert figure.locator("p.why").is_hidden()
         else:
@@ -76,55 +64,55 @@ def test_every_card_is_drawn_or_says_why_it_is_empty(page: Any, over_paris: Serv
             "runway-sums"} <= set(shown)  # fmt: skip
     # Nothing was trained in this warehouse.
     assert {"scores", "skill", "within", "importance", "latency", "lights"} <= set(silent)
-    assert "No challenger has been trained yet" in page.locator("#scores-note").inner_text()
+    assert "No challenger has been trained yet" in sheet.locator("#scores-note").inner_text()
     own = f"http://127.0.0.1:{over_paris.port}/"
-    assert [url for url in page.asked if not url.startswith((own, "data:", "blob:"))] == []
+    assert [url for url in sheet.asked if not url.startswith((own, "data:", "blob:"))] == []
 
 
 def test_filters_stand_in_the_address_and_come_back_from_it(
-    page: Any, browser: Any, over_paris: Served
+    sheet: Any, browser: Any, over_paris: Served
 ) -> None:
-    everything = rows(page, "runways")
-    page.locator("#filters [name=airport]").select_option("LFPO")
-    drawn(page, 2)
-    assert page.url.endswith("/analysis?airport=LFPO")
-    of_orly = rows(page, "runways")
+    everything = rows(sheet, "runways")
+    sheet.locator("#filters [name=airport]").select_option("LFPO")
+    drawn(sheet, 2)
+    assert sheet.url.endswith("/analysis?airport=LFPO")
+    of_orly = rows(sheet, "runways")
     assert 0 < of_orly < everything
-    page.locator("#filters [name=airline]").select_option("AFR")
-    drawn(page, 3)
-    page.locator("#filters [name=period]").select_option("own")
-    drawn(page, 4)
-    page.locator("#filters [name=from]").fill("2021-10-07T13:00")
-    page.locator("#filters [name=from]").blur()
-    drawn(page, 5)
-    assert "airport=LFPO&period=own&from=2021-10-07T13%3A00" in page.url
+    sheet.locator("#filters [name=airline]").select_option("AFR")
+    drawn(sheet, 3)
+    sheet.locator("#filters [name=period]").select_option("own")
+    drawn(sheet, 4)
+    sheet.locator("#filters [name=from]").fill("2021-10-07T13:00")
+    sheet.locator("#filters [name=from]").blur()
+    drawn(sheet, 5)
+    assert "airport=LFPO&period=own&from=2021-10-07T13%3A00" in sheet.url
     # Who is sent the address sees the same.
-    other = opened(browser, over_paris, page.url.partition("/analysis")[2])
+    other = opened(browser, over_paris, sheet.url.partition("/analysis")[2])
     for name in ("airport", "airline", "period", "from", "to"):
         field = f"#filters [name={name}]"
-        assert other.locator(field).input_value() == page.locator(field).input_value() != ""
-    assert rows(other, "runways") == rows(page, "runways")
+        assert other.locator(field).input_value() == sheet.locator(field).input_value() != ""
+    assert rows(other, "runways") == rows(sheet, "runways")
     assert other.complaints == []
     other.context.close()
     for turn in (6, 7, 8):
-        page.go_back()
-        drawn(page, turn)
-    assert page.url.endswith("/analysis?airport=LFPO")
-    assert rows(page, "runways") == of_orly
-    page.get_by_role("button", name="Clear").click()
-    drawn(page, 9)
-    assert page.url.endswith("/analysis") and rows(page, "runways") == everything
+        sheet.go_back()
+        drawn(sheet, turn)
+    assert sheet.url.endswith("/analysis?airport=LFPO")
+    assert rows(sheet, "runways") == of_orly
+    sheet.get_by_role("button", name="Clear").click()
+    drawn(sheet, 9)
+    assert sheet.url.endswith("/analysis") and rows(sheet, "runways") == everything
 
 
-def test_the_rows_of_a_card_are_its_csv(page: Any) -> None:
-    page.locator("#filters [name=airport]").select_option("LFPO")
-    drawn(page, 2)
-    with page.expect_download() as downloading:
-        page.locator("#runway-sums-links a").first.click()
+def test_the_rows_of_a_card_are_its_csv(sheet: Any) -> None:
+    sheet.locator("#filters [name=airport]").select_option("LFPO")
+    drawn(sheet, 2)
+    with sheet.expect_download() as downloading:
+        sheet.locator("#runway-sums-links a").first.click()
     text = Path(downloading.value.path()).read_text()
     lines = text.splitlines()
     assert lines[0] == "from_at,airport,runway,landing_count,takeoff_count"
-    assert len(lines) - 1 == rows(page, "runway-sums")
+    assert len(lines) - 1 == rows(sheet, "runway-sums")
     assert {line.split(",")[1] for line in lines[1:]} == {"LFPO"}
 
 

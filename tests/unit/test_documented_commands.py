@@ -40,6 +40,7 @@ RUN = {
         "tests/integration/model/test_models.py::test_"
     ),
     r"skyops (backup|restore) /mnt/backups": f"{DEMO}::test_a_backup_is_restored_in_another_home",
+    r"skyops reprocess .*": f"{DEMO}::test_a_range_is_computed_again",
     r"skyops simulate sim .*": "tests/unit/test_simulate.py::test_",
     r"skyops exec -- \.venv/bin/python -m validation\.truth .*": (
         "tests/integration/test_truth.py::test_simulated_flights_are_recovered"
@@ -54,7 +55,11 @@ NOT_RUN = {
     r"bin=.*": "a name for the lines below it",
     r"make (test|lint)": "they run the tests",
     r"make audit": "asks a database of vulnerabilities on the web",
-    r"docker (compose .*|run .*)|git pull|cp docker/\.env\.example .*": "needs Docker",
+    r"docker (compose|run|volume) .*|git pull|cp docker/\.env\.example .*": "needs Docker",
+    (
+        r"(install -d -m 700|chmod 444) docker/secrets.*|openssl rand .*"
+        r"|(echo|printf) '.*' >.* docker/.*"
+    ): ("makes the secrets of containers; tests/torture/test_containers.py makes such"),
     r"ssh -L .*": "needs a second machine",
     r"(apt-get install|cp docker/prometheus/|install -m|promtool|systemctl) ?(.|\n)*": (
         "changes the machine; tests/serving/test_prometheus.py runs Prometheus with these files"

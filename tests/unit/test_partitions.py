@@ -55,8 +55,10 @@ def test_a_recording_has_a_last_hour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_days_of_the_history_are_those_that_it_has() -> None:
-    known = sorted({name[5:15] for name in pins()})
-    assert history_of(Settings(data_mirror=None)).get_partition_keys() == known
+    offered = set(history_of(Settings(data_mirror=None)).get_partition_keys())
+    # Of the months March and May of three years, all but one day.
+    assert offered - {name[5:15] for name in pins()} == {"2021-03-14"}
+    assert len(offered) == 186
 
 
 def test_with_a_mirror_a_day_of_any_year_can_have_files(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ OTHERS = tuple(
     f"dbt_project/models/{place}"
     for place in ("staging/", "live/", "fleet/", "reliability/", "metrics/fct_flights",
                   "metrics/fct_movements", "metrics/fct_taxi_times", "metrics/turnarounds",
-                  "intermediate/ground/")
+                  "intermediate/ground/", "intermediate/asma/int_arrivals__asma_classed")
 )  # fmt: skip
 
 
