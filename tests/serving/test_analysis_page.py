@@ -43,7 +43,7 @@ def rows(sheet: Any, card: str) -> int:
 
 @pytest.fixture
 def sheet(browser: Any, over_paris: Served) -> Iterator[Any]:
-    one = opened(browser, over_paris)
+    one = opened(browser, over_paris, "")
     yield one
     assert one.complaints == []
     one.context.close()
