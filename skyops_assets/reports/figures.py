@@ -70,8 +70,26 @@ _TIMES = """
         avg(additional_min) as additional_min,
         percentile_cont(0.9) within group (order by additional_min) as p90_additional_min
     from metrics.fct_arrivals
-    where airport = %(airport)s and ring_nm = %(ring)s and landed_at >= %(start)s
-        and landed_at < %(end)s
+    where airport = %(airport)s and ring_nm = %(ring)s and source = 'positions'
+        and landed_at >= %(start)s and landed_at < %(end)s
+"""
+_FIXED = """
+    select sum(total_additional_min) / nullif(sum(with_reference_count), 0) as fixed_additional_min
+    from metrics.asma_fixed_daily
+    where airport = %(airport)s and source = 'positions'
+        and day >= %(first)s and day < %(past)s
+"""
+_GROUND = """
+    select
+        avg(taxi_min) filter (where direction = 'taxi_out') as taxi_out_min,
+        avg(additional_min) filter (where direction = 'taxi_out') as additional_taxi_out_min,
+        avg(taxi_min) filter (where direction = 'taxi_in') as taxi_in_min,
+        avg(additional_min) filter (where direction = 'taxi_in') as additional_taxi_in_min,
+        count(taxi_min)::float8 / nullif(count(*), 0) as taxi_share,
+        avg(occupancy_s) as occupancy_s,
+        count(occupancy_s)::float8 / nullif(count(*), 0) as occupancy_share
+    from metrics.fct_taxi_times
+    where airport = %(airport)s and moved_at >= %(start)s and moved_at < %(end)s
 """
 _HOLDINGS = """
     select count(*)::float8 as holdings, sum(duration_min) as holding_min
@@ -155,7 +173,16 @@ class Asked:
     def figures(self) -> dict[str, float | None]:
         """Every single number."""
         found: dict[str, float | None] = {}
-        for query in (_TRAFFIC, _TIMES, _HOLDINGS, _SCHEDULED, _CHANGES, _FLEET):
+        for query in (
+            _TRAFFIC,
+            _TIMES,
+            _FIXED,
+            _HOLDINGS,
+            _SCHEDULED,
+            _CHANGES,
+            _GROUND,
+            _FLEET,
+        ):
             [row] = self.rows(query)
             found |= row
         return found

@@ -30,6 +30,7 @@ _SECTIONS = {
         ("transit_min", "Mean transit from the ring to the landing (min)", ".2f"),
         ("additional_min", "Mean additional ASMA time, rolling reference (min)", "+.2f"),
         ("p90_additional_min", "90th percentile of it (min)", "+.2f"),
+        ("fixed_additional_min", "Mean additional ASMA time, fixed reference year (min)", "+.2f"),
         ("holdings", "Holdings", ",.0f"),
         ("holding_min", "Minutes in holdings", ",.0f"),
         ("landed", "Scheduled arrivals that landed", ",.0f"),
@@ -38,6 +39,15 @@ _SECTIONS = {
         ("cancelled", "Cancelled", ",.0f"),
     ),
     "Runways": (("changes", "Changes of direction", ",.0f"),),
+    "On the ground": (
+        ("taxi_out_min", "Mean taxi-out time (min)", ".1f"),
+        ("additional_taxi_out_min", "of it additional (min)", "+.1f"),
+        ("taxi_in_min", "Mean taxi-in time (min)", ".1f"),
+        ("additional_taxi_in_min", "of it additional (min)", "+.1f"),
+        ("taxi_share", "Share of the movements with a taxi time", ".0%"),
+        ("occupancy_s", "Mean time on the runway (s)", ".0f"),
+        ("occupancy_share", "Share of the movements with such a time", ".0%"),
+    ),
     "Fleet": (
         ("airframes", "Airframes heard in the air", ",.0f"),
         ("flights", "Flights", ",.0f"),
@@ -47,8 +57,11 @@ _SECTIONS = {
 }
 _NOTES = {
     "Punctuality": "Additional ASMA time is what an arrival took longer from the {ring} NM ring "
-    "than the fastest 5 % of its kind within twelve months. Figures by schedule are of UTC days, "
+    "than the fastest 5 % of its kind within twelve months; with a fixed reference year it is the "
+    "method that EUROCONTROL publishes by, by UTC days. Figures by schedule are of UTC days, "
     "and there only with an operator's schedules.",
+    "On the ground": "There is a taxi time where an aircraft was heard all the way from stand to "
+    "runway; additional is what it took longer than the 20th percentile of that runway.",
     "Fleet": "All airframes that were heard, also those that never came to this airport; by UTC "
     "days. Hours are a lower bound where reception has gaps.",
 }

@@ -143,9 +143,7 @@ class Choice(BaseModel):
 class Choices(Rows[Choice]):
     """Values of the filters."""
 
-    docs: str | None = Field(
-        None, description="Where this machine serves the dbt docs, if it does."
-    )
+    docs: str | None = Field(None, description="Where the dbt docs are, if they are.")
 
 
 Runway = Annotated[
@@ -192,13 +190,15 @@ Period = Annotated[Chosen, Depends(_period)]
 
 
 def docs_address(settings: Settings) -> str | None:
-    """Where `skyops up` serves the dbt docs to this machine; None where they are not built.
+    """Where the dbt docs are, by setting or on this machine; None where they are not built.
 
     Behind a proxy nothing is known of them.
     """
+    if settings.docs_url:
+        return settings.docs_address
     if settings.public_url or not (settings.home / "docs" / "index.html").is_file():
         return None
-    return f"http://localhost:{settings.docs_port}"
+    return settings.docs_address
 
 
 async def counted(

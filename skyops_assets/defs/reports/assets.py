@@ -16,6 +16,8 @@ _DEPS = [
     for path in (
         ["metrics", "fct_movements"],
         ["metrics", "fct_arrivals"],
+        ["metrics", "asma_fixed_daily"],
+        ["metrics", "fct_taxi_times"],
         ["metrics", "fct_holdings"],
         ["metrics", "runway_configuration_changes"],
         ["metrics", "punctuality_daily"],

@@ -52,6 +52,8 @@ const query = (values) =>
 
 const iso = (/** @type {number | null} */ ms) => (ms == null ? null : `${new Date(ms).toISOString().slice(0, 19)}Z`);
 
+const floor = (/** @type {number} */ ms, /** @type {number} */ step) => Math.floor(ms / step) * step;
+
 /** What each kind of card is asked with. @param {Record<string, string>} filters @returns {Record<string, Record<string, any>>} */
 function asked(filters) {
   const [from, to] = period(filters);
@@ -70,6 +72,8 @@ function asked(filters) {
     airport: { ...of, from: iso(from), to: iso(to), by },
     // A month alone says little: those of the year before it stand beside it.
     asma: { ...of, from: from == null ? null : iso(Math.min(from, until - 365 * DAY)), to: iso(to), ring_nm },
+    fixed: { airport, by: "month", from: from == null ? null : iso(floor(Math.min(from, until - 365 * DAY), DAY)), to: iso(to), limit: 1000 },
+    taxi: { airport, by: length <= 120 * DAY ? "day" : "month", from: from == null ? null : iso(floor(from, DAY)), to: iso(to), limit: 1000 },
     model: { ring_nm },
     predictions: { ring_nm, airport, from: iso(from), to: iso(to) },
   };
@@ -89,7 +93,7 @@ async function show(filters) {
   const found = await get(`analysis/choices?${query({ airport: filters.airport })}`);
   if (mine !== turn) return;
   const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-  docs = here ? found.docs : null;
+  docs = here || !found.docs?.startsWith("http://localhost:") ? found.docs : null;
   for (const name of ["airport", "runway", "airline", "typecode"])
     offer(name, found.data.filter((/** @type {Row} */ one) => one.filter === name).map((/** @type {Row} */ one) => one.value), filters[name]);
   for (const name of ["period", "ring", "from", "to"]) field(name).value = filters[name].replace("Z", "");
@@ -109,7 +113,8 @@ async function show(filters) {
   const changes = ask(`analysis/runway-changes?${query(values.changes)}`).then((body) => body.data, () => []);
   redraw = [];
   await Promise.all(CARDS.map(async (card) => {
-    const path = `analysis/${card.path}?${query(values[card.asked])}`;
+    const place = card.path.startsWith("/") ? card.path.slice(1) : `analysis/${card.path}`;
+    const path = `${place}?${query(values[card.asked])}`;
     links(card, path);
     at(card.id).setAttribute("aria-busy", "true");
     try {

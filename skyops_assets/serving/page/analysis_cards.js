@@ -10,7 +10,7 @@ import * as tables from "./analysis_tables.js";
  *   asked: string, docs: string, empty: string | ((context: Context) => string), isWide?: boolean, isDouble?: boolean,
  *   rows?: (rows: Row[]) => Row[], option?: (rows: Row[], context: Context) => any,
  *   table?: (rows: Row[], context: Context) => HTMLElement}} Card
- * asked: by which of the filters; docs: the table in the dbt docs.
+ * path: below /v1/analysis, or below /v1 where it begins with a slash; asked: by which of the filters; docs: the table in the dbt docs.
  */
 
 const NO_POSITION = "No position of such an aircraft is stored in these hours.";
@@ -75,6 +75,17 @@ export const CARDS = [
     says: "Minutes between ring and runway beyond the moving reference: the unimpeded time of the same sector and runway over the last twelve months. Months of the year before stand beside the period's.",
     empty: "No arrival of these months has a reference: it takes enough arrivals of the same sector and runway.",
     rows: (rows) => rows.filter((row) => row.mean_additional_min != null), option: charts.asma,
+  },
+  {
+    id: "asma-fixed", section: "airport", title: "Additional ASMA time by month, fixed reference", path: "/asma/fixed", asked: "fixed", docs: "model.skyops.asma_fixed_monthly",
+    says: "As EUROCONTROL publishes it: minutes beyond the 20th percentile of one reference year, of the same class of aircraft, sector and runway, nights included (40 NM). By airport and period alone.",
+    empty: "No arrival of these months has a reference: it takes enough arrivals of the reference year.",
+    rows: (rows) => rows.filter((row) => row.additional_min != null), option: charts.asmaFixed,
+  },
+  {
+    id: "taxi", section: "airport", title: "On the ground", path: "/taxi/periods", asked: "taxi", docs: "model.skyops.taxi_daily", isWide: true,
+    says: "Minutes between stand and runway, how many of them beyond the unimpeded time of that runway, and seconds on the runway; means of the movements that were heard well enough, whose share stands beside them. By airport and period alone.",
+    empty: NOT_MOVED, table: tables.taxi,
   },
   {
     id: "holdings", section: "airport", title: "Holdings", path: "holdings", asked: "airport", docs: "model.skyops.fct_holdings",

@@ -169,7 +169,7 @@ export const asma = (rows) => {
     xAxis: axis({ type: "category", data: months.map((month) => month.slice(0, 7)), splitLine: { show: false } }),
     tooltip: tip((/** @type {any} */ bar) => {
       const row = bar.data.row;
-      return `${bar.seriesName}, ${row.month.slice(0, 7)}\nadditional ${round(row.mean_additional_min)} min on average, P90 ${round(row.p90_additional_min)} min\n${row.with_reference_count} of ${row.counted_count} arrivals have a reference`;
+      return `${bar.seriesName}, ${row.month.slice(0, 7)}\nadditional ${round(row.mean_additional_min)} min on average${row.p90_additional_min == null ? "" : `, P90 ${round(row.p90_additional_min)} min`}\n${row.with_reference_count} of ${row.counted_count} arrivals have a reference`;
     }, "item"),
     series: unique(rows.map(name)).slice(0, 12).map((one, i) => ({
       name: one, type: "bar", barMaxWidth: 30, itemStyle: { color: COLOURS[i % COLOURS.length] },
@@ -177,6 +177,10 @@ export const asma = (rows) => {
     })),
   };
 };
+
+/** Of the method with a fixed reference. @param {Row[]} rows */
+export const asmaFixed = (rows) =>
+  asma(rows.map((row) => ({ ...row, month: row.period_on, mean_additional_min: row.additional_min })));
 
 /** @param {Row[]} rows */
 export const holdings = (rows) => {

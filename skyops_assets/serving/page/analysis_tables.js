@@ -41,6 +41,16 @@ export const changes = (rows) =>
     ]),
   );
 
+/** @param {Row[]} rows */
+export const taxi = (rows) =>
+  table(
+    ["From", "Airport", "Direction", "Movements ", "Taxi, min ", "additional ", "told ", "On the runway, s ", "told "],
+    [...rows].reverse().map((row) => [
+      row.period_on, row.airport, row.direction.replaceAll("_", " "), String(row.movement_count), number(row.mean_taxi_min, 1), number(row.mean_additional_min, 1),
+      percent(row.told_share), number(row.mean_occupancy_s, 0), percent(row.occupancy_share),
+    ]),
+  );
+
 /** A light is green where all of its rules pass. @param {Row[]} rows @param {{state: Row | undefined}} context */
 export function lights(rows, { state }) {
   const names = [...new Set(rows.map((row) => row.light))];
