@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-BUDGET = 1.5
-"""With the graph of 119 assets built, as a code server does at once. It is 1.43 to 1.46, of which
+BUDGET = 1.6
+"""With the graph of 132 assets built, as a code server does at once. It is 1.55 to 1.57, of which
 the second and the third step of dbt's are 0.03 each; a library that takes seconds is 1 and more."""
 HEAVY = ("mlflow", "sklearn", "great_expectations", "pandas", "matplotlib", "scipy", "skops")
 

@@ -221,6 +221,7 @@ def test_exec_runs_a_command_in_the_environment_and_adds_nothing_unexpected(
         "SKYOPS_HOME", "SKYOPS_DATABASE_URL", "SKYOPS_WAREHOUSE_URL", "SKYOPS_WATCH_AIRPORTS",
         "SKYOPS_DAGSTER_URL", "SKYOPS_PG_HOST", "SKYOPS_PG_PORT", "SKYOPS_PG_USER",
         "SKYOPS_PG_PASSWORD", "SKYOPS_PG_DBNAME", "SKYOPS_DBT_THREADS", "DAGSTER_HOME",
+        "SKYOPS_ASMA_REFERENCE_YEAR",
         "DBT_PROJECT_DIR", "DBT_PROFILES_DIR",
     }  # fmt: skip
     changed = {name for name in os.environ if seen.get(name) != os.environ[name]}

@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 
 from skyops_assets.arrivals.models import registry
+from skyops_assets.defs.raw.partitions import history_of
 from skyops_assets.operations.sentinel import lives
 from skyops_assets.runtime import environment as runtime_environment
 from skyops_assets.settings import Settings
@@ -553,7 +554,8 @@ def test_the_ui_shows_the_demo_as_a_run_of_main_whose_hours_are_all_filled(
     assert positions["backfillPolicy"] == {"maxPartitionsPerRun": 24}
     # What "Materialize all" is asked for.
     stats = [one["partitionStats"] for one in assets.values() if one["partitionStats"]]
-    assert sorted(one["numPartitions"] for one in stats) == [1, 3, 93]
+    days = len(history_of(Settings()).get_partition_keys())
+    assert sorted(one["numPartitions"] for one in stats) == [1, 3, days]
     sizes = Counter(one["groupName"] for one in assets.values())
     assert max(sizes.values()) <= 16, sizes
     year_s = 365 * 86_400

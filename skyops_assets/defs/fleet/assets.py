@@ -9,9 +9,9 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from skyops_assets.defs.operator.assets import OPERATOR_INPUTS
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.transform.assets import TRANSLATOR, build
+from skyops_assets.defs.transform.assets import MANIFEST, TRANSLATOR, build
 from skyops_assets.instance.dbt_cli import chosen_nodes
-from skyops_assets.transform.dbt import FLEET_MODELS, prepare_manifest
+from skyops_assets.transform.dbt import FLEET_MODELS
 
 if TYPE_CHECKING:
     from skyops_assets.monitoring.summaries import Summary
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @chosen_nodes()(dbt_assets)(
-    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, select=FLEET_MODELS
+    manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR, select=FLEET_MODELS
 )
 def fleet_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource

@@ -7,14 +7,12 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from skyops_assets.defs.resources import WarehouseResource
-from skyops_assets.defs.transform.assets import TRANSLATOR, build
+from skyops_assets.defs.transform.assets import MANIFEST, TRANSLATOR, build
 from skyops_assets.instance.dbt_cli import chosen_nodes
-from skyops_assets.transform.dbt import LIVE_VIEWS, prepare_manifest
+from skyops_assets.transform.dbt import LIVE_VIEWS
 
 
-@chosen_nodes()(dbt_assets)(
-    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, select=LIVE_VIEWS
-)
+@chosen_nodes()(dbt_assets)(manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR, select=LIVE_VIEWS)
 def live_views(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
 ) -> Iterator[Any]:

@@ -74,6 +74,8 @@ class SkyOpsTranslator(DagsterDbtTranslator):
 # Rejected rows and the books of loads are raw/opensky_states' too: sources with one key.
 TRANSLATOR = SkyOpsTranslator(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 """One: it remembers the specs that it has made."""
+MANIFEST = prepare_manifest()
+"""One: to see whether it is still that of the project reads all of its files."""
 
 
 class Again(dg.Config):
@@ -87,9 +89,7 @@ class Again(dg.Config):
     until: str | None = None
 
 
-@chosen_nodes()(dbt_assets)(
-    manifest=prepare_manifest(), dagster_dbt_translator=TRANSLATOR, exclude=APART
-)
+@chosen_nodes()(dbt_assets)(manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR, exclude=APART)
 def dbt_models(
     context: dg.AssetExecutionContext,
     config: Again,
