@@ -25,7 +25,7 @@ GROUPS = {
 OF_FOLDER = {
     "staging.operator": "operator",
     "intermediate.flights": "int_flights",
-    "intermediate.ground": "int_movements",
+    "intermediate.ground": "ground",
     "intermediate.movements": "int_movements",
     "intermediate.crossings": "int_crossings",
     "intermediate.asma": "int_asma",
@@ -40,6 +40,16 @@ OF_ASSET = {
     "ml/component_lives": "reliability",
     "ml/failure_outlook": "reliability",
     "metrics/flight_anomaly_scores": "anomalies",
+    **dict.fromkeys(
+        (
+            "metrics/taxi_daily",
+            "metrics/taxi_monthly",
+            "metrics/taxi_references",
+            "metrics/turnarounds",
+            "metrics/turnarounds_daily",
+        ),
+        "ground",
+    ),
     "audit/weekly_reports": "reports",
     "audit/monthly_reports": "reports",
     "audit/daily_summaries": "fleet",
@@ -55,6 +65,7 @@ TRANSFORM = (
     "int_crossings",
     "int_asma",
     "facts",
+    "ground",
     "metrics",
 )
 """The groups that dbt makes of positions and the history, up to the metrics."""

@@ -16,7 +16,7 @@ import pytest
 
 GROUPS = [
     "raw", "operator", "staging", "int_flights", "int_movements",
-    "int_crossings", "int_asma", "facts", "metrics", "features", "model",
+    "int_crossings", "int_asma", "facts", "ground", "metrics", "features", "model",
     "predictions", "live", "fleet", "reliability", "anomalies", "reports",
     "monitoring",
 ]  # fmt: skip

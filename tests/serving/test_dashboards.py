@@ -163,7 +163,8 @@ def filled(
     made = databases.new()
     dbt_of(made)("run", "--select", "feed")
     # Versions are counted in MLflow's database, which other modules have too.
-    settings = Settings(home=folder, actor="tests", mlflow_database="mlflow_boards")
+    mlflow = databases.new(is_migrated=False)
+    settings = Settings(home=folder, actor="tests", mlflow_database=str(mlflow.url.database))
     make_champion(made, settings)
     train_another(made, settings)
     with pytest.MonkeyPatch.context() as patch:
@@ -182,6 +183,7 @@ def filled(
     fill(made, manifest, with_model=False)
     yield made
     databases.drop(made)
+    databases.drop(mlflow)
 
 
 @pytest.fixture(scope="module")
