@@ -58,34 +58,23 @@ def _now(made: Board) -> None:
 
 
 def _history(made: Board) -> None:
-    made.put(lines(
-        "Hours in the air", "Of each type, by day.", "h",
-        Postgres(f"""
+    for left, title, unit, column in (
+        (0, "Hours in the air", "h", "airborne_h"), (8, "Flights", "short", "flight_count"),
+    ):  # fmt: skip
+        made.put(lines(
+            title, "Of each type, by day.", unit,
+            Postgres(f"""
             select
                 flown_on::timestamp {DAY} as time,
                 coalesce(typecode, 'unknown') as metric,
-                sum(airborne_h) as value
+                sum({column}) as value
             from metrics.fleet_types_daily
             where $__timeFilter(flown_on::timestamp {DAY})
             group by 1, 2
             order by 1, 2
         """, is_series=True),
-        is_stacked=True,
-    ), left=0, width=8)  # fmt: skip
-    made.put(lines(
-        "Flights", "Of each type, by day.", "short",
-        Postgres(f"""
-            select
-                flown_on::timestamp {DAY} as time,
-                coalesce(typecode, 'unknown') as metric,
-                sum(flight_count) as value
-            from metrics.fleet_types_daily
-            where $__timeFilter(flown_on::timestamp {DAY})
-            group by 1, 2
-            order by 1, 2
-        """, is_series=True),
-        is_stacked=True,
-    ), left=8, width=8)  # fmt: skip
+            is_stacked=True,
+        ), left=left, width=8)  # fmt: skip
     made.put(lines(
         "Punctuality", "Share of the arrivals seen that were at most 15 minutes late, by day.",
         "percentunit",
