@@ -421,7 +421,7 @@ def measure_memory(passes: int = 500, aircraft: int = 30) -> Iterator[Row]:
             lane.passes(number + 1)
             if number + 1 in (SETTLED_PASSES, passes):
                 used.append(psutil.Process(lane.process.pid).memory_info().rss / 2**20)
-        again = lane.log.read_text().count("Starting again")
+        again = lane.log.read_text().count("Restarting")
     yield (
         f"memory of `skyops follow` after {passes} passes",
         f"{used[-1]:.0f} MB, started anew {again} times",

@@ -26,8 +26,8 @@ class RetrainPolicy(BaseModel):
             ge=0,
             le=1,
             description="Share of the champion's skill at promotion. Skill below it in two "
-            "windows running is a trigger, and the primary alarm. What 0.85 finds, "
-            "and how often it would ring by chance, is in "
+            "windows in a row triggers a training; this is the primary alarm. What 0.85 "
+            "finds, and its rate of false alarms, are in "
             "[monitoring](monitoring.md#false-alarms-and-what-is-found).",
         ),
     ] = 0.85
@@ -35,7 +35,7 @@ class RetrainPolicy(BaseModel):
         float,
         Field(
             lt=1,
-            description="The floor where the champion's skill at promotion is not known; the "
+            description="The floor if the champion's skill at promotion is not known; the "
             "floor is never below it.",
         ),
     ] = 0.05
@@ -43,14 +43,14 @@ class RetrainPolicy(BaseModel):
         float,
         Field(
             lt=1,
-            description="R2 below this, together with drift, is a trigger.",
+            description="R2 below this, together with drift, triggers a training.",
         ),
     ] = 0.3
     max_rmse_min: Annotated[
         float,
         Field(
             gt=0,
-            description="RMSE above this (minutes), together with drift, is a trigger.",
+            description="RMSE above this (minutes), together with drift, triggers a training.",
         ),
     ] = 6.0
     max_drift_score: Annotated[
@@ -64,8 +64,8 @@ class RetrainPolicy(BaseModel):
     drift_alone: Annotated[
         bool,
         Field(
-            description="Whether drift by itself is a trigger. Off: traffic often changes and "
-            "the champion is as right as before "
+            description="Whether drift alone triggers a training. Off by default, because "
+            "traffic often changes without making the champion worse "
             "([monitoring](monitoring.md#when-a-challenger-is-trained)).",
         ),
     ] = False
@@ -74,8 +74,8 @@ class RetrainPolicy(BaseModel):
         Field(
             gt=0,
             le=36500,
-            description="Days since the last landing that the champion has learned from, after "
-            "which a challenger is trained; `null` never.",
+            description="Days since the last landing in the champion's training data, after "
+            "which a challenger is trained; `null`: never.",
         ),
     ] = 30
     new_arrivals: Annotated[
@@ -83,15 +83,15 @@ class RetrainPolicy(BaseModel):
         Field(
             ge=1,
             description="Landings since the last training set was built (two weeks of LSZH) that "
-            "are a trigger; `null` never.",
+            "trigger a training; `null`: never.",
         ),
     ] = 5000
     first_arrivals: Annotated[
         int,
         Field(
             ge=1,
-            description="The same while there is no champion: the gatekeeper's test rows need so "
-            "many.",
+            description="The same while there is no champion: the gatekeeper needs this many for "
+            "its test rows.",
         ),
     ] = 2500
     cool_down_days: Annotated[
@@ -99,9 +99,9 @@ class RetrainPolicy(BaseModel):
         Field(
             ge=0,
             le=36500,
-            description="Days after a retraining that this policy asked for, in which only a "
-            "person asks for another. Under a week, so that one Monday does not hold "
-            "the next.",
+            description="Days after a retraining triggered by this policy in which only a person "
+            "can trigger another. Under a week, so that one Monday does not block the "
+            "next.",
         ),
     ] = 6
 
@@ -111,7 +111,7 @@ class RetrainPolicy(BaseModel):
         if not isinstance(given, dict) or "least_skill" not in given:
             return given
         warnings.warn(
-            "`least_skill` is called `min_skill` now.", PendingDeprecationWarning, stacklevel=1
+            "`least_skill` is now called `min_skill`.", PendingDeprecationWarning, stacklevel=1
         )
         values = dict(given)
         return {"min_skill": values.pop("least_skill"), **values}
@@ -134,7 +134,7 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=0.5,
             le=0.999,
-            description="Share of the units that are to reach a recommended interval or limit "
+            description="Share of the units that must reach a recommended interval or limit "
             "without a failure.",
         ),
     ] = 0.95
@@ -143,8 +143,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=10,
             le=100_000,
-            description="Failures of a part below which nothing is recommended; for models of "
-            "sensor readings failed units in each half of the fleet.",
+            description="Minimum failures of a part for a recommendation; for models of sensor "
+            "readings, minimum failed units in each half of the fleet.",
         ),
     ] = 10
     min_tried_lives: Annotated[
@@ -152,8 +152,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             gt=0,
             le=100_000,
-            description="Lives after the date of a fit, each counted as the part of the interval "
-            "that it ran, on which an interval must have been tried.",
+            description="Minimum lives after the date of a fit on which an interval is tested, "
+            "each counted as the part of the interval that it ran.",
         ),
     ] = 10
     min_low_share: Annotated[
@@ -169,7 +169,7 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=1,
             le=100_000,
-            description="Cycles ahead for which the probability of a failure is told.",
+            description="Horizon, in cycles, of the predicted probability of a failure.",
         ),
     ] = 30
     lead_cycles: Annotated[
@@ -177,8 +177,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=0,
             le=100_000,
-            description="Cycles before its failure at which a unit should reach the limit from "
-            "sensor readings at the latest: the time to plan a removal.",
+            description="A unit should reach the limit from sensor readings at least this many "
+            "cycles before its failure: the time to plan a removal.",
         ),
     ] = 10
     longest_life_cycles: Annotated[
@@ -186,8 +186,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=10,
             le=100_000,
-            description="Remaining life above which sensor readings do not tell any more; longer "
-            "ones are learned and judged as this.",
+            description="Longest remaining life that sensor readings can predict; longer lives "
+            "are trained and evaluated as this.",
         ),
     ] = 125
 
@@ -196,7 +196,7 @@ class ReliabilityPolicy(BaseModel):
         for name in ("fails_within_cycles", "lead_cycles"):
             if getattr(self, name) >= self.longest_life_cycles:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}, and has to be below longest_life_cycles, "
+                    f"{name} is {getattr(self, name)}, and must be below longest_life_cycles, "
                     f"{self.longest_life_cycles}"
                 )
         return self

@@ -128,7 +128,7 @@ def service_environment(
     """
     found, why = connected(warehouse, settings, SERVICE)
     if why:
-        say(f"The service has no role of its own in the database: {why}")
+        say(f"The service has no database role of its own: {why}")
     else:
         grant_reading(warehouse, settings.dagster_database, str(found.url.username))
     hidden = (*WITHHELD, "PGPASSWORD")
@@ -184,7 +184,7 @@ def check_airports(settings: Settings) -> None:
     for name, codes in named.items():
         if unknown := [code for code in codes if code not in known]:
             raise SkyOpsError(
-                f"SKYOPS_{name.upper()} names {', '.join(unknown)}, which no list of airports has."
+                f"SKYOPS_{name.upper()} has unknown airport codes: {', '.join(unknown)}."
             )
 
 

@@ -57,7 +57,7 @@ def former_values(given: Mapping[str, str]) -> dict[str, str]:
         present = f"{PREFIX}{name.upper()}"
         if former in given:
             warnings.warn(
-                f"{former} is called {present} now.", PendingDeprecationWarning, stacklevel=1
+                f"{former} is now called {present}.", PendingDeprecationWarning, stacklevel=1
             )
             if present not in given:
                 values[name] = given[former]
@@ -83,7 +83,7 @@ def read_files(given: MutableMapping[str, str], fields: Iterable[str]) -> None:
         try:
             text = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ValueError(
                 f"{variable} names {path!r}, which cannot be read by user {os.getuid()}: {why}."
             ) from None
@@ -110,5 +110,5 @@ def check_names(given: Iterable[str], fields: Iterable[str]) -> list[str]:
             cutoff=NEARLY,
         )
         if alike:
-            raise ValueError(f"{name} is no setting: did you mean {PREFIX}{alike[0]}?")
+            raise ValueError(f"{name} is not a setting: did you mean {PREFIX}{alike[0]}?")
     return unknown

@@ -24,7 +24,7 @@ def hour(value: datetime) -> datetime:
     """A whole hour of such a day, UTC, without an offset."""
     value = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
     if value != value.replace(minute=0, second=0, microsecond=0):
-        raise ValueError(f"{value} is no whole hour")
+        raise ValueError(f"{value} is not a whole hour")
     day(value.date())
     return value
 
@@ -62,7 +62,7 @@ def metar_url(value: str) -> str:
     except (LookupError, ValueError, AttributeError):
         made = ""
     if "LFPG" not in made or "2021-10-07" not in made:
-        raise ValueError("it needs {airport} and {day}, and may have {next_day}, nothing else")
+        raise ValueError("it needs {airport} and {day}, and may have {next_day}, but nothing else")
     return value
 
 
@@ -74,7 +74,7 @@ def address(value: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise ValueError("it is no http or https address")
+        raise ValueError("it is not an http or https address")
     if parts.username is not None or parts.query or parts.fragment:
         # An address is shown in messages; a password in it would be too.
         raise ValueError("an address here has no user, password, ? or #")
@@ -93,4 +93,4 @@ def token(value: str) -> None:
 def redis(value: str) -> None:
     """The address of a Redis; it may hold a password."""
     if not value.startswith(("redis://", "rediss://")):
-        raise ValueError("it is no address of a Redis, such as redis://host:6379/0")
+        raise ValueError("it is not the address of a Redis, such as redis://host:6379/0")

@@ -78,14 +78,14 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         None,
-        description="Your Postgres, version 15 or newer, and the warehouse's database in it: "
-        "`postgresql://user:password@host:5432/skyops`. SkyOps creates that database, and those of "
-        "Dagster and MLflow, if the user may (`CREATEDB`). For TLS add libpq's options: "
+        description="Your Postgres (15 or newer) and the warehouse's database in it: "
+        "`postgresql://user:password@host:5432/skyops`. SkyOps creates this database and "
+        "Dagster's and MLflow's if the user may (`CREATEDB`). For TLS add libpq's options: "
         "`?sslmode=verify-full&sslrootcert=/path/to/root.crt`. Unset: an embedded Postgres.",
     )
     postgres_password: SecretStr | None = Field(
         None,
-        description="Password of the user of `SKYOPS_DATABASE_URL`, where the address has none; "
+        description="Password of the user in `SKYOPS_DATABASE_URL`, if the address has none; "
         "any characters.",
     )
     warehouse_url: SecretStr | None = Field(
@@ -95,14 +95,14 @@ class Settings(BaseSettings):
     )
     reader_database_url: SecretStr | None = Field(
         None,
-        description="Address of the warehouse for a role that only reads, for `skyops sql` and "
-        "dashboards; SkyOps grants it what it reads. Unset: SkyOps makes one, "
-        "`<database>_reader`, if its user may (`CREATEROLE`); see "
+        description="Address of the warehouse for a read-only role, used by `skyops sql` and "
+        "dashboards; SkyOps grants the role its rights. Unset: SkyOps creates the role "
+        "`<database>_reader` if its user may (`CREATEROLE`); see "
         "[security](security.md#roles-of-the-database).",
     )
     service_database_url: SecretStr | None = Field(
         None,
-        description="The same for the service. Unset: SkyOps makes `<database>_service`.",
+        description="The same for the service. Unset: SkyOps creates `<database>_service`.",
     )
     dagster_database: str = Field("dagster", description="Name of Dagster's database.")
     mlflow_database: str = Field("mlflow", description="Name of MLflow's database.")
@@ -110,13 +110,13 @@ class Settings(BaseSettings):
     wait_for_warehouse_s: int = Field(
         0,
         ge=0,
-        description="Seconds to keep trying a server that cannot be reached yet; for containers.",
+        description="Seconds to keep trying to reach the server at the start; for containers.",
     )
     run_retention_days: int = Field(
         90,
         ge=1,
-        description="Days for which runs, their output, and trainings that led to no version are "
-        "kept; of each job the newest 168 runs at most.",
+        description="Days for which runs, their output and trainings that led to no version are "
+        "kept; at most the newest 168 runs of each job.",
     )
     ui_port: int = Field(
         3000, ge=1, le=65535, description="Port of the Dagster UI, on the loopback interface."
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     )
     docs_url: str | None = Field(
         None,
-        description="Address by which browsers reach the dbt docs, such as "
+        description="Address at which browsers reach the dbt docs, such as "
         "`https://docs.skyops.example.org`: the pages' charts link to their tables there. Unset: "
         "`/dbt` at `SKYOPS_DOCS_PORT` on localhost.",
     )
@@ -145,38 +145,38 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         None,
-        description="Address by which browsers reach the service, where that is not "
-        "`http://localhost:<port>`: that of the proxy before it, such as "
+        description="Address at which browsers reach the service, if not "
+        "`http://localhost:<port>`: usually a proxy's, such as "
         "`https://skyops.example.org`. See [security](security.md).",
     )
     service_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="More names, separated by commas, by which programs reach the service, such "
-        "as its name among containers. Names of this machine and IP addresses always do; a "
-        "request with another `Host` is refused.",
+        description="Additional host names, separated by commas, under which programs reach the "
+        "service, such as its container's name. This machine's names and IP addresses are always "
+        "accepted; a request with any other `Host` is refused.",
     )
     service_token: SecretStr | None = Field(
         None,
-        description="Token of the link by which a browser enters the service, 32 characters or "
+        description="Token in the link that logs a browser in to the service, 32 characters or "
         "more. Unset: a new one at each start, which `skyops up` and `skyops link` print.",
     )
     public_read: bool = Field(
         False,
-        description="Whether everybody who reaches the service may read without a key. For those "
-        "who put a proxy with a login before it.",
+        description="Whether everyone who can reach the service may read without a key. For a "
+        "service behind a proxy with a login.",
     )
     limits_url: SecretStr | None = Field(
         None,
-        description="Redis that counts limits for all copies of the service: "
+        description="Redis that keeps the request counts of all copies of the service: "
         "`redis://:password@host:6379/0`. Unset: each copy counts its own.",
     )
     predictions_a_minute: int = Field(
-        100, ge=1, description="Requests for predictions that one API key has in a minute."
+        100, ge=1, description="Prediction requests that one API key may make per minute."
     )
     trainings_an_hour: int = Field(
-        10, ge=1, description="Jobs (trainings, monitorings) that one API key starts in an hour."
+        10, ge=1, description="Jobs (trainings, monitorings) that one API key may start per hour."
     )
-    dbt_threads: int = Field(4, ge=1, le=64, description="Models that dbt builds at once.")
+    dbt_threads: int = Field(4, ge=1, le=64, description="Models that dbt builds in parallel.")
 
     watch_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LFPG", "LFPO", "LFPB", "LFOB", "LFPV"),
@@ -185,25 +185,25 @@ class Settings(BaseSettings):
     recording: Path | None = Field(
         None,
         description="Recording, or folder of recordings, that `raw/opensky_states` reads; see "
-        "[recordings](recordings.md). `demo` is the demo's. Unset: only the present hour is read, "
-        "from OpenSky.",
+        "[recordings](recordings.md). `demo`: the demo's recording. Unset: only the present hour "
+        "is read, from OpenSky.",
     )
     first_hour: datetime = Field(
         datetime(2021, 10, 7, 12),
         description="First hour that the graph shows, a partition of `raw/opensky_states` (UTC). "
-        "Unset: the three hours of the demo alone.",
+        "Unset: only the demo's three hours.",
     )
     last_hour: datetime | None = Field(
         None,
-        description="Last hour that the graph shows (UTC), such as that of a recording. Unset: the "
+        description="Last hour that the graph shows (UTC), such as a recording's last. Unset: the "
         "present hour.",
     )
     raw_retention_days: int | None = Field(
         None,
         ge=1,
         description="Whole days before today (UTC) for which positions are kept. After each load "
-        "older days are dropped whole; what was computed from them "
-        "[stays](transform.md#when-everything-is-rebuilt). Unset: for ever.",
+        "older days are dropped; results computed from them "
+        "[stay](transform.md#when-everything-is-rebuilt). Unset: forever.",
     )
     history_airports: Annotated[tuple[str, ...], NoDecode] = Field(
         ("LSZH",),
@@ -218,14 +218,14 @@ class Settings(BaseSettings):
         None,
         ge=1990,
         le=2100,
-        description="Year (UTC) whose arrivals make the references of `asma_fixed_daily`; see "
+        description="Year (UTC) whose arrivals give the references of `asma_fixed_daily`; see "
         "[the fixed method](asma.md#the-method-of-a-fixed-year). Unset: each airport's first year "
         "with data.",
     )
     metar_url: str | None = Field(
         None,
         description="Where `raw/metars` reads weather reports: an address, or an absolute path, "
-        "with `{airport}`, `{day}` (2021-10-07) and, where it is needed, `{next_day}`; see "
+        "with `{airport}`, `{day}` (2021-10-07) and, if needed, `{next_day}`; see "
         "[weather](live.md#weather). Unset: no weather.",
     )
     aircraft_csv: Path | None = Field(
@@ -233,7 +233,7 @@ class Settings(BaseSettings):
         description="Aircraft database that `raw/aircraft` reads: CSV with OpenSky's columns "
         "`icao24`, `registration`, `typecode`, `icaoaircrafttype` or `icaoAircraftClass`, "
         "`operator`, `operatoricao`, in any case and order. `icao24` and one of the others are "
-        "needed. Unset: types are unknown.",
+        "required. Unset: types are unknown.",
     )
     operator_data: str | None = Field(
         None,
@@ -243,14 +243,14 @@ class Settings(BaseSettings):
     )
     data_mirror: Path | None = Field(
         None,
-        description="Folder that stands in for the web when open data is fetched, laid out as "
+        description="Folder to read open data from instead of the web, laid out as "
         "`reference/runways.csv` and `arrivals/LSZH-2019-03-01-asma.csv`.",
     )
 
     opensky_client_id: str | None = Field(
         None,
-        description="OpenSky API client, from the account page at opensky-network.org. It has ten "
-        "times the credits, and new positions every 5 s instead of 10. Unset: anonymous.",
+        description="OpenSky API client, from the account page at opensky-network.org. An account "
+        "has ten times the credits, and new positions every 5 s instead of 10. Unset: anonymous.",
     )
     opensky_client_secret: SecretStr | None = Field(None, description="Secret of that API client.")
     opensky_daily_credits: int | None = Field(
@@ -275,14 +275,14 @@ class Settings(BaseSettings):
         105,
         gt=0,
         le=1000,
-        description="How far from each watched airport positions are requested, in nautical miles: "
-        "the largest ring, 100 NM, and room for the last fix outside it.",
+        description="Radius around each watched airport for which positions are requested, in NM: "
+        "the largest ring, 100 NM, plus room for the last fix outside it.",
     )
     collect_interval_s: float | None = Field(
         None,
         gt=0,
         description="Shortest time between two rounds of requests. Unset: 10 anonymously, 5 with "
-        "an account; OpenSky has nothing newer below that.",
+        "an account; OpenSky has no newer positions before that.",
     )
 
     raw_max_rejected_share: float = Field(
@@ -304,21 +304,21 @@ class Settings(BaseSettings):
         0.2,
         gt=0,
         le=1,
-        description="`nulls_are_as_usual` warns when a column of the positions is null in so much "
-        "more of an hour's rows than in the same UTC hour of the 28 days before (0.2: from 10 % to "
-        "over 30 %).",
+        description="`nulls_are_as_usual` warns when the share of nulls in a column of an hour's "
+        "positions exceeds that of the same UTC hour of the 28 days before by more than this "
+        "(0.2: from 10 % to over 30 %).",
     )
     transform_deadline_h: float = Field(
         3,
         gt=0,
-        description="`loads_are_transformed` warns of a load that is in no model after so many "
-        "hours.",
+        description="`loads_are_transformed` warns of a load that no model contains after this "
+        "many hours.",
     )
     champion_max_age_days: float = Field(
         35,
         gt=0,
-        description="`champion_has_seen_recent_arrivals` warns when the champion has not learned "
-        "from so many days of arrivals.",
+        description="`champion_has_seen_recent_arrivals` warns when the champion's training data "
+        "end more than this many days before the latest arrivals.",
     )
     min_outcome_share: float = Field(
         0.95,
@@ -336,25 +336,26 @@ class Settings(BaseSettings):
     min_disk_gb: float = Field(
         5,
         ge=0,
-        description="`disk_has_room` warns when fewer gigabytes are free there; `skyops health` "
-        "when fewer are, there or on the disk of `SKYOPS_HOME`.",
+        description="`disk_has_room` warns when fewer gigabytes are free on that disk; so does "
+        "`skyops health`, which also checks the disk of `SKYOPS_HOME`.",
     )
 
     recipe: Literal["hgb-l1", "ridge", "extra-trees", "random-forest"] = Field(
         "hgb-l1",
-        description="Recipe that the challenger is fitted with: `hgb-l1`, `ridge`, `extra-trees` "
+        description="Recipe that fits the challenger: `hgb-l1`, `ridge`, `extra-trees` "
         "or `random-forest`; see [recipes](arrivals_model.md#recipes).",
     )
     search_trials: int = Field(
         2,
         ge=0,
-        description="How many of the recipe's candidates a search tries beside its own parameters, "
-        "from 5,000 training arrivals on; `0` tries none. Part of a training run's identity.",
+        description="Number of candidates a search tries in addition to the recipe's own "
+        "parameters, from 5,000 training arrivals on; `0`: none. Part of a training run's "
+        "identity.",
     )
     learn_from_simulated: bool = Field(
         False,
-        description="Whether models learn from, and are judged on, flights with simulated "
-        "positions: those of `skyops fake-opensky` and `skyops simulate`; see "
+        description="Whether models are trained and evaluated on flights with simulated "
+        "positions, from `skyops fake-opensky` and `skyops simulate`; see "
         "[live](live.md#without-an-account-without-a-network).",
     )
     retrain_policy: Annotated[RetrainPolicy, NoDecode] = Field(
@@ -365,12 +366,12 @@ class Settings(BaseSettings):
     )
     reliability_policy: Annotated[ReliabilityPolicy, NoDecode] = Field(
         ReliabilityPolicy(),
-        description="JSON: what [recommended intervals and models of failures](lives.md) have to "
-        'show, where it differs from the defaults, such as `{"target_survival": 0.98}`.',
+        description="JSON: thresholds for [recommended intervals and models of failures](lives.md) "
+        'that differ from the defaults, such as `{"target_survival": 0.98}`.',
     )
     actor: str | None = Field(
         None,
-        description="Who changes the champion by hand, as `audit.champion_changes` records it; see "
+        description="Name that `audit.champion_changes` records for manual changes; see "
         "[models](models.md). Unset: the system's user.",
     )
     mlflow_artifacts: str | None = Field(
@@ -385,11 +386,11 @@ class Settings(BaseSettings):
     )
     model_store_endpoint: str | None = Field(
         None,
-        description="Address of another server that speaks S3, such as "
+        description="Address of another S3 server, such as "
         "`https://minio.example.org:9000`. Unset: AWS' own.",
     )
     model_store_region: str | None = Field(
-        None, description="Region of the bucket. Unset: `AWS_REGION`, else AWS' profile."
+        None, description="Region of the bucket. Unset: `AWS_REGION`, or else AWS' profile."
     )
     model_store_access_key_id: SecretStr | None = Field(
         None,
@@ -399,7 +400,7 @@ class Settings(BaseSettings):
 
     alert_webhook_url: SecretStr | None = Field(
         None,
-        description='Address that takes alerts as Slack\'s JSON, `{"text": ...}`; a secret. See '
+        description='Address that receives alerts as Slack\'s JSON, `{"text": ...}`; a secret. See '
         "[alerts](operations.md#alerts). Unset: none are sent there.",
     )
     alert_smtp_host: str | None = Field(
@@ -430,13 +431,15 @@ class Settings(BaseSettings):
         description="Checks, separated by commas, whose warnings are alerts as well.",
     )
     alert_r2_floor: float | None = Field(
-        None, lt=1, description="Alert when a monitored window's R2 is below. Unset: never."
+        None,
+        lt=1,
+        description="R2 of a monitored window below which an alert is sent. Unset: never.",
     )
     pushgateway_url: SecretStr | None = Field(
         None,
-        description="Pushgateway that commands and daily and weekly jobs tell how they went, such "
-        "as `http://localhost:9091`, with `user:password@` where it asks; a secret. See "
-        "[metrics](metrics.md#tasks-that-end). Unset: none is told.",
+        description="Pushgateway that receives the results of commands and of daily and weekly "
+        "jobs, such as `http://localhost:9091`, with `user:password@` if it needs a login; a "
+        "secret. See [metrics](metrics.md#tasks-that-end). Unset: results are not pushed.",
     )
 
     @property
@@ -476,13 +479,13 @@ class Settings(BaseSettings):
         except ValueError:
             # Without the decoder's words: they quote what they could not read.
             example = JSON_EXAMPLES[str(info.field_name)]
-            raise ValueError(f"it is no JSON such as {example}") from None
+            raise ValueError(f"it is not JSON such as {example}") from None
 
     @field_validator("alert_webhook_url", "pushgateway_url")
     @classmethod
     def _check_secret_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not value.get_secret_value().startswith(("https://", "http://")):
-            raise ValueError("it is no http or https address")
+            raise ValueError("it is not an http or https address")
         return value
 
     @field_validator("watch_airports", "history_airports")
@@ -653,7 +656,7 @@ def load_settings() -> Settings:
 
 
 def notices() -> list[str]:
-    """What a person should know of the settings that are used all the same.
+    """Notes on settings that are accepted but deserve attention.
 
     The command line prints it, once: a warning that is seen would come from each child as well.
     """
@@ -663,7 +666,7 @@ def notices() -> list[str]:
     return [
         *(str(one.message) for one in found),
         *(
-            f"{name} is no setting of SkyOps and changes nothing (docs/settings.md has them all)."
+            f"{name} is not a SkyOps setting and has no effect (docs/settings.md lists them)."
             for name in check_names(os.environ, Settings.model_fields)
         ),
     ]

@@ -184,7 +184,7 @@ def _canonical(frame: pd.DataFrame, columns: tuple[str, ...], table: str) -> pd.
         row = twice.iloc[0]
         raise SkyOpsError(
             f"{table} has flight {row['flight_id']!r} at {row['airport']} ring {row['ring_nm']} "
-            f"more than once ({len(twice)} such rows); it is to have one row per flight, airport "
+            f"more than once ({len(twice)} such rows); it must have one row per flight, airport "
             "and ring."
         )
     for name in AGES:
@@ -211,7 +211,7 @@ def _check_one_flight(frame: pd.DataFrame) -> None:
             raise SkyOpsError(
                 f"{ARRIVALS_TABLE}: flight {row['flight_id']!r} crossed at {row['crossed_at']}, "
                 f"but {what.format(**row)} ({int(wrong.sum())} such rows). Features, crossing and "
-                "landing are to be of one flight: correct the key by which they are joined."
+                "landing must belong to one flight: correct the key by which they are joined."
             )
 
 
@@ -230,19 +230,19 @@ def _column(column: pd.Series, name: str, table: str) -> pd.Series:
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
         if not isinstance(column.dtype, pd.DatetimeTZDtype):
             raise SkyOpsError(
-                f"{table}: {name} is to be a time with zone, but is {column.dtype}, such as "
+                f"{table}: {name} must be a time with a time zone, but is {column.dtype}, such as "
                 f"{column.iloc[0]!r}."
             )
         return column.dt.tz_convert("UTC").dt.as_unit("us")
     if name == "is_inbound":
         if column.isna().any() or not column.map(lambda v: isinstance(v, (bool, np.bool_))).all():
-            raise SkyOpsError(f"{table}: {name} is to be true or false in every row.")
+            raise SkyOpsError(f"{table}: {name} must be true or false in every row.")
         return column.astype(bool)
     try:
         numbers = column.astype("float64")
     except (TypeError, ValueError):
         raise SkyOpsError(
-            f"{table}: {name} is to be a number, but is {column.dtype}, such as "
+            f"{table}: {name} must be a number, but is {column.dtype}, such as "
             f"{column.dropna().iloc[0]!r}."
         ) from None
     if np.isinf(numbers).any():

@@ -50,15 +50,15 @@ def create(
         raise SkyOpsError(f"A key needs a scope: one or more of {', '.join(SCOPES)}.")
     if not _NAME.fullmatch(name):
         raise SkyOpsError(
-            f"{name!r} is no name for a key: up to 63 small letters, digits, '.', '-' and '_', "
-            "such as 'planner' or 'display-gate-4'."
+            f"{name!r} is not a valid key name: use up to 63 lower-case letters, digits, '.', '-' "
+            "and '_', such as 'planner' or 'display-gate-4'."
         )
     if name in NOBODYS:
         raise SkyOpsError(
-            f"{name!r} is what the service calls those without a key; choose another."
+            f"{name!r} is what the service calls callers without a key; choose another."
         )
     if not owner.strip():
-        raise SkyOpsError("A key needs an owner: whom to ask about it.")
+        raise SkyOpsError("A key needs an owner: the person to contact about it.")
     if expires_at and expires_at <= datetime.now(UTC):
         raise SkyOpsError(f"The key would have expired already, at {expires_at.isoformat()}.")
     key = "sk_" + secrets.token_urlsafe(32)
@@ -113,7 +113,7 @@ def revoke(warehouse: Warehouse, name: str, *, actor: str) -> dict[str, Any]:
         raise SkyOpsError(f"There is no key {name!r}; `skyops key list` shows them all.")
     row = known[name]
     raise SkyOpsError(
-        f"The key {name!r} was revoked before, by {row['revoked_by']} at "
+        f"The key {name!r} was already revoked by {row['revoked_by']} at "
         f"{row['revoked_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC."
     )
 
@@ -141,6 +141,6 @@ def end(text: str) -> datetime | None:
         return day + timedelta(days=1)
     except (ValueError, OverflowError):
         raise SkyOpsError(
-            f"--expires {text!r} is no end: days from now such as 90d, the last day such as "
-            "2027-01-31 (UTC), or never."
+            f"--expires {text!r} is not an expiry: give days from now such as 90d, the last day "
+            "such as 2027-01-31 (UTC), or never."
         ) from None

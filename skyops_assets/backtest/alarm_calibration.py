@@ -66,7 +66,7 @@ def removed_runway(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
     """
     directions = rows[["runway_in_use_sin", "runway_in_use_cos"]].value_counts()
     if len(directions) < 2:
-        raise SkyOpsError("The period has one runway direction only; none can be removed.")
+        raise SkyOpsError("The period has only one runway direction; it cannot be removed.")
     closed, other = directions.index[:2]
     is_closed = (rows["runway_in_use_sin"] == closed[0]) & (rows["runway_in_use_cos"] == closed[1])
     result = rows.copy()

@@ -10,12 +10,14 @@ from rich.markup import escape
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import JsonOption, err, note, note_settings, out, prepare, print_json
 
-PLACE = typer.Argument(help="A folder, or s3://bucket/prefix with the model store's access.")
+PLACE = typer.Argument(
+    help="A folder, or s3://bucket/prefix, reached with the model store's credentials."
+)
 
 
 @app.command()
 def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
-    """Copy databases, models and all that waits to be stored, while SkyOps works."""
+    """Back up databases, models and data not yet stored; SkyOps may keep running."""
     from skyops_assets.operations import backup as backups
     from skyops_assets.operations.pushing import reported
 
@@ -27,20 +29,18 @@ def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
         return
     rows = sum(sum(counts.values()) for counts in made.rows.values())
     out.print(
-        f"The backup is {escape(where)}: {made.size / 1e6:,.0f} MB, {rows:,} rows of "
-        f"{len(made.rows)} databases and {len(made.files) - len(made.rows):,} files; read again. "
-        "It has no secrets.",
+        f"Backup written to {escape(where)} and read back: {made.size / 1e6:,.0f} MB, {rows:,} "
+        f"rows of {len(made.rows)} databases, {len(made.files) - len(made.rows):,} files. "
+        "It contains no secrets.",
         soft_wrap=True,
     )
     if "://" in settings.artifact_root and not settings.artifact_root.startswith("file:"):
-        note(
-            "MLflow's files are in an object store (SKYOPS_MLFLOW_ARTIFACTS) and not in the backup."
-        )
+        note("MLflow's files are in an object store (SKYOPS_MLFLOW_ARTIFACTS), not in the backup.")
 
 
 @app.command()
 def restore(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
-    """Put a backup back, into a home and databases that are empty: the one named, or the newest."""
+    """Restore a backup, the one named or the newest, into an empty home and empty databases."""
     from skyops_assets.operations import backup as backups
     from skyops_assets.settings import load_settings
     from skyops_assets.warehouse.connection import open_warehouse
@@ -56,8 +56,8 @@ def restore(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
         print_json({"backup": where, **backups.facts(made), "differences": differences})
         return
     out.print(
-        f"Restored {escape(where)} of {made.made_at:.16}: every table has the rows that it had. "
-        "See skyops status.",
+        f"Restored {escape(where)}, made at {made.made_at:.16}: every table has all its rows. "
+        "`skyops status` counts them.",
         soft_wrap=True,
     )
     for one in differences:

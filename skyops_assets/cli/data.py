@@ -35,21 +35,22 @@ def load(
     operator: Annotated[
         bool,
         typer.Option(
-            "--operator", help="Instead: schedules and maintenance records of SKYOPS_OPERATOR_DATA."
+            "--operator",
+            help="Load the schedules and maintenance records in SKYOPS_OPERATOR_DATA instead.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Load recordings: REST responses, OpenSky history, traffic-style tables.
 
-    What is damaged costs its row, its line or the rest of its file, and never another file. Files
-    in a folder that are no recordings, such as a README, are named and left.
+    Damage costs a row, a line or the rest of a file, but never another file. Files in a folder that
+    are not recordings, such as a README, are listed and skipped.
 
-    With --operator it loads what an operator knows besides positions, as the daily job does.
+    With --operator, load schedules and maintenance records instead, as the daily job does.
 
-    Exit code 0: all recordings are loaded. 1: a file that was named is no recording, one could not
-    be read to its end, nearly all rows of one are rejected (each is told of), or something else
-    failed. 2: the command was not understood.
+    Exit code 0: all recordings are loaded. 1: a file that was named is not a recording, a file
+    could not be read to its end, nearly all rows of a file are rejected (each case is reported), or
+    something else failed. 2: the command was not understood.
     """
     if operator == bool(paths):
         raise typer.BadParameter("Name recordings, or --operator alone.")
@@ -102,8 +103,8 @@ def _load_recordings(paths: list[Path], as_json: bool) -> None:
             print_error(untold)
         if _is_interrupted(error):
             raise Stopped(
-                f"{len(done)} of {len(files)} files were begun. What is loaded stays; load the "
-                "same files again for the rest."
+                f"{len(done)} of {len(files)} files were started. Loaded rows stay; load the same "
+                "files again for the rest."
             ) from None
         raise
     _show_loads(done, as_json)
@@ -125,15 +126,17 @@ def _is_interrupted(error: BaseException) -> bool:
 def _failed(files: int, unread: int, rejected: int) -> str:
     """What became of files that could not be loaded, or not well."""
     if files == 1:
-        return "Correct the file and load it again: what is there already changes nothing."
+        return "Correct the file and load it again: rows already loaded are not loaded twice."
     said = []
     if unread:
-        others = "the others are loaded" if unread + rejected < files else "what could be read is"
-        said.append(f"{unread} of {files} files could not be loaded to their end; {others}.")
+        others = "the others" if unread + rejected < files else "the readable parts"
+        said.append(
+            f"{unread} of {files} files could not be read to their end; {others} are loaded."
+        )
     if rejected:
         said.append(f"{rejected} of {files} files had nearly all rows rejected.")
     return " ".join(
-        [*said, "Correct these and load them again: what is there already changes nothing."]
+        [*said, "Correct these and load them again: rows already loaded are not loaded twice."]
     )
 
 
@@ -144,7 +147,7 @@ def _load_references(settings: Settings, warehouse: Warehouse) -> None:
     if not (names := reference.missing(warehouse)):
         return
     with steps(settings.home / "logs" / "load.log", stream=2) as progress:
-        progress.line(f"loading {' and '.join(names)}, which positions are read with")
+        progress.line(f"loading {' and '.join(names)}, which positions are matched to")
         from skyops_assets.client import run_references
 
         run = run_references(progress.event)
@@ -155,7 +158,7 @@ def _load_references(settings: Settings, warehouse: Warehouse) -> None:
 
 
 def _show_loads(done: list[FileLoad], as_json: bool) -> None:
-    """Show what became of each file; what is for people goes to the errors where JSON is asked."""
+    """Show the result of each file; with JSON, messages for people go to the error stream."""
     from skyops_assets.sources.text import shown
 
     if as_json:
@@ -181,7 +184,7 @@ def _show_loads(done: list[FileLoad], as_json: bool) -> None:
     for one in done:
         if one.foreign:
             colour = "red" if one.is_named else "yellow"
-            err.print(f"[{colour}]No recording:[/] {escape(one.foreign)}", soft_wrap=True)
+            err.print(f"[{colour}]Not a recording:[/] {escape(one.foreign)}", soft_wrap=True)
         if one.error:
             err.print(f"[red]Not loaded:[/] {escape(one.error)}", soft_wrap=True)
         if one.nearly_all_rejected:
@@ -189,7 +192,7 @@ def _show_loads(done: list[FileLoad], as_json: bool) -> None:
 
 
 def _tell_dagster(done: list[FileLoad], told: Console) -> None:
-    """Tell Dagster of the hours that were touched."""
+    """Report the hours that were touched to Dagster."""
     from collections import Counter
 
     hours: Counter[datetime] = Counter()
@@ -199,23 +202,23 @@ def _tell_dagster(done: list[FileLoad], told: Console) -> None:
         return
     shown = {hour: {"good_rows": rows} for hour, rows in hours.items()}
     try:
-        with err.status("Telling Dagster of what was loaded"):
+        with err.status("Reporting the load to Dagster"):
             from skyops_assets.client import report_loaded
 
             unshown = report_loaded(shown, "skyops load")
     except Exception as error:
         raise SkyOpsError(
-            f"Dagster could not be told of {len(hours)} loaded hours of raw/opensky_states "
-            f"({' '.join(str(error).split())}). Load the same files again: it changes no row, "
-            "and tells."
+            f"{len(hours)} loaded hours of raw/opensky_states could not be reported to Dagster "
+            f"({' '.join(str(error).split())}). Load the same files again: no row changes, and "
+            "the hours are reported."
         ) from error
     told.print(f"Reported to Dagster: {len(hours)} hours of raw/opensky_states")
     if unshown:
         told.print(
             f"The graph does not show {len(unshown)} of them, from {min(unshown):%Y-%m-%d %H:%M} "
-            f"to {max(unshown):%Y-%m-%d %H:%M} UTC. What follows from them is built all the same. "
+            f"to {max(unshown):%Y-%m-%d %H:%M} UTC; downstream tables are built all the same. "
             f"To see them: export SKYOPS_FIRST_HOUR={min(hours):%Y-%m-%dT%H:%M} (and "
-            f"SKYOPS_LAST_HOUR={max(hours):%Y-%m-%dT%H:%M}, where nothing comes after them)",
+            f"SKYOPS_LAST_HOUR={max(hours):%Y-%m-%dT%H:%M}, if no later hours are to come)",
             soft_wrap=True,
         )
 
@@ -223,10 +226,9 @@ def _tell_dagster(done: list[FileLoad], told: Console) -> None:
 @app.command()
 @reports
 def refresh() -> None:
-    """Rebuild now all that follows from what is loaded, as `skyops up` does every hour.
+    """Rebuild every table downstream of the loaded data now, as `skyops up` does every hour.
 
-    Flights, landings, arrivals, features, and predictions with the model in force. Nothing is
-    trained.
+    Updates flights, landings, arrivals, features and the champion's predictions. Trains nothing.
     """
     from skyops_assets.warehouse.connection import only_one
 
@@ -236,19 +238,19 @@ def refresh() -> None:
     try:
         with (
             steps(log) as progress,
-            only_one(warehouse, "skyops.refresh", lambda: progress.line("waiting for another")),
+            only_one(
+                warehouse, "skyops.refresh", lambda: progress.line("waiting for another build")
+            ),
         ):
             progress.line("loading the asset graph")
             from skyops_assets.client import run_refresh
 
             run = run_refresh(progress.event)
     except KeyboardInterrupt:
-        raise Stopped("The refresh is stopped; the next one begins anew.") from None
+        raise Stopped("The refresh was stopped; the next one starts over.") from None
     if not run.is_success:
-        raise SkyOpsError(
-            f"The refresh failed. {' '.join(run.failures)} (everything it printed: {log})"
-        )
-    out.print("Everything follows what is loaded.")
+        raise SkyOpsError(f"The refresh failed. {' '.join(run.failures)} (full output: {log})")
+    out.print("Every table is up to date with the loaded data.")
 
 
 @app.command()
@@ -264,8 +266,8 @@ def collect() -> None:
 
     if as_given.shows_the_demo:
         out.print(
-            "SKYOPS_FIRST_HOUR is not set, so the graph shows the hours of the demo alone. To see "
-            "those that are collected: export "
+            "SKYOPS_FIRST_HOUR is not set, so the graph shows only the demo's hours. To see the "
+            "collected ones: export "
             f"SKYOPS_FIRST_HOUR={datetime.now(UTC):%Y-%m-%dT%H:00}",
             soft_wrap=True,
         )
@@ -283,7 +285,7 @@ def collect() -> None:
         )
         out.print(
             f"{datetime.now(UTC):%H:%M:%S} responses: {shown['responses']}, "
-            f"{shown['loaded_rows']:,} positions new, {shown['duplicate_rows']:,} known, "
+            f"{shown['loaded_rows']:,} new positions, {shown['duplicate_rows']:,} duplicates, "
             f"{shown['rejected_rows']:,} rejected; {shown['credits_left']:,} credits left, "
             f"a round every {shown['interval_s']:g} s"
         )
@@ -304,11 +306,12 @@ def replay_rejected(
         str, typer.Option(help="Table that the rows were meant for.")
     ] = "raw.opensky_states",
     reason: Annotated[
-        str | None, typer.Option(help="Only rows with such a reason (SQL LIKE, % stands for any).")
+        str | None,
+        typer.Option(help="Only rows whose reason matches (SQL LIKE, % stands for any text)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read rejected rows again and load those that are good by now."""
+    """Check rejected rows again and load those that now pass."""
     from skyops_assets.sources.opensky.loading import replay
 
     _, warehouse = prepare()
@@ -317,13 +320,13 @@ def replay_rejected(
         print_json(found)
         return
     out.print(
-        f"Read {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} rows are loaded "
-        f"now, {found.duplicate_rows:,} were there already, {found.left_rows:,} stay rejected."
+        f"Checked {found.looked_at_rows:,} rejected rows again: {found.loaded_rows:,} are now "
+        f"loaded, {found.duplicate_rows:,} were loaded already, {found.left_rows:,} stay rejected."
     )
     if found.responses:
         out.print(
             f"Whole responses among them: {found.responses:,}, with {found.response_rows:,} rows, "
-            f"of which {found.rejected_rows:,} are rejected by themselves now."
+            f"of which {found.rejected_rows:,} are now rejected one by one."
         )
 
 
@@ -334,26 +337,31 @@ def fake_opensky(  # noqa: PLR0917
     ] = 8900,
     recording: Annotated[str, typer.Option(help="A recording, or `demo` for Paris.")] = "demo",
     responses: Annotated[
-        Path | None, typer.Option(help="Folder of OpenSky answers (*.json) to give instead.")
+        Path | None, typer.Option(help="Folder of OpenSky responses (*.json) to replay instead.")
     ] = None,
-    speed: Annotated[float, typer.Option(help="Recorded seconds in one second.")] = 1.0,
-    faults: Annotated[str, typer.Option(help="Faults to play, separated by commas, or all.")] = "",
+    speed: Annotated[float, typer.Option(help="Recorded seconds to replay per second.")] = 1.0,
+    faults: Annotated[
+        str, typer.Option(help="Faults to inject, separated by commas, or all.")
+    ] = "",
     as_recorded: Annotated[
-        bool, typer.Option("--as-recorded", help="Keep the recorded times; else it is now.")
+        bool,
+        typer.Option("--as-recorded", help="Keep the recorded times; by default, replay as now."),
     ] = False,
 ) -> None:
-    """Stand in for OpenSky, so that "live" can be tried without an account."""
+    """Run a fake OpenSky server, to try live collection without an account."""
     from skyops_assets.simulate import fake_faults, fake_opensky, fake_states
     from skyops_assets.sources.opensky.reading.rest import SIMULATED_SOURCES
 
     if speed == 0:
-        raise SkyOpsError("At --speed 0 no time passes, and no new position comes; 1 is as it was.")
+        raise SkyOpsError(
+            "At --speed 0 no time passes and no new position arrives; 1 is real time."
+        )
     names = (
         fake_faults.FAULTS
         if faults == "all"
         else [n.strip() for n in faults.split(",") if n.strip()]
     )
-    with err.status("Reading what is to be replayed"):
+    with err.status("Reading the recording"):
         source: fake_states.Source = (
             fake_states.replay_of(None if recording == "demo" else Path(recording))
             if responses is None
@@ -368,25 +376,25 @@ def fake_opensky(  # noqa: PLR0917
         )
 
     def show(running: fake_opensky.Running) -> None:
-        out.print(f"OpenSky's stand-in answers at {running.url}. Ctrl-C stops it. To ask it:\n")
+        out.print(f"The fake OpenSky runs at {running.url}. Ctrl-C stops it. To collect from it:\n")
         out.print(f"export SKYOPS_OPENSKY_URL={running.url}")
         out.print(f"export SKYOPS_OPENSKY_TOKEN_URL={running.token_url}")
         out.print("export SKYOPS_OPENSKY_CLIENT_ID=me SKYOPS_OPENSKY_CLIENT_SECRET=anything")
         out.print(
             f"\nIts positions have the source {SIMULATED_SOURCES}{fake_opensky.NAME}. "
-            "No model learns from them, unless SKYOPS_LEARN_FROM_SIMULATED=true."
+            "No model learns from them unless SKYOPS_LEARN_FROM_SIMULATED=true."
         )
-        out.print(f"What it was asked: {running.base}/fake/accounts")
+        out.print(f"The requests it received: {running.base}/fake/accounts")
 
     fake_opensky.serve(server, port, show)
 
 
 @app.command()
 def simulate(  # noqa: PLR0917
-    folder: Annotated[Path, typer.Argument(help="An empty folder, or one to be made.")],
-    flights: Annotated[int | None, typer.Option(help="How many flights, at least.")] = None,
-    rows: Annotated[int | None, typer.Option(help="How many rows, at least, instead.")] = None,
-    days: Annotated[int, typer.Option(help="Days within which the flights begin.")] = 1,
+    folder: Annotated[Path, typer.Argument(help="An empty folder, or a new one.")],
+    flights: Annotated[int | None, typer.Option(help="Minimum number of flights.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Minimum number of rows, instead.")] = None,
+    days: Annotated[int, typer.Option(help="Days over which the flights start.")] = 1,
     start: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")
     ] = datetime(2024, 1, 31),
@@ -395,10 +403,10 @@ def simulate(  # noqa: PLR0917
     layout: Annotated[str, typer.Option(help="history or traffic: see docs/simulate.md.")] = (
         "history"
     ),
-    clean: Annotated[bool, typer.Option("--clean", help="Nothing is lost or spoilt.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Without gaps or damaged rows.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a SYNTHETIC recording, and the truth of it, for tests and benchmarks."""
+    """Write a SYNTHETIC recording and its ground truth, for tests and benchmarks."""
     from skyops_assets.simulate import write as simulation
     from skyops_assets.simulate.fields import AIRPORTS
     from skyops_assets.simulate.flights import Plan
@@ -429,6 +437,6 @@ def simulate(  # noqa: PLR0917
     out.print(table)
     did = ", ".join(f"{count:,} {kind}" for kind, count in simulation.counted(made).items())
     out.print(f"{len(made.flights):,} flights: {did}")
-    out.print("None of it was observed. To load it, into a warehouse of its own:\n")
+    out.print("None of it was observed. To load it into a separate warehouse:\n")
     home, recording = (shlex.quote(str(folder / name)) for name in ("home", "recording"))
     out.print(f"SKYOPS_HOME={home} skyops load {recording}", markup=False, soft_wrap=True)

@@ -55,19 +55,17 @@ def demo() -> None:
             run = run_main(DEMO_START, DEMO_END, progress.event, recording)
     except KeyboardInterrupt:
         raise Stopped(
-            "The demo is stopped. What it made so far stays; the next demo begins anew."
+            "The demo was stopped. Its results so far stay; the next demo starts over."
         ) from None
     if not run.is_success:
-        raise SkyOpsError(
-            f"The main job failed. {' '.join(run.failures)} (everything it printed: {log})"
-        )
+        raise SkyOpsError(f"The main job failed. {' '.join(run.failures)} (full output: {log})")
     _show(settings, warehouse, name)
     usual = type(settings).model_fields["watch_airports"].default
     if not set(usual) & set(settings.watch_airports):
         out.print(
-            f"\nSKYOPS_WATCH_AIRPORTS is {','.join(settings.watch_airports)}: the recording is of "
-            "Paris, so there are no arrivals and no model. Unset it and run the demo again to have "
-            "them.",
+            f"\nSKYOPS_WATCH_AIRPORTS is {','.join(settings.watch_airports)}, but the recording is "
+            "of Paris, so there are no arrivals and no model. Unset it and run the demo again to "
+            "get them.",
             soft_wrap=True,
         )
     start, end = (moment.replace(tzinfo=None) for moment in (DEMO_START, DEMO_END))
@@ -75,7 +73,7 @@ def demo() -> None:
         until = f" to {given.last_hour:%Y-%m-%d %H:%M}" if given.last_hour else " on"
         out.print(
             f"\nThe graph of `skyops up` shows the hours from {given.first_hour:%Y-%m-%d %H:%M}"
-            f"{until}, so not the demo's. To see those, unset {' and '.join(HOURS)}.",
+            f"{until}, not the demo's. To see those, unset {' and '.join(HOURS)}.",
             soft_wrap=True,
         )
 
@@ -98,19 +96,23 @@ def _show(settings: Settings, warehouse: Warehouse, name: str) -> None:
         out.print(line)
     out.print("\n[bold]Look[/]")
     up = "make up" if name == MAKES else f"{name} up"
-    out.print(f"  {up}, and in the browser", soft_wrap=True)
-    out.print(f"  http://localhost:{settings.ui_port}  the graph: every column back to its source")
-    out.print(f"  http://localhost:{settings.docs_port}/dbt/  what is in each table")
+    out.print(f"  {up}, then open in the browser", soft_wrap=True)
+    out.print(
+        f"  http://localhost:{settings.ui_port}  the graph, with every column traced to its source"
+    )
+    out.print(f"  http://localhost:{settings.docs_port}/dbt/  every table described")
     hour = f"{DEMO_END - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     at = address(settings)
-    out.print(f"  {at}/#replay={hour}  the sky over Paris, as it moved", soft_wrap=True)
-    out.print(f"  {at}/fleet  what was flown, and which flights were unlike the others")
-    out.print("  To these two the link leads first that it prints as Live page; once is enough.")
-    out.print("\n[bold]Ask[/]")
+    out.print(f"  {at}/#replay={hour}  the sky over Paris, replayed", soft_wrap=True)
+    out.print(f"  {at}/fleet  fleet use, and flights unlike the others")
+    out.print("  The last two need a login: open the link printed as Live page once.")
+    out.print("\n[bold]Query[/]")
     for question, query in QUESTIONS.items():
         out.print(f"  {question}")
         out.print(f'  {name} sql "{query}"', style="dim", markup=False, soft_wrap=True)
-    out.print(f"\nAll tables: {name} tables. More of the model: {name} model show.", soft_wrap=True)
+    out.print(
+        f"\nAll tables: {name} tables. More about the model: {name} model show.", soft_wrap=True
+    )
 
 
 def _own_name() -> str:

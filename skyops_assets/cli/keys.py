@@ -12,7 +12,7 @@ from skyops_assets.cli.app import app
 from skyops_assets.cli.output import JsonOption, err, minute, out, prepare, print_json
 
 key = typer.Typer(
-    help="Make, list and revoke API keys of the service; there are none by default.",
+    help="Create, list and revoke API keys for the service; there are none by default.",
     no_args_is_help=True,
 )
 app.add_typer(key, name="key")
@@ -20,18 +20,20 @@ app.add_typer(key, name="key")
 
 @key.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="What it is called: small letters, digits, - _ .")],
+    name: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits, - _ .")],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="read, predict or admin; may be given several times. None: read."),
+        typer.Option(help="read, predict or admin; may be given several times. Default: read."),
     ] = None,
-    owner: Annotated[str | None, typer.Option(help="Whom to ask about it. None: you.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(help="Whom to contact about it. Default: you.")
+    ] = None,
     expires: Annotated[
         str, typer.Option(help="Days from now (90d), the last day (2027-01-31, UTC), or never.")
     ] = "90d",
     as_json: JsonOption = False,
 ) -> None:
-    """Make an API key, and show it this once."""
+    """Create an API key and show it, this once only."""
     from skyops_assets.arrivals.models.champions import actor
     from skyops_assets.audit import api_keys
 
@@ -46,10 +48,10 @@ def create_key(
         print_json({"key_id": name, "key": made, "owner": owner or who, "scopes": scopes,
                     "expires_at": expires_at})  # fmt: skip
         return
-    until = f"until {minute(expires_at)} UTC" if expires_at else "for ever"
+    until = f"until {minute(expires_at)} UTC" if expires_at else "without expiry"
     err.print(
         f"Key {escape(name)} of {escape(owner or who)} may {', '.join(scopes)}, {until}. It is "
-        "shown this once; send it as `Authorization: Bearer ...`.",
+        "shown only once; send it as `Authorization: Bearer ...`.",
         soft_wrap=True,
     )
     print(made)
@@ -57,7 +59,7 @@ def create_key(
 
 @key.command("list")
 def list_keys(as_json: JsonOption = False) -> None:
-    """List the keys: whose, what they may, until when; not the keys themselves."""
+    """List the keys with owner, scopes and expiry, but not the secrets."""
     from skyops_assets.audit import api_keys
 
     _, warehouse = prepare()
@@ -66,9 +68,9 @@ def list_keys(as_json: JsonOption = False) -> None:
         print_json([{**row, "state": api_keys.state(row)} for row in found])
         return
     if not found:
-        out.print("There are no keys; `skyops key create` makes one.")
+        out.print("There are no keys; `skyops key create` creates one.")
         return
-    table = Table("key", "owner", "may", "made", "expires", "state")
+    table = Table("key", "owner", "scopes", "created", "expires", "state")
     for row in found:
         table.add_row(
             row["key_id"],
@@ -86,7 +88,7 @@ def revoke_key(
     name: Annotated[str, typer.Argument(help="Its name, as `skyops key list` shows it.")],
     as_json: JsonOption = False,
 ) -> None:
-    """End a key; the service refuses it within two seconds."""
+    """Revoke a key; the service refuses it within two seconds."""
     from skyops_assets.arrivals.models.champions import actor
     from skyops_assets.audit import api_keys
 
@@ -100,7 +102,8 @@ def revoke_key(
 
 @app.command()
 def link(as_json: JsonOption = False) -> None:
-    """Print the link by which a browser enters the running service; whoever has it may enter."""
+    """Print the link that logs a browser in to the running service; anyone who has it can use "
+    "it."""
     from skyops_assets.operations import entrance
     from skyops_assets.settings import load_settings
 

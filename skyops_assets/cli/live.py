@@ -17,9 +17,10 @@ REPORT_EVERY_S = 300.0
 
 
 class PassReports:
-    """Tells Dagster what passes did since it was last told, while the next ones go on.
+    """Reports to Dagster what the passes since the last report did, while the next ones go on.
 
-    The first at once: a process that grows by importing Dagster later would start itself again.
+    Reports after the first pass: importing Dagster later would grow the process, which restarts
+    itself when it grows.
     """
 
     def __init__(self, warehouse: Warehouse, say: Callable[[str], None]) -> None:
@@ -31,7 +32,7 @@ class PassReports:
         self._telling: threading.Thread | None = None
 
     def add(self, predictions: int) -> None:
-        """Count a pass, and tell of all since the last report where that is due."""
+        """Count a pass, and report all since the last report if one is due."""
         self._passes += 1
         self._predictions += predictions
         if time.monotonic() < self._due_at or (self._telling and self._telling.is_alive()):
@@ -57,7 +58,7 @@ class PassReports:
         except Exception as error:
             text = " ".join(str(error).split())
             if text != self._said:
-                self._say(f"Dagster could not be told; it is with the next report: {text}")
+                self._say(f"The report to Dagster failed; the next one includes it: {text}")
             self._said = text
             return
         self._said = ""
@@ -66,7 +67,7 @@ class PassReports:
 
 @app.command()
 def follow() -> None:
-    """Bring the live models and predictions up to date as positions come, until stopped."""
+    """Update the live models and predictions as positions arrive, until stopped."""
     settings, warehouse = prepare()
     from skyops_assets.arrivals.features import RINGS_NM
     from skyops_assets.arrivals.steps.predict import LivePredictions
@@ -107,5 +108,5 @@ def follow() -> None:
     except lane.Stopped:
         say("Stopped.")
     except lane.Renewed:
-        say("Starting again, as the memory has grown or the models have changed.")
+        say("Restarting, because memory use has grown or the models have changed.")
         lane.start_again()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 model = typer.Typer(
-    help="See the model's versions; promote one, or roll back; leave bad data out.",
+    help="List and show model versions, promote one or roll back, exclude bad data.",
     no_args_is_help=True,
 )
 gate = typer.Typer(help="Measure how often the gatekeeper is wrong.", no_args_is_help=True)
@@ -54,7 +54,7 @@ def backtest(  # noqa: PLR0917
         str, typer.Option(help="When to train a challenger: policy, weekly or never.")
     ] = "policy",
     folder: Annotated[
-        Path | None, typer.Option(help="Where the report goes; a new folder by default.")
+        Path | None, typer.Option(help="Where to write the report; a new folder by default.")
     ] = None,
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
@@ -117,7 +117,7 @@ def list_models(
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
-    """List the versions: trained on what, how good, what was decided, which is in force."""
+    """List the versions: training data, skill, the gatekeeper's decision, and the champion."""
     from skyops_assets.arrivals.store.versions import list_versions, model_name
 
     _, warehouse = prepare()
@@ -152,12 +152,12 @@ def list_models(
 @model.command("show")
 def show_model(
     version: Annotated[
-        str | None, typer.Argument(help="A version; else the champion or the last one trained.")
+        str | None, typer.Argument(help="A version. Default: the champion, else the last trained.")
     ] = None,
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
-    """Show everything known of a version: its card, its origin, and what became of it."""
+    """Show everything known about a version: its card, origin and history."""
     from rich.markdown import Markdown
 
     from skyops_assets.arrivals.models import card, champions
@@ -174,12 +174,12 @@ def show_model(
 
 @model.command("promote")
 def promote_model(
-    version: Annotated[str, typer.Argument(help="The version that is to predict.")],
+    version: Annotated[str, typer.Argument(help="The version to promote.")],
     reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a version champion by hand, whatever the gatekeeper said of it."""
+    """Make a version champion by hand, whatever the gatekeeper decided."""
     from skyops_assets.arrivals.models import champions
 
     settings, warehouse = prepare()
@@ -193,16 +193,18 @@ def rollback_model(
     reason: Annotated[str, typer.Option(help="Why; kept in audit.champion_changes.")],
     only_from: Annotated[
         str | None,
-        typer.Option("--from", help="Only if this version is champion: repeating is harmless."),
+        typer.Option(
+            "--from", help="Only if this version is champion, so that repeating is harmless."
+        ),
     ] = None,
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the champion before the one in force champion again."""
+    """Make the previous champion champion again."""
     from skyops_assets.arrivals.models import champions
 
     settings, warehouse = prepare()
-    with err.status("Loading the champion before"):
+    with err.status("Loading the previous champion"):
         moved = champions.rollback(warehouse, settings, reason, ring_nm=ring, only_from=only_from)
     _show_moved("rolled back to", moved, as_json)
 
@@ -211,25 +213,23 @@ def rollback_model(
 def exclude(  # noqa: PLR0917
     reason: Annotated[str, typer.Option(help="Why; kept in audit.corrections.")],
     since: Annotated[
-        datetime | None, typer.Option("--from", formats=TIMES, help="The first moment, UTC.")
+        datetime | None, typer.Option("--from", formats=TIMES, help="The start, UTC.")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--to", formats=TIMES, help="The end, UTC, not included.")
+        datetime | None, typer.Option("--to", formats=TIMES, help="The end, UTC, exclusive.")
     ] = None,
-    airport: Annotated[
-        str | None, typer.Option(help="ICAO code; without one the time is left out everywhere.")
-    ] = None,
-    flight: Annotated[str | None, typer.Option(help="A flight_id instead of a time.")] = None,
+    airport: Annotated[str | None, typer.Option(help="ICAO code. Default: all airports.")] = None,
+    flight: Annotated[str | None, typer.Option(help="A flight_id, instead of a period.")] = None,
     landed_at: Annotated[
         datetime | None,
         typer.Option(
             formats=TIMES,
-            help="When the --flight landed at the --airport, UTC: it stays in, with this landing.",
+            help="Keep the --flight, but with this landing time at the --airport, UTC.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Leave a time or a flight out of training and skill, or correct a landing."""
+    """Exclude a period or a flight from training and skill, or correct a landing."""
     from skyops_assets.arrivals.models.champions import actor
     from skyops_assets.arrivals.store import corrections
 
@@ -245,15 +245,15 @@ def exclude(  # noqa: PLR0917
         made = corrections.leave_out_time(warehouse, first, end, code, who, reason)
     else:
         raise SkyOpsError(
-            "Name --from and --to (and perhaps --airport) to leave out a time, --flight to leave "
-            "out a flight, or --flight, --airport and --landed-at to correct a landing."
+            "Give --from and --to (and optionally --airport) to exclude a period, --flight to "
+            "exclude a flight, or --flight, --airport and --landed-at to correct a landing."
         )
     _show_correction(made, as_json)
 
 
 @model.command("corrections")
 def list_corrections(as_json: JsonOption = False) -> None:
-    """List what a person left out of training and skill, and landings that were corrected."""
+    """List manual exclusions from training and skill, and corrected landings."""
     from skyops_assets.arrivals.store import corrections
 
     _, warehouse = prepare()
@@ -261,23 +261,23 @@ def list_corrections(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    table = Table("", "made", "what", "by", "reason", "taken back")
+    table = Table("", "made", "what", "by", "reason", "undone")
     for one in found:
         back = f"{minute(one.undone_at)} by {one.undone_by}" if one.undone_at else ""
         table.add_row(
             str(one.correction_id), minute(one.made_at), escape(one.text), escape(one.author),
             escape(one.reason), escape(back),
         )  # fmt: skip
-    out.print(table if found else "Nothing was left out or corrected.")
+    out.print(table if found else "Nothing is excluded or corrected.")
 
 
 @model.command("undo")
 def undo_correction(
     correction: Annotated[int, typer.Argument(help="Its number in `skyops model corrections`.")],
-    reason: Annotated[str, typer.Option(help="Why; kept beside it.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded with it.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take back what was left out or corrected; the next training has it again."""
+    """Undo an exclusion or correction; the next training uses the original data."""
     from skyops_assets.arrivals.models.champions import actor
     from skyops_assets.arrivals.store import corrections
 
@@ -288,19 +288,19 @@ def undo_correction(
 @gate.command("calibrate")
 def calibrate_gate(
     draws: Annotated[
-        int, typer.Option(min=2, help="Fits of a kind and month; 16 are 240 challengers.")
+        int, typer.Option(min=2, help="Fits per kind and month; 16 make 240 challengers.")
     ] = 16,
     month: Annotated[
-        str | None, typer.Option(help="Only this month, such as 2019-05; else every one.")
+        str | None, typer.Option(help="Only this month, such as 2019-05. Default: all.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same rows.")] = 20211007,
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
-    """Put equal, better and worse challengers before the gatekeeper (docs/gatekeeper.md).
+    """Test the gatekeeper with equal, better and worse challengers (docs/gatekeeper.md).
 
-    On the arrivals in the warehouse, with the main recipe. Ends with 1 where a share is beyond its
-    limit. Nothing is written.
+    Uses the arrivals in the warehouse and the main recipe. Exit code 1 if a share is beyond its
+    limit. Writes nothing.
     """
     from skyops_assets.arrivals import features
     from skyops_assets.arrivals.store import inputs
@@ -314,7 +314,7 @@ def calibrate_gate(
         lines = gate_calibration.calibrate(
             rows, draws=draws, only=month, seed=seed, progress=shown.update
         )
-    table = Table("month", "draws", "challengers", "trials", "promoted", "held to", "")
+    table = Table("month", "draws", "challengers", "trials", "promoted", "limit", "held")
     if as_json:
         print_json([{**asdict(line), "is_held": line.is_held} for line in lines])
     for line in lines:
@@ -327,17 +327,17 @@ def calibrate_gate(
     if not as_json:
         out.print(table)
     if not all(line.is_held for line in lines):
-        raise SkyOpsError("The policy does not hold what it is to hold on these arrivals.")
+        raise SkyOpsError("The policy is beyond a limit on these arrivals.")
 
 
 def _show_correction(one: Correction, as_json: bool) -> None:
     if as_json:
         print_json(asdict(one))
         return
-    what = "taken back" if one.undone_at else "in force"
+    what = "undone" if one.undone_at else "in force"
     out.print(
-        f"Correction {one.correction_id} is {what}: {escape(one.text)}. Trainings and looks at the "
-        "champion follow it from now on.",
+        f"Correction {one.correction_id} is {what}: {escape(one.text)}. It counts from the next "
+        "training and the next monitoring of the champion.",
         soft_wrap=True,
     )
 
@@ -358,9 +358,9 @@ def _show_moved(what: str, moved: ChampionSwitch, as_json: bool) -> None:
         report_champion(moved)
     except Exception as error:
         doubts.append(
-            f"Dagster could not be told ({' '.join(str(error).split())}), so its UI does not show "
-            "the change, and predictions use it when they are made next. Materialise "
-            "ml/predictions to have them at once."
+            f"The change could not be reported to Dagster ({' '.join(str(error).split())}), so its "
+            "UI does not show it; the next predictions use it. Materialise ml/predictions to have "
+            "them now."
         )
     for doubt in doubts:
         err.print(f"[yellow]Done, but:[/] {escape(doubt)}", soft_wrap=True)

@@ -13,7 +13,7 @@ from skyops_assets.cli.app import app
 from skyops_assets.cli.output import JsonOption, RingOption, err, out, prepare, print_json
 
 monitor = typer.Typer(
-    help="Look at the champion, ask for a retraining, or calibrate the alarms.",
+    help="Evaluate the champion, request a retraining, or calibrate the alarms.",
     no_args_is_help=True,
 )
 app.add_typer(monitor, name="monitor")
@@ -22,21 +22,21 @@ app.add_typer(monitor, name="monitor")
 @monitor.command("run")
 def run_monitor(
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Ask for a retraining too; `skyops up` starts it.")
+        bool, typer.Option("--retrain", help="Also request a retraining; `skyops up` starts it.")
     ] = False,
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
     """Log a verdict on the champion and write the drift report.
 
-    A red blocking check of what the model learns from holds a retraining back, as in the job.
+    A failed blocking check on the training data prevents a retraining, as in the job.
     """
     from skyops_assets.client import failed_checks_now
     from skyops_assets.monitoring import policy, report
     from skyops_assets.monitoring.monitor import monitor_champion
 
     settings, warehouse = prepare()
-    with err.status("Looking at the checks and the champion"):
+    with err.status("Evaluating the checks and the champion"):
         found = monitor_champion(
             warehouse,
             settings,
@@ -57,11 +57,11 @@ def calibrate_monitor(  # noqa: PLR0917
     start: Annotated[datetime, typer.Option("--from", help="First moment of the period, UTC.")],
     end: Annotated[datetime, typer.Option("--to", help="End of the period, UTC, exclusive.")],
     trials: Annotated[int, typer.Option(min=1, help="Pairs of undisturbed windows.")] = 100,
-    power: Annotated[int, typer.Option(min=1, help="Pairs of windows a disturbance.")] = 25,
+    power: Annotated[int, typer.Option(min=1, help="Pairs of windows per disturbance.")] = 25,
     ring: RingOption = RING_NM,
     as_json: JsonOption = False,
 ) -> None:
-    """False alarms and power of the alarms, on arrivals of a period that you know was calm."""
+    """Measure the alarms' false alarms and power on arrivals of a period known to be calm."""
     from skyops_assets.arrivals import features
     from skyops_assets.arrivals.store import inputs
     from skyops_assets.backtest.alarm_calibration import calibrate
@@ -70,8 +70,8 @@ def calibrate_monitor(  # noqa: PLR0917
     rows, _ = features.usable_arrivals(
         inputs.read_arrivals(warehouse, ring, with_simulated=settings.learn_from_simulated)
     )
-    names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "found")
-    table = Table(*names, "columns beyond, the most frequent")
+    names = ("disturbance", "pairs", "windows over the drift limit", "skill alarms", "detected")
+    table = Table(*names, "columns most often beyond")
     found = calibrate(
         rows,
         start.replace(tzinfo=UTC),

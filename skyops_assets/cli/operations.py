@@ -47,7 +47,7 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command()
 def selftest(as_json: JsonOption = False) -> None:
-    """Try this installation on simulated flights, in a database of its own; takes a minute."""
+    """Test this installation on simulated flights, in a separate database; takes a minute."""
     from skyops_assets.operations import selftest as trial
 
     settings, warehouse = prepare()
@@ -62,16 +62,16 @@ def selftest(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(steps)
     if any(step.error for step in steps):
-        raise SkyOpsError("This installation does not work; the step above says why.")
+        raise SkyOpsError("This installation does not work; the failed step above says why.")
 
 
 @app.command()
 def health(as_json: JsonOption = False) -> None:
-    """Ask every part whether it works; exit code 1 if one is broken. Costs one OpenSky credit."""
+    """Check every part; exit code 1 if one is broken. Costs one OpenSky credit."""
     from skyops_assets.operations import health as parts
 
     settings, warehouse = prepare()
-    with err.status("Asking every part"):
+    with err.status("Checking every part"):
         from skyops_assets.client import heartbeats_now
 
         found = parts.examine(settings, warehouse, heartbeats_now)
@@ -106,9 +106,9 @@ def exec_(context: typer.Context) -> None:
 
 @app.command()
 def purge(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove the folder SKYOPS_HOME: the embedded warehouse, models, logs. Asks before."""
+    """Delete the folder SKYOPS_HOME (embedded warehouse, models, logs), after confirmation."""
     from skyops_assets.operations import purge as state
     from skyops_assets.settings import load_settings
 
@@ -119,16 +119,16 @@ def purge(
         out.print(f"There is no {home}: nothing to remove.", soft_wrap=True)
         return
     what = "models and logs" if settings.database_url else "the whole warehouse, models and logs"
-    out.print(f"{home} takes {size / 1e6:,.0f} MB: {what}.", soft_wrap=True)
+    out.print(f"{home} holds {size / 1e6:,.0f} MB: {what}.", soft_wrap=True)
     if settings.database_url:
         out.print("The databases on your own Postgres stay: drop them there.")
     if not yes:
         if not sys.stdin.isatty():
             raise SkyOpsError(
-                "Nothing is removed: there is no terminal to ask on. To remove it unasked: "
-                "skyops purge --yes, or make purge FORCE=1."
+                "Nothing is removed: there is no terminal to confirm on. To remove it without "
+                "confirmation: skyops purge --yes, or make purge FORCE=1."
             )
-        if input("Type yes to remove it for ever: ").strip().lower() != "yes":
+        if input("Type yes to delete it for good: ").strip().lower() != "yes":
             raise SkyOpsError("Nothing is removed.")
     state.remove(settings)
     out.print(f"Removed {home}", soft_wrap=True)

@@ -32,9 +32,7 @@ def load_operator_inputs(as_json: bool) -> None:
 
             run = run_operator_inputs(progress.event)
     except KeyboardInterrupt:
-        raise Stopped(
-            "The load is stopped. What is loaded stays; load again for the rest."
-        ) from None
+        raise Stopped("The load was stopped. Loaded rows stay; load again for the rest.") from None
     files: list[tuple[str, FileAccounts]] = [
         (kind.name, one) for kind in KINDS for one in file_accounts(warehouse, kind.target)
     ]
@@ -56,7 +54,7 @@ def load_operator_inputs(as_json: bool) -> None:
         whose = "its" if len(problems) == 1 else "their"
         raise SkyOpsError(
             f"{len(problems)} of the files could not be read; {whose} rows stay as they were, and "
-            "the others are loaded. Correct what is told and load again."
+            "the others are loaded. Correct the problems reported above and load again."
         )
     if not any(one.is_there for _, one in files):
         raise SkyOpsError(

@@ -54,12 +54,12 @@ err = _console(sys.stderr, stderr=True)
 def _known_ring(ring: int) -> int:
     if ring not in RINGS_NM:
         known = " or ".join(str(one) for one in RINGS_NM)
-        raise SkyOpsError(f"There is no model of --ring {ring}; choose {known}.")
+        raise SkyOpsError(f"There is no model for --ring {ring}; choose {known}.")
     return ring
 
 
 RingOption = Annotated[
-    int, typer.Option("--ring", help="Which ring's model, in NM: 100 or 40.", callback=_known_ring)
+    int, typer.Option("--ring", help="The model's ring, in NM: 100 or 40.", callback=_known_ring)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -95,11 +95,11 @@ def prepare() -> tuple[Settings, Warehouse]:
         with err.status("Preparing the warehouse and the dbt project"):
             return settings, runtime.prepare(settings)
     except KeyboardInterrupt:
-        raise Stopped("Nothing has begun yet.") from None
+        raise Stopped("Nothing had started yet.") from None
 
 
 def note_settings() -> None:
-    """Print what a person should know of the settings, such as a name that nobody knows."""
+    """Print notes on the settings, such as an unknown name."""
     from skyops_assets.settings import notices
 
     for notice in notices():
@@ -107,7 +107,7 @@ def note_settings() -> None:
 
 
 def note(text: str) -> None:
-    """Print beside the answer what a person should know."""
+    """Print a note beside the answer."""
     err.print(f"[yellow]Note:[/] {escape(text)}", soft_wrap=True)
 
 

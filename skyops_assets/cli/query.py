@@ -37,8 +37,8 @@ def sql(
     format: Annotated[
         Format,
         typer.Option(
-            help="How to print the answer; rows wider than the terminal are "
-            "shown as records, line by line."
+            help="How to print the result; a table wider than the terminal is "
+            "printed one record at a time."
         ),
     ] = Format.table,
     as_json: JsonOption = False,
@@ -54,7 +54,7 @@ def sql(
     settings, warehouse = prepare()
     warehouse, why = connected(warehouse, settings, READER)
     if why:
-        note(f"The query is not run by a role that only reads: {why}")
+        note(f"The query does not run under the read-only role: {why}")
     # Else Ctrl-C would wait for the answer; so it has the server stop.
     set_wait_callback(wait_select)
     try:
@@ -62,7 +62,7 @@ def sql(
     except psycopg2.Error as error:
         if "due to user request" in str(error):
             raise KeyboardInterrupt from None
-        raise SkyOpsError(f"Postgres refuses the query: {str(error).strip()}") from error
+        raise SkyOpsError(f"Postgres rejects the query: {str(error).strip()}") from error
     finally:
         set_wait_callback(None)
     if not names:
@@ -79,11 +79,11 @@ def sql(
 
 @app.command()
 def tables(as_json: JsonOption = False) -> None:
-    """List what can be asked: every table, about how many rows it has, and what a row is."""
+    """List every table, its approximate number of rows, and what a row is."""
     from skyops_assets.operations.catalogue import catalogue
 
     _, warehouse = prepare()
-    with err.status("Reading what there is"):
+    with err.status("Reading the catalogue"):
         found = catalogue(warehouse)
     if as_json:
         print_json([one._asdict() for one in found])

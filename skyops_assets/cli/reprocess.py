@@ -16,15 +16,17 @@ from skyops_assets.operations.pushing import reports
 @app.command()
 @reports
 def reprocess(
-    since: Annotated[str, typer.Argument(metavar="FROM", help="Such as 2021-10-07T12:00 (UTC).")],
-    until: Annotated[str, typer.Argument(metavar="TO", help="The end, not included.")],
+    since: Annotated[
+        str, typer.Argument(metavar="FROM", help="The start, such as 2021-10-07T12:00 (UTC).")
+    ],
+    until: Annotated[str, typer.Argument(metavar="TO", help="The end, exclusive.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Compute a range of hours again from the positions that are loaded, after a rule changed.
+    """Recompute a range of hours from the loaded positions, after a rule has changed.
 
-    The flights of the range are rebuilt, and all that follows from them; nothing is loaded or
-    trained. For each table it tells the rows of the range before and after. Rows that were rejected
-    by a rule that changed are read again by `skyops replay-rejected`.
+    Rebuilds the flights of the range and everything downstream; loads and trains nothing. Prints
+    each table's rows in the range, before and after. To check rows again that the old rule
+    rejected, use `skyops replay-rejected`.
     """
     from skyops_assets.transform.reprocess import Range, rows_of, timed_tables
     from skyops_assets.warehouse.connection import only_one
@@ -43,7 +45,9 @@ def reprocess(
     try:
         with (
             steps(log, stream=2) as progress,
-            only_one(warehouse, "skyops.refresh", lambda: progress.line("waiting for another")),
+            only_one(
+                warehouse, "skyops.refresh", lambda: progress.line("waiting for another build")
+            ),
         ):
             progress.line("loading the asset graph")
             from skyops_assets.client import run_reprocess
@@ -51,12 +55,10 @@ def reprocess(
             run = run_reprocess(chosen.since.isoformat(), chosen.until.isoformat(), progress.event)
     except KeyboardInterrupt:
         raise Stopped(
-            "Reprocessing is stopped. The next build, such as `skyops refresh`, goes on with it."
+            "Reprocessing was stopped. The next build, such as `skyops refresh`, completes it."
         ) from None
     if not run.is_success:
-        raise SkyOpsError(
-            f"Reprocessing failed. {' '.join(run.failures)} (everything it printed: {log})"
-        )
+        raise SkyOpsError(f"Reprocessing failed. {' '.join(run.failures)} (full output: {log})")
     after = rows()
     if as_json:
         print_json({name: {"before": before[name], "after": after[name]} for name in after})
@@ -65,4 +67,4 @@ def reprocess(
     for name, count in after.items():
         table.add_row(name, f"{before[name]:,}", f"{count:,}", f"{count - before[name]:+,}")
     out.print(table)
-    err.print(f"Computed again: {chosen}.")
+    err.print(f"Recomputed: {chosen}.")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @app.command()
 def up(
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return once all runs; `skyops down` ends it.")
+        bool,
+        typer.Option("--detach", "-d", help="Return once everything runs; `skyops down` stops it."),
     ] = False,
 ) -> None:
     """Keep the Dagster UI, daemon, code server, service and dbt docs running, on loopback."""
@@ -51,7 +52,7 @@ def serve(
         str, typer.Option(help="Address to listen on; in a container 0.0.0.0.")
     ] = "127.0.0.1",
 ) -> None:
-    """Answer over HTTP what SkyOps knows: predictions, aircraft, flights, metrics, models."""
+    """Serve predictions, aircraft, flights, metrics and models over HTTP."""
     from skyops_assets import runtime
     from skyops_assets.cli.output import prepare
     from skyops_assets.operations import supervise
@@ -59,19 +60,19 @@ def serve(
 
     settings = load_settings()
     if problem := supervise.cannot_bind(host, settings.service_port):
-        raise SkyOpsError(f"{problem} Set SKYOPS_SERVICE_PORT to another.")
+        raise SkyOpsError(f"{problem} Set SKYOPS_SERVICE_PORT to another port.")
     _, warehouse = prepare()
     surroundings = runtime.service_environment(settings, warehouse, note)
-    _say("Starting the service; `skyops link` prints the link by which a browser enters.")
+    _say("Starting the service; `skyops link` prints the link that logs a browser in.")
     sys.stdout.flush()
-    # In place of this process, which has read much that the service never asks.
+    # In place of this process, which has imported much that the service never uses.
     command = [sys.executable, "-m", "skyops_assets.serving", host]
     os.execve(sys.executable, command, surroundings)  # noqa: S606
 
 
 @app.command()
 def down() -> None:
-    """End what `skyops up` started, and wait for it."""
+    """Stop everything that `skyops up` started, and wait for its end."""
     from skyops_assets.operations import keeping
     from skyops_assets.operations.sentinel import stop_server
     from skyops_assets.settings import load_settings
@@ -82,7 +83,7 @@ def down() -> None:
     if was_up:
         _say("SkyOps is down.")
     else:
-        _say(f"Nothing runs in {settings.home}.")
+        _say(f"Nothing is running in {settings.home}.")
 
 
 @app.command()
@@ -94,11 +95,13 @@ def logs(
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on as they grow, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new lines, until Ctrl-C.")
     ] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Of each, the last.")] = 20,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, help="Number of last lines of each log.")
+    ] = 20,
 ) -> None:
-    """Print the ends of the logs of `skyops up`, or of one of its services."""
+    """Print the last lines of the logs of `skyops up`, or of one of its services."""
     from skyops_assets.operations import logs as kept
     from skyops_assets.settings import load_settings
 
@@ -146,7 +149,7 @@ def _detach(settings: Settings) -> None:
                 raise typer.Exit(1)
             if keeper and keeper.pid == process.pid and keeper.is_ready:
                 # Not by the process itself: what it says goes to a log.
-                print(f"Enter the service by {entrance.link(settings)}", flush=True)
+                print(f"Open the service: {entrance.link(settings)}", flush=True)
                 return
             time.sleep(0.1)
     except KeyboardInterrupt:

@@ -135,7 +135,7 @@ def restore(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, 
         ]
         if wrong:
             raise SkyOpsError(
-                f"The restored tables have other numbers of rows than {source} says: "
+                f"The restored tables and {source} differ in their numbers of rows: "
                 f"{first_few(wrong)}. Drop the databases, and restore another backup."
             )
         for one in (*SPOOLS, *FILES):
@@ -148,14 +148,14 @@ def differences(manifest: Manifest) -> list[str]:
     """What is set otherwise here than where the backup was made, a sentence each."""
     here, secrets = _settings()
     said = [
-        f"{name} was {was!r} there and is {here[name]!r} here."
+        f"{name} was {was!r} in the backup and is {here[name]!r} here."
         if name in here
-        else f"{name} was {was!r} there and is not set here."
+        else f"{name} was {was!r} in the backup and is not set here."
         for name, was in sorted(manifest.settings.items())
         if here.get(name) != was
     ]
     return said + [
-        f"{name} was set there, and is not here; a backup has no secrets."
+        f"{name} was set in the backup and is not set here; a backup contains no secrets."
         for name in sorted(set(manifest.secrets) - set(secrets))
     ]
 
@@ -244,14 +244,14 @@ def _refuse_what_is_there(
             if cursor.rowcount:
                 raise SkyOpsError(
                     f"Database {database!r} on {warehouse.safe_url} has {cursor.rowcount} tables "
-                    "already: a backup is restored into empty ones only. Set SKYOPS_HOME to a new "
-                    "folder or SKYOPS_DATABASE_URL to a new database, or remove what is there "
+                    "already; a backup is restored only into empty databases. Set SKYOPS_HOME to a "
+                    "new folder or SKYOPS_DATABASE_URL to a new database, or remove what is there "
                     "(skyops purge, drop database)."
                 )
     for one in FILES:
         if any(path.is_file() for path in _source(settings, one).rglob("*")):
             raise SkyOpsError(
-                f"{_source(settings, one)} has files already: restore into a home of its own."
+                f"{_source(settings, one)} has files already: restore into a new home."
             )
 
 
@@ -310,7 +310,7 @@ def _checked(folder: Path, source: str) -> Manifest:
     try:
         manifest = Manifest(**json.loads((folder / MANIFEST).read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise SkyOpsError(f"{source} is no whole backup: {error}") from None
+        raise SkyOpsError(f"{source} is not a complete backup: {error}") from None
     known = {path.name for path in MIGRATIONS.glob("[0-9]*.sql")}
     if manifest.format > FORMAT or not known.issuperset(manifest.migrations):
         raise SkyOpsError(
@@ -322,7 +322,7 @@ def _checked(folder: Path, source: str) -> Manifest:
     given = {name: tuple(facts) for name, facts in manifest.files.items()}
     if damaged := sorted(name for name in given if found.get(name) != given[name]):
         raise SkyOpsError(
-            f"{source} is damaged: {first_few(damaged)} missing or not as written. Restore another."
+            f"{source} is damaged: {first_few(damaged)} missing or changed. Restore another."
         )
     return manifest
 
@@ -408,7 +408,7 @@ def _transfer(
             start, end, source_filesystem=source or local, destination_filesystem=goal or local
         )
     except OSError as error:
-        raise SkyOpsError(f"{place} did not take or give the backup: {error}") from None
+        raise SkyOpsError(f"The backup in {place} could not be written or read: {error}") from None
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:

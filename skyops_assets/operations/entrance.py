@@ -50,7 +50,7 @@ def link(settings: Settings) -> str:
         value = file(settings).read_text().strip()
     except FileNotFoundError:
         raise SkyOpsError(
-            f"No service of {settings.home} runs on port {settings.service_port}; `skyops up` and "
+            f"No service for {settings.home} runs on port {settings.service_port}; `skyops up` and "
             "`skyops serve` start it."
         ) from None
     except OSError as error:

@@ -146,12 +146,12 @@ def probe_warehouse(settings: Settings, warehouse: Warehouse) -> tuple[State, st
     if missing := sorted(known - applied):
         return (
             State.BROKEN,
-            f"The schema lacks {', '.join(missing)}. Run `skyops status`: it migrates.",
+            f"The schema lacks {', '.join(missing)}. Run `skyops status`, which migrates it.",
         )
     if newer := sorted(applied - known):
         return State.WARNING, (
             f"The schema has {', '.join(newer)}, which this version does not know: a newer SkyOps "
-            "works on it. Upgrade this one."
+            "has migrated it. Upgrade this one."
         )
     return State.OK, f"Postgres {version}, {size / 2**30:.1f} GiB, schema current."
 
@@ -164,7 +164,7 @@ def probe_disk(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
         data = data_folder(warehouse, settings.home)
     except SkyOpsError:
         data = None  # The warehouse's own probe says so.
-    # By file system: one that is both is told once.
+    # By file system, so that a shared one is reported once.
     folders = {path.stat().st_dev: path for path in (data, settings.home) if path is not None}
     found = [
         judge_disk(shutil.disk_usage(path).free, settings.min_disk_gb, path)
@@ -182,16 +182,19 @@ def probe_disk(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
 def judge_disk(free_bytes: int, min_gb: float, folder: Path) -> tuple[State, str]:
     """See `MIN_FREE_GB`; a warning below SKYOPS_MIN_DISK_GB."""
     free_gb = free_bytes / 1e9
-    text = f"{free_gb:.1f} GB of the disk of {folder} are free"
+    text = f"{free_gb:.1f} GB are free on the disk of {folder}"
     if free_gb < MIN_FREE_GB:
-        return State.BROKEN, f"{text}, too few for a load and its transform ({MIN_FREE_GB:g} GB)."
+        return (
+            State.BROKEN,
+            f"{text}, too little for a load and its transform ({MIN_FREE_GB:g} GB).",
+        )
     if free_gb < min_gb:
         return State.WARNING, f"{text}, limit {min_gb:g} GB."
     return State.OK, f"{text}."
 
 
 def judge_heartbeats(last: Mapping[str, datetime | None], now: datetime) -> tuple[State, str]:
-    """Whether each daemon told lately that it lives."""
+    """Whether each daemon has sent a heartbeat lately."""
     late = [
         f"{name} ({f'silent for {(now - at).total_seconds():.0f} s' if at else 'never seen'})"
         for name, at in sorted(last.items())
@@ -199,10 +202,10 @@ def judge_heartbeats(last: Mapping[str, datetime | None], now: datetime) -> tupl
     ]
     if late:
         return State.BROKEN, (
-            f"Not alive: {', '.join(late)}. Nothing runs by itself: start `skyops up`, or look at "
-            "the daemon's log."
+            f"Not alive: {', '.join(late)}. Nothing runs on schedule: start `skyops up`, or look "
+            "at the daemon's log."
         )
-    return State.OK, f"All {len(last)} told within {HEARTBEAT_S:.0f} s that they live."
+    return State.OK, f"All {len(last)} have reported within {HEARTBEAT_S:.0f} s."
 
 
 def probe_model(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
@@ -266,7 +269,7 @@ def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, 
             "SKYOPS_MODEL_STORE and the rights there."
         )
     if not is_whole:
-        return State.BROKEN, f"{place} gives back something else than was written there."
+        return State.BROKEN, f"{place} returns something other than what was written there."
     state, has = _worst_of(_probe_export(settings, warehouse, ring_nm) for ring_nm in RINGS_NM)
     return state, f"{says} {place} too. {has}" if state is State.OK else has
 
@@ -281,10 +284,10 @@ def _probe_export(settings: Settings, warehouse: Warehouse, ring_nm: int) -> tup
     has = f"version {exported}" if exported else "no champion"
     if champion and champion.version != exported:
         return State.WARNING, (
-            f"{settings.model_store} has {has}, and {champion.label} is in force. The next "
-            "prediction writes it: materialise ml/predictions."
+            f"{settings.model_store} has {has}, but {champion.label} is champion. The next "
+            "prediction exports it: materialise ml/predictions."
         )
-    return State.OK, f"Of {name} it has {has}."
+    return State.OK, f"It has {has} of {name}."
 
 
 def _probe_artifacts(settings: Settings) -> tuple[State, str]:
@@ -307,7 +310,7 @@ def _probe_artifacts(settings: Settings) -> tuple[State, str]:
             "SKYOPS_MLFLOW_ARTIFACTS and the rights there."
         )
     if back != "health":
-        return State.BROKEN, f"{root} gives back something else than was written there."
+        return State.BROKEN, f"{root} returns something other than what was written there."
     return State.OK, f"{root} can be written and read."
 
 
@@ -341,7 +344,7 @@ def probe_opensky(settings: Settings, warehouse: Warehouse) -> tuple[State, str]
     code = settings.watch_airports[0]
     place = airportsdata.load("ICAO").get(code)
     if place is None:
-        raise SkyOpsError(f"SKYOPS_WATCH_AIRPORTS names {code}, which no list of airports has.")
+        raise SkyOpsError(f"SKYOPS_WATCH_AIRPORTS has an unknown airport code: {code}.")
     (box, *_) = boxes_around(place["lat"], place["lon"], OPENSKY_RADIUS_NM)
     budget = CreditBudget.from_settings(settings, warehouse)
     try:
@@ -394,5 +397,5 @@ def probe_docs(settings: Settings, _: Warehouse) -> tuple[State, str]:
     except OSError:
         return State.WARNING, f"There is no page at {page}. Build it with `skyops docs`."
     if not is_whole:
-        return State.BROKEN, f"The page at {page} is cut off. Build it again with `skyops docs`."
+        return State.BROKEN, f"The page at {page} is incomplete. Build it again with `skyops docs`."
     return State.OK, f"{page}, {size / 2**20:.1f} MiB."

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
 
 QUESTIONS = {
-    "When did Paris turn its runways round?":
+    "When did the Paris airports change runway direction?":
         "select airport, changed_at, from_direction, to_direction from "
         "metrics.runway_configuration_changes order by 2",
     "How many minutes is it from 40 NM to the runway?":
         "select airport, count(*), round(avg(transit_min)::numeric, 1) as minutes from "
         "metrics.fct_arrivals where ring_nm = 40 group by 1 order by 2 desc",
-    "Who landed most?":
+    "Which airlines landed most?":
         "select left(callsign, 3) as airline, count(*) from metrics.fct_flights where status = "
         "'landed' group by 1 order by 2 desc, 1 limit 5",
-    "Which flights went the longest way round?":
+    "Which flights made the longest detours?":
         "select callsign, airport, round(extra_nm) as extra_nm from metrics.fct_terminal_paths "
         "join metrics.fct_flights using (flight_id) where ring_nm = 40 order by extra_nm desc "
         "limit 5",
@@ -62,7 +62,7 @@ def _flights(warehouse: Warehouse, hours: dict[str, Any]) -> str:
     times = f"{hours['start']:%Y-%m-%d %H:%M} to {hours['end']:%H:%M} UTC"
     return (
         f"{found['flights']} from {found['positions'] or 0:,} positions, {times}; "
-        f"{found['landed']} were seen to land"
+        f"{found['landed']} observed landing"
     )
 
 
@@ -117,7 +117,7 @@ def _holding(warehouse: Warehouse, hours: dict[str, Any]) -> str:
         hours,
     )
     if not found:
-        return "nobody flew a holding"
+        return "no aircraft flew a holding"
     return (
         f"the longest took {found['duration_min']:.0f} minutes: {found['callsign']} at "
         f"{found['started_at']:%H:%M}"
@@ -134,7 +134,7 @@ def _detour(warehouse: Warehouse, hours: dict[str, Any]) -> str:
         hours,
     )
     if not found:
-        return "none, for no arrival at a watched airport was seen from 40 NM on"
+        return "none: no arrival at a watched airport was observed from 40 NM"
     return (
         f"{found['callsign']} flew {found['extra_nm']:.0f} NM more than the direct "
         f"{found['direct_nm']:.0f} from the 40 NM ring to {found['airport']}"
@@ -163,7 +163,7 @@ def verdict(warehouse: Warehouse) -> str:
     )
     failed = {one["rule"]: one for one in decision["reasons"] if not one["is_passed"]}
     if decision["is_promoted"]:
-        return "promoted: it predicts from now on"
+        return "promoted; it makes the predictions from now on"
     why = first_few((one["text"] for one in failed.values()), 3)
     if model is None:
         return f"none: {next(iter(failed.values()))['text']}" if failed else "none"
@@ -171,15 +171,15 @@ def verdict(warehouse: Warehouse) -> str:
         return f"not promoted: {why}"
     off = f"it was off by {model['mae_min']:.1f} minutes"
     if model["reference_mae_min"] is not None:
-        off += f" where the best baseline was off by {model['reference_mae_min']:.1f}"
+        off += f", the best baseline by {model['reference_mae_min']:.1f}"
     chance = ""
     if model["skill_low"] is not None and model["skill_low"] <= 0:
-        chance = f" (95 % interval of the gain: {model['skill_low']:+.0%} to "
+        chance = f" (95% interval of the gain: {model['skill_low']:+.0%} to "
         chance += f"{model['skill_high']:+.0%})"
     days = "1 day" if model["test_days"] == 1 else f"{model['test_days']} days"
     return (
         f"not promoted, and rightly: {off}, but {model['scored_rows']} arrivals on {days} prove "
-        f"nothing{chance}; so the baseline goes on predicting"
+        f"nothing{chance}; the baseline goes on predicting"
     )
 
 

@@ -99,7 +99,7 @@ def claimed(settings: Settings) -> Iterator[Claim]:
     with file:
         if not _lock(file, GLANCE_S):
             require_none(settings)
-            raise SkyOpsError(f"Another `skyops up` begins in {settings.home}; try again.")
+            raise SkyOpsError(f"Another `skyops up` is starting in {settings.home}; try again.")
         claim = Claim(file, settings)
         try:
             yield claim
@@ -111,7 +111,7 @@ def require_none(settings: Settings) -> None:
     """Raise `SkyOpsError` where the services of this home are kept already."""
     if keeper := find(settings.home):
         raise SkyOpsError(
-            f"SkyOps already runs in {settings.home}: {keeper.says}. `skyops down` ends it."
+            f"SkyOps already runs in {settings.home}: {keeper.says}. `skyops down` stops it."
         )
 
 
@@ -156,7 +156,9 @@ def end(home: Path, say: Callable[[str], None]) -> bool:
                 break
             time.sleep(0.1)
     except psutil.AccessDenied:
-        raise SkyOpsError(f"That is {keeper.says}, of another user, who must end it.") from None
+        raise SkyOpsError(
+            f"That is {keeper.says}, started by another user, who must stop it."
+        ) from None
     except psutil.NoSuchProcess:
         pass
     return True
@@ -181,7 +183,7 @@ def end_leftovers(home: Path, left: Keeper | None, say: Callable[[str], None]) -
         return False
     found = {name: group for name, group in left.groups.items() if _is_of(group, home)}
     if found:
-        say(f"Ending what an earlier `skyops up` left: {', '.join(found)}")
+        say(f"Stopping what an earlier `skyops up` left running: {', '.join(found)}")
         end_groups(found.values())
     return bool(found)
 

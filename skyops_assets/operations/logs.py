@@ -50,10 +50,10 @@ def chosen(home: Path, name: str | None) -> dict[str, Path]:
     once = {name: home / "logs" / f"{name}.log" for name in ("demo", "load", "refresh")}
     known = {**files(home), **once}
     if name is not None and name not in known:
-        raise SkyOpsError(f"There is no log of {name!r}; there are {', '.join(known)}.")
+        raise SkyOpsError(f"There is no log {name!r}; the logs are {', '.join(known)}.")
     found = {each: path for each, path in known.items() if name in (None, each) and path.is_file()}
     if not found:
-        what = "are no logs" if name is None else f"is no log of {name!r}"
+        what = "are no logs" if name is None else f"is no log {name!r}"
         raise SkyOpsError(f"There {what} in {home} yet; `skyops up` writes them.")
     return found
 

@@ -29,7 +29,7 @@ def removable(settings: Settings) -> int:
     places = {PROJECT_ROOT, Path.home()}
     if any(home == place or home in place.parents for place in places):
         raise SkyOpsError(
-            f"SKYOPS_HOME {str(home)!r} holds more than SkyOps' state: remove by hand what you do "
+            f"SKYOPS_HOME {str(home)!r} holds more than SkyOps' state: delete by hand what you do "
             "not need."
         )
     if not any((home / mark).exists() for mark in MARKS):
@@ -38,7 +38,7 @@ def removable(settings: Settings) -> int:
         )
     if user := _user(home):
         raise SkyOpsError(
-            f"{user} still uses {str(home)!r}: end SkyOps there first (skyops down, or Ctrl-C in "
+            f"{user} still uses {str(home)!r}: stop SkyOps there first (skyops down, or Ctrl-C in "
             "its terminal). Nothing is removed."
         )
     sizes = (

@@ -33,9 +33,9 @@ class Pushed(NamedTuple):
     meaning: str
 
 
-SUCCESS = Pushed("skyops_task_success", "1 where the task's last try succeeded, 0 where it failed.")
-DURATION = Pushed("skyops_task_duration_seconds", "How long that try took.")
-END = Pushed("skyops_task_end_timestamp_seconds", "When it ended.")
+SUCCESS = Pushed("skyops_task_success", "1 if the task's last run succeeded, 0 if it failed.")
+DURATION = Pushed("skyops_task_duration_seconds", "Duration of the task's last run.")
+END = Pushed("skyops_task_end_timestamp_seconds", "When the task last ended.")
 SUCCEEDED = Pushed("skyops_task_success_timestamp_seconds", "When the task last succeeded.")
 PUSHED = (SUCCESS, DURATION, END, SUCCEEDED)
 
@@ -87,7 +87,11 @@ def _push(task: str, gateway: SecretStr | None, began: float, *, is_success: boo
             address, JOB, registry, grouping_key={"task": task}, timeout=TIMEOUT_S, handler=handler
         )
     except Exception as error:
-        log.warning("The Pushgateway was not told of %s: %s", task, storable(str(error), 300))
+        log.warning(
+            "The result of %s could not be pushed to the Pushgateway: %s",
+            task,
+            storable(str(error), 300),
+        )
 
 
 def _address(url: str) -> tuple[str, Any]:

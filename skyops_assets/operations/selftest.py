@@ -173,8 +173,10 @@ def _model(trial: _Trial) -> str:
     model = fit.fit(frame, recipe)
     off = onnx_model.difference(onnx_model.export(model), model, frame)
     if off > onnx_model.TOLERANCE_MIN:
-        raise SkyOpsError(f"The ONNX graph is {off:g} minutes off the model it was made from.")
-    return f"{recipe.name} fitted on {len(frame)} arrivals; its ONNX graph says the same"
+        raise SkyOpsError(
+            f"The ONNX graph differs by {off:g} minutes from the model it was exported from."
+        )
+    return f"{recipe.name} fitted on {len(frame)} arrivals; its ONNX graph predicts the same"
 
 
 def _serve(trial: _Trial) -> str:
@@ -212,11 +214,11 @@ def _serve(trial: _Trial) -> str:
             )  # fmt: skip
             statuses[who] = answer.status_code
         if statuses != {"right": 200, "wrong": 401}:
-            raise SkyOpsError(f"The service answers {statuses} instead of 200 and 401.")
+            raise SkyOpsError(f"The service returned {statuses} instead of 200 and 401.")
     finally:
         process.terminate()
         process.wait(20)
-    return "lists flights, and refuses a wrong key"
+    return "lists flights, and rejects a wrong key"
 
 
 def _wait(is_up: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -229,7 +231,7 @@ def _wait(is_up: Callable[[], bool], process: subprocess.Popen[bytes], log: Path
                 return
         except httpx.HTTPError:
             time.sleep(0.2)
-    raise SkyOpsError(f"The service did not answer: {log.read_text()[-1500:]}")
+    raise SkyOpsError(f"The service did not respond: {log.read_text()[-1500:]}")
 
 
 STEPS: dict[str, Callable[[_Trial], str]] = {

@@ -51,7 +51,10 @@ def ask_service(settings: Settings, warehouse: Warehouse) -> tuple[bool, str]:
             return False, f"{address} is not ready: {' '.join(ready.json()['causes'])}"
         wrong = _predict(client, "sk_wrong", {"records": []})
         if wrong.status_code != 401:
-            return False, f"{address} takes a wrong key: it answers {wrong.status_code}, not 401."
+            return (
+                False,
+                f"{address} accepts a wrong key: it returned {wrong.status_code}, not 401.",
+            )
         record = _known_crossing(warehouse)
         if record is None:
             return True, "It is ready and refuses a wrong key; there is no crossing to predict yet."
@@ -62,7 +65,7 @@ def ask_service(settings: Settings, warehouse: Warehouse) -> tuple[bool, str]:
         [one] = given.json()["predictions"]
         minutes = one["transit_min"]
         # A baseline has no answer where its one value is missing.
-        told = "no answer of the baseline" if minutes is None else f"{minutes:.1f} min"
+        told = "no value from the baseline" if minutes is None else f"{minutes:.1f} min"
         return True, f"It is ready, refuses a wrong key, and predicts a known crossing ({told})."
 
 

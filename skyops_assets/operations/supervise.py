@@ -80,10 +80,10 @@ def require_ports(settings: Settings) -> None:
     for name in ("ui", "docs", "service"):
         port, variable = getattr(settings, f"{name}_port"), f"SKYOPS_{name.upper()}_PORT"
         if other := taken.get(port):
-            raise SkyOpsError(f"{other} and {variable} are both {port}; set one to another.")
+            raise SkyOpsError(f"{other} and {variable} are both {port}; change one of them.")
         taken[port] = variable
         if problem := cannot_bind(HOST, port):
-            raise SkyOpsError(f"{problem} Set {variable} to another.")
+            raise SkyOpsError(f"{problem} Set {variable} to another port.")
 
 
 def run_services(
@@ -181,7 +181,7 @@ class _Services:
             say(f"Handbook    {docs}")
         say(f"dbt docs    {docs}{documentation.DBT}{being}")
         if process.poll() is not None:
-            say(f"The service ended by itself; see {_log(self._settings, SERVICE)}")
+            say(f"The service exited unexpectedly; see {_log(self._settings, SERVICE)}")
         if not is_documented:
             self._build_docs()
         # Last: nobody who waits for a page waits for it.
@@ -189,14 +189,14 @@ class _Services:
         logs_are = f"Logs are in {self._settings.home / 'logs'}"
         # A session of its own has no terminal whose Ctrl-C would come here.
         ends = "" if os.getsid(0) == os.getpid() else "Ctrl-C or "
-        say(f"{logs_are}; {ends}`skyops down` ends everything.")
+        say(f"{logs_are}; {ends}`skyops down` stops everything.")
         self._claim.note(is_ready=True)
 
     def _way_in(self) -> str:
         """The link for a browser; where what is said goes to a log, how to get it."""
         if os.isatty(1):
             return entrance.link(self._settings)
-        return f"{entrance.address(self._settings)}; `skyops link` prints the way in"
+        return f"{entrance.address(self._settings)}; `skyops link` prints the link to log in"
 
     def _build_docs(self) -> None:
         self._launch(DOCS_BUILD)
@@ -207,8 +207,8 @@ class _Services:
             self._say("The dbt docs are built")
         else:
             self._say(
-                "The dbt docs could not be built; `skyops docs` tries again, "
-                f"and {self._settings.home / 'logs' / 'docs.log'} says why."
+                "The dbt docs could not be built; run `skyops docs` to try again, "
+                f"and see {self._settings.home / 'logs' / 'docs.log'}."
             )
 
     def keep(self) -> None:
@@ -227,10 +227,10 @@ class _Services:
                         raise
                     # What is live waits for the hourly build, and who asks over HTTP waits; that is
                     # no reason to end all.
-                    _safely(self._say, f"{error}. It stays down; all else goes on.")
+                    _safely(self._say, f"{error}. It stays down; everything else keeps running.")
                     del self._processes[name]
                     continue
-                _safely(self._say, f"The {name} ended by itself and is started again.")
+                _safely(self._say, f"The {name} exited unexpectedly and is being restarted.")
                 process.kill()
                 process.wait()
                 self._launch(name)
@@ -274,12 +274,12 @@ class _Services:
             for name, process in self._processes.items():
                 if name not in (DOCS_BUILD, *SPARED) and process.poll() is not None:
                     raise SkyOpsError(
-                        f"The {name} ended by itself (exit code {process.returncode}); "
+                        f"The {name} exited unexpectedly (exit code {process.returncode}); "
                         f"see {_log(self._settings, name)}"
                     )
             if time.monotonic() > deadline:
                 raise SkyOpsError(
-                    f"The services did not answer within {READY_S} s; "
+                    f"The services did not respond within {READY_S} s; "
                     f"see {self._settings.home / 'logs'}"
                 )
             time.sleep(0.1)
@@ -318,8 +318,8 @@ def _again(settings: Settings, name: str, before: list[float]) -> list[float]:
     late = [at for at in before if now - at < RESTARTS_WITHIN_S]
     if len(late) >= RESTARTS:
         raise SkyOpsError(
-            f"The {name} ended by itself {len(late) + 1} times within {RESTARTS_WITHIN_S:.0f} s; "
-            f"see {_log(settings, name)}"
+            f"The {name} exited unexpectedly {len(late) + 1} times within {RESTARTS_WITHIN_S:.0f} "
+            f"s; see {_log(settings, name)}"
         )
     return [*late, now]
 
@@ -348,7 +348,7 @@ def cannot_bind(host: str, port: int) -> str | None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
-                return f"Port {port} may not be used: those below 1024 need more rights."
+                return f"Port {port} may not be used: ports below 1024 need more rights."
             if error.errno == errno.EADDRINUSE:
                 return f"Port {port} is taken by another process, perhaps another `skyops up`."
             return f"Port {port} cannot be used ({error.strerror})."

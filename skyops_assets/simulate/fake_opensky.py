@@ -129,9 +129,9 @@ class FakeOpenSky:
         for name in faults:
             check_fault(name)
         if not (speed >= 0 and math.isfinite(speed)):
-            raise SkyOpsError(f"A speed of {speed} makes no sense; 1 is as recorded.")
+            raise SkyOpsError(f"A speed of {speed} is not valid; 1 is as recorded.")
         if not 0 <= fault_rate <= 1:
-            raise SkyOpsError(f"A share of {fault_rate} faults makes no sense; give 0 to 1.")
+            raise SkyOpsError(f"A share of {fault_rate} faults is not valid; give 0 to 1.")
         self.source = source
         self.speed = speed
         self.accounts = Accounts()
@@ -457,7 +457,7 @@ def running(fake: FakeOpenSky, port: int = 0) -> Iterator[Running]:
         until = clock.monotonic() + 10
         while not server.started:
             if clock.monotonic() > until or not thread.is_alive():
-                raise SkyOpsError(f"The fake OpenSky does not start on {found.base}.")
+                raise SkyOpsError(f"The fake OpenSky did not start on {found.base}.")
             clock.sleep(0.005)
         yield found
     finally:

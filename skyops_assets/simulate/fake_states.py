@@ -57,7 +57,7 @@ class Snapshots:
                 rows = [[*row[:17], *(row[17:18] or [0])] for row in response["states"] or []]
                 found.append((int(response["time"]), rows))
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise SkyOpsError(f"{path} is no response of OpenSky: {error!r}") from None
+                raise SkyOpsError(f"{path} is not an OpenSky response: {error!r}") from None
         if not found:
             raise SkyOpsError(f"There is no recorded response (*.json) in {folder}.")
         return cls(tuple(sorted(found, key=lambda one: one[0])))
@@ -95,7 +95,7 @@ class Replay:
 
         good = recording.states.filter(pc.is_null(recording.reasons)).sort_by("time_position")
         if not len(good):
-            raise SkyOpsError(f"{recording.source} holds no position to replay.")
+            raise SkyOpsError(f"{recording.source} has no positions to replay.")
         micros = good["time_position"].cast("int64")
         self._seconds = [value // 1_000_000 for value in micros.to_pylist()]
         self._states = good

@@ -140,7 +140,7 @@ def simulate(
     """
     if (flights is None) == (rows is None) or (flights or rows or 0) < 1 or plan.days < 1:
         raise SkyOpsError(
-            "Say how many flights or how many rows to simulate, and on how many days."
+            "Give the number of flights or of rows to simulate, and the number of days."
         )
     floors = dict(zip(plan.airports, np.resize(np.array(FLOORS_M, object), len(plan.airports)),
                       strict=True))  # fmt: skip

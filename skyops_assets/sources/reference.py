@@ -133,7 +133,7 @@ def _read_runways(path: Path) -> pa.Table:
             out[f"{end}_{kept}"] = read.number(column, get(column), factor)
     if torn or read.problems is not None:
         # It is the pinned file, and all of it was read when it was pinned.
-        raise SkyOpsError(f"{path} has rows that are no runways. Fetch it again.")
+        raise SkyOpsError(f"{path} has rows that are not runways. Fetch it again.")
     return pa.table(out)
 
 

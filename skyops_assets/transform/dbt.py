@@ -114,8 +114,8 @@ def prepare_manifest() -> Path:
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise SkyOpsError(
-            f"The folder {str(folder)!r} cannot be written ({error.strerror}): dbt keeps there "
-            "what it has read of the project."
+            f"The folder {str(folder)!r} cannot be written ({error.strerror}): dbt stores there "
+            "the parsed project."
         ) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -218,9 +218,10 @@ def needs_full_refresh(warehouse: Warehouse, fingerprint: str) -> bool:
         return False
     if known is not None and has_dropped:
         print(
-            "The models, the airports or the settings changed. Retention has dropped positions, so "
-            "tables are not rebuilt: only new positions are computed in the new way. To compute "
-            "all that is kept, and lose the rest: skyops exec -- skyops-dbt build --full-refresh",
+            "The models, the airports or the settings have changed. Retention has dropped "
+            "positions, so tables are not rebuilt, and only new positions are computed the new "
+            "way. To rebuild from the positions still kept, and lose the rest: skyops exec -- "
+            "skyops-dbt build --full-refresh",
             file=sys.stderr,
         )
         return False

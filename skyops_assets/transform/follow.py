@@ -155,8 +155,8 @@ class Follower:
                 if manifest_fingerprint() != self._project:
                     raise Renewed
                 self._tell(
-                    "Waiting for a build of everything, as the models, the airports or the "
-                    "settings are new: `skyops refresh`, or the next hour's."
+                    "Waiting for a full build, because the models, the airports or the "
+                    "settings have changed: `skyops refresh`, or the next hourly build."
                 )
             elif is_waiting:
                 self._pass()
@@ -189,7 +189,7 @@ class Follower:
             self._failed += 1
             if self._failed == ATTEMPTS:
                 raise SkyOpsError(f"dbt failed {ATTEMPTS} times in a row: {_why(done)}")
-            self._tell(f"dbt failed and is tried again: {_why(done)}")
+            self._tell(f"dbt failed; trying again: {_why(done)}")
             self._stop.sleep(POLL_S)
             return
         self._failed = 0

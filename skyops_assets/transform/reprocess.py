@@ -49,7 +49,7 @@ def _time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise SkyOpsError(f"{text!r} is no time: write it as 2021-10-07T12:00 (UTC).") from None
+        raise SkyOpsError(f"{text!r} is not a time: write it as 2021-10-07T12:00 (UTC).") from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 

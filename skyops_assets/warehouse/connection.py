@@ -189,12 +189,11 @@ def connection_error(warehouse: Warehouse, message: str) -> SkyOpsError:
     if re.search("too many (clients|connections)|connection slots are reserved|no more conn", text):
         return ServerUnreachable(
             f"The warehouse {where} has no connection left for user {user!r} ({text}). Raise "
-            "max_connections, or the limit of the role or the database, or close what is idle."
+            "max_connections, or the limit of the role or the database, or close idle connections."
         )
     if "could not translate host name" in text:
         return ServerUnreachable(
-            f"The warehouse {where} has a host name that cannot be found. "
-            "Correct SKYOPS_DATABASE_URL."
+            f"The warehouse {where} has an unknown host name. Correct SKYOPS_DATABASE_URL."
         )
     return ServerUnreachable(
         f"The warehouse {where} cannot be reached ({text}). Is the server running, and does "
@@ -208,7 +207,7 @@ def connection_lost(warehouse: Warehouse, message: str) -> ServerUnreachable:
     said = " ".join(message.partition("Query was:")[0].split())
     return ServerUnreachable(
         f"The connection to the warehouse {warehouse.safe_url} was lost ({said}). What was "
-        "committed before is there, the rest is undone: see that the server runs, and do it again."
+        "committed before is kept, the rest is undone: check that the server runs, and try again."
     )
 
 

@@ -97,7 +97,7 @@ def _tool(name: str, server: int = 0) -> str:
         return by_version[max(by_version)]
     if not (fitting := [version for version in by_version if version >= server]):
         raise SkyOpsError(
-            f"The server runs Postgres {server}, and the newest {name} here is of "
+            f"The server runs Postgres {server}, and the newest {name} here is for "
             f"{max(by_version)}: install Postgres {server}'s client programs."
         )
     return by_version[min(fitting)]

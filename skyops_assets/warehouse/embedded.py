@@ -165,8 +165,8 @@ def _initialise(data_dir: Path) -> None:
         raise SkyOpsError(_refusal(data_dir, done.stderr or done.stdout))
     if os.geteuid() == 0:
         print(
-            "You are root, and Postgres refuses root: its server runs as user and group "
-            f"{SERVER_UID}, which no account has, and its data in {data_dir} are theirs.",
+            "Postgres does not run as root: its server runs as user and group "
+            f"{SERVER_UID}, which no account has; it owns the data in {data_dir}.",
             file=sys.stderr,
         )
         for path in (fresh, *fresh.rglob("*")):
@@ -287,8 +287,8 @@ def _as_user(uid: int, data_dir: Path) -> list[str]:
             keeps = ["--securebits=+no_setuid_fixup"] if _capabilities() >> _SETPCAP & 1 else []
             return [*command, *keeps, f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"]
     raise SkyOpsError(
-        f"As root Postgres' server runs as user {uid}, who may not pass {closed}. Set SKYOPS_HOME "
-        f"to a folder that all may pass, or run SkyOps as an ordinary user."
+        f"As root Postgres' server runs as user {uid}, who may not enter {closed}. Set SKYOPS_HOME "
+        f"to a folder that all may enter, or run SkyOps as an ordinary user."
     )
 
 
@@ -328,7 +328,7 @@ def _socket_dir(data_dir: Path) -> Path:
     if status.st_uid != owner or status.st_mode & 0o170077 != 0o040000:
         raise SkyOpsError(
             f"SKYOPS_HOME {str(data_dir.parent)!r} is no path for Postgres' socket (too long, or "
-            f"not plain), and {found}, where it would be instead, is not private. Set SKYOPS_HOME "
+            f"not plain), and {found}, its replacement, is not private. Set SKYOPS_HOME "
             "to a short, plain path, or remove that folder."
         )
     return found
@@ -412,7 +412,7 @@ def unusable(home: Path, error: OSError) -> str:
         free = shutil.disk_usage(home).free if home.exists() else 0
         return (
             f"The disk of SKYOPS_HOME {str(home)!r} is full: {free / 1e6:.0f} MB are left. Free "
-            "some space, a gigabyte if you can, and try again; what was committed is there."
+            "some space, a gigabyte if you can, and try again; committed data are kept."
         )
     text = f"SKYOPS_HOME {str(home)!r} cannot be used: {error.strerror}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

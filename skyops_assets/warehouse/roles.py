@@ -216,7 +216,7 @@ def connected(warehouse: Warehouse, settings: Settings, role: Role) -> tuple[War
                 return found, None
             why = f"role {name!r} cannot log in ({' '.join(error.split())[:300].rstrip('.')})"
     return warehouse, (
-        f"{why}. Mend that, or set SKYOPS_{role.setting.upper()}; until then user {user!r} is "
+        f"{why}. Correct that, or set SKYOPS_{role.setting.upper()}; until then user {user!r} is "
         "used, who may write."
     )
 

@@ -12,25 +12,25 @@ from collections.abc import Iterator
 
 _SENTENCES = {
     "53100": "The disk of the warehouse's server is full ({said}). Make room there, or set or "
-    "lower SKYOPS_RAW_RETENTION_DAYS, and do it again: what was not committed is undone.",
+    "lower SKYOPS_RAW_RETENTION_DAYS, and try again: what was not committed is undone.",
     "ENOSPC": "The disk is full ({said}). Make room, or lower SKYOPS_RUN_RETENTION_DAYS, and do it "
     "again.",
     "42501": "The warehouse's user may not do this ({said}). Grant the right as the owner of the "
-    "database, or let the user own what SkyOps has made there.",
-    "25006": "The warehouse can only be read now ({said}). Is it a standby since, or is "
-    "default_transaction_read_only set? SkyOps needs the primary server, to write to.",
+    "database, or make the user owner of SkyOps' tables.",
+    "25006": "The warehouse is now read-only ({said}). Has it become a standby, or is "
+    "default_transaction_read_only set? SkyOps needs the primary server.",
     "53300": "The warehouse has no connection left ({said}). Raise max_connections, or the limit "
-    "of the role or the database, or close what is idle.",
-    "53200": "The warehouse's server is out of memory ({said}). Give it more, or lower "
-    "SKYOPS_DBT_THREADS, and do it again.",
+    "of the role or the database, or close idle connections.",
+    "53200": "The warehouse's server is out of memory ({said}). Give it more memory, or lower "
+    "SKYOPS_DBT_THREADS, and try again.",
     "25P03": "The warehouse's server ended an open transaction ({said}). Set "
     "idle_in_transaction_session_timeout of the role or the database to 0.",
     "timeout": "The warehouse's server stopped a statement ({said}). Set statement_timeout and "
-    "lock_timeout of the role or the database to 0, or to hours, and do it again.",
+    "lock_timeout of the role or the database to 0, or to hours, and try again.",
     "08006": "The warehouse's server cannot be reached ({said}). What was committed before is "
-    "there, the rest is undone: see that the server runs, and do it again.",
+    "kept, the rest is undone: check that the server runs, and try again.",
     "57P01": "The warehouse's server ended the connection ({said}). What was committed before is "
-    "there, the rest is undone: see that the server runs, and do it again.",
+    "kept, the rest is undone: check that the server runs, and try again.",
 }
 _SENTENCES["57P02"] = _SENTENCES["57P03"] = _SENTENCES["57P01"]
 

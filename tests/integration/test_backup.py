@@ -91,7 +91,7 @@ def test_what_was_there_is_there_again(
         "service/unsent/1.jsonl": b"{}\n",
         "collected/1.5-2.answer": b"{}",
     }
-    with pytest.raises(SkyOpsError, match="tables already: a backup is restored into empty ones"):
+    with pytest.raises(SkyOpsError, match="tables already; a backup is restored only into empty"):
         backup.restore(other, warehouse, where)
 
 
@@ -107,8 +107,9 @@ def test_neither_secrets_nor_their_values_are_in_it(
     monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "EHAM")
     monkeypatch.delenv("SKYOPS_ALERT_WEBHOOK_URL")
     assert backup.differences(made) == [
-        "SKYOPS_WATCH_AIRPORTS was 'LFPG' there and is 'EHAM' here.",
-        "SKYOPS_ALERT_WEBHOOK_URL was set there, and is not here; a backup has no secrets.",
+        "SKYOPS_WATCH_AIRPORTS was 'LFPG' in the backup and is 'EHAM' here.",
+        "SKYOPS_ALERT_WEBHOOK_URL was set in the backup and is not set here; a backup contains no "
+        "secrets.",
     ]
 
 
@@ -132,7 +133,9 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
     else:
         (Path(where) / "backup.json").write_text("{")
     said = (
-        "is no whole backup" if spoilt == "no manifest" else "damaged: skyops.dump missing or not"
+        "is not a complete backup"
+        if spoilt == "no manifest"
+        else "damaged: skyops.dump missing or changed"
     )
     warehouse = open_warehouse(other)
     with pytest.raises(SkyOpsError, match=said):
@@ -220,7 +223,7 @@ def test_another_user_restores_it_to_another_path_and_an_embedded_server(
             os.chown(path, user.pw_uid, user.pw_gid)
         restored = do("restore", str(kept))
         assert restored.returncode == 0, restored.stderr
-        assert "every table has the rows that it had" in " ".join(restored.stdout.split())
+        assert "every table has all its rows" in " ".join(restored.stdout.split())
         rows = do("sql", "select n from raw.odd_names order by n", "--format", "csv")
         assert rows.returncode == 0, rows.stderr
         assert rows.stdout.split()[1:] == [

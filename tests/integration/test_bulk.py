@@ -74,7 +74,7 @@ def rows_until_cut(warehouse: Warehouse) -> pa.RecordBatchReader:
 
 
 def test_a_connection_that_is_lost_is_one_clear_sentence(warehouse: Warehouse) -> None:
-    lost = r"connection to the warehouse .* was lost \(.*\)\. What was committed before is there"
+    lost = r"connection to the warehouse .* was lost \(.*\)\. What was committed before is kept"
     with pytest.raises(ServerUnreachable, match=lost), bulk.transaction(warehouse) as cursor:
         cut(warehouse)
         cursor.execute("select 1")

@@ -90,7 +90,7 @@ VALUES = (
 
 def test_sql_as_json_is_json_that_any_reader_takes(skyops: Skyops) -> None:
     def refuse(constant: str) -> Any:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     found = response(skyops("sql", VALUES, "--format", "json"))
     assert json.loads(found, parse_constant=refuse) == [
@@ -184,7 +184,7 @@ def test_debug_shows_where_an_error_comes_from(skyops: Skyops) -> None:
     done = skyops("--debug", "sql", "selec 1")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
-    assert "Postgres refuses the query" in done.stderr
+    assert "Postgres rejects the query" in done.stderr
 
 
 def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) -> None:
@@ -271,7 +271,7 @@ def test_a_wrong_command_line_says_what_is_wrong(
     [
         ("SKYOPS_UI_PORT", "high", "SKYOPS_UI_PORT cannot be used"),
         ("SKYOPS_WATCH_AIRPORT", "LFPG", "did you mean SKYOPS_WATCH_AIRPORTS?"),
-        ("SKYOPS_WATCH_AIRPORTS", "LFPG,zzzz", "names ZZZZ, which no list of airports has"),
+        ("SKYOPS_WATCH_AIRPORTS", "LFPG,zzzz", "has unknown airport codes: ZZZZ"),
         ("SKYOPS_DATABASE_URL", "postgresql://u:zQsecretQz@127.0.0.1:1/db", "cannot be reached"),
         ("SKYOPS_DATABASE_URL", "mysql://u:zQsecretQz@host/db", "warehouse is Postgres"),
         ("SKYOPS_HOME", "/dev/null/home", "SKYOPS_HOME '/dev/null/home' cannot be used"),
@@ -289,7 +289,7 @@ def test_bad_settings_are_one_clear_error(
 def test_an_unknown_setting_is_noted_once_beside_the_answer(skyops: Skyops) -> None:
     done = skyops("sql", "select 1 as n", "--json", SKYOPS_FAVOURITE_COLOUR="blue")
     assert json.loads(response(done)) == [{"n": 1}]
-    assert done.stderr.count("SKYOPS_FAVOURITE_COLOUR is no setting of SkyOps") == 1
+    assert done.stderr.count("SKYOPS_FAVOURITE_COLOUR is not a SkyOps setting") == 1
 
 
 def test_a_frozen_sky_is_refused(skyops: Skyops) -> None:
@@ -328,7 +328,7 @@ def test_a_command_stopped_before_it_begins_says_so(home: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), err
-    assert err.splitlines()[-1] == "Stopped: Nothing has begun yet."
+    assert err.splitlines()[-1] == "Stopped: Nothing had started yet."
 
 
 @pytest.mark.parametrize("module", ["rich.table", "typer.main", "pydantic"])
@@ -374,7 +374,7 @@ def test_keys_are_made_shown_once_listed_and_revoked(skyops: Skyops) -> None:
                   "--owner", "ops@example.org", "--expires", "30d", SKYOPS_ACTOR="jo")  # fmt: skip
     key = response(done).strip()
     assert re.fullmatch(r"sk_[\w-]{43}", key)
-    assert done.stderr.endswith("It is shown this once; send it as `Authorization: Bearer ...`.\n")
+    assert done.stderr.endswith("It is shown only once; send it as `Authorization: Bearer ...`.\n")
     assert "Key gate-4 of ops@example.org may read, predict, until " in done.stderr
     made = json.loads(response(skyops("key", "create", "for-ever", "--expires", "never", "--json")))
     assert made.keys() == {"key_id", "key", "owner", "scopes", "expires_at"}
@@ -389,7 +389,7 @@ def test_keys_are_made_shown_once_listed_and_revoked(skyops: Skyops) -> None:
     assert response(skyops("key", "revoke", "gate-4")) == "Key gate-4 is revoked.\n"
     table = response(skyops("key", "list"))
     assert "revoked" in table
-    assert "was revoked before, by " in refused(skyops("key", "revoke", "gate-4"))
+    assert "was already revoked by " in refused(skyops("key", "revoke", "gate-4"))
     for secret in (key, made["key"]):
         assert secret not in listed.stdout + table
 
@@ -406,9 +406,9 @@ def moment(text: str) -> datetime:
             "no scope 'all'; a key has one or more of read, predict",
         ),
         (["create", "A key"], "'A key' is no name for a key"),
-        (["create", "browser"], "what the service calls those without a key"),
+        (["create", "browser"], "what the service calls callers without a key"),
         (["create", "x", "--expires", "soon"], "--expires 'soon' is no end"),
-        (["create", "x", "--expires", "2026-02-30"], "is no end"),
+        (["create", "x", "--expires", "2026-02-30"], "is not an expiry"),
         (["create", "x", "--expires", "2020-01-31"], "would have expired already"),
         (["create", "x", "--expires", "99999d", "--owner", " "], "needs an owner"),
         (["create", "for-ever"], "There is a key 'for-ever' already"),
@@ -430,8 +430,8 @@ def test_there_is_no_link_where_no_service_runs(skyops: Skyops) -> None:
     ("variable", "value", "said"),
     [
         ("SKYOPS_SERVICE_TOKEN", "zQsecretQz", "it is not 32 or more letters, digits, - and _"),
-        ("SKYOPS_LIMITS_URL", "http://:zQsecretQz@redis", "it is no address of a Redis"),
-        ("SKYOPS_PUBLIC_URL", "skyops.example", "it is no http or https address"),
+        ("SKYOPS_LIMITS_URL", "http://:zQsecretQz@redis", "it is not the address of a Redis"),
+        ("SKYOPS_PUBLIC_URL", "skyops.example", "it is not an http or https address"),
         ("SKYOPS_PREDICTIONS_A_MINUTE", "0", "greater than or equal to 1"),
         ("SKYOPS_READER_DATABASE_URL", "mysql://zQsecretQz@h/d", "SkyOps' warehouse is Postgres"),
         ("SKYOPS_READER_DATABASE_URL", "postgresql://h/d", "names no user"),

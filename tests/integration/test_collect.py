@@ -269,7 +269,7 @@ def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
 
     def say(text: str) -> None:
         said.append(text)
-        if text.startswith("Another collector works"):
+        if text.startswith("Another collector is running"):
             stop.set()
 
     monkeypatch.setattr(collect, "write_response", broken)
@@ -457,7 +457,7 @@ def test_a_report_that_fails_is_made_up_for(
     with running(fake) as server, client_of(server, warehouse) as (client, _):
         one = collector(warehouse, Stepping(client, fake, 4, stop), report=report)
         one.run(stop)
-    assert one.said == ["Dagster could not be told; trying again: no Dagster"]  # type: ignore[attr-defined]
+    assert one.said == ["The report to Dagster failed; trying again: no Dagster"]  # type: ignore[attr-defined]
     assert sum(found.tally.loaded_rows for found in told) == 8
     assert [found.tally.responses for found in told] == [2, 1, 1]
     # An hour is told with what it holds, not with what came.
@@ -470,7 +470,7 @@ def test_the_boxes_hold_everything_within_the_radius_of_the_watch_list() -> None
     # One credit: that is what the usual radius was chosen for.
     assert len(boxes) == 1
     assert 20 < boxes[0].area_deg2 <= 25
-    with pytest.raises(Exception, match="SKYOPS_WATCH_AIRPORTS names ZZZZ, which"):
+    with pytest.raises(Exception, match="SKYOPS_WATCH_AIRPORTS has unknown airport codes: ZZZZ"):
         watched_boxes(Settings(watch_airports=("LFPG", "ZZZZ")))
 
 
@@ -592,7 +592,7 @@ def test_the_stand_in_server_answers_as_a_command() -> None:
         for line in iter(process.stdout.readline, ""):
             if line.startswith("export "):
                 told.update(part.split("=", 1) for part in line.split()[1:])
-            if line.startswith("What it was asked"):
+            if line.startswith("The requests it received"):
                 break
         settings = Settings(
             opensky_url=told["SKYOPS_OPENSKY_URL"],

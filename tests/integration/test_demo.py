@@ -163,10 +163,10 @@ def test_a_backup_is_restored_in_another_home(finished: Finished, query: Query) 
         (home / "collected").mkdir(exist_ok=True)
         (home / "collected" / "1.5-1.answer").write_bytes(b"{}")
         said = command(home, "backup", str(kept))
-        assert re.search(r"MB, [\d,]+ rows of 3 databases and [\d,]+ files; read again", said), said
+        assert re.search(r"MB, [\d,]+ rows of 3 databases, [\d,]+ files\.", said), said
         again = other / "home"
         said = command(again, "restore", str(kept))
-        assert "every table has the rows that it had. See skyops status." in said
+        assert "every table has all its rows. `skyops status` counts them." in said
         assert (again / "collected" / "1.5-1.answer").read_bytes() == b"{}"
         restored = open_warehouse(Settings(home=again))
         assert tables(restored) == tables(warehouse)
@@ -180,7 +180,7 @@ def test_a_backup_is_restored_in_another_home(finished: Finished, query: Query) 
         assert Path(place.removeprefix("file://"), registry.ONNX_FILE).exists()
         # A second time there is something.
         said = command(again, "restore", str(kept), code=1)
-        assert "tables already: a backup is restored into empty ones only" in said
+        assert "tables already; a backup is restored only into empty" in said
     finally:
         (home / "collected" / "1.5-1.answer").unlink(missing_ok=True)
         stop_server(other / "home" / "postgres")
@@ -203,13 +203,13 @@ def test_the_demo_says_what_it_did(finished: Finished) -> None:
         assert word in printed
     answer = printed.partition("\n\n")[2]
     for line in (
-        "Flights       240 from 284,502 positions, 2021-10-07 12:00 to 15:00 UTC; 99 were seen",
+        "Flights       240 from 284,502 positions, 2021-10-07 12:00 to 15:00 UTC; 99 observed",
         "Landings      LFPG 48, LFPO 27, LFPB 16, LFOB 5, LFPV 2, LFOX 1",
         "LFPO 25 to 06 at 13:25, LFPG 26 to 08 at 13:32",
         "Busiest hour  LFPG from 14:00 on: 39 movements, 19 of them landings",
-        "Holding       nobody flew a holding",
-        "Model         not promoted, and rightly: it was off by 1.5 minutes where the best "
-        "baseline was off by 2.9, but 29 arrivals on 1 day prove nothing",
+        "Holding       no aircraft flew a holding",
+        "Model         not promoted, and rightly: it was off by 1.5 minutes, the best "
+        "baseline by 2.9, but 29 arrivals on 1 day prove nothing",
         "http://localhost:3000",
     ):
         assert line in answer
@@ -495,14 +495,14 @@ def services(finished: Finished) -> Iterator[tuple[str, str]]:
         second = skyops(home, "up")
         assert second.returncode == 1
         assert second.stderr.startswith(f"Error: SkyOps already runs in {home}: process ")
-        assert second.stderr.endswith(f"http://localhost:{ui}. `skyops down` ends it.\n")
+        assert second.stderr.endswith(f"http://localhost:{ui}. `skyops down` stops it.\n")
         yield f"http://127.0.0.1:{ui}", f"http://127.0.0.1:{docs}"
     finally:
         groups = json.loads((home / "up.pid").read_text())["groups"].values()
         done = skyops(home, "down")
     assert done.returncode == 0 and done.stdout.endswith("SkyOps is down.\n"), done.stderr
     assert not [group for group in groups if lives(group)]
-    assert skyops(home, "down").stdout == f"Nothing runs in {home}.\n"
+    assert skyops(home, "down").stdout == f"Nothing is running in {home}.\n"
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,7 @@ def test_as_root_no_folder_is_opened_and_no_account_made(home: Path) -> None:
     opened = child(imports + programs + OPEN, closed / "home", PATH="/usr/bin:/bin")
     _, said = opened.communicate(timeout=120)
     assert opened.returncode == 0
-    assert "You are root, and Postgres refuses root: its server runs as user" in said
+    assert "Postgres does not run as root: its server runs as user" in said
     assert (closed.stat().st_mode & 0o777, Path("/etc/passwd").read_text()) == (0o700, accounts)
     assert (closed / "home" / "postgres").stat().st_uid == embedded.SERVER_UID
     # Told once, where it is done.

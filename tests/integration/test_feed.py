@@ -255,7 +255,7 @@ def test_passes_are_told_once_in_a_while_and_made_up_for_where_dagster_was_away(
         assert told(1) == []
         reports._due_at = time.monotonic()
         assert told(2) == []
-    assert said == ["Dagster could not be told; it is with the next report: no storage"]
+    assert said == ["The report to Dagster failed; the next one includes it: no storage"]
     assert told(4) == []
     reports._due_at = time.monotonic()
     assert told(0) == [(4, 7)]

@@ -75,7 +75,7 @@ def test_a_load_is_in_the_live_models_as_soon_as_it_commits(
 
     # Where nothing was built yet, it waits for that, and does not build by itself.
     load(0)
-    follower.says("Waiting for a build of everything")
+    follower.says("Waiting for a full build")
     dbt_of(pointed)(*build_arguments())
     assert flights() == 1
     follower.says("Everything is up to date.")
@@ -102,7 +102,7 @@ def test_a_load_is_in_the_live_models_as_soon_as_it_commits(
         pointed, "raw.airports", "airportsdata", reference.airports().slice(1)
     )
     load(3)
-    follower.says("Waiting for a build of everything", times=2)
+    follower.says("Waiting for a full build", times=2)
     assert flights() == 3
 
     # Dagster is told of the first pass at once, and then once in five minutes.

@@ -225,7 +225,9 @@ def test_rows_are_loaded_though_dagster_cannot_be_told(
     monkeypatch.setattr("skyops_assets.client.report_loaded", fail)
     monkeypatch.setattr("skyops_assets.cli.data.prepare", lambda: (None, pointed))
     path = write_recording(tmp_path / "some.json", traffic_row())
-    with pytest.raises(SkyOpsError, match=r"told of 1 loaded hours .* \(no storage\)\. Load the"):
+    with pytest.raises(
+        SkyOpsError, match=r"1 loaded hours .* reported to Dagster \(no storage\)\. Load the"
+    ):
         data.load([path])
     assert query(pointed, "select count(*) from raw.opensky_states") == [(1,)]
 
@@ -352,10 +354,10 @@ def test_the_command_goes_on_after_a_bad_file_and_says_so(
     done = command(home, warehouse, "load", str(folder))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "No recording: The file" in done.stderr
+    assert "Not a recording: The file" in done.stderr
     assert "a-note.txt has no column" in done.stderr
     assert "cut off" in done.stderr
-    assert "1 of 5 files could not be loaded to their end" in done.stderr
+    assert "1 of 5 files could not be read to their end" in done.stderr
     assert "Reported to Dagster: 3 hours" in done.stdout
     assert "The graph does not show 1 of them, from 2021-10-07 11:00 to" in done.stdout
     lines = {
@@ -487,7 +489,7 @@ def test_exit_codes_say_whether_all_was_loaded(
     (folder / "r\udce9union.csv").write_text("timestamp,icao24,latitude,longitude\n")
     done = command(home, warehouse, "load", str(folder))
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    assert done.stderr.count("No recording: ") == 2
+    assert done.stderr.count("Not a recording: ") == 2
     assert r"r\xe9union.csv" in done.stdout
     done = command(home, warehouse, "load", str(folder / "README.txt"))
     assert done.returncode == 1

@@ -164,7 +164,7 @@ def test_trouble_within_work_is_one_sentence(server: Server, analyst: str) -> No
     found = opened(server)
     for statement, said in (
         ("set role analyst; select * from pg_authid", "may not do this (permission denied"),
-        ("set transaction read only; create table t ()", "can only be read now (cannot execute"),
+        ("set transaction read only; create table t ()", "is now read-only (cannot execute"),
     ):
         with pytest.raises(psycopg2.Error) as caught, found.connect() as c, c.cursor() as cursor:
             cursor.execute(statement)

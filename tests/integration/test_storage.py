@@ -654,7 +654,7 @@ def test_the_command_says_what_it_did(
     run = CliRunner().invoke(app, ["replay-rejected", "--reason", "%outside%"])
     assert run.exit_code == 0
     assert " ".join(run.stdout.split()) == (
-        "Read 3 rejected rows again: 2 rows are loaded now, 1 were there already, 0 stay rejected."
+        "Checked 3 rejected rows again: 2 are now loaded, 1 were loaded already, 0 stay rejected."
     )
     found = accounts(pointed)
     assert (found.stored_rows, found.stored_rejected_rows) == (3, 1)
@@ -663,8 +663,8 @@ def test_the_command_says_what_it_did(
     keep_malformed_response(pointed, body.encode(), "a reason since fixed", SOURCE)
     run = CliRunner().invoke(app, ["replay-rejected"])
     assert " ".join(run.stdout.split()) == (
-        "Read 2 rejected rows again: 1 rows are loaded now, 0 were there already, 1 stay rejected. "
-        "Whole responses among them: 1, with 3 rows, of which 2 are rejected by themselves now."
+        "Checked 2 rejected rows again: 1 are now loaded, 0 were loaded already, 1 stay rejected. "
+        "Whole responses among them: 1, with 3 rows, of which 2 are now rejected one by one."
     )
 
 

@@ -143,7 +143,7 @@ def test_an_unreachable_server_says_so() -> None:
 
 
 def test_a_host_that_does_not_exist_says_so() -> None:
-    assert "host name that cannot be found" in refusal("postgresql://u:p@host.invalid/db")
+    assert "unknown host name" in refusal("postgresql://u:p@host.invalid/db")
 
 
 def test_an_unknown_option_in_the_address_says_so() -> None:

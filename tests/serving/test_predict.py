@@ -263,7 +263,7 @@ def test_a_graph_that_is_not_what_was_kept_is_not_taken(
         ready = served.client.get("/health/ready")
         assert (ready.status_code, ready.json()["warnings"]) == (
             200,
-            [f"The graph of {NAME}:{second} is not the one of its SHA-256. {NAME}:1 answers in its "
+            [f"The graph of {NAME}:{second} does not match its SHA-256. {NAME}:1 answers in its "
              "place."],
         )  # fmt: skip
         said = _ask(served, {"airport": "LFPG"})

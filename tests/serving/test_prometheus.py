@@ -198,7 +198,7 @@ def test_no_task_fails_for_want_of_a_pushgateway(
     with reported("load", SecretStr(address)):
         done = True
     assert done
-    assert "The Pushgateway was not told of load: " in caplog.text
+    assert "The result of load could not be pushed to the Pushgateway: " in caplog.text
     assert password not in caplog.text
 
     @reports

@@ -233,7 +233,7 @@ def test_where_roles_cannot_be_made_the_old_way_stays_and_is_said(
     settings, warehouse = outside(server, tmp_path, "common")
     assert connected(warehouse, settings, READER) == (
         warehouse,
-        "user 'common' may not create roles (alter role ... createrole). Mend that, or set "
+        "user 'common' may not create roles (alter role ... createrole). Correct that, or set "
         "SKYOPS_READER_DATABASE_URL; until then user 'common' is used, who may write.",
     )
     assert not list(tmp_path.glob("*.password"))

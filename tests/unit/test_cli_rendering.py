@@ -181,7 +181,7 @@ def test_a_calibration_beyond_its_limits_is_shown_and_fails(
     )
     monkeypatch.setattr(features, "usable_arrivals", lambda _: (None, {}))
     monkeypatch.setattr(gate_calibration, "calibrate", lambda *_, **__: lines)
-    with pytest.raises(SkyOpsError, match="does not hold"):
+    with pytest.raises(SkyOpsError, match="beyond a limit"):
         models.calibrate_gate()
     rows = [line.split("│")[4:8] for line in printed().splitlines() if "2019-05" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [

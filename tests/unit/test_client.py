@@ -162,7 +162,7 @@ def test_an_earlier_time_is_not_asked_for_in_vain(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"icao24": ["xyz"]}, "'xyz' is no icao24"),
+        ({"icao24": ["xyz"]}, "'xyz' is not an icao24"),
         ({"icao24": "3c6444"}, "is a list of addresses"),
         ({"time": datetime(2026, 1, 1)}, "has no time zone"),
     ],
@@ -200,7 +200,7 @@ def test_what_passes_is_tried_again_after_a_pause(world: World, fault: str) -> N
 def test_trying_again_ends(world: World, fault: str) -> None:
     fake = world.serve()
     fake.demand(fault, times=10)
-    with pytest.raises(TransientFailure, match="If it lasts"):
+    with pytest.raises(TransientFailure, match="If this persists"):
         world.client().states(PARIS)
     assert fake.accounts.requests.total() == 4
     assert len(world.pauses) == 3
@@ -243,7 +243,7 @@ def test_a_429_stops_all_requests_until_the_wait_is_over(world: World) -> None:
         client.states(PARIS)
     assert caught.value.retry_after_s == 120
     assert spending.blocked == [120]
-    with pytest.raises(QuotaExceeded, match="asked to wait") as again:
+    with pytest.raises(QuotaExceeded, match="asked SkyOps to wait") as again:
         client.states(PARIS)
     assert 100 < again.value.retry_after_s <= 120
     assert fake.accounts.requests.total() == 1
@@ -550,7 +550,7 @@ def test_a_recording_starts_again_with_later_times(source_shift: int | None) -> 
         (lambda source: FakeOpenSky(source, speed=-1), "speed of -1"),
         (lambda source: FakeOpenSky(source, fault_rate=2), "share of 2"),
         (lambda _: Snapshots.read(Path("/nonexistent")), "no recorded response"),
-        (lambda _: Replay(recording(state(icao24="bad"))), "no position to replay"),
+        (lambda _: Replay(recording(state(icao24="bad"))), "no positions to replay"),
     ],
 )
 def test_a_stand_in_that_makes_no_sense_is_refused(

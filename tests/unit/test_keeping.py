@@ -119,7 +119,7 @@ def test_down_ends_what_a_keeper_and_its_sentinel_left(tmp_path: Path) -> None:
     left = keeping.left_in(tmp_path)
     assert not keeping.end_leftovers(tmp_path / "other", left, said.append)
     assert keeping.end(tmp_path, said.append)
-    assert said == ["Ending what an earlier `skyops up` left: stand-in"]
+    assert said == ["Stopping what an earlier `skyops up` left running: stand-in"]
     assert not lives(group)
 
 
@@ -173,7 +173,7 @@ def test_an_ordinary_user_is_told_that_port_80_needs_more_rights(tmp_path: Path)
         pytest.skip("this system lets every user take port 80")
     settings = Settings(home=tmp_path, ui_port=80)
     user = os.geteuid() or embedded._nobody()
-    assert "Port 80 may not be used: those below 1024 need more rights. Set SKYOPS_UI_PORT" in (
+    assert "Port 80 may not be used: ports below 1024 need more rights. Set SKYOPS_UI_PORT" in (
         as_user(user, lambda: supervise.require_ports(settings))
     )
 
@@ -205,5 +205,5 @@ def test_the_ends_of_logs(tmp_path: Path) -> None:
     assert logs.last_lines(log, 0) == []
     assert len(logs.last_lines(log, 30_000)) == 20_000
     assert len(logs.last_lines(log, 15_000)) == 15_000
-    with pytest.raises(SkyOpsError, match="no log of 'nix'; there are up, code-server"):
+    with pytest.raises(SkyOpsError, match="no log 'nix'; the logs are up, code-server"):
         logs.chosen(tmp_path, "nix")

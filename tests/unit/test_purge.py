@@ -59,7 +59,7 @@ def test_purge_asks_and_without_a_terminal_needs_to_be_told(
     monkeypatch.setenv("SKYOPS_HOME", str(home))
     done = CliRunner().invoke(app, ["purge"])
     assert isinstance(done.exception, SkyOpsError)
-    assert "no terminal to ask on" in str(done.exception)
+    assert "no terminal to confirm on" in str(done.exception)
     assert home.exists()
     assert CliRunner().invoke(app, ["purge", "--yes"]).exit_code == 0
     assert not home.exists()

@@ -362,7 +362,7 @@ def test_what_cannot_be_simulated_is_refused_with_what_can(tmp_path: Path) -> No
     with pytest.raises(SkyOpsError, match=r"no runway of EDDF, XXXX; name some of EHAM"):
         simulate(replace(PLAN, airports=("EHAM", "EDDF", "XXXX")), flights=1)
     for flights, rows in ((None, None), (1, 1), (0, None)):
-        with pytest.raises(SkyOpsError, match="how many flights or how many rows"):
+        with pytest.raises(SkyOpsError, match="number of flights or of rows"):
             simulate(PLAN, flights=flights, rows=rows)
     (tmp_path / "something").touch()
     with pytest.raises(SkyOpsError, match="not an empty folder"):

@@ -61,7 +61,9 @@ def test_what_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
     times: list[float] = []
     for _ in range(supervise.RESTARTS):
         times = supervise._again(settings, "ui", times)
-    with pytest.raises(SkyOpsError, match=r"ended by itself 6 times within 600 s; see .*ui\.log"):
+    with pytest.raises(
+        SkyOpsError, match=r"exited unexpectedly 6 times within 600 s; see .*ui\.log"
+    ):
         supervise._again(settings, "ui", times)
     long_ago = [at - supervise.RESTARTS_WITHIN_S for at in times]
     assert len(supervise._again(settings, "ui", long_ago)) == 1

@@ -17,7 +17,7 @@ from skyops_assets.warehouse.trouble import explain, explain_text
         ("OSError: [Errno 28] No space left on device: '/x'", "The disk is full (OSError"),
         ("permission denied for schema raw", "may not do this (permission denied for schema raw)"),
         ("must be owner of table x", "may not do this"),
-        ("cannot execute INSERT in a read-only transaction", "can only be read now"),
+        ("cannot execute INSERT in a read-only transaction", "is now read-only"),
         ("FATAL:  sorry, too many clients already", "has no connection left (sorry, too many"),
         ("ERROR:  canceling statement due to statement timeout",
          "stopped a statement (canceling statement due to statement timeout). Set statement_time"),

@@ -137,7 +137,7 @@ def test_no_connection_error_shows_the_password(address: str, secret: str) -> No
         ("fe_sendauth: no password supplied", "user 'u' or its password is wrong"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "allows no login from this machine"),
         ('FATAL:  database "db" does not exist', "has no such database"),
-        ('could not translate host name "h" to address', "host name that cannot be found"),
+        ('could not translate host name "h" to address', "unknown host name"),
         ("Connection refused", "Is the server running"),
         ('FATAL:  role "u" does not exist', "cannot be reached"),
     ],

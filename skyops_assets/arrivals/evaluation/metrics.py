@@ -168,8 +168,8 @@ def measure_interval(
     if (low > high).any():
         row = int((low > high).argmax())
         raise SkyOpsError(
-            f"{int((low > high).sum())} of {len(low)} prediction intervals are upside down, such "
-            f"as {low[row]:g} to {high[row]:g} min."
+            f"{int((low > high).sum())} of {len(low)} prediction intervals have low above high, "
+            f"such as {low[row]:g} to {high[row]:g} min."
         )
     if not len(actual):
         return None, None

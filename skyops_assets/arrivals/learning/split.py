@@ -81,7 +81,9 @@ def temporal_split(frame: pd.DataFrame, train_share: float = TRAIN_SHARE) -> Spl
     With one row or none nothing can be cut: `train` takes the row and `test` stays empty.
     """
     if not 0 < train_share < 1:
-        raise SkyOpsError(f"The share of training rows is {train_share}; it lies between 0 and 1.")
+        raise SkyOpsError(
+            f"The share of training rows is {train_share}; it must lie between 0 and 1."
+        )
     if len(frame) < 2:
         return Split(frame, frame.iloc[:0], None, 0, 0)
     times = frame["crossed_at"].sort_values(kind="stable")
@@ -126,7 +128,9 @@ def check_no_leak(train: pd.DataFrame, test: pd.DataFrame, cut_at: datetime | No
         )
     if cut_at is None:
         if len(train) and len(test):
-            raise SkyOpsError("Leak: training and test rows without a moment that parts them.")
+            raise SkyOpsError(
+                "Leak: no point in time separates the training rows from the test rows."
+            )
         return
     for frame, column, is_wrong, words in (
         (train, "crossed_at", train["crossed_at"] >= cut_at, "a training row crossed"),

@@ -64,7 +64,7 @@ def promote(
     before = versions.champion(warehouse, name)
     if before and before.mlflow_run_id == after.mlflow_run_id:
         raise SkyOpsError(
-            f"Version {after.version} of {name} is champion already; nothing was changed."
+            f"Version {after.version} of {name} is already champion; nothing was changed."
         )
     return _move(
         warehouse, settings, client, before, after, ring_nm=ring_nm, action="promote", reason=reason
@@ -101,20 +101,20 @@ def rollback(
     if only_from is not None and before.version != _number(name, only_from):
         raise SkyOpsError(
             f"The champion of {name} is version {before.version}, not {_number(name, only_from)}; "
-            f"nothing was changed. Look at `{versions.command(name, 'list')}`."
+            f"nothing was changed. See `{versions.command(name, 'list')}`."
         )
     earlier = champion_before(versions.champion_changes(warehouse, name), before.mlflow_run_id)
     if earlier is None:
         raise SkyOpsError(
-            f"Version {before.version} of {name} has no champion before it to roll back to. "
+            f"Version {before.version} of {name} has no earlier champion to roll back to. "
             f"Promote another version by hand: `{versions.command(name, 'list')}` shows them."
         )
     run_id, number = earlier
     after = versions.version_of_mlflow_run(warehouse, run_id)
     if after is None:
         raise SkyOpsError(
-            f"The champion before was version {number} of {name} (MLflow run {run_id}), but "
-            "ml.model_versions has it no more. Promote another version by hand: "
+            f"The previous champion was version {number} of {name} (MLflow run {run_id}), but "
+            "ml.model_versions no longer has it. Promote another version by hand: "
             f"`{versions.command(name, 'list')}` shows them."
         )
     return _move(

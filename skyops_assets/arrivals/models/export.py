@@ -60,7 +60,7 @@ def export_champion(warehouse: Warehouse, settings: Settings, name: str) -> str 
     except (SkyOpsError, OSError, pyarrow.ArrowException) as error:
         return (
             f"The champion could not be written to {settings.model_store} "
-            f"({' '.join(str(error).split())}). It is in force all the same; the next prediction, "
+            f"({' '.join(str(error).split())}). It is champion all the same; the next prediction, "
             "decision or `skyops model` command writes it. See SKYOPS_MODEL_STORE."
         )
     return None
@@ -139,7 +139,7 @@ def open_files(settings: Settings, place: str) -> Files:
     if (key is None) != (secret is None):
         raise SkyOpsError(
             "SKYOPS_MODEL_STORE_ACCESS_KEY_ID and SKYOPS_MODEL_STORE_SECRET_ACCESS_KEY belong "
-            "together; set both, or none to take AWS' own variables."
+            "together; set both, or neither to use AWS' own variables."
         )
     system = fs.S3FileSystem(
         access_key=key and key.get_secret_value(),

@@ -118,10 +118,12 @@ def load(kept: Mapping[str, Any], label: str) -> Graph:
 
     content = bytes(kept["content"])
     if hashlib.sha256(content).digest() != bytes(kept["sha256"]):
-        raise SkyOpsError(f"The graph of {label} is not the one of its SHA-256.")
+        raise SkyOpsError(f"The graph of {label} does not match its SHA-256.")
     session = onnx_model.session(content)
     if signature(session) != kept["signature"]:
-        raise SkyOpsError(f"The graph of {label} takes or gives other than its signature says.")
+        raise SkyOpsError(
+            f"The graph of {label} has inputs or outputs that differ from its signature."
+        )
     strange = sorted(set(kept["signature"]["inputs"]) - set(FEATURES))
     if strange:
         raise SkyOpsError(
@@ -133,7 +135,7 @@ def load(kept: Mapping[str, Any], label: str) -> Graph:
         apart = float(np.max(np.abs(graph.ask(graph.background)[0] - told)))
         if not apart <= onnx_model.TOLERANCE_MIN:
             raise SkyOpsError(
-                f"The graph of {label} says {apart:.3f} minutes other than when it was kept."
+                f"The graph of {label} is {apart:.3f} minutes off its predictions when stored."
             )
     return graph
 

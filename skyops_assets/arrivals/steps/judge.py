@@ -78,7 +78,7 @@ def latest_run(warehouse: Warehouse, ring_nm: int) -> TrainingRun:
     run = training.latest_training_run(warehouse, versions.model_name(ring_nm))
     if run is None:
         raise SkyOpsError(
-            f"Nothing was trained for the {ring_nm} NM ring; materialise "
+            f"Nothing has been trained for the {ring_nm} NM ring; materialise "
             f"ml/{named('training_runs', ring_nm)} first."
         )
     return run

@@ -40,7 +40,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     run = training.latest_training_run(warehouse, versions.model_name(ring_nm))
     if run is None:
         raise SkyOpsError(
-            f"Nothing was trained yet; materialise ml/{named('training_runs', ring_nm)} first."
+            f"Nothing has been trained yet; materialise ml/{named('training_runs', ring_nm)} first."
         )
     challenger = versions.version_of(warehouse, run.training_run_id)
     if challenger is None:

@@ -90,7 +90,9 @@ def leave_out_flight(warehouse: Warehouse, flight_id: str, author: str, reason: 
         SkyOpsError: no arrival is of this flight, or the reason is empty.
     """
     if not _is_known(warehouse, ARRIVALS_TABLE, "flight_id", flight_id):
-        raise SkyOpsError(f"No arrival is of a flight {flight_id!r}; metrics.fct_arrivals has ids.")
+        raise SkyOpsError(
+            f"No arrival belongs to a flight {flight_id!r}; metrics.fct_arrivals has ids."
+        )
     return _add(warehouse, {"kind": FLIGHT, "flight_id": flight_id}, author, reason)
 
 
@@ -216,4 +218,4 @@ def _is_known(warehouse: Warehouse, table: str, column: str, value: str) -> bool
 
 def _check_reason(reason: str) -> None:
     if not reason.strip():
-        raise SkyOpsError("The reason is empty; say why the data are not to be believed.")
+        raise SkyOpsError("The reason is empty; say why the data are wrong.")

@@ -111,7 +111,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         names, rows = csv_rows(file)
         if tuple(names) != HEADER:
             raise SkyOpsError(
-                f"{shown(path)} is no file of the per-arrival history: its columns are "
+                f"{shown(path)} is not a file of the per-arrival history: its columns are "
                 f"{', '.join(names) or 'missing'} instead of {', '.join(HEADER)}."
             )
         return list(rows)

@@ -144,8 +144,8 @@ def _ask(client: Any, found: Place) -> bytes:
         kind = type(error).__name__
         # Outside of httpx's own error, which holds the address and its query.
         failure = _MayPass(
-            f"{found.name} gave no answer to {asked} ({kind}). If it lasts, check the network and "
-            "SKYOPS_METAR_URL."
+            f"{found.name} gave no answer to {asked} ({kind}). If this persists, check the network "
+            "and SKYOPS_METAR_URL."
         )
     else:
         if status == httpx.codes.OK:

@@ -373,7 +373,7 @@ def test_each_step_alone_says_what_is_missing(warehouse: Warehouse, settings: Se
     with pytest.raises(SkyOpsError, match="no training set"):
         train.train_challenger(warehouse, settings)
     for step in (evaluate.evaluate_challenger, promote.decide_promotion):
-        with pytest.raises(SkyOpsError, match="Nothing was trained"):
+        with pytest.raises(SkyOpsError, match="Nothing has been trained"):
             step(warehouse, settings)
     fill(warehouse, raw_synthetic(3))
     assert predict.predict_crossings(warehouse, settings).model_name == "baseline:distance_speed"

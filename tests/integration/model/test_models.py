@@ -210,7 +210,7 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
         promote_by_hand(warehouse, settings, "7")
     with pytest.raises(SkyOpsError, match=r"Version 1 of .* is champion already"):
         promote_by_hand(warehouse, settings, "1")
-    with pytest.raises(SkyOpsError, match=r"Version 1 of .* has no champion before it"):
+    with pytest.raises(SkyOpsError, match=r"Version 1 of .* has no earlier champion"):
         rollback(warehouse, settings)
     with pytest.raises(SkyOpsError, match="is version 1, not 3"):
         rollback(warehouse, settings, only_from="3")
@@ -479,7 +479,7 @@ def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
     done = skyops("rollback", "--reason", "because", SKYOPS_DAGSTER_DATABASE="broken")
     assert done.returncode == 0 and champion(warehouse) == "1"
     assert "rolled back to version 1 (before: version 2)" in done.stdout
-    assert "Done, but: Dagster could not be told" in done.stderr
+    assert "Done, but: The change could not be reported to Dagster" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -491,7 +491,7 @@ def test_a_dagster_that_cannot_be_told_does_not_undo_a_change(
         (["promote", "1"], "--reason"),
         (["rollback", "--reason", "x"], "no champion to roll back from"),
         (["rollback", "--reason", "x", "--ring", "100"], "promote VERSION --ring 100"),
-        (["list", "--ring", "60"], "There is no model of --ring 60; choose 100 or 40."),
+        (["list", "--ring", "60"], "There is no model for --ring 60; choose 100 or 40."),
     ],
 )
 def test_a_command_that_cannot_be_done_is_one_clear_error(
@@ -716,7 +716,7 @@ def test_a_store_that_is_away_leaves_the_promotion_and_is_told_without_its_secre
     moved = promote_by_hand(warehouse, away, "1")
     assert moved.after == "1" and versions.champion(warehouse, NAME).version == "1"
     (said,) = moved.warnings
-    assert "could not be written to s3://models/x" in said and "in force all the same" in said
+    assert "could not be written to s3://models/x" in said and "champion all the same" in said
     assert "could not be written" in (
         predict.predict_crossings(warehouse, away).store_problem or ""
     )
@@ -754,7 +754,7 @@ def test_the_health_check_sees_what_the_store_lacks(
     assert health.probe_model_store(exporting, warehouse)[0] is health.State.OK
     export.open_store(exporting).delete(f"{NAME}/champion.json")
     state, says = health.probe_model_store(exporting, warehouse)
-    assert state is health.State.WARNING and f"{NAME}:1 is in force" in says
+    assert state is health.State.WARNING and f"{NAME}:1 is champion" in says
     # Nothing of the probe stays.
     if "://" not in str(exporting.model_store):
         assert not list((Path(str(exporting.model_store)) / ".health").iterdir())

@@ -84,15 +84,15 @@ def test_a_sum_in_another_order_changes_no_fingerprint() -> None:
 
 BAD = {
     "lacks the column sector": lambda f: f.drop(columns="sector"),
-    "altitude_m is to be a number": lambda f: f.assign(altitude_m="high"),
+    "altitude_m must be a number": lambda f: f.assign(altitude_m="high"),
     "altitude_m is infinite": lambda f: f.assign(altitude_m=np.inf),
     "more than once": lambda f: pd.concat([f, f.iloc[:1]]),
-    "crossed_at is to be a time with zone": lambda f: f.assign(
+    "crossed_at must be a time with a time zone": lambda f: f.assign(
         crossed_at=f["crossed_at"].dt.tz_localize(None)
     ),
     "crossed_at is null": lambda f: f.assign(crossed_at=f["crossed_at"].where(f.index > 0)),
     "sector is text": lambda f: f.assign(sector=3),
-    "is_inbound is to be true or false": lambda f: f.assign(is_inbound=None),
+    "is_inbound must be true or false": lambda f: f.assign(is_inbound=None),
     "saw the future": lambda f: f.assign(last_transit_age_min=-1.0),
     "Correct the model that computes transit_min": lambda f: f.assign(
         landed_at=f["landed_at"] + timedelta(minutes=1)

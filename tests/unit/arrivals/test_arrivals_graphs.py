@@ -66,9 +66,9 @@ def test_what_moved_an_answer_is_what_is_not_as_usual(kept: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"sha256": hashlib.sha256(b"").digest()}, "is not the one of its SHA-256"),
-        ({"signature": {"inputs": {}, "outputs": []}}, "other than its signature says"),
-        ({"background": 5.0}, "says 5.000 minutes other than when it was kept"),
+        ({"sha256": hashlib.sha256(b"").digest()}, "does not match its SHA-256"),
+        ({"signature": {"inputs": {}, "outputs": []}}, "that differ from its signature"),
+        ({"background": 5.0}, "is 5.000 minutes off its predictions when stored"),
         ({"content": b"no graph", "sha256": hashlib.sha256(b"no graph").digest()},
          "cannot be loaded"),
     ],

@@ -111,7 +111,7 @@ def test_an_unknown_landing_or_an_early_test_row_goes_red() -> None:
         split.check_no_leak(unknown, test, cut)
     with pytest.raises(SkyOpsError, match="a test row crossed"):
         split.check_no_leak(train, test, cut + timedelta(minutes=30))
-    with pytest.raises(SkyOpsError, match="without a moment"):
+    with pytest.raises(SkyOpsError, match="no point in time"):
         split.check_no_leak(train, test, None)
 
 

@@ -39,7 +39,7 @@ def test_a_row_split_is_refused() -> None:
     cut = mixed["crossed_at"].quantile(0.7)
     with pytest.raises(SkyOpsError, match="on the wrong side of the cut"):
         split.Split(mixed[:280], mixed[280:], cut, 0, 0)
-    with pytest.raises(SkyOpsError, match="without a moment that parts them"):
+    with pytest.raises(SkyOpsError, match="no point in time separates"):
         split.Split(mixed[:280], mixed[280:], None, 0, 0)
 
 

@@ -124,7 +124,7 @@ class OpenSkyClient:
             here, lacking = ("ID", "SECRET") if client_secret is None else ("SECRET", "ID")
             raise SkyOpsError(
                 f"SKYOPS_OPENSKY_CLIENT_{here} is set and SKYOPS_OPENSKY_CLIENT_{lacking} is not: "
-                "set both, or neither to ask anonymously."
+                "set both, or neither for anonymous access."
             )
         if client_id is not None:
             _must_be_private("SKYOPS_OPENSKY_URL", url)
@@ -243,14 +243,16 @@ class OpenSkyClient:
             raise SkyOpsError(f"icao24 is a list of addresses; give [{icao24!r}].")
         for address in icao24:
             if not _ICAO24.fullmatch(address.lower()):
-                raise SkyOpsError(f"{address!r} is no icao24: it is six hexadecimal digits.")
+                raise SkyOpsError(
+                    f"{address!r} is not an icao24 address: give six hexadecimal digits."
+                )
             found.append(("icao24", address.lower()))
         if at is not None:
             if at.tzinfo is None:
                 raise SkyOpsError(f"The time {at} has no time zone; give it in UTC.")
             if self.is_anonymous:
                 raise SkyOpsError(
-                    f"OpenSky answers for an earlier time ({at}) only with an account: set "
+                    f"OpenSky answers queries for an earlier time ({at}) only with an account: set "
                     "SKYOPS_OPENSKY_CLIENT_ID and SKYOPS_OPENSKY_CLIENT_SECRET."
                 )
             found.append(("time", str(int(at.timestamp()))))
@@ -263,7 +265,8 @@ class OpenSkyClient:
         wait_s = self._blocked_until - clock.monotonic()
         if wait_s > 0:
             raise QuotaExceeded(
-                f"OpenSky asked to wait; {wait_s:.0f} s of it are left.", retry_after_s=wait_s
+                f"OpenSky asked SkyOps to wait; {wait_s:.0f} s of it are left.",
+                retry_after_s=wait_s,
             )
         token = None if self.is_anonymous else self._fresh_token()
         response, body = self._send(parameters, cost, asked, token)
@@ -358,7 +361,7 @@ class OpenSkyClient:
                         raise httpx.ReadTimeout("the whole response")
                 return response, b"".join(parts)
         except httpx.InvalidURL:
-            failure = PermanentFailure(f"{url} is no address. Correct {setting}.")
+            failure = PermanentFailure(f"{url} is not a valid address. Correct {setting}.")
         except httpx.HTTPError as error:
             failure = of_fault(error, asked=asked, url=url, setting=setting)
         raise failure
@@ -398,7 +401,7 @@ class OpenSkyClient:
         if found is None:
             # Raised here and not where it was read: a decoder's error quotes what it read.
             raise TransientFailure(
-                f"The token server {self._token_url} answered with no token. If it lasts, correct "
+                f"The token server {self._token_url} returned no token. If this persists, correct "
                 "SKYOPS_OPENSKY_TOKEN_URL."
             )
         return found

@@ -227,17 +227,17 @@ class Collector:
                     self.send_report()
             except (ServerUnreachable, psycopg2.Error, ArrowError) as error:
                 self._say_once(
-                    f"The warehouse has trouble; trying again: {explain(error) or _line(error)}"
+                    f"The warehouse failed; trying again: {explain(error) or _line(error)}"
                 )
                 stop.wait(TROUBLE_PAUSE_S)
                 with suppress(ServerUnreachable):
                     self._revive()
         if self._held is not None:
             self._say(
-                "The last response is not stored, as the warehouse did not come back; the next "
+                "The last response is not stored, because the warehouse is unavailable; the next "
                 "collector stores it."
                 if self._spool
-                else "The last response is not stored: the warehouse did not come back."
+                else "The last response is not stored: the warehouse is unavailable."
             )
 
     def _store_left(self) -> None:
@@ -277,9 +277,9 @@ class Collector:
                     raise
                 if failure.is_sent_elsewhere:
                     # The other boxes would be as well.
-                    self._say_once(f"{failure} Asking again in the next round.")
+                    self._say_once(f"{failure} Trying again in the next round.")
                     break
-                self._say_once(f"{failure} Asking again every {REFUSED_PAUSE_S:.0f} s.")
+                self._say_once(f"{failure} Trying again every {REFUSED_PAUSE_S:.0f} s.")
                 return REFUSED_PAUSE_S
             except TransientFailure as failure:
                 self._say_once(str(failure))
@@ -312,7 +312,7 @@ class Collector:
             self._report(Report(self._tally, changed, state, interval_s))
         except Exception as error:
             # Dagster's storage may be away while the warehouse is not: positions come first.
-            self._say_once(f"Dagster could not be told; trying again: {_line(error)}")
+            self._say_once(f"The report to Dagster failed; trying again: {_line(error)}")
             return
         self._rows.update(rows)
         self._tally = Tally()
@@ -329,7 +329,7 @@ class Collector:
         self._tidied = hour
 
     def _say_waiting(self) -> None:
-        self._say("Another collector works; this one waits and takes over when that one ends.")
+        self._say("Another collector is running; this one waits and takes over when that one ends.")
 
     def _say_once(self, text: str) -> None:
         """Say it, unless it was the last thing said within ten minutes."""

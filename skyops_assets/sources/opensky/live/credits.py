@@ -66,7 +66,7 @@ def polling_interval_s(
     if cost_per_round <= 0 or floor <= 0:
         raise SkyOpsError(
             f"No interval for {cost_per_round} credits a round and a floor of {floor} s: "
-            "both are above 0."
+            "both must be above 0."
         )
     rounds = remaining // cost_per_round
     if rounds <= 0:
@@ -204,7 +204,7 @@ def reserve(
         SkyOpsError: the cost is not above 0.
     """
     if cost <= 0:
-        raise SkyOpsError(f"{cost} credits cannot be reserved: the cost is above 0.")
+        raise SkyOpsError(f"{cost} credits cannot be reserved: the cost must be above 0.")
     with warehouse.connect() as connection, connection.cursor() as cursor:
         _lock(cursor, account)
         cursor.execute(

@@ -85,19 +85,19 @@ def of_status(
                 "An account has ten times the credits: set SKYOPS_OPENSKY_CLIENT_ID and "
                 "SKYOPS_OPENSKY_CLIENT_SECRET."
                 if is_anonymous
-                else "Nothing is asked before; fewer or smaller boxes cost less."
+                else "No request is sent before then; fewer or smaller boxes cost less."
             ),
             wait_s,
         )
     if status >= 500 or status in _MAY_PASS:
         return TransientFailure(
             f"OpenSky answered {status} to {asked}: a fault of the server that usually passes. "
-            "If it lasts, see https://opensky-network.org."
+            "If this persists, see https://opensky-network.org."
         )
     if status < 300:
         return TransientFailure(
-            f"OpenSky answered {status} to {asked}, which is no response with states: a fault of "
-            "the server, or of a proxy on the way, that usually passes. If it lasts, check "
+            f"OpenSky answered {status} to {asked}, which is not a response with states: a fault "
+            "of the server, or of a proxy on the way, that usually passes. If this persists, check "
             "SKYOPS_OPENSKY_URL."
         )
     if status < 400:
@@ -124,8 +124,8 @@ def of_token_status(status: int, headers: Mapping[str, str], url: str) -> SkyOps
         )
     if status < 300:
         return TransientFailure(
-            f"The token server {url} answered {status}, which is no response with a token: a fault "
-            "that usually passes. If it lasts, correct SKYOPS_OPENSKY_TOKEN_URL."
+            f"The token server {url} answered {status}, which is not a response with a token: a "
+            "fault that usually passes. If this persists, correct SKYOPS_OPENSKY_TOKEN_URL."
         )
     if status < 400:
         return PermanentFailure(
@@ -154,16 +154,16 @@ def of_fault(error: httpx.HTTPError, *, asked: str, url: str, setting: str) -> S
 
     kind = type(error).__name__
     if isinstance(error, httpx.UnsupportedProtocol):
-        return PermanentFailure(f"{url} is no http or https address. Correct {setting}.")
+        return PermanentFailure(f"{url} is not an http or https address. Correct {setting}.")
     if isinstance(error, httpx.TimeoutException):
         return TransientFailure(
-            f"{url} did not answer in time to {asked} ({kind}). If it lasts, raise "
+            f"{url} did not answer in time to {asked} ({kind}). If this persists, raise "
             "SKYOPS_OPENSKY_TIMEOUT_S or ask for a smaller box.",
             is_too_late=not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)),
         )
     return TransientFailure(
-        f"The connection to {url} failed for {asked} ({kind}). If it lasts, check the network and "
-        f"{setting}."
+        f"The connection to {url} failed for {asked} ({kind}). If this persists, check the network "
+        f"and {setting}."
     )
 
 

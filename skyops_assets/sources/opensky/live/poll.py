@@ -85,9 +85,7 @@ def watched_boxes(settings: Settings) -> tuple[BoundingBox, ...]:
     known = airportsdata.load("ICAO")
     unknown = [code for code in settings.watch_airports if code not in known]
     if unknown:
-        raise SkyOpsError(
-            f"SKYOPS_WATCH_AIRPORTS names {', '.join(unknown)}, which no list of airports has."
-        )
+        raise SkyOpsError(f"SKYOPS_WATCH_AIRPORTS has unknown airport codes: {', '.join(unknown)}.")
     places = [(known[code]["lat"], known[code]["lon"]) for code in settings.watch_airports]
     return watch_boxes(places, settings.collect_radius_nm)
 
@@ -110,7 +108,7 @@ def what_is_missed(interval_s: float) -> str | None:
     return (
         f"Rounds {interval_s:.0f} s apart show most landings and take-offs, with times estimated "
         "from single positions; go-arounds, touch-and-goes, holdings and phases by the second are "
-        "missed. What each rhythm shows is in docs/validation.md. A free OpenSky account gives ten "
+        "missed. docs/validation.md compares intervals. A free OpenSky account gives ten "
         "times the credits."
     )
 

@@ -56,8 +56,8 @@ class MalformedResponse(SkyOpsError):
 
     def __init__(self, source: str, reason: str, body: bytes) -> None:
         super().__init__(
-            f"The response of {source} ({len(body):,} bytes) is no /states/all response: {reason}. "
-            f"It begins with {body[:60]!r}."
+            f"The response of {source} ({len(body):,} bytes) is not a /states/all response: "
+            f"{reason}. It begins with {body[:60]!r}."
         )
         self.source = source
         self.reason = reason
