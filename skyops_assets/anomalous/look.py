@@ -98,8 +98,8 @@ def _too_few(warehouse: Warehouse, flights: pd.DataFrame, judged: int) -> Look:
         unjudged=_counted(flights),
         changed=0,
         clusters=None,
-        sentence=f"{judged} flights that are over and were heard are too few to tell a strange "
-        f"one: {LEAST_FITTED} are needed. Nothing was scored.",
+        sentence=f"{judged} finished flights with enough reception are too few: "
+        f"{LEAST_FITTED} are needed. Nothing was scored.",
         strangest=None,
         picture=None,
     )

@@ -78,8 +78,8 @@ def create(
     )
     if made is None:
         raise SkyOpsError(
-            f"There is a key {name!r} already, or was one: a name stays with its key, for the log "
-            "of what was asked with it. Choose another; `skyops key list` shows them all."
+            f"The name {name!r} is taken by a present or former key, and names are never reused. "
+            "Choose another; `skyops key list` shows them all."
         )
     return key
 

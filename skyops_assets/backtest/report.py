@@ -142,8 +142,8 @@ def _page(replay: Replay) -> str:
         f"<h1>Backtest: {', '.join(replay.airports)}, {replay.ring_nm} NM ring</h1>",
         f"<p>{replay.start} through {replay.end}, retraining: <b>{replay.retrain}</b>. "
         f"{len(replay.events)} days with arrivals, {len(trained)} trainings, {len(promoted)} "
-        "promotions. Each arrival was predicted by what was in force when it crossed, with what "
-        "was known by then.</p>",
+        "promotions. Each arrival was predicted by the champion or baseline of its crossing, "
+        "from what was known then.</p>",
         "<h2>Errors</h2>",
         html.table(
             (
@@ -173,7 +173,7 @@ def _page(replay: Replay) -> str:
         "<p>Gain and skill are 1 - MAE / MAE of the other on the same arrivals, with a 95 % "
         "interval by bootstrap over days (hours, where days are few).</p>",
         html.image(_weeks(replay), "Error by week"),
-        "<h2>Where retraining paid, and where not</h2>",
+        "<h2>Where retraining paid off, and where not</h2>",
         html.table(
             ("month", "slice", "arrivals", f"MAE of {kept}", "MAE as it was", "difference"),
             (
@@ -184,8 +184,8 @@ def _page(replay: Replay) -> str:
             ),
         )
         if table and replay.retrain is not Retrain.NEVER
-        else "<p>Nothing to compare: no champion was followed by another.</p>",
-        "<h2>Why: every training, and what the gatekeeper said</h2>",
+        else "<p>Nothing to compare: no champion was replaced by another.</p>",
+        "<h2>Every training, with the gatekeeper's reasons</h2>",
         html.table(
             ("known by", "trigger", "reasons", "arrivals learned", "promoted", "gain", "decision"),
             (
@@ -201,8 +201,8 @@ def _page(replay: Replay) -> str:
                 for event in trained
             ),
         ),
-        "<p>The decisions of all days, those without a training too, are in decisions.csv; every "
-        "arrival with its predictions is in arrivals.parquet.</p>",
+        "<p>The decisions of all days, including those without a training, are in decisions.csv; "
+        "every arrival with its predictions is in arrivals.parquet.</p>",
     ]
     return html.page(f"Backtest {', '.join(replay.airports)}", parts)
 

@@ -102,8 +102,7 @@ def revoke_key(
 
 @app.command()
 def link(as_json: JsonOption = False) -> None:
-    """Print the link that logs a browser in to the running service; anyone who has it can use "
-    "it."""
+    """Print the link that logs a browser in to the service; anyone with the link can use it."""
     from skyops_assets.operations import entrance
     from skyops_assets.settings import load_settings
 

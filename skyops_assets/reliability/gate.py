@@ -83,8 +83,8 @@ def judge_interval(found: Estimate, policy: ReliabilityPolicy) -> Decision:
             wears,
             f"it wears out: the Weibull's shape is above 1 (lower bound {shape_low:.2f})"
             if wears
-            else f"nothing shows that it wears out (lower bound of the Weibull's shape "
-            f"{shape_low:.2f}, above 1 is needed): a newer one would fail as often",
+            else f"there is no evidence of wear-out (lower bound of the Weibull's shape "
+            f"{shape_low:.2f}, needs more than 1): a newer part would fail as often",
             shape_low,
             1.0,
         )
@@ -97,7 +97,7 @@ def judge_interval(found: Estimate, policy: ReliabilityPolicy) -> Decision:
         Reason(
             "agreement",
             agrees,
-            f"Kaplan-Meier {'does not speak' if agrees else 'speaks'} against it: at most "
+            f"Kaplan-Meier {'agrees' if agrees else 'disagrees'}: at most "
             f"{high:.1%} reach it (target {policy.target_survival:.1%})",
             high,
             policy.target_survival,
@@ -119,14 +119,14 @@ def judge_interval(found: Estimate, policy: ReliabilityPolicy) -> Decision:
 
 def judge_model(score: Score, policy: ReliabilityPolicy) -> Decision:
     """Whether a model of remaining life, or of a failure within N cycles, is used."""
-    units, fewest = "failed units that it has not learned from", policy.min_failures
+    units, fewest = "failed units outside its training data", policy.min_failures
     low = -1.0 if score.skill_low is None else score.skill_low
     is_better = low > 0
     return of(
         [
             _least(
                 "train_units",
-                "failed units to learn from",
+                "failed units for training",
                 score.train_failures,
                 policy.min_failures,
             ),
@@ -134,8 +134,8 @@ def judge_model(score: Score, policy: ReliabilityPolicy) -> Decision:
             Reason(
                 "skill",
                 is_better,
-                f"its squared error is {'surely' if is_better else 'not surely'} below that of age "
-                f"alone (skill {_text(score.skill)}, lower bound {_text(score.skill_low)})",
+                f"its squared error is {'' if is_better else 'not '}significantly below the error "
+                f"of age alone (skill {_text(score.skill)}, lower bound {_text(score.skill_low)})",
                 score.skill_low,
                 0.0,
             ),
@@ -157,7 +157,7 @@ def judge_limit(score: Score, model: Decision, policy: ReliabilityPolicy) -> Dec
         [
             _least(
                 "test_units",
-                "failed units that it was tried on",
+                "failed units that it was tested on",
                 score.test_failures,
                 policy.min_failures,
             ),
@@ -185,7 +185,7 @@ def _scope(found: Estimate) -> Reason:
     text = (
         "it is one part"
         if is_part
-        else "a chapter is many parts: what is replaced at an interval has a part number"
+        else "a chapter is many parts: only a part number can have an interval"
     )
     return Reason("part", is_part, text)
 
@@ -198,8 +198,8 @@ def _survivors(found: Estimate) -> Reason:
     text = (
         "units that did not fail are known too"
         if found.has_survivors
-        else "only failures are known: without configurations nobody knows which units still run, "
-        "and lives seem shorter than they are"
+        else "only failures are known: without configurations the units that still run are "
+        "unknown, and lives seem shorter than they are"
     )
     return Reason("survivors", found.has_survivors, text)
 
@@ -209,12 +209,12 @@ def _tried(found: Estimate, policy: ReliabilityPolicy) -> Iterable[Reason]:
     if found.scope == "chapter":
         return
     if trial is None:
-        yield Reason("tried", False, f"it could not be tried: {found.untried_because}")
+        yield Reason("tried", False, f"it could not be tested: {found.untried_because}")
         return
     yield Reason(
         "tried",
         trial.lives >= policy.min_tried_lives,
-        f"{trial.how} it was tried on {trial.lives:.1f} lives "
+        f"{trial.how} it was tested on {trial.lives:.1f} lives "
         f"({'at least' if trial.lives >= policy.min_tried_lives else 'needs'} "
         f"{policy.min_tried_lives:g})",
         trial.lives,

@@ -155,7 +155,7 @@ def _forward(lives: Sequence[Life], policy: ReliabilityPolicy) -> tuple[Trial | 
     if first >= len(ends):
         return None, (
             f"there are {len(ends)} failures of known date, and a fit needs {policy.min_failures} "
-            "before those that it is tried on"
+            "before the ones for testing"
         )
     cuts = sorted({ends[first - 1 + (len(ends) - first) * i // WINDOWS] for i in range(WINDOWS)})
     stretches = []
@@ -164,7 +164,7 @@ def _forward(lives: Sequence[Life], policy: ReliabilityPolicy) -> tuple[Trial | 
         if fitted is not None:
             stretches.append((*fitted, list(_after(lives, cut, until))))
     if not stretches:
-        return None, f"on no day before the last failures {policy.min_failures} were known"
+        return None, f"no day before the last failures has {policy.min_failures} known ones"
     through = ", ".join(f"{cut:%Y-%m-%d}" for cut in cuts)
     return _sum(f"Fitted on what was known on {through},", stretches, policy), None
 

@@ -250,7 +250,7 @@ def _lives_sentence(made: Sequence[dict[str, Any]], recommended: int) -> str:
             left_out.update(json.loads(row["left_out"]))
     return (
         f"{recommended} of {len(made)} components and measures have a recommended interval."
-        + (f" Lives that could not be told: {sum(left_out.values())}." if left_out else "")
+        + (f" Lives that could not be determined: {sum(left_out.values())}." if left_out else "")
         + _most(left_out)
     )
 

@@ -129,7 +129,7 @@ def test_with_too_few_flights_it_says_so(databases: Databases, sky: Sky, query: 
         found = score_flights(warehouse)
         assert found.judged == found.anomalous == 0 and found.picture is None
         assert found.sentence == (
-            f"{left} flights that are over and were heard are too few to tell a strange one: "
+            f"{left} finished flights with enough reception are too few: "
             f"{LEAST_FITTED} are needed. Nothing was scored."
         )
         # What was scored when there were enough.

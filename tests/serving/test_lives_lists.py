@@ -141,7 +141,7 @@ def test_each_part_has_its_decision(
     # 60 cycles in 100 hours.
     assert found["WEARS", "cycles"][1] == pytest.approx(0.6 * interval, rel=0.02)
     assert found["CHANCE", "hours"][1] is None
-    assert "nothing shows that it wears out" in found["CHANCE", "hours"][2]
+    assert "there is no evidence of wear-out" in found["CHANCE", "hours"][2]
     assert found["SELDOM", "hours"][::2] == (
         4, "not recommended: not enough: 4 failures (10 are needed)",
     )  # fmt: skip

@@ -186,8 +186,8 @@ def slices_markdown(evaluation: Evaluation) -> str | None:
     if not evaluation.slices:
         return None
     lines = [
-        f"Gain against {evaluation.slices[0].comparison.reference}. The gatekeeper does not look "
-        "at parts in italics: the actual transit says who belongs to them.",
+        f"Gain against {evaluation.slices[0].comparison.reference}. The gatekeeper does not judge "
+        "slices in italics, because the actual transit defines them.",
         "",
     ]
     head = ("part", "", "arrivals", "challenger (min)", "champion (min)", "best baseline (min)",
@@ -247,7 +247,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     if versus:
         lines += [
             "",
-            f"Gain against {versus.reference} on {versus.rows} arrivals it has not learned from: "
+            f"Gain against {versus.reference} on {versus.rows} arrivals outside its training data: "
             f"{number(versus.skill, '+.1%')} ({interval(versus.low, versus.high)}).",
         ]
     return "\n".join(lines)

@@ -147,64 +147,64 @@ def _technical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
         why = evidence.untrained_reason or "no model was registered for this training run"
         yield Reason("trained", False, f"no challenger: {why}", None, None, TECHNICAL)
     loads = probe.start_s is not None
-    text = "loads and predicts in a process of its own"
+    text = "loads and predicts in a separate process"
     if not loads:
         text = f"{text}: {probe.error}" if probe.error else _unknown(text)
     yield Reason("loads", loads, text, None, None, TECHNICAL)
     what = "MiB of memory at most, libraries included"
     yield _at_most("memory", what, probe.peak_memory_mb, policy.max_peak_memory_mb, TECHNICAL)
-    what = "the registered signature is the one that predictions are asked with"
+    what = "the registered signature is the one used for predictions"
     if probe.is_signature_equal is None:
         what = _unknown(what)
     elif not probe.is_signature_equal:
-        what = "the registered signature is not the one that predictions are asked with"
+        what = "the registered signature is not the one used for predictions"
     yield Reason("signature", bool(probe.is_signature_equal), what, None, None, TECHNICAL)
 
 
 def _operational(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     probe = evidence.probe or Probe()
     if evidence.taken_back is None:
-        yield Reason("taken_back", True, "not taken back by hand", None, None, OPERATIONAL)
+        yield Reason("taken_back", True, "not demoted by hand", None, None, OPERATIONAL)
     else:
-        text = f"taken back by hand, so only a person promotes it again: {evidence.taken_back}"
+        text = f"demoted by hand, so only a person can promote it again: {evidence.taken_back}"
         yield Reason("taken_back", False, text, None, None, OPERATIONAL)
-    text = "trained on all arrivals that there were"
+    text = "trained on all available arrivals"
     if evidence.chosen is not None:
-        text = f"trained on what a person chose ({evidence.chosen}), so only a person promotes it"
+        text = f"trained on a selection ({evidence.chosen}), so only a person can promote it"
     yield Reason("chosen", evidence.chosen is None, text, None, None, OPERATIONAL)
     what = "s from a new process to its first prediction"
     yield _at_most("start", what, probe.start_s, policy.max_start_s, OPERATIONAL)
     what = f"ms for one prediction (95th percentile of {probe.predictions or 0})"
     if probe.p95_ms is not None and probe.p95_ms > policy.target_p95_ms:
-        what += f", more than the {policy.target_p95_ms:g} ms aimed at"
+        what += f", above the target of {policy.target_p95_ms:g} ms"
     yield _at_most("prediction_time", what, probe.p95_ms, policy.max_p95_ms, OPERATIONAL)
 
 
 def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     found = evidence.logic or SanityReport((), None, {}, None, None)
-    what = "no feature names a flight"
+    what = "no feature identifies a flight"
     if evidence.logic is None:
         what = _unknown(what)
     elif found.identifiers:
-        what = f"features that name a flight: {', '.join(found.identifiers)}"
+        what = f"features that identify a flight: {', '.join(found.identifiers)}"
     is_clean = evidence.logic is not None and not found.identifiers
     yield Reason("identifiers", is_clean, what, None, None, LOGICAL)
     leader = found.leading_group
-    what = "what matters most is physics"
-    what = _unknown(what) if leader is None else f"what matters most is {leader}"
+    what = "the most important group is physical"
+    what = _unknown(what) if leader is None else f"the most important group is {leader}"
     if leader is not None and leader not in PHYSICS:
         what += f" (needs one of {', '.join(PHYSICS)})"
     yield Reason("importance", leader in PHYSICS, what, None, None, LOGICAL)
     asked = {what: by for what, by in found.wrong_way_min.items() if by is not None}
     worst = max(asked, key=lambda what: asked[what], default=None)
-    what = f"min the wrong way at most, of {len(asked)} directions asked"
+    what = f"min in the wrong direction at most, of {len(asked)} directions tested"
     if worst is not None and asked[worst] > 0:
         what += f" ({worst})"
     value = None if worst is None else max(asked[worst], 0.0)
     yield _at_most("directions", what, value, policy.max_wrong_way_min, LOGICAL)
     yield _at_most(
         "possible",
-        "of the predictions are faster than anything flies straight in",
+        "of the predictions are shorter than any straight-in flight",
         found.impossible_share,
         policy.max_impossible_share,
         LOGICAL,
@@ -223,12 +223,12 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
 def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     reference = evidence.reference or "a reference"
     for rule, what, value, limit in (
-        ("train_rows", "arrivals to learn from", evidence.train_rows, policy.min_train_rows),
+        ("train_rows", "training arrivals", evidence.train_rows, policy.min_train_rows),
         ("test_rows", "scored test arrivals", evidence.scored_rows, policy.min_test_rows),
         ("test_days", "days with test arrivals", evidence.test_days, policy.min_test_days),
     ):
         yield _at_least(rule, what, value, limit)
-    what = "of the test arrivals answered by every candidate"
+    what = "of the test arrivals predicted by every candidate"
     yield _at_least(
         "scored_share", what, evidence.scored_share, policy.min_scored_share, percent=True
     )
@@ -240,8 +240,8 @@ def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     is_old = age is not None and age >= policy.renew_after_days
     if is_old and newer is not None and newer >= policy.min_newer_days:
         what = (
-            f"{reference} knows nothing of the last {age:.0f} days, and the challenger {newer:.0f} "
-            "of them, so one as good renews it: lower bound of the gain"
+            f"{reference} has no training data of the last {age:.0f} days, the challenger of "
+            f"{newer:.0f} of them, so it may be just as good: lower bound of the gain"
         )
         yield _above("renewal", what, evidence.gain_low, -policy.max_renewal_loss)
         return
@@ -267,12 +267,12 @@ def worse_slices(slices: tuple[SliceGain, ...], policy: GatePolicy) -> tuple[Sli
 def _slices(evidence: Evidence, policy: GatePolicy) -> Reason:
     limit = -policy.max_slice_loss
     if evidence.slices is None:
-        return Reason("slices", False, _unknown("the parts"), None, limit, STATISTICAL)
+        return Reason("slices", False, _unknown("the slices"), None, limit, STATISTICAL)
     worse = worse_slices(evidence.slices, policy)
     large = [
         s.gain for s in evidence.slices if s.rows >= policy.min_slice_rows and s.gain is not None
     ]
-    text = f"none of {len(large)} parts of the test arrivals is worse by more than {-limit:.0%}"
+    text = f"none of {len(large)} slices of the test arrivals is worse by more than {-limit:.0%}"
     if worse:
         parts = ", ".join(f"{part.name} by {-(part.gain or 0):.0%}" for part in worse)
         text = f"worse by more than {-limit:.0%}: {parts}"
@@ -281,9 +281,9 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Reason:
 
 def _reference(evidence: Evidence) -> Reason:
     if evidence.has_champion:
-        what = "against the champion in force"
+        what = "against the current champion"
     else:
-        what = "against the best baseline, as there is no champion"
+        what = "against the best baseline, because there is no champion"
     is_current = evidence.is_reference_current
     text = f"{'evaluated' if is_current else 'not (or no longer) evaluated'} {what}"
     return Reason("reference", is_current, text, None, None, STATISTICAL)
@@ -309,7 +309,7 @@ def _at_most(
         return Reason(rule, False, _unknown(what), None, limit, light)
     is_passed = value <= limit
     found, most = (f"{value:.1%}", f"{limit:.0%}") if percent else (f"{value:.3g}", f"{limit:g}")
-    text = f"{found} {what} ({'at most' if is_passed else 'allowed are'} {most})"
+    text = f"{found} {what} ({'at most' if is_passed else 'allowed:'} {most})"
     return Reason(rule, is_passed, text, float(value), float(limit), light)
 
 

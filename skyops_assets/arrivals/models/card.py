@@ -109,7 +109,7 @@ def markdown(facts: VersionRecord) -> str:
             f"Minutes from an aircraft's first crossing of the {run.ring_nm} NM ring around an "
             "airport to its landing there.",
             f"Airports: {_listed(facts.training_set.airports if facts.training_set else ())}.",
-            f"As ONNX it gives {_listed(fit.OUTPUTS if run.interval else fit.OUTPUTS[:1])}.",
+            f"Outputs as ONNX: {_listed(fit.OUTPUTS if run.interval else fit.OUTPUTS[:1])}.",
         ],
         "Data": _data(facts),
         "Recipe": _recipe(facts),
@@ -134,14 +134,14 @@ def _data(facts: VersionRecord) -> list[str]:
             f"- {made.row_count:,} arrivals of `{features.ARRIVALS_TABLE}` that crossed {when}"
         )
         left_out = ", ".join(f"{rows:,} {why}" for why, rows in made.excluded.items() if rows)
-        lines.append(f"- Left out: {left_out or 'none'}")
+        lines.append(f"- Excluded: {left_out or 'none'}")
     return [
         *lines,
         f"- Split by time at {run.train_share:.0%} of the crossings ({_at(run.cut_at)}): "
-        f"{run.train_rows:,} to learn from, {run.test_rows:,} to test on; "
+        f"{run.train_rows:,} for training, {run.test_rows:,} for testing; "
         f"{run.embargoed_rows:,} in the air at the cut and {run.shared_flight_rows:,} of flights "
         "in both parts are in neither",
-        f"- Learned from crossings {_span(run.trained_from_at, run.trained_through_at)}",
+        f"- Trained on crossings {_span(run.trained_from_at, run.trained_through_at)}",
         f"- Tested on crossings {_span(run.test_from_at, run.test_through_at)}",
     ]
 
@@ -153,8 +153,8 @@ def _recipe(facts: VersionRecord) -> list[str]:
     return [
         f"- `{run.recipe}`: {params}",
         f"- {len(run.features)} features: {_listed(run.features)}",
-        "- Absent, as no training row has a value: "
-        + ("not noted at the time" if absent is None else _listed(absent)),
+        "- Absent, because no training row has a value: "
+        + ("not recorded" if absent is None else _listed(absent)),
         *_search(run.search),
         _interval(run.interval),
     ]
@@ -162,14 +162,14 @@ def _recipe(facts: VersionRecord) -> list[str]:
 
 def _search(made: dict[str, Any] | None) -> list[str]:
     if made is None:
-        return ["- Search for parameters: not noted at the time"]
+        return ["- Search for parameters: not recorded"]
     if made["skipped"]:
         return [f"- Search for parameters: none, {made['skipped']}"]
     learned = ", ".join(f"{fold['train_rows']:,}" for fold in made["folds"])
     judged = sum(fold["test_rows"] for fold in made["folds"])
     lines = [
-        "- Search for parameters, forward in time within the training rows: learned from "
-        f"{learned} arrivals, judged on the {judged:,} next"
+        "- Search for parameters, forward in time within the training rows: trained on "
+        f"{learned} arrivals, tested on the next {judged:,}"
     ]
     for place, tried in enumerate(made["candidates"]):
         params = ", ".join(f"{name} {value}" for name, value in tried["params"].items())
@@ -182,7 +182,7 @@ def _interval(made: dict[str, Any] | None) -> str:
     if made is None:
         return "- Interval: none"
     return (
-        f"- Interval of {made['coverage']:.0%}: quantiles learned from {made['learning_rows']:,} "
+        f"- Interval of {made['coverage']:.0%}: quantiles fitted on {made['learning_rows']:,} "
         f"arrivals, each moved out by {made['correction_min']:+.2f} min, which covers "
         f"{made['coverage']:.0%} of the last {made['calibration_rows']:,}"
     )
@@ -194,7 +194,7 @@ def _metrics(facts: VersionRecord) -> list[str]:
         return [f"{UNKNOWN.capitalize()}."]
     lines = [
         f"On {own['scored_rows']:,} of {own['test_rows']:,} test arrivals, those that every "
-        "candidate answered. Errors are predicted minus actual.",
+        "candidate predicted. Errors are predicted minus actual.",
         "",
         table(
             (
@@ -233,7 +233,7 @@ def _metrics(facts: VersionRecord) -> list[str]:
     if gated:
         worst = min(gated, key=lambda part: part["gain"])
         lines.append(
-            f"- Of {len(gated)} parts of the test arrivals it does worst in {worst['kind']} "
+            f"- The worst of {len(gated)} slices of the test arrivals is {worst['kind']} "
             f"{worst['slice']} ({worst['rows']:,} arrivals): "
             f"{_share(worst['gain'], worst['gain_low'], worst['gain_high'])} against "
             f"`{worst['against']}`"
@@ -241,11 +241,11 @@ def _metrics(facts: VersionRecord) -> list[str]:
     if own["champion"]:
         lines.append(
             f"- Gain against the champion then, `{own['champion']}`, on {own['champion_rows']:,} "
-            "arrivals it had not learned from: "
+            "arrivals outside its training data: "
             + _share(own["champion_gain"], own["champion_gain_low"], own["champion_gain_high"])
         )
     else:
-        lines.append("- Against a champion: there was none, or itself, to measure it against")
+        lines.append("- Gain against a champion: not measured, as there was none, or only itself")
     return lines
 
 
@@ -274,7 +274,7 @@ def _champion_history(facts: VersionRecord) -> list[str]:
     lines = []
     for change in facts.changes:
         became = change.to_mlflow_run_id == facts.version.mlflow_run_id
-        what = "became champion" if became else f"gave way to version {change.to_version}"
+        what = "became champion" if became else f"was replaced by version {change.to_version}"
         how = "rolled back" if change.action == "rollback" else "promoted"
         by = f"{how} by {change.actor}{', by hand' if change.is_by_hand else ''}"
         lines.append(f"- {_at(change.changed_at)}: {what}; {by}: {' '.join(change.reason.split())}")
@@ -283,20 +283,20 @@ def _champion_history(facts: VersionRecord) -> list[str]:
 
 def _limits(facts: VersionRecord) -> list[str]:
     return [
-        "- It knows the airports and the period named above, and no schedule, forecast or "
-        "runway closures. At another airport it answers, untested.",
-        "- It learned from transits of "
+        "- It was trained on the airports and the period above, without schedules, forecasts or "
+        "runway closures. Its predictions for other airports are untested.",
+        "- It was trained on transits of "
         f"{features.shortest_transit_min(facts.run.ring_nm):g} to "
-        f"{features.MAX_TRANSIT_MIN:g} minutes only. A flight that does not land there gets an "
-        "answer all the same.",
-        "- The errors above are of the test period; traffic changes, and `ml.prediction_outcomes` "
-        "says how it does now.",
+        f"{features.MAX_TRANSIT_MIN:g} minutes only. A flight that does not land there gets a "
+        "prediction all the same.",
+        "- The errors above are those of the test period; traffic changes, and "
+        "`ml.prediction_outcomes` has the current ones.",
         *(
-            ["- Its interval covers what it promises of arrivals like the last it learned from."]
+            ["- Its interval holds only for arrivals like the last it was trained on."]
             if facts.run.interval
-            else ["- It says nothing on how sure a single prediction is."]
+            else ["- It does not say how certain a single prediction is."]
         ),
-        "- Not for separation, sequencing or anything that safety hangs on.",
+        "- Not for separation, sequencing or anything else relevant to safety.",
     ]
 
 

@@ -642,7 +642,7 @@ def test_a_challenger_whose_onnx_predicts_otherwise_is_unsound(
     other = onnx_model.export(fit.fit(synthetic(200)))
     monkeypatch.setattr(registry, "read_onnx", lambda *_: other)
     found = verify.verify_challenger(trained, settings)
-    assert found.problem is not None and "model.onnx predicts otherwise" in found.problem
+    assert found.problem is not None and "model.onnx predicts differently" in found.problem
 
 
 def test_a_challenger_without_onnx_is_unsound_until_it_is_trained_again(

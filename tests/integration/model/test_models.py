@@ -147,7 +147,7 @@ def test_the_card_and_the_origin_are_kept_in_mlflow_at_every_step(
     run = training.training_run(warehouse, decided.training_run_id)
     assert run and tags["fingerprint"] == run.fingerprint
     promote_by_hand(warehouse, settings, "2")
-    assert "gave way to version 2; promoted by tester, by hand" in kept("3")
+    assert "was replaced by version 2; promoted by tester, by hand" in kept("3")
     assert "became champion; promoted by tester, by hand" in kept("2")
     again = train.train_challenger(warehouse, settings, code_version="abc")
     assert again.model_version == "3" and again.model_card == kept("3")
@@ -288,7 +288,7 @@ def test_the_gatekeeper_does_not_undo_a_rollback_but_a_person_may(
     for _ in range(2):
         decided = promote.decide_promotion(warehouse, settings, policy=generous)
         assert not decided.is_promoted
-        assert "taken back by hand, so only a person promotes it again: tester" in decided.sentence
+        assert "demoted by hand, so only a person can promote it again: tester" in decided.sentence
     assert champion(warehouse) == alias(warehouse, settings) == "1"
     promote_by_hand(warehouse, settings, "3")
     decided = promote.decide_promotion(warehouse, settings, policy=generous)
@@ -381,7 +381,7 @@ def test_promotions_from_before_the_audit_are_taken_over(
     run = training.training_run(old, "t1")
     assert run is not None and run.absent_features is None
     found = versions.version(old, NAME, "2")
-    assert found and "not noted at the time" in card.markdown(card.gather(old, found))
+    assert found and "not recorded" in card.markdown(card.gather(old, found))
     databases.drop(old)
 
 
@@ -626,7 +626,7 @@ def test_the_store_follows_promotions_and_rollbacks_and_the_model_there_predicts
         run = versions.version(warehouse, NAME, number)
         assert run and model == registry.read_onnx(client, run.mlflow_run_id)
     assert "Champion.\n" in read(exporting, "2/model_card.md").decode()
-    assert "gave way to version 2" in read(exporting, "3/model_card.md").decode()
+    assert "was replaced by version 2" in read(exporting, "3/model_card.md").decode()
     described = json.loads(read(exporting, "2/metadata.json"))
     run_of = training.training_run(warehouse, run.training_run_id)
     assert run_of and described["fingerprint"] == run_of.fingerprint

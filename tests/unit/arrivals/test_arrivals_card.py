@@ -125,24 +125,24 @@ def test_the_card_says_what_is_known() -> None:
     for said in (
         "# arrival-transit-40nm, version 2",
         "40 NM ring",
-        "Airports: LSZH.\nAs ONNX it gives transit_min, low_min, high_min.",
+        "Airports: LSZH.\nOutputs as ONNX: transit_min, low_min, high_min.",
         "f" * 64,
         "9,392 arrivals",
-        "Left out: 3 no label",
-        "6,569 to learn from, 2,818 to test on",
+        "Excluded: 3 no label",
+        "6,569 for training, 2,818 for testing",
         "loss absolute_error",
         "no training row has a value: altitude_m",
-        "learned from 3,284, 4,381 arrivals, judged on the 2,191 next",
+        "trained on 3,284, 4,381 arrivals, tested on the next 2,191",
         "its own parameters: 2.013 min\n",
         "max_leaf_nodes 15: 1.900 min, chosen",
-        "Interval of 90%: quantiles learned from 5,255 arrivals, each moved out by +0.69 min",
-        "Its interval covers what it promises",
+        "Interval of 90%: quantiles fitted on 5,255 arrivals, each moved out by +0.69 min",
+        "Its interval holds only for arrivals like the last",
         "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 | 68% |",
         "+42.0% (95 % interval +37.2% to +47.6%), bootstrap over 10 days",
-        "`arrival-transit-40nm:1`, on 2,700 arrivals it had not learned from: +7.3%",
+        "`arrival-transit-40nm:1`, on 2,700 arrivals outside its training data: +7.3%",
         "(decision 7): not promoted.",
         "Within its interval: 91.0% of the arrivals; it is 7.2 min wide",
-        "it does worst in traffic peak (700 arrivals): +1.0%",
+        "slices of the test arrivals is traffic peak (700 arrivals): +1.0%",
         "*Technical*\n\n- **fail**: 2000 MiB\n- pass: loads\n",
         "*Statistical*",
         "**fail**: 2 days with test arrivals",
@@ -164,18 +164,18 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     alone = {**OWN, "skill_low": None, "champion": None, "blocks": 0}
     card = markdown(replace(FACTS, candidates=(alone,)))
     assert "+42.0% (no interval could be computed)\n" in card
-    assert "Against a champion: there was none" in card
+    assert "Gain against a champion: not measured, as there was none" in card
     nothing = {**OWN, "skill": None, "reference": None, "champion_gain": None}
     card = markdown(replace(FACTS, candidates=(nothing,)))
     assert "`no baseline`, the best baseline: not measured" in card
-    assert "not learned from: not measured" in card
+    assert "outside its training data: not measured" in card
     old = replace(RUN, absent_features=None, cut_at=None, trained_from_at=None)
-    assert "not noted at the time" in markdown(replace(FACTS, run=old))
+    assert "not recorded" in markdown(replace(FACTS, run=old))
     card = markdown(replace(FACTS, run=replace(RUN, search=None, interval=None)))
-    assert "As ONNX it gives transit_min.\n" in card
-    assert "Search for parameters: not noted at the time" in card
+    assert "Outputs as ONNX: transit_min.\n" in card
+    assert "Search for parameters: not recorded" in card
     assert "Interval: none" in card
-    assert "nothing on how sure a single prediction is" in card
+    assert "how certain a single prediction is" in card
     few = {"skipped": "65 training arrivals are too few", "folds": [], "candidates": []}
     card = markdown(replace(FACTS, run=replace(RUN, search=few)))
     assert "Search for parameters: none, 65 training arrivals are too few" in card

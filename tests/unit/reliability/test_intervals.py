@@ -71,7 +71,7 @@ def test_what_fails_by_chance_is_seldom_given_an_interval() -> None:
         part = renewals(lambda rng=rng: rng.exponential(1500))
         decisions.append(judged(part)[1])
     assert sum(one.is_recommended for one in decisions) <= 1
-    assert "nothing shows that it wears out" in decisions[0].sentence
+    assert "there is no evidence of wear-out" in decisions[0].sentence
 
 
 def test_where_only_failures_are_known_nothing_is_recommended() -> None:
