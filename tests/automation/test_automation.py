@@ -1062,7 +1062,7 @@ def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
     tell(instance, key, passed=False)
     assert decided() == (
         False,
-        f"no retraining: the data are not sound: {check} (asked for by: a person)",
+        f"no retraining: data checks fail: {check} (requested by: a person)",
     )
     tell(instance, key, passed=True)
     assert decided() == (True, "retrain: a person")

@@ -1369,9 +1369,9 @@ def test_a_day_of_positions_far_larger_than_usual_is_told() -> None:
     assert storage_problem(usual, 14, 5) is None
     grown = replace(usual, day_bytes=(10**9,) * 5 + (3 * 10**9 + 1,))
     assert storage_problem(grown, 14, 5) == (
-        "the last whole day of positions takes 3.00 GB, usual 1.00 GB. Set "
+        "the last full day of positions takes 3.00 GB, usual 1.00 GB. Set "
         "or lower SKYOPS_RAW_RETENTION_DAYS, which drops whole days of positions, or enlarge the "
-        "disk; a day too large: do two sources tell the same?"
+        "disk; if a day is too large, check whether two sources report the same positions."
     )
     few = Storage(10**10, (10**9, 10**9, 9 * 10**9), 10**12)
     assert few.usual_day_bytes is None
@@ -1413,8 +1413,8 @@ def test_a_champion_that_has_not_seen_the_newest_arrivals_is_told(
     red = run_check(check)
     assert not red.passed
     assert red.description.startswith(
-        "The champion, version 1, has learned until 2021-09-01, 37 days before the newest arrival "
-        "(limit 35). Did the weekly training run?"
+        "The champion, version 1, has learned from arrivals up to 2021-09-01, 37 days before the "
+        "newest arrival (limit 35). Did the weekly training run?"
     )
     monkeypatch.setenv("SKYOPS_CHAMPION_MAX_AGE_DAYS", "37")
     assert run_check(check).passed
@@ -1435,7 +1435,7 @@ def test_predictions_that_get_no_outcome_are_told_two_hours_later(
     red = run_check(predictions_get_outcomes)
     assert not red.passed
     assert red.description.startswith(
-        "1 of 1 predictions that are due have no outcome (0% have one, limit 95%). Materialise"
+        "1 of 1 predictions whose outcome is due have none (0% have one, limit 95%). Materialise"
     )
     monkeypatch.setenv("SKYOPS_MIN_OUTCOME_SHARE", "0")
     assert run_check(predictions_get_outcomes).passed
@@ -1487,7 +1487,7 @@ def test_a_red_dbt_test_keeps_what_follows_from_being_built_and_says_what_to_do(
     assert red.check_name == "unique_stg_reference__airports_airport"
     assert red.blocking
     assert red.description.startswith(
-        "staging.stg_reference__airports: two rows have the same airport. A key that breaks"
+        "staging.stg_reference__airports: two rows have the same airport. A broken key"
     )
 
 
@@ -1624,9 +1624,9 @@ def test_strange_records_asked_of_the_service_warn(pointed: Warehouse) -> None:
     feet = told(outside_share=0.6, outside={"altitude_m": 0.6})
     assert (feet.passed, feet.severity.value) == (False, "WARN")
     assert feet.description.startswith(
-        "60% of 1,200 records have a value that no learned arrival reached, in altitude_m. "
+        "60% of 1,200 records have a value outside the range of the training set, in altitude_m. "
     )
     drifted = told(drift_score=0.5, drifted=["sector"])
-    assert drifted.description.startswith("The records are others than those learned, in sector. ")
+    assert drifted.description.startswith("The records differ from the training set in sector. ")
     few = told(drift_score=None, outside_share=None, too_few="too few records: 3")
     assert (few.passed, few.description) == (True, "too few records: 3")

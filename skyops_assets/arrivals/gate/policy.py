@@ -153,11 +153,11 @@ def _technical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     yield Reason("loads", loads, text, None, None, TECHNICAL)
     what = "MiB of memory at most, libraries included"
     yield _at_most("memory", what, probe.peak_memory_mb, policy.max_peak_memory_mb, TECHNICAL)
-    what = "the registered signature is the one that predictions are asked with"
+    what = "the registered signature is the one that predictions use"
     if probe.is_signature_equal is None:
         what = _unknown(what)
     elif not probe.is_signature_equal:
-        what = "the registered signature is not the one that predictions are asked with"
+        what = "the registered signature is not the one that predictions use"
     yield Reason("signature", bool(probe.is_signature_equal), what, None, None, TECHNICAL)
 
 
@@ -168,43 +168,43 @@ def _operational(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     else:
         text = f"taken back by hand, so only a person promotes it again: {evidence.taken_back}"
         yield Reason("taken_back", False, text, None, None, OPERATIONAL)
-    text = "trained on all arrivals that there were"
+    text = "trained on all available arrivals"
     if evidence.chosen is not None:
-        text = f"trained on what a person chose ({evidence.chosen}), so only a person promotes it"
+        text = f"trained on chosen arrivals ({evidence.chosen}), so only a person promotes it"
     yield Reason("chosen", evidence.chosen is None, text, None, None, OPERATIONAL)
     what = "s from a new process to its first prediction"
     yield _at_most("start", what, probe.start_s, policy.max_start_s, OPERATIONAL)
     what = f"ms for one prediction (95th percentile of {probe.predictions or 0})"
     if probe.p95_ms is not None and probe.p95_ms > policy.target_p95_ms:
-        what += f", more than the {policy.target_p95_ms:g} ms aimed at"
+        what += f", above the target of {policy.target_p95_ms:g} ms"
     yield _at_most("prediction_time", what, probe.p95_ms, policy.max_p95_ms, OPERATIONAL)
 
 
 def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     found = evidence.logic or SanityReport((), None, {}, None, None)
-    what = "no feature names a flight"
+    what = "no feature identifies a flight"
     if evidence.logic is None:
         what = _unknown(what)
     elif found.identifiers:
-        what = f"features that name a flight: {', '.join(found.identifiers)}"
+        what = f"features that identify a flight: {', '.join(found.identifiers)}"
     is_clean = evidence.logic is not None and not found.identifiers
     yield Reason("identifiers", is_clean, what, None, None, LOGICAL)
     leader = found.leading_group
-    what = "what matters most is physics"
-    what = _unknown(what) if leader is None else f"what matters most is {leader}"
+    what = "the most important feature group is physical"
+    what = _unknown(what) if leader is None else f"the most important feature group is {leader}"
     if leader is not None and leader not in PHYSICS:
         what += f" (needs one of {', '.join(PHYSICS)})"
     yield Reason("importance", leader in PHYSICS, what, None, None, LOGICAL)
     asked = {what: by for what, by in found.wrong_way_min.items() if by is not None}
     worst = max(asked, key=lambda what: asked[what], default=None)
-    what = f"min the wrong way at most, of {len(asked)} directions asked"
+    what = f"min in the wrong direction at most, of {len(asked)} directions tested"
     if worst is not None and asked[worst] > 0:
         what += f" ({worst})"
     value = None if worst is None else max(asked[worst], 0.0)
     yield _at_most("directions", what, value, policy.max_wrong_way_min, LOGICAL)
     yield _at_most(
         "possible",
-        "of the predictions are faster than anything flies straight in",
+        "of the predictions are faster than any aircraft flies straight in",
         found.impossible_share,
         policy.max_impossible_share,
         LOGICAL,
@@ -228,7 +228,7 @@ def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
         ("test_days", "days with test arrivals", evidence.test_days, policy.min_test_days),
     ):
         yield _at_least(rule, what, value, limit)
-    what = "of the test arrivals answered by every candidate"
+    what = "of the test arrivals predicted by every candidate"
     yield _at_least(
         "scored_share", what, evidence.scored_share, policy.min_scored_share, percent=True
     )
@@ -240,8 +240,8 @@ def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     is_old = age is not None and age >= policy.renew_after_days
     if is_old and newer is not None and newer >= policy.min_newer_days:
         what = (
-            f"{reference} knows nothing of the last {age:.0f} days, and the challenger {newer:.0f} "
-            "of them, so one as good renews it: lower bound of the gain"
+            f"{reference} has not learned from the last {age:.0f} days, the challenger from "
+            f"{newer:.0f} of them, so an equally good one renews it: lower bound of the gain"
         )
         yield _above("renewal", what, evidence.gain_low, -policy.max_renewal_loss)
         return
@@ -281,7 +281,7 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Reason:
 
 def _reference(evidence: Evidence) -> Reason:
     if evidence.has_champion:
-        what = "against the champion in force"
+        what = "against the present champion"
     else:
         what = "against the best baseline, as there is no champion"
     is_current = evidence.is_reference_current
@@ -309,7 +309,7 @@ def _at_most(
         return Reason(rule, False, _unknown(what), None, limit, light)
     is_passed = value <= limit
     found, most = (f"{value:.1%}", f"{limit:.0%}") if percent else (f"{value:.3g}", f"{limit:g}")
-    text = f"{found} {what} ({'at most' if is_passed else 'allowed are'} {most})"
+    text = f"{found} {what} ({'at most' if is_passed else 'allowed:'} {most})"
     return Reason(rule, is_passed, text, float(value), float(limit), light)
 
 

@@ -138,7 +138,7 @@ def _data(facts: VersionRecord) -> list[str]:
     return [
         *lines,
         f"- Split by time at {run.train_share:.0%} of the crossings ({_at(run.cut_at)}): "
-        f"{run.train_rows:,} to learn from, {run.test_rows:,} to test on; "
+        f"{run.train_rows:,} for training, {run.test_rows:,} for testing; "
         f"{run.embargoed_rows:,} in the air at the cut and {run.shared_flight_rows:,} of flights "
         "in both parts are in neither",
         f"- Learned from crossings {_span(run.trained_from_at, run.trained_through_at)}",
@@ -241,18 +241,18 @@ def _metrics(facts: VersionRecord) -> list[str]:
     if own["champion"]:
         lines.append(
             f"- Gain against the champion then, `{own['champion']}`, on {own['champion_rows']:,} "
-            "arrivals it had not learned from: "
+            "arrivals that it had not learned from: "
             + _share(own["champion_gain"], own["champion_gain_low"], own["champion_gain_high"])
         )
     else:
-        lines.append("- Against a champion: there was none, or itself, to measure it against")
+        lines.append("- Against a champion: not measured, as there was none or it was this version")
     return lines
 
 
 def _decision(facts: VersionRecord) -> list[str]:
     made = facts.decision
     if made is None:
-        return ["The gatekeeper has not judged it yet."]
+        return ["The gatekeeper has not judged this version yet."]
     verdict = "promoted" if made["is_promoted"] else "not promoted"
     lines = [
         f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."

@@ -76,7 +76,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
         )
     elif not apart <= onnx_model.TOLERANCE_MIN:
         problem = (
-            f"{registry.ONNX_FILE} predicts otherwise than the pipeline (up to {apart:.3g} min "
+            f"{registry.ONNX_FILE} predicts differently from the pipeline (up to {apart:.3g} min "
             f"apart, {onnx_model.TOLERANCE_MIN:g} are allowed): correct arrivals/onnx_model.py"
         )
     return Verdict(challenger.version, len(rows), problem, difference, apart)
