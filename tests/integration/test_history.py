@@ -218,7 +218,7 @@ def test_a_run_over_days_loads_each_and_says_which_ones_do_not_exist(
         ("2019-03-30",), ("2019-03-31",),
     ]  # fmt: skip
     (said,) = [text for text in warnings if "per-arrival history" in text]
-    assert "no file of LSZH for 2 of the days asked for, the first 2019-04-01" in said
+    assert "no file for LSZH on 2 of the requested days, the first 2019-04-01" in said
     assert "2019-05-01 to 2019-05-31" in said
     shown = {
         event.materialization.partition: event.materialization.metadata["read_rows"].value

@@ -17,10 +17,10 @@ def node(kind: str | None, column: str | None = None, **kwargs: Any) -> dict[str
 @pytest.mark.parametrize(
     ("test", "said"),
     [
-        (node("unique", "flight_id"), "metrics.f: two rows have the same flight_id. A key"),
-        (node("not_null", "flight_id"), "metrics.f: flight_id is null. A key"),
+        (node("unique", "flight_id"), "metrics.f: two rows have the same flight_id. A broken key"),
+        (node("not_null", "flight_id"), "metrics.f: flight_id is null. A broken key"),
         (node("unique_combination_of_columns", combination_of_columns=["a", "b"]),
-         "metrics.f: two rows share a, b, or one of them is null. A key"),
+         "metrics.f: two rows share a, b, or one of them is null. A broken key"),
         (node("relationships", "flight_id", to="ref('fct_flights')", field="flight_id"),
          "metrics.f: flight_id refers to a row that ref('fct_flights') does not have. A broken "
          "key"),
