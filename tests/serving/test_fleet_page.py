@@ -272,7 +272,7 @@ def test_filters_stand_in_the_address(browser: Any, planted: Served) -> None:
     ready(page)
     assert page.url.endswith(f"/fleet?type=A320&airframe={name}")
     assert {row[0] for row in table(page, "m-tasks")} == {name}
-    assert note(page, "a-flights") == f"No flight of {name} is known."
+    assert note(page, "a-flights") == f"No flights of {name} are known."
     page.locator("[name=airline]").fill("A4")
     page.keyboard.press("Enter")
     ready(page)
