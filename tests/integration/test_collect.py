@@ -269,7 +269,7 @@ def test_a_collector_that_lost_its_place_stores_what_it_holds_before_it_waits(
 
     def say(text: str) -> None:
         said.append(text)
-        if text.startswith("Another collector works"):
+        if text.startswith("Another collector is running"):
             stop.set()
 
     monkeypatch.setattr(collect, "write_response", broken)
@@ -320,7 +320,7 @@ def test_an_answer_with_a_value_that_postgres_does_not_take_is_kept_whole(
     response = Response(b'{"time": 1}', datetime.now(UTC), 200, None, 1)
     written = poll.write_response(warehouse, response)
     assert written.error is not None
-    assert "Postgres does not take a value of it" in written.error
+    assert "Postgres does not accept one of its values" in written.error
     assert query(warehouse, "select payload from raw.rejected_states") == [
         ({"body": '{"time": 1}'},)
     ]

@@ -344,7 +344,7 @@ def test_the_newer_releases_are_read_with_their_quotes_and_names(
         ("", "whose columns are missing"),
         ("hex,type\n", "whose columns are hex, type. It needs icao24 and any of"),
         ("icao24,owner\n", "whose columns are icao24, owner"),
-        ('icao24,typecode\n"' + "x" * 140_000, "no CSV file at line"),
+        ('icao24,typecode\n"' + "x" * 140_000, "not a CSV file at line"),
     ],
     ids=["no file", "empty", "no icao24", "nothing of use", "a quote that never ends"],
 )

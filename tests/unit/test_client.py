@@ -162,7 +162,7 @@ def test_an_earlier_time_is_not_asked_for_in_vain(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"icao24": ["xyz"]}, "'xyz' is no icao24"),
+        ({"icao24": ["xyz"]}, "'xyz' is not an icao24"),
         ({"icao24": "3c6444"}, "is a list of addresses"),
         ({"time": datetime(2026, 1, 1)}, "has no time zone"),
     ],
@@ -373,8 +373,8 @@ ASKED = "https://old.example/api/states/all?lamin=48"
         ("/v2/states/all", "Set SKYOPS_OPENSKY_URL=https://old.example/v2"),
         ("//[::1]:81/v2/states/all", "Set SKYOPS_OPENSKY_URL=https://[::1]:81/v2"),
         ("https://me:zQsecretQz@new.example/login?token=zQsecretQz#zQsecretQz",
-         "it moved to https://new.example/login, which is no address of the API"),
-        (ASKED, "the address that was asked"),
+         "it moved to https://new.example/login, which is not an address of the API"),
+        (ASKED, "the requested address"),
         ("", "does not say where"),
         ("javascript:alert(1)", "does not say where"),
         ("https://[broken/states/all", "does not say where"),

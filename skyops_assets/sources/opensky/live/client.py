@@ -124,7 +124,7 @@ class OpenSkyClient:
             here, lacking = ("ID", "SECRET") if client_secret is None else ("SECRET", "ID")
             raise SkyOpsError(
                 f"SKYOPS_OPENSKY_CLIENT_{here} is set and SKYOPS_OPENSKY_CLIENT_{lacking} is not: "
-                "set both, or neither to ask anonymously."
+                "set both, or neither for anonymous access."
             )
         if client_id is not None:
             _must_be_private("SKYOPS_OPENSKY_URL", url)
@@ -243,7 +243,7 @@ class OpenSkyClient:
             raise SkyOpsError(f"icao24 is a list of addresses; give [{icao24!r}].")
         for address in icao24:
             if not _ICAO24.fullmatch(address.lower()):
-                raise SkyOpsError(f"{address!r} is no icao24: it is six hexadecimal digits.")
+                raise SkyOpsError(f"{address!r} is not an icao24: it is six hexadecimal digits.")
             found.append(("icao24", address.lower()))
         if at is not None:
             if at.tzinfo is None:
@@ -358,7 +358,7 @@ class OpenSkyClient:
                         raise httpx.ReadTimeout("the whole response")
                 return response, b"".join(parts)
         except httpx.InvalidURL:
-            failure = PermanentFailure(f"{url} is no address. Correct {setting}.")
+            failure = PermanentFailure(f"{url} is not an address. Correct {setting}.")
         except httpx.HTTPError as error:
             failure = of_fault(error, asked=asked, url=url, setting=setting)
         raise failure

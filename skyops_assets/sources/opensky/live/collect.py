@@ -234,8 +234,8 @@ class Collector:
                     self._revive()
         if self._held is not None:
             self._say(
-                "The last response is not stored, as the warehouse did not come back; the next "
-                "collector stores it."
+                "The last response is not stored, because the warehouse did not come back; the "
+                "next collector stores it."
                 if self._spool
                 else "The last response is not stored: the warehouse did not come back."
             )
@@ -277,9 +277,9 @@ class Collector:
                     raise
                 if failure.is_sent_elsewhere:
                     # The other boxes would be as well.
-                    self._say_once(f"{failure} Asking again in the next round.")
+                    self._say_once(f"{failure} Trying again in the next round.")
                     break
-                self._say_once(f"{failure} Asking again every {REFUSED_PAUSE_S:.0f} s.")
+                self._say_once(f"{failure} Trying again every {REFUSED_PAUSE_S:.0f} s.")
                 return REFUSED_PAUSE_S
             except TransientFailure as failure:
                 self._say_once(str(failure))
@@ -329,7 +329,7 @@ class Collector:
         self._tidied = hour
 
     def _say_waiting(self) -> None:
-        self._say("Another collector works; this one waits and takes over when that one ends.")
+        self._say("Another collector is running; this one waits and takes over when it ends.")
 
     def _say_once(self, text: str) -> None:
         """Say it, unless it was the last thing said within ten minutes."""
@@ -376,7 +376,7 @@ def collect(
 
     def pause(seconds: float) -> None:
         if stop.wait(seconds):
-            raise TransientFailure("Told to stop between two attempts.")
+            raise TransientFailure("Stopped between two attempts.")
 
     signals = {signal.SIGTERM, signal.SIGINT}
     # Before the thread starts, which inherits it: a signal then waits until it is asked for.

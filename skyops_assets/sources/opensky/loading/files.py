@@ -36,14 +36,17 @@ _FIELDS = "the line has too few or too many fields"
 _NO_POSITION = ("no time of position", "no position")
 """Of responses as they come: an aircraft whose position nobody received."""
 _ADVICE = (
-    ("is no time", "Write times as ISO 8601 (2021-10-07T12:00:00Z), or count since 1970."),
+    ("is not a time", "Write times as ISO 8601 (2021-10-07T12:00:00Z), or count since 1970."),
     ("is not a number", "Write numbers with a decimal point, or a whole row with decimal commas."),
-    ("fields", "Quote values that hold the sign between the columns, such as decimal commas."),
-    ("do not pair", "Write a quote within a value twice, and the value in quotes."),
+    ("fields", "Quote values that contain the column separator, such as decimal commas."),
+    ("do not pair", "Double a quote inside a value, and put the value in quotes."),
     ("is later than", "Is its clock in another time zone? Write UTC, or the zone with each time."),
     ("look swapped", "Swap the names of the two columns."),
-    ("icao24", "An address is text of six hexadecimal digits, with the zeros in front."),
-    ("stale", "OpenSky repeats a vector when nothing is heard any more; nothing is to be mended."),
+    ("icao24", "An address is text of six hexadecimal digits, with leading zeros."),
+    (
+        "stale",
+        "OpenSky repeats a vector when an aircraft is no longer heard; nothing needs fixing.",
+    ),
 )
 
 
@@ -100,7 +103,7 @@ class FileLoad:
         return (
             f"{shown(self.path)}: {bad:,} of {judged:,} rows are rejected, {rows:,} of them "
             f"because {reason}. The first of these: {self.examples[reason]}. {advice} They are "
-            "kept in raw.rejected_states and are not loaded, however often the file is."
+            "kept in raw.rejected_states; loading the file again does not load them."
         )
 
     @property

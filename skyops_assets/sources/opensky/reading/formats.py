@@ -182,7 +182,7 @@ def recognise(names: Iterable[str], path: Path) -> Format:
     is_near = len(lacks[nearest]) <= _NEAR
     raise (SkyOpsError if is_near else NoRecording)(
         f"The {'recording' if is_near else 'file'} {shown(path)} has no column "
-        f"{', '.join(lacks[nearest])}, and so is no {nearest}. "
+        f"{', '.join(lacks[nearest])}, and so is not a {nearest}. "
         f"Its columns: {columns or 'none'}. {ACCEPTED}."
     )
 

@@ -173,11 +173,11 @@ def _ask_to_read(path: Path) -> None:
         ) from None
     if stat.S_ISDIR(kind):
         raise SkyOpsError(
-            f"The folder {shown(path)} cannot be searched, or is no single recording."
+            f"The folder {shown(path)} cannot be searched, or is not a single recording."
         )
     if not stat.S_ISREG(kind):
         name = "pipe" if stat.S_ISFIFO(kind) else "socket" if stat.S_ISSOCK(kind) else "device"
-        raise NoRecording(f"{shown(path)} is a {name} and no file. {ACCEPTED}.")
+        raise NoRecording(f"{shown(path)} is a {name}, not a file. {ACCEPTED}.")
 
 
 def iter_recording(

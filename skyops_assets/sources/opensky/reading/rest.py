@@ -56,8 +56,8 @@ class MalformedResponse(SkyOpsError):
 
     def __init__(self, source: str, reason: str, body: bytes) -> None:
         super().__init__(
-            f"The response of {source} ({len(body):,} bytes) is no /states/all response: {reason}. "
-            f"It begins with {body[:60]!r}."
+            f"The response of {source} ({len(body):,} bytes) is not a /states/all response: "
+            f"{reason}. It begins with {body[:60]!r}."
         )
         self.source = source
         self.reason = reason
@@ -95,7 +95,7 @@ def read_response(body: bytes, source: str = SOURCE) -> Recording:
     elements = response["states"] or []
     asked_at = Reader(1).time("time", [response["time"]])
     if not asked_at[0].is_valid:
-        raise MalformedResponse(source, "its time is no time", body)
+        raise MalformedResponse(source, "its time is not a time", body)
     try:
         rows = pa.table({JSON_ROW: _row_texts(text, elements)})
     except RecursionError:
