@@ -62,7 +62,7 @@ BAD: dict[str, list[tuple[Row, str]]] = {
         ({"scheduled_departure_at": "2028-03-31T08:00Z", "scheduled_arrival_at":
           "2028-03-31T09:00Z"}, "more than 400 days ahead"),
         ({"scheduled_departure_at": "0001-01-01T00:00+14:00"}, "beyond what a calendar has"),
-        ({"callsign": "AF123"}, "AF123 has no ICAO designator: define in columns.toml which one AF"),
+        ({"callsign": "AF123"}, "AF123 has no ICAO designator: define in columns.toml which one"),
         ({"callsign": "?"}, "neither a callsign nor a flight number"),
         ({"callsign": "", "flight_number": ""}, "callsign is missing"),
         ({"departure_airport": "QQQ"}, "QQQ is not an IATA code of an airport"),

@@ -225,7 +225,7 @@ def test_of_rows_with_one_key_the_last_counts_and_the_others_are_repeated_or_rej
     rows = judge(kind, as_csv([changed, GOOD[kind], changed]))
     assert settle(BY_NAME[kind], rows) == [rows[2]]
     assert rows[0].is_repeated
-    assert "row 3 of x.csv says otherwise" in str(rows[1].reason)
+    assert "row 3 of x.csv contradicts" in str(rows[1].reason)
 
 
 def test_hours_and_cycles_of_an_airframe_do_not_fall() -> None:
