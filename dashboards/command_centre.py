@@ -73,8 +73,7 @@ def board() -> Board:
     made = Board(
         "skyops-command-centre",
         "SkyOps command centre",
-        "Host and stability, integrity of the data, champion against challenger, explanation and "
-        "trust.",
+        "Host and stability, data integrity, champion against challenger, explanation and trust.",
         "now-7d",
     )
     made.builder.with_variable(ring())
@@ -96,39 +95,44 @@ def _host(made: Board) -> tuple[int, int]:
     """Column 1; the numbers of CPU and memory."""
     place = {"left": 0, "width": 6}
     made.put(
-        heading("Host and stability", "CPU, memory, disks, what was killed"), **place, height=2
+        heading("Host and stability", "CPU, memory, disks and killed processes"), **place, height=2
     )
     cpu = made.put(lines(
-        "CPU", "Busy share of all cores. Marks are Dagster's runs.", "percentunit",
+        "CPU", "Busy share of all cores. Marks are Dagster runs.", "percentunit",
         ask('1 - avg by (instance) (rate(node_cpu_seconds_total{job="node",mode="idle"}'
             "[$__rate_interval]))", "{{instance}}"),
         is_share=True,
     ), **place)  # fmt: skip
     memory = made.put(lines(
-        "Memory", "Used share of the host's memory. Marks are Dagster's runs.", "percentunit",
+        "Memory", "Used share of the host's memory. Marks are Dagster runs.", "percentunit",
         ask('1 - node_memory_MemAvailable_bytes{job="node"} / '
             'node_memory_MemTotal_bytes{job="node"}', "{{instance}}"),
         is_share=True, limits=((None, GREEN), (0.9, RED)),
     ), **place)  # fmt: skip
     made.put(lines(
         "Container memory against its limit",
-        "Working set over limit, of containers that have one. At 1 the kernel kills.",
+        "Working set divided by the limit, for containers with a limit. At 1 the kernel kills "
+        "processes.",
         "percentunit",
         ask(f"max by (name) (container_memory_working_set_bytes{{{CONTAINERS}}}) / "
             f"max by (name) (container_spec_memory_limit_bytes{{{CONTAINERS}}} > 0)", "{{name}}"),
         is_share=True, limits=((None, GREEN), (0.9, RED)),
     ), **place)  # fmt: skip
     made.put(lines(
-        "OOM kills", "Processes that the kernel killed for want of memory: of the host, and of "
-        "each container.", "short",
+        "OOM "
+        "kills",
+        "Processes that the kernel killed because memory ran out, on the host and in each "
+        "container.", "short",
         ask('increase(node_vmstat_oom_kill{job="node"}[$__rate_interval])', "host {{instance}}"),
         ask(f"sum by (name) (increase(container_oom_events_total{{{CONTAINERS}}}"
             "[$__rate_interval]))", "{{name}}"),
         limits=((None, GREEN), (1, RED)),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Disk of Postgres and MLflow", "Databases on the disk, MLflow's among them, and the "
-        "artifacts that MLflow keeps in a folder.", "bytes",
+        "Disk of Postgres and "
+        "MLflow",
+        "Databases on disk, including MLflow's, and the artifacts that MLflow keeps in a "
+        "folder.", "bytes",
         ask("max by (database) (skyops_postgres_size_bytes)", "database {{database}}"),
         ask("max(skyops_mlflow_artifacts_bytes)", "MLflow's artifacts"),
     ), **place)  # fmt: skip
@@ -144,10 +148,10 @@ def _host(made: Board) -> tuple[int, int]:
 def _data(made: Board) -> None:
     """Column 2."""
     place = {"left": 6, "width": 6}
-    made.put(heading("Integrity of the data", "What came, how fresh it is, whether it changes"),
+    made.put(heading("Integrity of the data", "Loads, freshness and changes of the data"),
              **place, height=2)  # fmt: skip
     made.put(lines(
-        "Volumes", "Rows of the loads of each hour: loaded, repeated, rejected.", "short",
+        "Volumes", "Rows in each hour's loads: loaded, repeated, rejected.", "short",
         Postgres("""
             select
                 $__timeGroupAlias(finished_at, '1h'),
@@ -162,13 +166,14 @@ def _data(made: Board) -> None:
         is_stacked=True,
     ), **place)  # fmt: skip
     made.put(lines(
-        "Freshness", "Age of the newest position, and by how much the models lag behind it.", "s",
+        "Freshness", "Age of the newest position, and how far the models lag behind it.", "s",
         ask("max(skyops_feed_newest_position_age_seconds)", "newest position"),
         ask("max(skyops_lane_lag_seconds)", "models behind it"),
     ), **place)  # fmt: skip
     made.put(figures(
-        "Assets that are late, checks that fail", "Assets past the freshness that their policy "
-        "asks; checks whose last result is a failure.", "short",
+        "Assets that are late, checks that "
+        "fail",
+        "Assets past their freshness policy, and checks whose last result is a failure.", "short",
         ask("count(max by (asset) (skyops_dagster_asset_freshness) > 0) or vector(0)",
             "late assets"),
         ask("count(max by (asset, check) (skyops_dagster_check_failing)) or vector(0)",
@@ -176,7 +181,7 @@ def _data(made: Board) -> None:
         limits=((None, GREEN), (1, RED)),
     ), **place, height=4)  # fmt: skip
     made.put(lines(
-        "Committed share of transactions", "Commits over commits and rollbacks, by database.",
+        "Committed share of transactions", "Commits divided by commits and rollbacks, by database.",
         "percentunit",
         ask("max by (database) (rate(skyops_postgres_commits_total[$__rate_interval])) / ("
             "max by (database) (rate(skyops_postgres_commits_total[$__rate_interval])) + "
@@ -194,8 +199,10 @@ def _data(made: Board) -> None:
         """, is_series=True),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Moving means of key features", "Mean of the 24 hours before, of crossings of the ring, "
-        "in standard deviations from the mean of the whole period.", "none",
+        "Moving means of key "
+        "features",
+        "Mean over the previous 24 hours for crossings of the ring, in standard deviations from "
+        "the mean of the whole period.", "none",
         Postgres("""
             with hourly as (
                 select
@@ -245,8 +252,9 @@ def _data(made: Board) -> None:
         """, is_series=True),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Drift", "Share of groups of features beyond their thresholds, as the monitor found it; "
-        "from 0.15 on (by default) a retraining is asked for.", "percentunit",
+        "Drift",
+        "Share of feature groups beyond their thresholds in each monitoring run; above 0.15 (by "
+        "default) counts as drift.", "percentunit",
         Postgres(f"""
             select logged_at as time, drift_score as "drift"
             from audit.monitoring_log
@@ -260,10 +268,11 @@ def _data(made: Board) -> None:
 def _duel(made: Board) -> None:
     """Column 3."""
     place = {"left": 12, "width": 6}
-    made.put(heading("Champion against challenger", "Right, sure and quick enough"),
+    made.put(heading("Champion against challenger", "Accuracy, certainty and speed"),
              **place, height=2)  # fmt: skip
     made.put(bars(
-        "R2", "Of the champion, the newest challenger and the best baseline, on the same test "
+        "R2",
+        "For the champion, the newest challenger and the best baseline, on the same test "
         "arrivals.", "none",
         Postgres(f"{NEWEST} select model, r2 as \"R2\" from compared order by place"),
     ), **place)  # fmt: skip
@@ -273,14 +282,16 @@ def _duel(made: Board) -> None:
                  "order by place"),
     ), **place)  # fmt: skip
     made.put(bars(
-        "Share within 1 and 2 minutes", "Of the test arrivals, those predicted to within one and "
-        "two minutes.", "percentunit",
+        "Share within 1 and 2 "
+        "minutes",
+        "Share of the test arrivals predicted within one and two minutes.", "percentunit",
         Postgres(f"{NEWEST} select model, within_1min_share as \"within 1 min\", "
                  "within_2min_share as \"within 2 min\" from compared order by place"),
     ), **place)  # fmt: skip
     made.put(bars(
-        "Scores", "Distribution of the predicted minutes, of crossings and of what the service was "
-        "asked: shares of each one's own predictions.", "percentunit",
+        "Scores",
+        "Distribution of the predicted minutes, for crossings and for service requests: shares "
+        "of each one's own predictions.", "percentunit",
         Postgres(f"""
             with scores as (
                 select model_version, predicted_transit_min as minutes
@@ -314,8 +325,10 @@ def _duel(made: Board) -> None:
         """),
     ), **place)  # fmt: skip
     made.put(bars(
-        "Load time", "Seconds until a version, in a process of its own, gave its first prediction, "
-        "as the gatekeeper measured it.", "s",
+        "Load "
+        "time",
+        "Seconds until a version gave its first prediction in a new process, measured by the "
+        "gatekeeper.", "s",
         Postgres(f"""
             {DUEL}
             select model, start_s as "seconds"
@@ -326,8 +339,10 @@ def _duel(made: Board) -> None:
         """),
     ), **place)  # fmt: skip
     made.put(lines(
-        "p95 of a prediction", "As the gatekeeper measured it, one record at a time; and as the "
-        "service answers, all records of a request.", "s",
+        "p95 of a "
+        "prediction",
+        "Measured by the gatekeeper for one record at a time, and by the service for all records "
+        "of a request.", "s",
         ask('max by (version) (skyops_model_latency_p95_seconds{ring="$ring"})',
             "measured, version {{version}}"),
         ask("histogram_quantile(0.95, sum by (le, version) (rate(skyops_model_answer_seconds_bucket"
@@ -339,11 +354,13 @@ def _duel(made: Board) -> None:
 def _trust(made: Board) -> None:
     """Column 4."""
     place = {"left": 18, "width": 6}
-    made.put(heading("Explanation and trust", "Why it predicts so, and how far to believe it"),
+    made.put(heading("Explanation and "
+    "trust", "Why it predicts what it does, and how reliable it is"),
              **place, height=2)  # fmt: skip
     made.put(rows(
-        "Lights of the gatekeeper", "The newest decision on the ring's model: each light, and what "
-        "stood in its way.",
+        "Lights of the "
+        "gatekeeper",
+        "The newest decision on the ring's model: each light, and the rules that failed.",
         Postgres(f"""
             with newest as (
                 select * from ml.promotion_decisions
@@ -372,7 +389,7 @@ def _trust(made: Board) -> None:
         lights=("state",),
     ), **place)  # fmt: skip
     made.put(bars(
-        "Importance", "By how many minutes the error rises where a group of features is shuffled.",
+        "Importance", "Rise of the error in minutes when a feature group is shuffled.",
         "m",
         Postgres(f"""
             {DUEL}
@@ -396,8 +413,9 @@ def _trust(made: Board) -> None:
             and $__timeFilter(landed_at)
     """
     made.put(bars(
-        "Residuals", "Predicted minus flown minutes, of the arrivals that landed: shares of each "
-        "bin of one minute, of arrivals it had learned from and of new ones.", "percentunit",
+        "Residuals",
+        "Predicted minus actual minutes for landed arrivals: share in each bin of one minute, "
+        "for training arrivals and for new ones.", "percentunit",
         Postgres(f"""
             select
                 least(greatest(floor(error_min), -15), 15)::integer || ' min' as error,
@@ -411,8 +429,10 @@ def _trust(made: Board) -> None:
         """),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Residuals by hour", "Mean error (above 0: predicted too late) and mean absolute error of "
-        "each hour's landings.", "m",
+        "Residuals by "
+        "hour",
+        "Mean error (above 0 is predicted too late) and mean absolute error of each hour's "
+        "landings.", "m",
         Postgres(f"""
             select
                 $__timeGroupAlias(landed_at, '1h'),
@@ -424,8 +444,8 @@ def _trust(made: Board) -> None:
         """, is_series=True),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Landings inside of the interval", "Share of landings inside of the 90 % interval that was "
-        "told, by hour.", "percentunit",
+        "Landings inside of the "
+        "interval", "Share of landings inside the predicted 90 % interval, by hour.", "percentunit",
         Postgres(f"""
             select
                 $__timeGroupAlias(landed_at, '1h'),

@@ -36,21 +36,21 @@ def board() -> Board:
 
 def _now(made: Board) -> None:
     for place, panel in enumerate((
-        figures("Fleet", "Airframes that flew and flights, of the newest day.", "short",
+        figures("Fleet", "Airframes that flew, and their flights, on the newest day.", "short",
                 ask("max(skyops_fleet_airframes)", "airframes"),
                 ask("max(skyops_fleet_flights)", "flights")),
-        figures("In the air", "Time in the air of all of them that day.", "s",
+        figures("In the air", "Time in the air of all airframes on that day.", "s",
                 ask("max(skyops_fleet_airborne_seconds)", "airborne")),
-        figures("Alerts of reliability", "ATA chapters and parts whose alert rings.", "short",
+        figures("Alerts of reliability", "ATA chapters and parts in alert.", "short",
                 ask("max(skyops_reliability_alerts)", "alerts"),
                 limits=((None, GREEN), (1, RED))),
-        figures("Overdue maintenance", "Tasks and bulletins of an airframe past a limit.", "short",
+        figures("Overdue maintenance", "Tasks and bulletins past a limit.", "short",
                 ask("max(skyops_maintenance_overdue)", "overdue"),
                 limits=((None, GREEN), (1, RED))),
         figures("On time yesterday", "Share of arrivals at most 15 minutes late.", "percentunit",
                 ask("max(skyops_punctuality_on_time_ratio)", "on time"),
                 limits=((None, RED), (0.7, YELLOW), (0.8, GREEN))),
-        figures("Anomalous flights", "Of the last day's flights those unlike the others.", "short",
+        figures("Anomalous flights", "Anomalous flights of the last day.", "short",
                 ask("max(skyops_flights_anomalous)", "anomalous"),
                 ask("max(skyops_flights_judged)", "compared")),
     )):  # fmt: skip
@@ -62,7 +62,7 @@ def _history(made: Board) -> None:
         (0, "Hours in the air", "h", "airborne_h"), (8, "Flights", "short", "flight_count"),
     ):  # fmt: skip
         made.put(lines(
-            title, "Of each type, by day.", unit,
+            title, "By aircraft type and day.", unit,
             Postgres(f"""
             select
                 flown_on::timestamp {DAY} as time,
@@ -76,7 +76,7 @@ def _history(made: Board) -> None:
             is_stacked=True,
         ), left=left, width=8)  # fmt: skip
     made.put(lines(
-        "Punctuality", "Share of the arrivals seen that were at most 15 minutes late, by day.",
+        "Punctuality", "Share of the observed arrivals that were at most 15 minutes late, by day.",
         "percentunit",
         Postgres(f"""
             select
@@ -90,7 +90,8 @@ def _history(made: Board) -> None:
         is_share=True,
     ), left=16, width=8)  # fmt: skip
     made.put(rows(
-        "Reliability of the latest week", "Fleets, ATA chapters and parts, those that ring first.",
+        "Reliability of the latest "
+        "week", "Fleets, ATA chapters and parts; those in alert come first.",
         Postgres(f"""
             select
                 fleet,
@@ -131,8 +132,10 @@ def _history(made: Board) -> None:
         lights=("state",),
     ), left=12, width=12, height=9)  # fmt: skip
     made.put(lines(
-        "Coverage of the feed", "Of the minutes of flights in the air those with a position, by "
-        "area and week.", "percentunit",
+        "Coverage of the "
+        "feed",
+        "Share of the minutes of flights in the air that have a position, by area and "
+        "week.", "percentunit",
         Postgres(f"""
             select week_on::timestamp {DAY} as time, area as metric, coverage_share as value
             from metrics.feed_reliability_weekly
@@ -152,6 +155,6 @@ def _airports(made: Board) -> None:
         ask(f"max by (airport) (skyops_airport_holdings{AIRPORTS})", "{{airport}} holdings"),
     ), left=8, width=8)  # fmt: skip
     made.put(lines(
-        "Additional time (ASMA)", "Mean of the last hour's arrivals, from 40 NM.", "s",
+        "Additional time (ASMA)", "Mean over the last hour's arrivals, from 40 NM.", "s",
         ask(f"max by (airport) (skyops_airport_additional_seconds{AIRPORTS})", "{{airport}}"),
     ), left=16, width=8)  # fmt: skip

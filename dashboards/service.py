@@ -14,7 +14,7 @@ def board() -> Board:
     made = Board(
         "skyops-service",
         "SkyOps service",
-        "Requests, how long answers take, errors, predictions and trainings.",
+        "Requests, response times, errors, predictions and training runs.",
         "now-6h",
     )
     _requests(made)
@@ -25,31 +25,33 @@ def board() -> Board:
 
 def _requests(made: Board) -> None:
     made.put(lines(
-        "Requests a second", "Answers a second, by route.", "reqps",
+        "Requests a second", "Responses per second, by route.", "reqps",
         ask(f"sum by (route) ({ANSWERS})", "{{route}}"),
     ), left=0, width=8)  # fmt: skip
     made.put(lines(
-        "Time to answer", "Until the answer begins, of all routes.", "s",
+        "Time to answer", "Time until the response starts, over all routes.", "s",
         *(ask(f"histogram_quantile({share / 100}, sum by (le) ({SECONDS}))", f"p{share}")
           for share in (50, 95, 99)),
     ), left=8, width=8)  # fmt: skip
     made.put(lines(
-        "p95 by route", "Until the answer begins.", "s",
+        "p95 by route", "Time until the response starts.", "s",
         ask(f"histogram_quantile(0.95, sum by (le, route) ({SECONDS}))", "{{route}}"),
     ), left=16, width=8)  # fmt: skip
     made.put(lines(
-        "Errors", "Answers with a status of 500 or more a second, and their share of all.",
+        "Errors", "Responses per second with a status of 500 or more, and their share of all.",
         "percentunit",
         ask(f"(sum({FAILED}) or vector(0)) / (sum({ANSWERS}) > 0)", "share of errors"),
         is_share=True, limits=((None, GREEN), (0.01, RED)),
     ), left=0, width=8)  # fmt: skip
     made.put(lines(
-        "Refused requests", "A second, by reason: no key (401), too little in the key (403), too "
-        "many (429), not to be understood (422) and so on.", "reqps",
+        "Refused "
+        "requests",
+        "Refused requests per second, by reason: no key (401), missing scope (403), too many "
+        "(429), invalid (422) and so on.", "reqps",
         ask("sum by (reason) (rate(skyops_rejected_total[$__rate_interval]))", "{{reason}}"),
     ), left=8, width=8)  # fmt: skip
     made.put(lines(
-        "Over a limit", "Requests over a limit of their key, a second.", "reqps",
+        "Over a limit", "Requests per second over a limit of their key.", "reqps",
         ask("sum by (limit) (rate(skyops_limited_total[$__rate_interval]))", "{{limit}}"),
     ), left=16, width=8)  # fmt: skip
 
@@ -61,14 +63,17 @@ def _predictions(made: Board) -> None:
             "{{model}} {{version}}"),
     ), left=0, width=8)  # fmt: skip
     made.put(lines(
-        "Time that the model takes", "For the records of one request, by model.", "s",
+        "Time that the model "
+        "takes", "Time that the model takes for the records of one request, by model.", "s",
         *(ask(f"histogram_quantile({share / 100}, sum by (le, model) "
               "(rate(skyops_model_answer_seconds_bucket[$__rate_interval])))",
               f"p{share} {{{{model}}}}")
           for share in (50, 95, 99)),
     ), left=8, width=8)  # fmt: skip
     made.put(lines(
-        "Predicted minutes", "Median and 90 % of the predicted time to the landing, by model and "
+        "Predicted "
+        "minutes",
+        "Median and 90th percentile of the predicted time to the landing, by model and "
         "version.", "s",
         *(ask(f"histogram_quantile({share / 100}, sum by (le, model, version) "
               "(rate(skyops_predicted_transit_seconds_bucket[$__rate_interval])))",
@@ -82,19 +87,19 @@ def _predictions(made: Board) -> None:
         limits=((None, RED), (1, GREEN)),
     ), left=0, width=8, height=5)  # fmt: skip
     made.put(lines(
-        "Time to load a model", "Seconds to load and check the version that is served.", "s",
+        "Time to load a model", "Seconds to load and check the served version.", "s",
         ask("max by (model, version) (skyops_model_load_seconds)", "{{model}} {{version}}"),
     ), left=8, width=8, height=5)  # fmt: skip
     made.put(lines(
-        "Predictions not logged yet", "Bytes on the disk of the service that the database does not "
-        "have.", "bytes",
+        "Predictions not logged "
+        "yet", "Bytes on the service's disk that are not in the database yet.", "bytes",
         ask("sum(skyops_prediction_log_unsent_bytes)", "unsent"),
     ), left=16, width=8, height=5)  # fmt: skip
 
 
 def _trainings(made: Board) -> None:
     made.put(rows(
-        "Trainings", "The newest trainings, and what the gatekeeper decided.",
+        "Trainings", "The newest training runs, and the gatekeeper's decisions.",
         Postgres("""
             select
                 runs.created_at as trained_at,
@@ -113,6 +118,6 @@ def _trainings(made: Board) -> None:
         """),
     ), left=0, width=16)  # fmt: skip
     made.put(lines(
-        "Dagster's jobs", "Runs that ended in the last 24 hours, by job and how.", "short",
+        "Dagster's jobs", "Runs that ended in the last 24 hours, by job and result.", "short",
         ask("max by (job_name, status) (skyops_dagster_runs_last_day)", "{{job_name}} {{status}}"),
     ), left=16, width=8)  # fmt: skip

@@ -130,7 +130,7 @@ def run_refresh(on_event: OnEvent) -> FinishedRun:
         if instance.get_latest_materialization_event(RAW) is None:
             if instance.get_latest_materialization_event(HISTORY_KEY) is None:
                 raise SkyOpsError(
-                    "Nothing has been loaded yet: load recordings (skyops load), or collect live "
+                    "Nothing has been loaded yet: load recordings (skyops load) or collect live "
                     "positions (skyops collect)."
                 )
             assets, checks = without_positions(defs.resolve_asset_graph())
@@ -197,7 +197,7 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
         tags=DEMO, statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     )
     for run in instance.get_runs(unfinished):
-        instance.report_run_failed(run, "The process ended before its run did.")
+        instance.report_run_failed(run, "The process ended before the run was complete.")
 
 
 def report_loaded(

@@ -26,8 +26,8 @@ class RetrainPolicy(BaseModel):
             ge=0,
             le=1,
             description="Share of the champion's skill at promotion. Skill below it in two "
-            "windows in a row triggers a training; this is the primary alarm. What 0.85 "
-            "finds, and its rate of false alarms, are in "
+            "consecutive windows is a trigger, and the primary alarm. What 0.85 detects, and how "
+            "often it gives a false alarm, is in "
             "[monitoring](monitoring.md#false-alarms-and-what-is-found).",
         ),
     ] = 0.85
@@ -35,8 +35,8 @@ class RetrainPolicy(BaseModel):
         float,
         Field(
             lt=1,
-            description="The floor if the champion's skill at promotion is not known; the "
-            "floor is never below it.",
+            description="The skill floor if the champion's skill at promotion is unknown; the "
+            "floor is never lower.",
         ),
     ] = 0.05
     min_r2: Annotated[
@@ -58,14 +58,15 @@ class RetrainPolicy(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="A drift score above this is drift; one of six groups of features is 0.17.",
+            description="A drift score above this counts as drift; one of six feature groups gives "
+            "0.17.",
         ),
     ] = 0.15
     drift_alone: Annotated[
         bool,
         Field(
-            description="Whether drift alone triggers a training. Off by default, because "
-            "traffic often changes without making the champion worse "
+            description="Whether drift alone is a trigger. Off, because traffic often changes "
+            "without making the champion worse "
             "([monitoring](monitoring.md#when-a-challenger-is-trained)).",
         ),
     ] = False
@@ -74,24 +75,24 @@ class RetrainPolicy(BaseModel):
         Field(
             gt=0,
             le=36500,
-            description="Days since the last landing in the champion's training data, after "
-            "which a challenger is trained; `null`: never.",
+            description="Days since the champion's last training landing after which a challenger "
+            "is trained; `null` means never.",
         ),
     ] = 30
     new_arrivals: Annotated[
         int | None,
         Field(
             ge=1,
-            description="Landings since the last training set was built (two weeks of LSZH) that "
-            "trigger a training; `null`: never.",
+            description="Number of landings since the last training set (two weeks of LSZH) that "
+            "is a trigger; `null` means never.",
         ),
     ] = 5000
     first_arrivals: Annotated[
         int,
         Field(
             ge=1,
-            description="The same while there is no champion: the gatekeeper needs this many for "
-            "its test rows.",
+            description="The same without a champion: the gatekeeper needs this many for its test "
+            "rows.",
         ),
     ] = 2500
     cool_down_days: Annotated[
@@ -99,9 +100,8 @@ class RetrainPolicy(BaseModel):
         Field(
             ge=0,
             le=36500,
-            description="Days after a retraining triggered by this policy in which only a person "
-            "can trigger another. Under a week, so that one Monday does not block the "
-            "next.",
+            description="Days after a retraining by this policy in which only a person can start "
+            "another. Less than a week, so that one Monday does not block the next.",
         ),
     ] = 6
 
@@ -134,7 +134,7 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=0.5,
             le=0.999,
-            description="Share of the units that must reach a recommended interval or limit "
+            description="Share of the units that should reach a recommended interval or limit "
             "without a failure.",
         ),
     ] = 0.95
@@ -143,8 +143,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=10,
             le=100_000,
-            description="Minimum failures of a part for a recommendation; for models of sensor "
-            "readings, minimum failed units in each half of the fleet.",
+            description="Failures of a part below which nothing is recommended; for sensor models, "
+            "failed units in each half of the fleet.",
         ),
     ] = 10
     min_tried_lives: Annotated[
@@ -152,8 +152,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             gt=0,
             le=100_000,
-            description="Minimum lives after the date of a fit on which an interval is tested, "
-            "each counted as the part of the interval that it ran.",
+            description="Lives after the date of a fit on which an interval must have been tested; "
+            "each counts as the part of the interval that it ran.",
         ),
     ] = 10
     min_low_share: Annotated[
@@ -169,7 +169,7 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=1,
             le=100_000,
-            description="Horizon, in cycles, of the predicted probability of a failure.",
+            description="Cycles ahead for which the probability of a failure is predicted.",
         ),
     ] = 30
     lead_cycles: Annotated[
@@ -177,8 +177,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=0,
             le=100_000,
-            description="A unit should reach the limit from sensor readings at least this many "
-            "cycles before its failure: the time to plan a removal.",
+            description="Cycles before its failure by which a unit should have reached the limit "
+            "from sensor readings: the time to plan a removal.",
         ),
     ] = 10
     longest_life_cycles: Annotated[
@@ -186,8 +186,8 @@ class ReliabilityPolicy(BaseModel):
         Field(
             ge=10,
             le=100_000,
-            description="Longest remaining life that sensor readings can predict; longer lives "
-            "are trained and evaluated as this.",
+            description="Remaining life above which sensor readings carry no information; longer "
+            "lives are learned and judged as this value.",
         ),
     ] = 125
 

@@ -53,7 +53,7 @@ def _to_webhook(_settings: Settings, address: str, title: str, details: str) -> 
         answer = httpx.post(address, json={"text": text}, timeout=TIMEOUT_S, trust_env=not is_here)
         problem = None if answer.is_success else f"answered {answer.status_code}"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        problem = f"could not be asked ({type(error).__name__})"
+        problem = f"could not be reached ({type(error).__name__})"
     if problem:
         raise SkyOpsError(
             f"The webhook {problem}. See SKYOPS_ALERT_WEBHOOK_URL and SKYOPS_ALERT_ROUTES."
@@ -71,7 +71,7 @@ def _by_email(settings: Settings, address: str, title: str, details: str) -> Non
     has_tls = is_implicit or settings.alert_smtp_starttls
     if settings.alert_smtp_user and not has_tls and host not in LOOPBACK:
         raise SkyOpsError(
-            "A password is sent over TLS only: set SKYOPS_ALERT_SMTP_STARTTLS=true, or no "
+            "A password is sent over TLS only: set SKYOPS_ALERT_SMTP_STARTTLS=true, or unset "
             "SKYOPS_ALERT_SMTP_USER."
         )
     sender = settings.alert_sender or f"skyops@{host}"

@@ -157,8 +157,8 @@ def deliver(warehouse: Warehouse, settings: Settings) -> Sent:
                 # Whatever it is: raised here, it would end every tick at this notice. Its text may
                 # hold an address.
                 error = (
-                    f"Nothing could be sent by {channel} ({type(failure).__name__}). Check the "
-                    "SKYOPS_ALERT_ variables of this channel."
+                    f"Nothing could be sent through {channel} ({type(failure).__name__}). Check "
+                    "the SKYOPS_ALERT_ variables of this channel."
                 )
             if error:
                 dead.add((channel, address))

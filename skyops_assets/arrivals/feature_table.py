@@ -56,7 +56,7 @@ TABLE = (
     Feature("airport", TEXT, "unioned", "airport",
         "ICAO code of the airport."),
     Feature("sector", TEXT, "unioned", "entry bearing",
-        "Octant of that bearing.", ("N", "NE", "E", "SE", "S", "SW", "W", "NW")),
+        "Octant of the bearing from the airport.", ("N", "NE", "E", "SE", "S", "SW", "W", "NW")),
     Feature("bearing_deg", NUMBER, "unioned", None,
         "Bearing from the airport to the aircraft, degrees true."),
     Feature("bearing_sin", NUMBER, "unioned", "entry bearing",
@@ -64,31 +64,32 @@ TABLE = (
     Feature("bearing_cos", NUMBER, "unioned", "entry bearing",
         "Cosine of the bearing.", (-1, 1)),
     Feature("altitude_m", NUMBER, "unioned", "altitude",
-        "Barometric altitude, interpolated; the last known within a minute where a fix has none. "
-        "In the history that of the position closest to the ring.", (-500, 20_000)),
+        "Barometric altitude, interpolated; the last known within a minute if a fix has none. In "
+        "the history, the altitude of the position closest to the ring.", (-500, 20_000)),
     Feature("ground_speed_mps", NUMBER, "unioned", "speed",
-        "Ground speed, likewise; null in the history.", (0, 500)),
+        "Ground speed, interpolated in the same way; null in the history.", (0, 500)),
     Feature("vertical_rate_mps", NUMBER, "unioned", "altitude",
         "Last known rate of climb within a minute; null in the history.", (-150, 150)),
     Feature("track_offset_deg", NUMBER, "unioned", "entry bearing",
         "Angle between the track and the direction to the airport: 0 is straight in. Null in the "
         "history.", (-180, 180)),
     Feature("typecode", TEXT, "surroundings", None,
-        "ICAO's type designator of the airframe, such as A320; null where the aircraft database "
-        "lacks it."),
+        "ICAO type designator of the airframe, such as A320; null if the aircraft database lacks "
+        "it."),
     Feature("wake", TEXT, "surroundings", "aircraft",
         "ICAO wake category by the emitter category last sent within a minute: L below 7 t, M, H "
-        "from 136 t (a super too); null where none was sent, and in the history.", ("L", "M", "H")),
+        "from 136 t (a super too); null if none was sent, and in the history.", ("L", "M", "H")),
     Feature("outer_leg_min", NUMBER, "legs", "speed",
         "Minutes since the same flight crossed the widest ring; null at that ring.", MINUTES),
     Feature("outer_leg_mps", NUMBER, "legs", "speed",
-        "Mean speed since then: the great circle between the two crossings, over the time.",
+        "Mean speed since the widest ring: great circle between the two crossings, divided by the "
+        "time.",
         (0, 1000)),
     Feature("near_leg_mps", NUMBER, "legs", "speed",
-        "Mean speed since the flight crossed the next wider ring (50 NM for 40 NM), over the great "
-        "circle.", (0, 1000)),
+        "Mean speed since the flight crossed the next wider ring (50 NM for 40 NM), along the "
+        "great circle.", (0, 1000)),
     Feature("near_leg_climb_mps", NUMBER, "legs", "altitude",
-        "Mean rate of climb since then.", (-300, 300)),
+        "Mean rate of climb since the next wider ring.", (-300, 300)),
     Feature("inbound_inside_count", COUNT, "surroundings", "congestion",
         "Other aircraft inside the ring in the last 30 s that look inbound by the same rule as "
         "is_inbound; null in the history.", COUNTS),
@@ -101,13 +102,14 @@ TABLE = (
     Feature("entries_60min_count", COUNT, "entries", "congestion",
         "Other flights that entered the ring inbound in the last 60 minutes.", COUNTS),
     Feature("sector_entries_15min_count", COUNT, "entries", "congestion",
-        "Those of the last 15 minutes that entered in the same octant.", COUNTS),
+        "Entries of the last 15 minutes from the same octant.", COUNTS),
     Feature("unlanded_count", COUNT, "entries", "congestion",
-        "Those of the last 60 minutes whose landing is not known yet.", COUNTS),
+        "Entries of the last 60 minutes whose landing is not known yet.", COUNTS),
     Feature("sector_unlanded_count", COUNT, "entries", "congestion",
-        "Those of them that entered in the same octant.", COUNTS),
+        "Entries of the last 60 minutes from the same octant whose landing is not known "
+        "yet.", COUNTS),
     Feature("mean_unlanded_age_min", NUMBER, "entries", "congestion",
-        "Mean minutes since those without a known landing entered; null when there is none.",
+        "Mean minutes since the entries without a known landing; null when there are none.",
         MINUTES),
     Feature("landings_15min_count", COUNT, "landings", "congestion",
         "Landings at the airport in the last 15 minutes, known by now.", COUNTS),
@@ -128,51 +130,55 @@ TABLE = (
         "Transit time of the last arrival known by now; null when none was known for six hours.",
         MINUTES),
     Feature("last_transit_age_min", NUMBER, "recent_transits", "recent transits",
-        "Minutes since that landing.", MINUTES),
+        "Minutes since the landing of that arrival.", MINUTES),
     Feature("mean_last3_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 3 such arrivals, or of as many as there are.", MINUTES),
+        "Mean transit time of the last 3 arrivals known by now, or of as many as there "
+        "are.", MINUTES),
     Feature("mean_last5_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 5 such arrivals, or of as many as there are.", MINUTES),
+        "Mean transit time of the last 5 arrivals known by now, or of as many as there "
+        "are.", MINUTES),
     Feature("mean_last10_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 10 such arrivals, or of as many as there are.", MINUTES),
+        "Mean transit time of the last 10 arrivals known by now, or of as many as there "
+        "are.", MINUTES),
     Feature("mean_last20_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 20 such arrivals, or of as many as there are.", MINUTES),
+        "Mean transit time of the last 20 arrivals known by now, or of as many as there "
+        "are.", MINUTES),
     Feature("sector_last_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Transit time of the last one that entered from the same octant.", MINUTES),
+        "Transit time of the last arrival from the same octant.", MINUTES),
     Feature("sector_last_transit_age_min", NUMBER, "recent_transits", "recent transits",
-        "Minutes since the landing of the last one that entered from the same octant.", MINUTES),
+        "Minutes since the landing of the last arrival from the same octant.", MINUTES),
     Feature("sector_mean_last3_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 3 that entered from the same octant, or of as many as there "
+        "Mean transit time of the last 3 arrivals from the same octant, or of as many as there "
         "are.", MINUTES),
     Feature("sector_mean_last5_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 5 that entered from the same octant, or of as many as there "
+        "Mean transit time of the last 5 arrivals from the same octant, or of as many as there "
         "are.", MINUTES),
     Feature("sector_mean_last10_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 10 that entered from the same octant, or of as many as "
+        "Mean transit time of the last 10 arrivals from the same octant, or of as many as "
         "there are.", MINUTES),
     Feature("sector_mean_last20_transit_min", NUMBER, "recent_transits", "recent transits",
-        "Mean transit time of the last 20 that entered from the same octant, or of as many as "
+        "Mean transit time of the last 20 arrivals from the same octant, or of as many as "
         "there are.", MINUTES),
     Feature("runway_in_use_deg", NUMBER, "landings", None,
-        "Direction of the last landing known by now, degrees true; in the history as the runway is "
-        "named, magnetic and to ten degrees."),
+        "Direction of the last landing known by now, degrees true; in the history from the "
+        "runway's name, magnetic and to ten degrees."),
     Feature("runway_in_use_sin", NUMBER, "landings", "runway in use",
-        "Sine of that direction.", (-1, 1)),
+        "Sine of the direction of the runway in use.", (-1, 1)),
     Feature("runway_in_use_cos", NUMBER, "landings", "runway in use",
-        "Cosine of that direction.", (-1, 1)),
+        "Cosine of the direction of the runway in use.", (-1, 1)),
     Feature("wind_east_mps", NUMBER, "weather", "weather",
-        "Wind by the airport's latest report that was sent by then and is younger than two hours: "
-        "how fast the air moves towards the east. Null without a report, and where a wind above 3 "
-        "kt is variable.", (-150, 150)),
+        "Wind in the airport's latest report that was sent by then and is younger than two hours: "
+        "how fast the air moves towards the east. Null without a report, and if a wind above 3 kt "
+        "is variable.", (-150, 150)),
     Feature("wind_north_mps", NUMBER, "weather", "weather",
-        "The same towards the north.", (-150, 150)),
+        "How fast the air moves towards the north, by the same report.", (-150, 150)),
     Feature("wind_gust_mps", NUMBER, "weather", "weather",
-        "Gust by that report; the mean wind where it tells none.", (0, 150)),
+        "Gust in the latest report; the mean wind if it has none.", (0, 150)),
     Feature("visibility_m", NUMBER, "weather", "weather",
-        "Visibility by that report; 10,000 is that or more.", (0, 100_000)),
+        "Visibility in the latest report; 10,000 means 10 km or more.", (0, 100_000)),
     Feature("ceiling_m", NUMBER, "weather", "weather",
         "Height above the aerodrome of the lowest broken or overcast layer, or vertical "
-        "visibility, by that report; null where there is none.", (0, 30_000)),
+        "visibility, in the latest report; null if there is none.", (0, 30_000)),
     Feature("local_hour", NUMBER, "unioned", "hour and weekday",
         "Hour of the day at the airport, with minutes as a fraction.", (0, 24)),
     Feature("local_weekday", COUNT, "unioned", "hour and weekday",

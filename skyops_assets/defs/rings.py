@@ -120,13 +120,13 @@ def each_ring(work: Callable[[int], T]) -> dict[int, T]:
 
 
 def by_ring(found: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """Metadata of several rings under the names that `named` gives."""
+    """Metadata of several rings, with the ring in each name."""
     return {
-        named(name, ring_nm): value
+        (f"{name}, {ring_nm} NM" if " " in name else named(name, ring_nm)): value
         for ring_nm, values in found.items()
         for name, value in as_metadata(values).items()
     }
 
 
 def _description(work: Callable[..., Any], ring_nm: int) -> str:
-    return f"{cleandoc(work.__doc__ or '')}\n\nOf the {ring_nm} NM ring."
+    return f"{cleandoc(work.__doc__ or '')}\n\nFor the {ring_nm} NM ring."

@@ -46,7 +46,7 @@ def batches_metadata(batches: Sequence[Batch]) -> dict[str, Any]:
 
 def rules_result(broken: dict[str, int], todo: str) -> dg.AssetCheckResult:
     """A check's result from the rows that break each rule, with what is to be done about them."""
-    wrong = "; ".join(f"not true in {n} rows: {rule}" for rule, n in broken.items() if n)
+    wrong = "; ".join(f"violated in {n} rows: {rule}" for rule, n in broken.items() if n)
     return dg.AssetCheckResult(
         passed=not wrong,
         description=f"{wrong}. {todo}" if wrong else None,
@@ -110,12 +110,48 @@ def failed_once() -> dg.AutomationCondition:
     # Reset by another kind of condition than `failed` is: Dagster remembers a "since" by the kinds
     # of its two parts, and would take one for the other (`eager`'s are two "or").
     tried_again = (this.newly_requested() & ~failed.newly_true()).since(~failed)
-    return (failed & ~tried_again & ~this.in_progress()).with_label("failed, and not tried again")
+    return (failed & ~tried_again & ~this.in_progress()).with_label("failed and not retried yet")
+
+
+LABELS = {
+    "mae_min": "MAE (min)",
+    "rmse_min": "RMSE (min)",
+    "r2": "R2",
+    "bias_min": "Bias (min, positive is predicted too late)",
+    "p90_min": "90th percentile of the error (min)",
+    "within_1min_share": "Predicted within 1 min (share)",
+    "within_2min_share": "Predicted within 2 min (share)",
+    "interval_coverage": "Landings inside the 90 % interval (share)",
+    "interval_width_min": "Mean width of the 90 % interval (min)",
+    "skill": "Skill against the reference baseline",
+    "skill_low": "Skill, lower 95 % bound",
+    "skill_high": "Skill, upper 95 % bound",
+    "reference_mae_min": "MAE of the reference baseline (min)",
+    "champion_gain": "Gain over the champion",
+    "champion_gain_low": "Gain over the champion, lower 95 % bound",
+    "champion_gain_high": "Gain over the champion, upper 95 % bound",
+    "drift_score": "Drift score (share of feature groups)",
+    "drifted": "Drifted features",
+    "outside_share": "Records outside the training range (share)",
+    "train_mae_min": "MAE on the training rows (min)",
+    "label_coverage": "Old predictions with a known outcome (share)",
+    "resolved_share": "Predictions with a known outcome (share)",
+    "unanswered": "Crossings that the model could not predict",
+    "in_sample": "Crossings that the model has learned from",
+    "out_of_sample_landed": "Landed flights that the model has not learned from",
+    "largest_difference_min": "Largest difference after a second fit (min)",
+    "largest_onnx_difference_min": "Largest difference of the ONNX export (min)",
+}
+"""Names of figures as the UI shows them; others are shown under their own."""
 
 
 def as_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as metadata; what is not known is left out instead of shown as a number."""
-    return {name: _metadata(value) for name, value in values.items() if value is not None}
+    """Values as metadata; unknown values are left out instead of shown as a number."""
+    return {
+        LABELS.get(name, name): _metadata(value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _metadata(value: Any) -> Any:

@@ -107,9 +107,9 @@ def measure(
     too_few = found = share = None
     outside: dict[str, float] = {}
     if past is None:
-        too_few = "there is no champion, or the arrivals that it has learned from are gone"
+        too_few = "there is no champion, or its training set is gone"
     elif len(rows) < MIN_ROWS:
-        too_few = f"too few records: {len(rows)}, and {MIN_ROWS} are needed"
+        too_few = f"too few records: {len(rows)} of {MIN_ROWS} needed"
     else:
         current = _frame(rows)
         found = drift.compare_windows(past, current, window_days=DAYS, classify=False)
@@ -140,11 +140,11 @@ def is_strange(asked: Mapping[str, Any], rules: RetrainPolicy) -> str | None:
     if share is not None and share > MOST_OUTSIDE:
         worst = ", ".join(list(asked["outside"])[:3])
         return (
-            f"{share:.0%} of {asked['rows']:,} records have a value that no learned arrival "
-            f"reached, in {worst}"
+            f"{share:.0%} of {asked['rows']:,} records have a value outside the range of the "
+            f"training set, in {worst}"
         )
     if score is not None and score > rules.max_drift_score:
-        return f"The records are others than those learned, in {', '.join(asked['drifted'][:3])}"
+        return f"The records differ from the training set in {', '.join(asked['drifted'][:3])}"
     return None
 
 

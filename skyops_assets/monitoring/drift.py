@@ -27,7 +27,7 @@ SEASONAL = ("local_hour", "local_weekday")
 GROUPS = {
     "where from": (*FEATURE_GROUPS["airport"], *FEATURE_GROUPS["entry bearing"]),
     "altitude": FEATURE_GROUPS["altitude"],
-    "what and how fast": (*FEATURE_GROUPS["aircraft"], *FEATURE_GROUPS["speed"]),
+    "aircraft and speed": (*FEATURE_GROUPS["aircraft"], *FEATURE_GROUPS["speed"]),
     "congestion": FEATURE_GROUPS["congestion"],
     "recent transits": FEATURE_GROUPS["recent transits"],
     "runway in use": FEATURE_GROUPS["runway in use"],

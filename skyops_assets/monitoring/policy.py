@@ -77,8 +77,8 @@ class RetrainDecision:
         held = "; ".join(r.text for r in self.reasons if r.holds and r.rule not in TRIGGERS)
         if self.should_retrain:
             return f"retrain: {asked}"
-        return f"no retraining: {held or 'nothing asks for it'}" + (
-            f" (asked for by: {asked})" if asked else ""
+        return f"no retraining: {held or 'no trigger applies'}" + (
+            f" (requested by: {asked})" if asked else ""
         )
 
 
@@ -116,7 +116,7 @@ def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainD
             p.drift_alone and has_drift,
             f"drift score {_text(state.drift_score)} (at most {p.max_drift_score:.2f})"
             if p.drift_alone
-            else "drift alone asks for nothing (drift_alone)",
+            else "drift alone is no trigger (drift_alone)",
         ),
         Reason(
             AGE,
@@ -124,9 +124,9 @@ def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainD
             and age is not None
             and p.max_age_days is not None
             and age > timedelta(days=p.max_age_days),
-            "no champion grows old"
+            "there is no champion to age"
             if not state.has_champion or age is None
-            else f"the champion has learned up to {age / timedelta(days=1):.1f} days ago "
+            else f"the champion's last training arrival was {age / timedelta(days=1):.1f} days ago "
             f"({_limit('at most', p.max_age_days)})",
         ),
         Reason(
@@ -139,18 +139,18 @@ def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainD
         Reason(
             "data quality",
             bool(state.quality_failures),
-            "the data are not sound: " + "; ".join(state.quality_failures)
+            "data checks fail: " + "; ".join(state.quality_failures)
             if state.quality_failures
-            else "the data are sound",
+            else "all data checks pass",
         ),
         Reason(
             "cool-down",
             since is not None
             and since < timedelta(days=p.cool_down_days)
             and state.request != BUTTON,
-            "no retraining was asked for before"
+            "no earlier retraining"
             if since is None
-            else f"the last retraining was asked for {since / timedelta(days=1):.1f} days ago "
+            else f"the last retraining was requested {since / timedelta(days=1):.1f} days ago "
             f"(cool-down {p.cool_down_days:g})",
         ),
     )

@@ -98,7 +98,7 @@ def _tables(summary: MonitorSummary) -> list[Table]:
             or [[_no_drift(summary), "", "", ""]],
         ),
         (
-            "Why (or why not) a retraining",
+            "Why (or why not) a retraining was started",
             ["rule", "holds", "found"],
             [[r.rule, "yes" if r.holds else "no", r.text] for r in summary.decision.reasons],
         ),
@@ -109,7 +109,7 @@ def _tables(summary: MonitorSummary) -> list[Table]:
         tables.append(
             (
                 "Runway changes in the window",
-                ["airport", "first landing the other way (UTC)", "from", "to"],
+                ["airport", "first landing in the new direction (UTC)", "from", "to"],
                 [
                     [
                         change["airport"],
@@ -129,7 +129,7 @@ def _asked(summary: MonitorSummary) -> Table:
     unlike = ", ".join(f"{name} {share:.1%}" for name, share in list(asked.outside.items())[:5])
     drifted = ", ".join(asked.drifted[:5]) or "no column"
     return (
-        f"Asked of the service in {(asked.end_at - asked.start_at).days} days",
+        f"Service requests in {(asked.end_at - asked.start_at).days} days",
         ["", "found"],
         [
             ["records (the newest)", f"{asked.rows:,}"],
@@ -139,7 +139,7 @@ def _asked(summary: MonitorSummary) -> Table:
                 asked.too_few or f"{asked.outside_share:.1%} ({unlike or 'none'})",
             ],
             [
-                "of flights that landed: MAE, bias (min)",
+                "flights that landed: MAE, bias (min)",
                 f"{asked.landed}: {number(asked.mae_min, '.2f')}, {number(asked.bias_min, '.2f')}",
             ],
         ],

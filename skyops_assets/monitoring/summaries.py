@@ -106,7 +106,7 @@ class Summary:
     def markdown(self) -> str:
         """A table for the UI."""
         rows = [("to do", one) for one in self.to_do] + [("", one) for one in self.said]
-        return table(("", "what was found"), rows)
+        return table(("", "finding"), rows)
 
 
 Asked = Callable[..., list[dict[str, Any]]]
@@ -179,7 +179,7 @@ def monthly(warehouse: Warehouse) -> Summary:
         )
     [lives] = ask(_INTERVALS)
     found.said.append(
-        f"Intervals recommended: {lives['recommended']} of {lives['components']} looked at."
+        f"Intervals recommended: {lives['recommended']} of {lives['components']} components."
     )
     [units] = ask(_UNITS)
     if units["at_limit"]:

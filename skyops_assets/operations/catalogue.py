@@ -14,20 +14,25 @@ if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
 
 ABOUT = {
-    "raw.dropped_partitions": "One row per day of positions that retention dropped.",
-    "raw.operator_files": "One row per file of an operator, with the row counts of its last load.",
+    "raw.dropped_partitions": "One row per day whose positions retention has dropped.",
+    "raw.operator_files": "One row per operator file, with the row counts of its last load.",
     "raw.opensky_credits": "One row per UTC day and OpenSky account, with the credits spent.",
-    "raw.opensky_requests": "One row per request to OpenSky under way or just finished.",
+    "raw.opensky_requests": "One row per request to OpenSky in progress or just finished.",
     "ml.challenger_evidence": "One row per training run, with what the gatekeeper measured.",
-    "ml.component_lives": "One row per component and measure of its life, with its survival.",
-    "ml.failure_outlook": "One row per unit with sensor readings, with its failure outlook.",
-    "ml.outlook_evaluations": "One row per fleet, question and model, with its errors on other "
-    "units.",
-    "ml.evaluation_slices": "One row per candidate and slice of the test arrivals, with its error.",
-    "ml.evaluations": "One row per candidate of an evaluation, baselines included, with its error.",
-    "ml.feature_importance": "One row per training run and group of features.",
-    "ml.model_graphs": "One row per model version, with the ONNX graph the service uses.",
-    "ml.model_skill": "One row per model version, ring and day of landings, with error and skill.",
+    "ml.component_lives": "One row per component and measure of its life, with the survival "
+    "estimate.",
+    "ml.failure_outlook": "One row per unit with sensor readings, with its predicted remaining "
+    "life.",
+    "ml.outlook_evaluations": "One row per fleet, question and model, with its errors on units "
+    "that it was not fitted on.",
+    "ml.evaluation_slices": "One row per candidate and slice of the test arrivals, with the error.",
+    "ml.evaluations": "One row per candidate of an evaluation (baselines included), with its "
+    "error.",
+    "ml.feature_importance": "One row per training run and feature group, with the group's "
+    "importance.",
+    "ml.model_graphs": "One row per model version, with the ONNX graph that the service predicts "
+    "with.",
+    "ml.model_skill": "One row per model version, ring and landing day, with error and skill.",
     "ml.model_versions": "One row per registered version of the arrival model.",
     "ml.prediction_outcomes": "One row per prediction whose landing is known, with its error.",
     "ml.predictions": "One row per ring crossing and model, with callsign and minutes to landing.",
@@ -35,18 +40,20 @@ ABOUT = {
     "ml.service_predictions": "One row per record that the service predicted in the last 90 days.",
     "ml.training_runs": "One row per fit of a recipe on a training set.",
     "ml.training_sets": "One row per frozen set of arrivals for training and testing.",
-    "metrics.flight_anomaly_scores": "One row per finished flight, with its distance from the "
+    "metrics.flight_anomaly_scores": "One row per finished flight, with how far it is from the "
     "others.",
-    "audit.reports": "One row per airport and week or month: its report, as an HTML page.",
+    "audit.reports": "One row per airport and week or month, with its report as an HTML page.",
     "audit.reliability_decisions": "One row per decision on an interval, limit or failure model.",
-    "audit.alert_notices": "One row per alert and address that it was sent to.",
-    "audit.alerts": "One row per problem that became an alert.",
+    "audit.alert_notices": "One row per alert and recipient.",
+    "audit.alerts": "One row per problem that raised an alert.",
     "audit.champion_changes": "One row per change of a ring's champion.",
-    "audit.api_keys": "One row per API key of the service, with owner, scopes and expiry.",
-    "audit.corrections": "One row per manual exclusion or correction of arrivals.",
+    "audit.api_keys": "One row per API key: its owner, what it allows and when it expires.",
+    "audit.corrections": "One row per correction of arrivals by a person: left out, or corrected.",
     "audit.pending_hours": "One row per hour that waits for the tests of a full build.",
-    "audit.pending_ranges": "One row per address and time that waits for those tests.",
-    "audit.monitoring_log": "One row per verdict on the champion: skill, drift, and what was done.",
+    "audit.pending_ranges": "One row per address and time range that waits for the tests of a full "
+    "build.",
+    "audit.monitoring_log": "One row per verdict on the champion: skill, drift and the action "
+    "taken.",
 }
 
 

@@ -11,7 +11,7 @@ _MEANS = {
     "unique_combination_of_columns": (
         "two rows share {combination_of_columns}, or one of them is null"
     ),
-    "relationships": "{column} names a row that {to} does not have",
+    "relationships": "{column} refers to a row that {to} does not have",
     "accepted_values": "{column} has a value that is not among {values}",
     "accepted_range": "{column} is not a number from {min_value} to {max_value}",
     "expression_is_true": "not true: {expression}",
@@ -19,12 +19,12 @@ _MEANS = {
 }
 _KEYS = ("unique", "not_null", "unique_combination_of_columns", "relationships")
 _BROKEN_KEY = (
-    "A key that breaks means rows written twice or around SkyOps: rebuild {model} with `skyops "
-    "exec -- skyops-dbt build --full-refresh`. If it stays red, the model is wrong."
+    "A broken key means that rows were written twice or outside SkyOps: rebuild {model} with "
+    "`skyops exec -- skyops-dbt build --full-refresh`. If it stays red, the model is wrong."
 )
 _BROKEN_VALUE = (
-    "Find the rows with `skyops sql`: follow one back to its positions, and correct what computes "
-    "it, or mask the value in staging if the source is wrong."
+    "Find the rows with `skyops sql`: trace one back to its positions, then correct the code that "
+    "computes it, or mask the value in staging if the source is wrong."
 )
 
 

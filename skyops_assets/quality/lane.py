@@ -94,8 +94,9 @@ def lane_problem(found: Lane | None, *, was_red: bool = False) -> str | None:
         f"The live lane has stopped: {found.loads:,} {loads} to be in the models, the oldest since "
         f"{utc(found.since)} (limit {limit_s:.0f} s), and live answers stand still. "
         f"{f'The last pass or build ended at {utc(ended)}. ' if ended else ''}Start "
-        "`skyops follow`, which `skyops up` keeps running; where it runs, its last line says what "
-        "it waits for (`skyops logs follow`). Until then the hourly refresh brings them up to date."
+        "`skyops follow`, which `skyops up` keeps running; if it is running, its last line says "
+        "what it waits for (`skyops logs follow`). Until then the hourly refresh brings them up to "
+        "date."
     )
 
 

@@ -90,9 +90,9 @@ def accounts_problem(target: str, files: Sequence[FileAccounts]) -> str | None:
     if not wrong:
         return None
     return (
-        f"Rows were written or removed around the loader: {first_few(wrong)}. "
-        f"Materialise {target.replace('.', '/')} again, which puts the files' rows in place; "
-        f"what no file has is to be deleted from {target} by hand."
+        f"Rows were written or removed without the loader: {first_few(wrong)}. "
+        f"Materialise {target.replace('.', '/')} again, which restores the files' rows; delete "
+        f"rows that are in no file from {target} by hand."
     )
 
 

@@ -40,7 +40,7 @@ def failed_partitions_problem(failed: Mapping[str, Sequence[str]]) -> str | None
     if not said:
         return None
     return (
-        f"{'; '.join(said)}. Read the error of the newest run of each, correct what it names, and "
+        f"{'; '.join(said)}. Read the error of the newest run of each, fix its cause, and "
         "materialise these partitions again."
     )
 
@@ -65,9 +65,9 @@ def orphaned_runs_problem(
         f"{run.run_id[:8]} ({run.job}) since {run.started_at:%Y-%m-%d %H:%M} UTC" for run in overdue
     )
     return (
-        f"Started and never ended: {named}. A run may take {max_runtime}; its process is "
-        "gone, or hangs. Is the daemon running, which ends such runs? Else terminate them in the "
-        "UI; what they were to write, the next run writes."
+        f"Started and never ended: {named}. A run may take {max_runtime}; its process is gone or "
+        "hangs. Is the daemon running, which ends such runs? If it is, terminate them in the UI; "
+        "the next run writes what they would have written."
     )
 
 
@@ -108,7 +108,7 @@ def champion_age_problem(found: ChampionAge | None, max_days: float) -> str | No
     if found is None or found.days <= max_days:
         return None
     return (
-        f"The champion, version {found.version}, has learned until "
+        f"The champion, version {found.version}, has learned from arrivals up to "
         f"{found.trained_through_at:%Y-%m-%d}, {found.days:.0f} days before the newest arrival "
         f"(limit {max_days:g}). Did the weekly training run? If it did, read in "
         "ml.promotion_decisions why no challenger was promoted."
@@ -153,10 +153,10 @@ def label_coverage_problem(found: LabelCoverage, min_share: float) -> str | None
     if found.share is None or found.share >= min_share:
         return None
     return (
-        f"{found.pending:,} of {found.due:,} predictions that are due have no outcome "
-        f"({found.share:.0%} have one, limit {min_share:.0%}). Materialise "
-        "ml/prediction_outcomes; if they stay, their flights' positions end early: is the "
-        "collector's box too small, or did it stop?"
+        f"{found.pending:,} of {found.due:,} predictions whose outcome is due have none "
+        f"({found.share:.0%} have one, limit {min_share:.0%}). Materialise ml/prediction_outcomes; "
+        "if the number stays, the flights' positions end early: is the collector's box too small, "
+        "or did it stop?"
     )
 
 
@@ -235,14 +235,15 @@ def storage_problem(found: Storage, min_days: float, min_free_gb: float) -> str 
     usual = found.usual_day_bytes
     if usual and found.day_bytes[-1] > MAX_GROWTH * usual:
         said.append(
-            f"the last whole day of positions takes {found.day_bytes[-1] / 1e9:.2f} GB, usual "
+            f"the last full day of positions takes {found.day_bytes[-1] / 1e9:.2f} GB, usual "
             f"{usual / 1e9:.2f} GB"
         )
     if not said:
         return None
     return (
         f"{'; '.join(said)}. Set or lower SKYOPS_RAW_RETENTION_DAYS, which drops whole days of "
-        "positions, or enlarge the disk; a day too large: do two sources tell the same?"
+        "positions, or enlarge the disk; if a day is too large, check whether two sources report "
+        "the same positions."
     )
 
 
@@ -275,7 +276,7 @@ def pending_loads_problem(found: PendingLoads, now: datetime, deadline: timedelt
     return (
         f"{found.loads} loads are in no model, the oldest for {hours:.1f} hours (limit "
         f"{deadline / timedelta(hours=1):g}). Is the schedule hourly_refresh on, is the daemon "
-        "running, did its last run fail at a blocking check?"
+        "running, or did its last run fail at a blocking check?"
     )
 
 

@@ -153,7 +153,7 @@ def volume_problem(volumes: Sequence[HourVolume], min_share: float) -> str | Non
     if not unusual:
         return None
     return (
-        f"{first_few(unusual)}. Too few: was the collector stopped, were the credits spent, is the "
-        "recording cut short? Load the hour again. Too many: do two sources tell the same? "
-        "Compare raw.ingest_batches."
+        f"{first_few(unusual)}. Too few: was the collector stopped, were the credits spent, or is "
+        "the recording cut short? Load the hour again. Too many: do two sources report the same "
+        "positions? Compare raw.ingest_batches."
     )

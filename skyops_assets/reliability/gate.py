@@ -185,7 +185,7 @@ def _scope(found: Estimate) -> Reason:
     text = (
         "it is one part"
         if is_part
-        else "a chapter is many parts: only a part number can have an interval"
+        else "a chapter covers many parts: only a part number can have a replacement interval"
     )
     return Reason("part", is_part, text)
 
@@ -198,8 +198,8 @@ def _survivors(found: Estimate) -> Reason:
     text = (
         "units that did not fail are known too"
         if found.has_survivors
-        else "only failures are known: without configurations the units that still run are "
-        "unknown, and lives seem shorter than they are"
+        else "only failures are known: without configurations the units still running are unknown, "
+        "and lives seem shorter than they are"
     )
     return Reason("survivors", found.has_survivors, text)
 

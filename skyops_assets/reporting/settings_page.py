@@ -22,19 +22,19 @@ PREAMBLE = """# Settings
 <!-- Written by `make docs` from skyops_assets/settings.py: change the descriptions there. -->
 
 All settings are environment variables. None is needed for `make demo`. A value that cannot be used
-is refused at the start, with one sentence that names the variable, and so is a `SKYOPS_` name that
-is nearly one of these; another unknown one is noted. In containers they stand in `docker/.env`,
-beside a few of the [containers' own](deploy.md#settings).
+stops the start, with one sentence that names the variable; so does a `SKYOPS_` name that is almost
+one of these. Any other unknown name is only reported. In containers they are in `docker/.env`,
+beside a few [settings of the containers](deploy.md#settings).
 
-Each may also be given as a file, which suits secrets:
-`SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook` is `SKYOPS_ALERT_WEBHOOK_URL` with what is in
-that file.
+Each setting can also be read from a file, which suits secrets:
+`SKYOPS_ALERT_WEBHOOK_URL_FILE=/run/secrets/webhook` sets `SKYOPS_ALERT_WEBHOOK_URL` to the contents
+of that file.
 """
 SECTIONS = {
     "home": "Warehouse, files and processes",
-    "watch_airports": "What is read",
+    "watch_airports": "Sources",
     "opensky_client_id": "OpenSky and the collector",
-    "raw_max_rejected_share": "When checks warn",
+    "raw_max_rejected_share": "Limits of checks",
     "recipe": "The arrival-time model",
     "alert_webhook_url": "Alerts",
     "pushgateway_url": "Metrics",
@@ -60,7 +60,7 @@ def _sections() -> Iterator[str]:
         if name in SECTIONS:
             yield from _objects(objects)
             objects = []
-            yield from (f"\n## {SECTIONS[name]}\n", "| variable | default | what it does |")
+            yield from (f"\n## {SECTIONS[name]}\n", "| variable | default | meaning |")
             yield "|---|---|---|"
         variable = f"{prefix}{name.upper()}"
         yield f"| `{variable}` | {_default(field)} | {field.description} |"
@@ -70,7 +70,7 @@ def _sections() -> Iterator[str]:
 
 def _objects(objects: list[tuple[str, type[BaseModel]]]) -> Iterator[str]:
     for variable, model in objects:
-        yield from (f"\n### Names in `{variable}`\n", "| name | default | what it is |")
+        yield from (f"\n### Names in `{variable}`\n", "| name | default | meaning |")
         yield "|---|---|---|"
         for name, field in model.model_fields.items():
             yield f"| `{name}` | {_default(field)} | {field.description} |"

@@ -19,8 +19,8 @@ from skyops_assets.warehouse.connection import Warehouse
 
 _SECTIONS = {
     "Traffic": (
-        ("arrivals", "Arrivals, touch-and-goes among them", ",.0f"),
-        ("departures", "Departures, touch-and-goes among them", ",.0f"),
+        ("arrivals", "Arrivals, including touch-and-goes", ",.0f"),
+        ("departures", "Departures, including touch-and-goes", ",.0f"),
         ("go_arounds", "Go-arounds", ",.0f"),
         ("airlines", "Airlines", ",.0f"),
         ("days", "Days with movements", ",.0f"),
@@ -29,7 +29,7 @@ _SECTIONS = {
         ("counted", "Arrivals with a transit time", ",.0f"),
         ("transit_min", "Mean transit from the ring to the landing (min)", ".2f"),
         ("additional_min", "Mean additional ASMA time, rolling reference (min)", "+.2f"),
-        ("p90_additional_min", "90th percentile of it (min)", "+.2f"),
+        ("p90_additional_min", "90th percentile of additional ASMA time (min)", "+.2f"),
         ("fixed_additional_min", "Mean additional ASMA time, fixed reference year (min)", "+.2f"),
         ("holdings", "Holdings", ",.0f"),
         ("holding_min", "Minutes in holdings", ",.0f"),
@@ -38,15 +38,15 @@ _SECTIONS = {
         ("delay_min", "Mean arrival delay (min)", "+.1f"),
         ("cancelled", "Cancelled", ",.0f"),
     ),
-    "Runways": (("changes", "Changes of direction", ",.0f"),),
+    "Runways": (("changes", "Changes of landing direction", ",.0f"),),
     "On the ground": (
         ("taxi_out_min", "Mean taxi-out time (min)", ".1f"),
-        ("additional_taxi_out_min", "of it additional (min)", "+.1f"),
+        ("additional_taxi_out_min", "Mean additional taxi-out time (min)", "+.1f"),
         ("taxi_in_min", "Mean taxi-in time (min)", ".1f"),
-        ("additional_taxi_in_min", "of it additional (min)", "+.1f"),
+        ("additional_taxi_in_min", "Mean additional taxi-in time (min)", "+.1f"),
         ("taxi_share", "Share of the movements with a taxi time", ".0%"),
         ("occupancy_s", "Mean time on the runway (s)", ".0f"),
-        ("occupancy_share", "Share of the movements with such a time", ".0%"),
+        ("occupancy_share", "Share of the movements with a time on the runway", ".0%"),
     ),
     "Fleet": (
         ("airframes", "Airframes heard in the air", ",.0f"),
@@ -56,14 +56,14 @@ _SECTIONS = {
     ),
 }
 _NOTES = {
-    "Punctuality": "Additional ASMA time is what an arrival took longer from the {ring} NM ring "
-    "than the fastest 5 % of its kind within twelve months; with a fixed reference year it is the "
-    "method that EUROCONTROL publishes by, by UTC days. Figures by schedule are of UTC days, "
-    "and there only with an operator's schedules.",
-    "On the ground": "There is a taxi time where an aircraft was heard all the way from stand to "
-    "runway; additional is what it took longer than the 20th percentile of that runway.",
-    "Fleet": "All airframes that were heard, also those that never came to this airport; by UTC "
-    "days. Hours are a lower bound where reception has gaps.",
+    "Punctuality": "Additional ASMA time is how much longer an arrival took from the {ring} NM "
+    "ring than the fastest 5 % of comparable arrivals in twelve months. The figure with a fixed "
+    "reference year uses EUROCONTROL's published method, by UTC days. Figures by schedule go by "
+    "UTC days and need an operator's schedules.",
+    "On the ground": "A taxi time needs reception all the way between stand and runway. Additional "
+    "taxi time is how much longer it took than the 20th percentile for that runway.",
+    "Fleet": "All airframes that were heard, including those that never came to this airport, by "
+    "UTC days. Hours are a lower bound if reception has gaps.",
 }
 
 
@@ -87,7 +87,7 @@ def build(
     this = asked["this"]
     title = f"{airport['airport']} {airport['name']}: {period.title}"
     start, end = period.bounds(zone)
-    until = "" if end <= now else " It is not over: the figures are those so far."
+    until = "" if end <= now else " The period is not over yet: the figures cover the part so far."
     extras: dict[str, Callable[[], Iterator[str]]] = {
         "Traffic": lambda: _traffic(this, period, zone),
         "Runways": lambda: _runways(this),
@@ -97,8 +97,7 @@ def build(
         f"<h1>{escape(title)}</h1>",
         f"<p>{start.astimezone(zone):%d %B %Y %H:%M} to {end.astimezone(zone):%d %B %Y %H:%M} "
         f"{escape(zone.key)} ({start:%d %b %H:%M} to {end:%d %b %H:%M} UTC).{until} "
-        f"Made {now.astimezone(zone):%d %B %Y %H:%M} ({now:%H:%M} UTC). A dash stands for what "
-        "is not known.</p>",
+        f"Made {now.astimezone(zone):%d %B %Y %H:%M} ({now:%H:%M} UTC). A dash means unknown.</p>",
     ]
     for heading, rows in _SECTIONS.items():
         parts += [f"<h2>{heading}</h2>", _compared(rows, figures, period)]
@@ -143,12 +142,12 @@ def _traffic(this: Asked, period: Period, zone: ZoneInfo) -> Iterator[str]:
     if busiest := this.busiest():
         local, utc, count = busiest
         yield (
-            f"<p>The busiest hour: {local:%A %d %B, %H:%M} ({utc.astimezone(UTC):%H:%M} UTC), "
+            f"<p>Busiest hour: {local:%A %d %B, %H:%M} ({utc.astimezone(UTC):%H:%M} UTC), "
             f"{count} movements.</p>"
         )
     by_hour, by_day = this.by_hour(), this.by_day()
     if not by_hour:
-        yield "<p>No movement was seen.</p>"
+        yield "<p>No movements were seen.</p>"
         return
     figure, (days, hours) = new_figure(2)
     whole = (period.ends_on - period.starts_on).days
@@ -198,10 +197,7 @@ def _reliability(this: Asked) -> Iterator[str]:
     yield "<h2>Reliability</h2>"
     rows = this.components()
     if not rows:
-        yield (
-            "<p>No component is above its level or rising, as far as operators gave maintenance "
-            "events.</p>"
-        )
+        yield ("<p>No component with maintenance events is above its alert level or rising.</p>")
         return
     yield html.table(
         ("fleet", "ATA chapter", "part", "level", "trend"),
@@ -219,7 +215,7 @@ def _model(this: Asked) -> Iterator[str]:
     yield "<h2>Predicted landings</h2>"
     rows = this.models()
     if not rows:
-        yield "<p>No prediction of a flight that landed in this period.</p>"
+        yield "<p>No predicted flight landed in this period.</p>"
         return
     yield html.table(
         ("model", "ring (NM)", "landings", "MAE (min)", "bias (min)", "90 % within (min)"),

@@ -176,7 +176,7 @@ async def _caller(request: Request) -> Caller:
         raise Problem(
             401,
             "No key was given: send it as `Authorization: Bearer ...`; `skyops key create` makes "
-            "one. A browser enters by the link that `skyops link` prints.",
+            "one. In a browser, open the link that `skyops link` prints.",
             {"WWW-Authenticate": "Bearer"},
         )
     caller: Caller | None = await service.keys.find(key.strip())
@@ -192,6 +192,6 @@ async def _caller(request: Request) -> Caller:
 
 def _lacking(caller: Caller, scope: str) -> str:
     if caller.key_id in (BROWSER, PUBLIC):
-        who = "A browser's session" if caller.key_id == BROWSER else "Who asks without a key"
+        who = "A browser's session" if caller.key_id == BROWSER else "A request without a key"
         return f"{who} may not do this: send a key with the scope {scope!r}."
     return f"The key {caller.key_id!r} lacks the scope {scope!r}."

@@ -38,7 +38,7 @@ class AltitudeBin(BaseModel):
     from_altitude_m: float
     to_altitude_m: float
     minute_count: int = Field(description="Aircraft times minutes.")
-    density_share: float = Field(description="Share of the minutes that the smoothed curve has.")
+    density_share: float = Field(description="Share of the minutes by the smoothed curve.")
 
 
 class PhaseShare(BaseModel):
@@ -73,7 +73,7 @@ class Traffic(BaseModel):
     from_at: datetime
     aircraft_count: int
     on_ground_count: int
-    mean_altitude_m: float | None = Field(description="Of those in the air.")
+    mean_altitude_m: float | None = Field(description="Mean over aircraft in the air.")
 
 
 class RunwayUse(BaseModel):
@@ -81,7 +81,7 @@ class RunwayUse(BaseModel):
 
     from_at: datetime
     airport: str
-    runway: str = Field(description="`unknown` where none could be told.")
+    runway: str = Field(description="`unknown` if it is not known.")
     landing_count: int = Field(description="Touch-and-goes too.")
     takeoff_count: int
 
@@ -168,8 +168,8 @@ def _chosen(
 
 
 def _sky(
-    since: Annotated[Moment, Query(alias="from", description="Not before this.")],
-    hours: Annotated[int, Query(ge=1, le=MOST_HOURS, description="For so long.")] = 1,
+    since: Annotated[Moment, Query(alias="from", description="Start of the time range.")],
+    hours: Annotated[int, Query(ge=1, le=MOST_HOURS, description="Length of the time range.")] = 1,
 ) -> Chosen:
     """Which hours are looked at."""
     begin = utc(since)
@@ -214,7 +214,7 @@ async def counted(
     "density_share": 0.061,
 }))  # fmt: skip
 async def altitudes(request: Request, of: Of, sky: Sky, format: Form = None) -> Response:
-    """How high aircraft in the air were, minute by minute, with a smoothed density."""
+    """Altitudes of aircraft in the air, minute by minute, with a smoothed density."""
     return await counted(request, AltitudeBin, queries.ALTITUDES, of | sky, format)
 
 
@@ -222,7 +222,7 @@ async def altitudes(request: Request, of: Of, sky: Sky, format: Form = None) -> 
     "phase": "CRUISE", "minute_count": 5120, "share": 0.41,
 }))  # fmt: skip
 async def phases(request: Request, of: Of, sky: Sky, format: Form = None) -> Response:
-    """How the minutes that aircraft were heard divide among the phases of flight."""
+    """Minutes in which aircraft were heard, by phase of flight."""
     return await counted(request, PhaseShare, queries.PHASES, of | sky, format)
 
 
@@ -231,7 +231,7 @@ async def phases(request: Request, of: Of, sky: Sky, format: Form = None) -> Res
     "mean_ground_speed_mps": 151.2, "max_ground_speed_mps": 271.6,
 }))  # fmt: skip
 async def countries(request: Request, of: Of, sky: Sky, format: Form = None) -> Response:
-    """How fast aircraft in the air were, by State of registration."""
+    """Ground speeds of aircraft in the air, by State of registration."""
     return await counted(request, CountrySpeed, queries.COUNTRIES, of | sky, format)
 
 
@@ -239,7 +239,7 @@ async def countries(request: Request, of: Of, sky: Sky, format: Form = None) -> 
     "feature": "altitude", "other_feature": "speed", "correlation": 0.91,
 }))  # fmt: skip
 async def correlations(request: Request, of: Of, sky: Sky, format: Form = None) -> Response:
-    """How altitude, speed, climb and place of aircraft in the air go together."""
+    """Correlations between altitude, speed, climb and position of aircraft in the air."""
     return await counted(request, Correlation, queries.CORRELATIONS, of | sky, format)
 
 
@@ -251,10 +251,10 @@ async def traffic(
     request: Request,
     of: Of,
     sky: Sky,
-    every_min: Annotated[int, Query(ge=1, le=60, description="Steps of so many minutes.")] = 5,
+    every_min: Annotated[int, Query(ge=1, le=60, description="Length of a step, in minutes.")] = 5,
     format: Form = None,
 ) -> Response:
-    """How many aircraft were heard, step by step."""
+    """Number of aircraft heard, by time step."""
     values = of | sky | {"every": timedelta(minutes=every_min)}
     return await counted(request, Traffic, queries.TRAFFIC, values, format)
 
@@ -266,7 +266,7 @@ async def traffic(
 async def runways(
     request: Request, of: Of, period: Period, by: By = "hour", format: Form = None
 ) -> Response:
-    """Landings and take-offs of each runway."""
+    """Landings and take-offs by runway."""
     return await counted(request, RunwayUse, queries.RUNWAYS, of | period | {"by": by}, format)
 
 
@@ -277,7 +277,7 @@ async def runways(
 async def runway_changes(
     request: Request, period: Period, airport: AnAirport = None, format: Form = None
 ) -> Response:
-    """When the direction of landings changed."""
+    """Changes of the landing direction, by time."""
     values = period | {"airport": upper(airport), "most": MOST_ROWS}
     return await counted(request, RunwayChange, queries.CHANGES, values, format)
 
@@ -318,7 +318,7 @@ async def holdings(
 async def go_arounds(
     request: Request, of: Of, period: Period, by: By = "hour", format: Form = None
 ) -> Response:
-    """Go-arounds beside the landings of the same time."""
+    """Go-arounds, with the landings in the same time."""
     return await counted(request, GoArounds, queries.GO_AROUNDS, of | period | {"by": by}, format)
 
 
@@ -326,7 +326,7 @@ async def go_arounds(
     "filter": "airline", "value": "AFR", "movement_count": 38,
 }))  # fmt: skip
 async def choices(request: Request, airport: AnAirport = None, format: Form = None) -> Response:
-    """Values of the filters, those with most movements first; of an airport, where one is named."""
+    """Values of the filters, with the most movements first; for one airport, if it is given."""
     service = request.app.state.service
     found = await service.database.rows(queries.CHOICES, {"airport": upper(airport)})
     docs = docs_address(service.settings)

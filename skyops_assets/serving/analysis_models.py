@@ -261,10 +261,10 @@ class Score(BaseModel):
     rmse_min: float | None
     r2: float | None
     bias_min: float | None
-    p90_min: float | None = Field(description="Nine tenths of the errors are no larger.")
+    p90_min: float | None = Field(description="90th percentile of the absolute error.")
     within_1min_share: float | None
     within_2min_share: float | None
-    reference: str | None = Field(description="The baseline that skill is against.")
+    reference: str | None = Field(description="The baseline that skill is measured against.")
     is_reference: bool
     skill: float | None = Field(description="1 - MAE / MAE of the reference.")
     skill_low: float | None
@@ -333,7 +333,7 @@ class Verdict(BaseModel):
     skill: float | None
     mae_min: float | None
     drift_score: float | None = Field(
-        description="Share of the groups of features that are beyond their threshold."
+        description="Share of the feature groups beyond their threshold."
     )
     triggered: bool
     decision: str | None
@@ -367,7 +367,7 @@ Of = Annotated[Chosen, Depends(_of_ring)]
     "summary": "not promoted: statistical",
 }))  # fmt: skip
 async def state(request: Request, of: Of, format: Form = None) -> Response:
-    """The newest training, its challenger, the champion, and the decision; none where none was."""
+    """The newest training run, its challenger, the champion and the decision; empty without one."""
     return await counted(request, State, STATE, of, format)
 
 
@@ -388,7 +388,8 @@ async def scores(request: Request, of: Of, format: Form = None) -> Response:
     "feature_group": "entry bearing", "mae_rise_min": 0.71,
 }))  # fmt: skip
 async def importance(request: Request, of: Of, format: Form = None) -> Response:
-    """What the challenger goes by: the rise of its MAE when a group of features is permuted."""
+    """Feature importance of the challenger: the rise of its MAE when a feature group is
+    permuted."""
     return await counted(request, Importance, IMPORTANCE, of, format)
 
 
@@ -397,7 +398,7 @@ async def importance(request: Request, of: Of, format: Form = None) -> Response:
     "text": "the interval's lower bound is 1 %, and 2 % are needed",
 }))  # fmt: skip
 async def lights(request: Request, of: Of, format: Form = None) -> Response:
-    """The gatekeeper's rules on the newest challenger, by light."""
+    """The gatekeeper's rules for the newest challenger, by light."""
     return await counted(request, Light, LIGHTS, of, format)
 
 
@@ -406,7 +407,7 @@ async def lights(request: Request, of: Of, format: Form = None) -> Response:
     "p95_ms": 0.09, "p99_ms": 0.14, "start_s": 0.9, "peak_memory_mb": 108.4,
 }))  # fmt: skip
 async def latency(request: Request, of: Of, format: Form = None) -> Response:
-    """How long the last thirty challengers took for a prediction, newest first."""
+    """Prediction times of the last thirty challengers, newest first."""
     return await counted(request, Latency, LATENCY, of, format)
 
 
@@ -416,7 +417,7 @@ async def latency(request: Request, of: Of, format: Form = None) -> Response:
 async def errors(
     request: Request, of: Of, period: Period, airport: AnAirport = None, format: Form = None
 ) -> Response:
-    """How far off the predictor in force was, and the baseline on the same crossings."""
+    """Errors of the present predictor, and of the baseline on the same crossings."""
     values = of | period | {"airport": upper(airport)}
     return await counted(request, ErrorBin, ERRORS, values, format)
 
@@ -428,7 +429,7 @@ async def errors(
 async def residuals(
     request: Request, of: Of, period: Period, airport: AnAirport = None, format: Form = None
 ) -> Response:
-    """Errors of the predictor in force by what it predicted."""
+    """Errors of the present predictor, by predicted transit time."""
     values = of | period | {"airport": upper(airport)}
     return await counted(request, Residual, RESIDUALS, values, format)
 
@@ -439,7 +440,7 @@ async def residuals(
     "triggered": False, "decision": "no retraining",
 }))  # fmt: skip
 async def monitoring(request: Request, of: Of, format: Form = None) -> Response:
-    """The last two hundred looks of monitoring, newest first."""
+    """The last two hundred monitoring results, newest first."""
     return await counted(request, Verdict, DRIFT, of, format)
 
 
@@ -447,5 +448,5 @@ async def monitoring(request: Request, of: Of, format: Form = None) -> Response:
     "feature": "ground_speed_mps", "statistic": "psi", "value": 0.31, "threshold": 0.22,
 }))  # fmt: skip
 async def drifted(request: Request, of: Of, format: Form = None) -> Response:
-    """Features that were beyond their threshold when monitoring last looked."""
+    """Features beyond their drift threshold in the latest monitoring result."""
     return await counted(request, Drifted, DRIFTED, of, format)

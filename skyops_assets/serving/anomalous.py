@@ -45,8 +45,10 @@ class Reason(BaseModel):
 
     shape: str = Field(description="A column of `features.flight_shapes`.")
     value: float
-    usual: float = Field(description="The median of the flights that it was compared with.")
-    part: float = Field(description="Of the score what goes if the flight had the usual value.")
+    usual: float = Field(description="Median of the flights it was compared with.")
+    part: float = Field(
+        description="By how much the score would fall if the flight had the usual value."
+    )
     words: str
 
 
@@ -63,14 +65,14 @@ class AnomalousFlight(BaseModel):
     departure_airport: str | None
     arrival_airport: str | None
     anomaly_score: float = Field(
-        description="The mean of the two models' scores: 0 in the middle of the flights, 1 "
-        "where Tukey's outer fence is."
+        description="Mean of the two models' scores: 0 is the middle of the flights, 1 Tukey's "
+        "outer fence."
     )
     isolation_score: float = Field(description="Isolation Forest.")
     cluster_score: float = Field(description="DBSCAN: distance to its nearest core, in reaches.")
     is_anomalous: bool = Field(description="Whether the score is 1 or more.")
     reasons: list[Reason] | None = Field(
-        description="Foremost first; null where the flight is not among the strangest."
+        description="Strongest first; null unless the flight is among the most anomalous."
     )
     judged_at: datetime
 
@@ -89,10 +91,10 @@ async def anomalous_flights(
     until: To = None,
     airport: AnAirport = None,
     min_score: Annotated[
-        float, Query(ge=0, le=1000, description="The score at least; from 1 on it is anomalous.")
+        float, Query(ge=0, le=1000, description="Minimum score; from 1 on a flight is anomalous.")
     ] = 1,
 ) -> Response:
-    """Flights unlike the others by when they were last heard; `airport` is one of their ends."""
+    """Anomalous flights, by time last heard; `airport` matches departure or arrival."""
     return await page(
         request,
         AnomalousFlight,

@@ -19,7 +19,7 @@ All endpoints of the [service](service.md), which explains them. The full docume
 field, its unit and an example of each answer, is at `/v1/openapi.json` of a running service;
 programs can generate a client from it. What is stable: [stability](stability.md).
 
-| method | address | what it does | parameters |
+| method | address | returns | parameters |
 |---|---|---|---|
 """
 

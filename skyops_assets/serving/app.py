@@ -49,9 +49,9 @@ from skyops_assets.serving.problems import ProblemDetails
 from skyops_assets.settings import Settings, load_settings
 
 PREFIX = "/v1"
-DESCRIPTION = """What SkyOps knows: predicted landings, aircraft, flights, metrics, models.
+DESCRIPTION = """SkyOps' data: predicted landings, aircraft, flights, metrics and models.
 
-Times are UTC; units are in the names. A key goes into the header `Authorization: Bearer ...`.
+Times are UTC; units are in the names. Send a key in the header `Authorization: Bearer ...`.
 """
 
 

@@ -15,7 +15,7 @@ from skyops_assets.serving.reads import AnAirport, From, Paged, To, listed, list
 
 router = lists("/asma/fixed")
 
-By = Annotated[Literal["day", "month"], Query(description="What a row is of, in UTC.")]
+By = Annotated[Literal["day", "month"], Query(description="Length of a row's period, in UTC.")]
 Source = Annotated[Literal["positions", "history"] | None, Query(description="Whose arrivals.")]
 FIGURES = {
     "day": SQL("(select *, day as period_on from metrics.asma_fixed_daily) as listed"),
@@ -29,23 +29,25 @@ REFERENCES = SQL("""(
 class AsmaFixed(BaseModel):
     """Additional time of an airport's day or month (UTC) from 40 NM; minutes are a flight's."""
 
-    period_on: date = Field(description="The day, or the first of the month.")
+    period_on: date = Field(description="The day, or the first day of the month.")
     airport: str
     source: str = Field(description="`positions` or `history`, which are never mixed.")
     method: str
     arrival_count: int
     counted_count: int = Field(description="Without helicopters and transits over 120 minutes.")
     with_reference_count: int
-    reference_share: float | None = Field(description="Of the counted arrivals.")
+    reference_share: float | None = Field(description="Share of the counted arrivals.")
     class_reference_share: float | None = Field(
-        description="Of the counted arrivals those measured with their own aircraft class."
+        description="Share of the counted arrivals measured against their own aircraft class."
     )
     transit_min: float | None
     unimpeded_min: float | None
     additional_min: float | None
     reason: str | None = Field(description="Why there are no figures.")
     reference_year: int | None
-    reference_basis: str | None = Field(description="What of that year the references rest on.")
+    reference_basis: str | None = Field(
+        description="Days of the reference year that the references rest on."
+    )
 
 
 class AsmaFixedReference(BaseModel):
@@ -54,9 +56,9 @@ class AsmaFixedReference(BaseModel):
     year_on: date = Field(description="First day of the reference year.")
     airport: str
     source: str
-    aircraft_class: str = Field(description="H, MJ, MT, LJ, LT, LP, or `all` together.")
+    aircraft_class: str = Field(description="H, MJ, MT, LJ, LT, LP, or `all` classes together.")
     runway: str
-    sector: str = Field(description="Bearings, such as 050-115, or an octant.")
+    sector: str = Field(description="Bearings such as 050-115, or an octant.")
     arrival_count: int
     percentile_min: float | None
     reason: str | None
@@ -107,7 +109,8 @@ async def asma_fixed(
     airport: AnAirport = None,
     source: Source = None,
 ) -> Response:
-    """Additional ASMA time against a fixed year's 20th percentile, as EUROCONTROL publishes it."""
+    """Additional ASMA time against the 20th percentile of a fixed year, as EUROCONTROL publishes
+    it."""
     return await page(
         request,
         AsmaFixed,
@@ -129,7 +132,7 @@ async def asma_fixed(
 async def asma_fixed_references(
     request: Request, *, asked: Paged, airport: AnAirport = None, source: Source = None
 ) -> Response:
-    """The references of that method, with the arrivals that each rests on."""
+    """References of the fixed-year method, with the number of arrivals behind each."""
     return await page(
         request,
         AsmaFixedReference,

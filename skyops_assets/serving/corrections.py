@@ -32,7 +32,7 @@ FlightId = Annotated[str, Field(pattern="^[0-9A-Za-z_.:-]{1,100}$")]
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    reason: Text = Field(description="Why the data are not to be believed.")
+    reason: Text = Field(description="Why the data are wrong.")
 
 
 class LeaveOutTime(_Asked):
@@ -88,7 +88,7 @@ class Correction(BaseModel):
     responses=answered({"data": [CORRECTION], "next": None}),
 )
 async def corrections(request: Request) -> Rows[Correction]:
-    """What was left out of training and skill, and landings that were corrected; newest first."""
+    """Times and flights left out of training and skill, and corrected landings; newest first."""
     found = await request.app.state.service.database.rows(
         "select * from audit.corrections order by correction_id desc limit 1000"
     )
@@ -125,7 +125,7 @@ async def undo(
     asked: Undo,
     caller: Admin,
 ) -> Correction:
-    """Take a word back; its row stays, and says who did and why."""
+    """Undo a correction; its row stays, with who undid it and why."""
     from skyops_assets.arrivals.store import corrections as store
 
     who = f"{caller.owner} ({caller.key_id})"

@@ -38,7 +38,7 @@ RUNS = Part(
     """,  # noqa: S608
     (
         Exported("skyops_dagster_runs_last_day", "run_count",
-                 "Runs that ended in the last 24 hours, by job and how (success, failure, "
+                 "Runs that ended in the last 24 hours, by job and result (success, failure, "
                  "canceled).", ("job_name", "status")),
     ),
     SLOW_S,
@@ -65,11 +65,11 @@ LAST_RUNS = Part(
     """,  # noqa: S608
     (
         Exported("skyops_dagster_run_success", "is_success",
-                 "1 where the job's last run succeeded, 0 where it failed.", ("job_name",)),
+                 "1 if the job's last run succeeded, 0 if it failed.", ("job_name",)),
         Exported("skyops_dagster_run_duration_seconds", "duration_s",
-                 "How long that run took.", ("job_name",)),
+                 "Duration of the job's last run.", ("job_name",)),
         Exported("skyops_dagster_run_end_timestamp_seconds", "end_time",
-                 "When it ended.", ("job_name",)),
+                 "When the job's last run ended.", ("job_name",)),
     ),
 )  # fmt: skip
 QUEUE = Part(
@@ -86,7 +86,7 @@ QUEUE = Part(
     """,
     (
         Exported("skyops_dagster_runs_unfinished", "run_count",
-                 "Runs in the queue (queued) and under way, by status.", ("status",)),
+                 "Queued runs and runs in progress, by status.", ("status",)),
     ),
 )  # fmt: skip
 QUEUED = Part(
@@ -102,7 +102,7 @@ QUEUED = Part(
     """,
     (
         Exported("skyops_dagster_queue_oldest_seconds", "oldest_s",
-                 "For how long the oldest run in the queue has waited; 0 where none waits."),
+                 "How long the oldest queued run has waited; 0 if none is queued."),
     ),
 )  # fmt: skip
 # The last evaluated result of each check, found by the index on asset and check. A check that has
@@ -163,7 +163,7 @@ CHECKS = Part(
     """,  # noqa: S608
     (
         Exported("skyops_dagster_checks", "check_count",
-                 "Asset checks by their last result (passed, warned, failed).",
+                 "Asset checks by last result (passed, warned, failed).",
                  ("result", "blocking")),
     ),
     SLOW_S,
@@ -231,10 +231,10 @@ ASSETS = Part(
     """,  # noqa: S608
     (
         Exported("skyops_dagster_asset_materialized_timestamp_seconds", "materialized_epoch",
-                 "When the asset was last made.", ("asset",)),
+                 "When the asset was last materialised.", ("asset",)),
         Exported("skyops_dagster_asset_freshness", "freshness",
-                 "0 where it is as fresh as its policy asks, 1 where it is late (warning), 2 where "
-                 "it is red; missing without a policy.", ("asset",)),
+                 "0 if the asset is fresh by its policy, 1 if it is late (warning), 2 if it has "
+                 "failed; missing without a policy.", ("asset",)),
     ),
     SLOW_S,
 )  # fmt: skip
@@ -303,7 +303,7 @@ DAEMONS = Part(
     """,
     (
         Exported("skyops_dagster_daemon_heartbeat_timestamp_seconds", "heartbeat_epoch",
-                 "When the daemon last told that it lives.", ("daemon",)),
+                 "Last heartbeat of the daemon.", ("daemon",)),
     ),
 )  # fmt: skip
 

@@ -53,8 +53,8 @@ class Sessions:
         if self._token is None or not hmac.compare_digest(self._token, token.encode()):
             raise Problem(
                 401,
-                "The link's token is not that of the running service, which has a new one after "
-                "each start; `skyops link` prints the link.",
+                "The link's token is not the running service's, which changes with each start; "
+                "`skyops link` prints the present link.",
                 {"WWW-Authenticate": "Bearer"},
             )
         answer.set_cookie(
@@ -83,8 +83,8 @@ class Sessions:
         if not is_own_page(request):
             raise Problem(
                 403,
-                "A page of another address asks with the browser's session; that may only this "
-                "service's own pages. Programs send a key as `Authorization: Bearer ...`.",
+                "A page from another address used the browser's session; only this service's own "
+                "pages may do so. Programs send a key as `Authorization: Bearer ...`.",
             )
         ends_at: datetime = signed_at.astimezone(UTC) + timedelta(seconds=SESSION_S)
         return ends_at
@@ -109,7 +109,7 @@ def is_own_page(request: Request) -> bool:
 
 @router.get("/", responses={**answered(NAMED), **responses(401)})
 async def enter(request: Request, token: str | None = None) -> Response:
-    """The live page, to browsers; with the token that `skyops link` prints, the way in."""
+    """The live page for browsers; with the token that `skyops link` prints, it starts a session."""
     if token is None:
         if not live_page.wants_page(request):
             return JSONResponse(NAMED, headers={"Vary": "Accept"})

@@ -121,7 +121,11 @@ class Sky:
             Problem: 503; so many listen that one more is too many.
         """
         if len(self._listeners) >= MOST_LISTENERS:
-            raise Problem(503, f"{MOST_LISTENERS} listen already.", {"Retry-After": "60"})
+            raise Problem(
+                503,
+                f"The service already has {MOST_LISTENERS} listeners, the maximum.",
+                {"Retry-After": "60"},
+            )
         await self._look(wish.kinds - self._heard())
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(LONGEST_QUEUE)
         self._listeners[queue] = wish
@@ -237,7 +241,7 @@ class Sky:
     "/events",
     responses={
         200: {
-            "description": "Events without end, as `text/event-stream`.",
+            "description": "Endless stream of events, as `text/event-stream`.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
@@ -260,16 +264,17 @@ async def events(
         ),
     ] = ",".join(USUAL),
     packed: Annotated[
-        bool, Query(description="Rows as lists of values, in the order that `begin` tells.")
+        bool, Query(description="Rows as lists of values, in the order given by `begin`.")
     ] = False,
 ) -> StreamingResponse:
-    """Positions, phases, predictions and alerts as they change; each `fix` straight from its load.
+    """Stream of changing positions, phases, predictions and alerts; `fix` comes straight from its
+    load.
 
-    First `begin`, and all rows that there are; then rows that are new or changed, by the kind, and
-    the keys of those that have gone (`position_gone`, `prediction_gone`, `alert_gone`). A message
-    holds the rows of one pass of the live lane, and of one load where it is of `fix`: the last
-    position as it came, before the lane has it. `about` is what the lane knows of it, `feed` how
-    fresh all is. A stream that falls behind begins anew.
+    First `begin` with all present rows; then new or changed rows, by kind, and the keys of rows
+    that are gone (`position_gone`, `prediction_gone`, `alert_gone`). A message holds the rows of
+    one pass of the live lane, or, for `fix`, of one load: the last position as received, before the
+    lane has it. `about` holds the lane's values for an aircraft, `feed` the freshness of the data.
+    A stream that falls behind starts again.
     """
     sky: Sky = request.app.state.service.sky
     stream = sky.listen(Wish(frozenset(kinds.split(",")), packed))

@@ -35,7 +35,7 @@ def add_metrics(app: FastAPI, settings: Settings) -> None:
 async def metrics(
     request: Request, _caller: Annotated[Caller, Depends(allowed(READ))]
 ) -> PlainTextResponse:
-    """All figures, in Prometheus' text format; `docs/metrics.md` lists them."""
+    """All metrics in Prometheus' text format; `docs/metrics.md` lists them."""
     found, _ = await asyncio.gather(
         request.app.state.scrape.families(), asyncio.to_thread(request.app.state.artifacts.measure)
     )

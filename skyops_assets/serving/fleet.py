@@ -25,7 +25,7 @@ from skyops_assets.serving.reads import (
 
 router = lists()
 
-By = Annotated[Literal["day", "month"], Query(description="What a row is of, in UTC.")]
+By = Annotated[Literal["day", "month"], Query(description="Length of a row's period, in UTC.")]
 AIRFRAMES = {
     "day": SQL("(select *, flown_on as period_on from metrics.fleet_daily) as listed"),
     "month": SQL("(select *, month_on as period_on from metrics.fleet_monthly) as listed"),
@@ -49,12 +49,15 @@ async def airframes(
     icao24: Address = None,
     registration: Annotated[
         str | None,
-        Query(pattern="^[A-Za-z0-9-]{2,10}$", description="Whole, with or without hyphen."),
+        Query(
+            pattern="^[A-Za-z0-9-]{2,10}$",
+            description="Complete registration, with or without hyphen.",
+        ),
     ] = None,
     airline: Airline = None,
     typecode: Type = None,
 ) -> Response:
-    """Flights, hours and cruise of each airframe, and how much of it was heard."""
+    """Flights, hours and cruise by airframe, with the share of the time heard."""
     return await page(
         request,
         rows.FleetAirframe,
@@ -86,7 +89,7 @@ async def types(
     until: To = None,
     typecode: Type = None,
 ) -> Response:
-    """The same of each type of aircraft."""
+    """Flights, hours and cruise by aircraft type, with the share of the time heard."""
     return await page(
         request,
         rows.FleetType,
@@ -113,11 +116,11 @@ async def feed_reliability(
         str | None,
         Query(
             pattern="^([A-Za-z]{4}|[NSns][0-9]{2}[EWew][0-9]{3})$",
-            description="A watched airport, or a cell of one degree, such as N48E002.",
+            description="A watched airport, or a one-degree cell such as N48E002.",
         ),
     ] = None,
 ) -> Response:
-    """How well the feed heard each area, by the week from Monday."""
+    """Coverage of the feed by area and week (from Monday)."""
     return await page(
         request,
         rows.FeedWeek,

@@ -24,14 +24,14 @@ FLEET = Part(
     group by flown_on
     """,
     tuple(
-        Exported(name, column, f"{meaning} Of the newest day in fleet_daily.")
+        Exported(name, column, f"{meaning} For the newest day in fleet_daily.")
         for name, column, meaning in (
             ("skyops_fleet_day_timestamp_seconds", "day_epoch", "Its start."),
             ("skyops_fleet_airframes", "airframe_count", "Airframes that flew."),
             ("skyops_fleet_flights", "flight_count", "Flights that left the ground."),
-            ("skyops_fleet_airborne_seconds", "airborne_s", "Time in the air of all of them."),
+            ("skyops_fleet_airborne_seconds", "airborne_s", "Time in the air of all airframes."),
             ("skyops_fleet_coverage_share", "coverage_share",
-             "Of the time in which they flew or may have flown, what was heard."),
+             "Share of the time flown or possibly flown in which the airframes were heard."),
         )
     ),
     SLOW_S,
@@ -57,13 +57,15 @@ AREAS = Part(
     ) as latest
     """,
     tuple(
-        Exported(name, column, f"{meaning} Within 100 NM, of the newest week.", ("airport",))
+        Exported(name, column, f"{meaning} Within 100 NM, for the newest week.", ("airport",))
         for name, column, meaning in (
             ("skyops_area_coverage_share", "coverage_share",
-             "Of the minutes of flights in the air those with a position."),
-            ("skyops_area_gaps", "gap_count", "Silences of more than two minutes in the air."),
-            ("skyops_area_rejected_share", "rejected_share", "Rows that were rejected."),
-            ("skyops_area_stale_share", "stale_share", "Positions that repeat an older one."),
+             "Share of the minutes of flights in the air that have a position."),
+            ("skyops_area_gaps", "gap_count",
+             "Silences of more than two minutes of flights in the air."),
+            ("skyops_area_rejected_share", "rejected_share", "Rejected rows."),
+            ("skyops_area_stale_share", "stale_share",
+             "Share of positions that repeat an older one."),
         )
     ),
     SLOW_S,

@@ -102,7 +102,7 @@ class Guard:
                         await _refuse(scope, receive, send, 413, text, CLOSES)
                         return
                     if self._held > HELD_MAX and len(body) > SHORT:
-                        text = "Too much is sent at once to take more; come back in a second."
+                        text = "Too many requests are being sent at once; try again in a second."
                         await _refuse(
                             scope, receive, send, 503, text, {**CLOSES, "Retry-After": "1"}
                         )

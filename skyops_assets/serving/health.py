@@ -29,16 +29,18 @@ class Ready(BaseModel):
     """Whether questions can be answered."""
 
     is_ready: bool
-    causes: list[str] = Field(description="Why not, a sentence each; empty where it is ready.")
+    causes: list[str] = Field(
+        description="Why the service is not ready, one sentence each; empty if it is."
+    )
     warnings: list[str] = Field(
-        description="What is not as it is to be, while questions are answered all the same: a "
-        "champion that cannot be loaded, so that the one before answers; a log that waits on disk."
+        description="Problems that do not stop the service: a champion that cannot be loaded, so "
+        "that the previous one answers, or a prediction log that waits on disk."
     )
 
 
 @router.get("/live", responses=answered({"status": "live"}))
 async def live() -> Live:
-    """The process answers; nothing else is looked at."""
+    """Whether the process answers; nothing else is checked."""
     return Live()
 
 
@@ -48,7 +50,7 @@ async def live() -> Live:
     responses={**answered(READY), 503: {"model": Ready, **answered(NOT_READY, 503)[503]}},
 )
 async def ready(request: Request) -> JSONResponse:
-    """Whether the warehouse answers and predictions can be given; 503 with the causes where not."""
+    """Whether the warehouse answers and predictions are possible; otherwise 503 with the causes."""
     causes = []
     service = request.app.state.service
     try:

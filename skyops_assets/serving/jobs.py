@@ -79,13 +79,15 @@ class TrainRequest(BaseModel):
     )
 
     ring_nm: Literal[40, 100] = RING_NM  # type: ignore[assignment]
-    recipe: Recipe | None = Field(None, description="Unset: that of `SKYOPS_RECIPE`.")
+    recipe: Recipe | None = Field(None, description="Unset: `SKYOPS_RECIPE`.")
     airports: list[Code] = Field(
-        [], max_length=100, description="Only their arrivals. A person promotes such a model."
+        [],
+        max_length=100,
+        description="Only arrivals at these airports. A person promotes such a model.",
     )
-    since: Aware | None = Field(None, description="Only those that crossed from then on.")
-    until: Aware | None = Field(None, description="Only those that crossed before.")
-    dry_run: bool = Field(False, description="Only say what would be learned from.")
+    since: Aware | None = Field(None, description="Only arrivals that crossed from this time on.")
+    until: Aware | None = Field(None, description="Only arrivals that crossed before this time.")
+    dry_run: bool = Field(False, description="Only report the arrivals that would be used.")
 
 
 class AirportArrivals(BaseModel):
@@ -115,7 +117,7 @@ class MonitorRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"retrain": False}]})
 
-    retrain: bool = Field(False, description="Also train challengers, unless the data are unsound.")
+    retrain: bool = Field(False, description="Also train challengers, unless a data check fails.")
 
 
 class Measured(BaseModel):
@@ -170,7 +172,7 @@ class Run(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     link: str
-    asked_by: str | None = Field(description="The key that asked for it here.")
+    asked_by: str | None = Field(description="The API key that requested the run.")
     trained: list[Trained]
     monitored: list[Monitored]
 
@@ -179,7 +181,7 @@ class Run(BaseModel):
 async def train(
     request: Request, asked: TrainRequest, caller: Annotated[Caller, Depends(allowed(ADMIN))]
 ) -> Started:
-    """Train a challenger, evaluate it, and let the gatekeeper decide; gives back the run's id."""
+    """Train a challenger, evaluate it and let the gatekeeper decide; returns the run's id."""
     airports = sorted({code.upper() for code in asked.airports})
     found = await request.app.state.service.database.rows(
         COUNTED,
@@ -199,7 +201,7 @@ async def train(
     if asked.dry_run:
         return Started(run_id=None, status=None, link=None, **plan)
     if not found:
-        raise Problem(409, "There is no arrival to learn from with this choice; `dry_run` counts.")
+        raise Problem(409, "No arrivals match this choice; `dry_run` counts them.")
     choice = {
         "airports": airports,
         "since": asked.since and asked.since.isoformat(),
@@ -217,7 +219,7 @@ async def train(
 async def monitor(
     request: Request, asked: MonitorRequest, caller: Annotated[Caller, Depends(allowed(ADMIN))]
 ) -> Started:
-    """Look at the champions now: skill, drift, and whether to retrain; gives back the run's id."""
+    """Monitor the champions now: skill, drift and whether to retrain; returns the run's id."""
     config = {"request": "button" if asked.retrain else None}
     operations = {"audit__monitoring_log": {"config": config}}
     return Started(**await _launch(request, "monitor", operations, caller))
@@ -232,12 +234,12 @@ async def run(
     request: Request,
     run_id: Annotated[str, Path(pattern="^[0-9a-f-]{36}$", description="A UUID.")],
 ) -> Run:
-    """How a run stands: its state, what it trained and decided, what it saw of the champions."""
+    """A run's state, the model it trained, its decision, and its monitoring results."""
     found = (await _ask(request, STANDING, {"id": run_id}))["runOrError"]
     if found["__typename"] == "RunNotFoundError":
         raise Problem(404, f"There is no run {run_id!r}.")
     if found["__typename"] != "Run":
-        raise Problem(503, "Dagster cannot say how the run stands; its UI says why.")
+        raise Problem(503, "Dagster cannot report the run's state; its UI says why.")
     database = request.app.state.service.database
     values = {"run_id": run_id}
     trained = await database.rows(

@@ -99,8 +99,8 @@ class Limits:
         if what != PREDICTIONS:
             raise Problem(
                 503,
-                f"No {what} are started: the Redis that counts them does not answer. Come back "
-                f"in {ASKED_AGAIN_S:.0f} s.",
+                f"No {what} are started: the Redis that counts them does not answer. Try again in "
+                f"{ASKED_AGAIN_S:.0f} s.",
                 {"Retry-After": f"{ASKED_AGAIN_S:.0f}"},
             )
         return self._spend_own(self._low, caller, what)
@@ -122,7 +122,7 @@ def _told(
     LIMITED.labels(what).inc()
     raise Problem(
         429,
-        f"The key {caller!r} has had its {limit.item.amount} {what} of this {limit.per}; come back "
-        f"in {reset_s} s.",
+        f"The key {caller!r} has used its {limit.item.amount} {what} of this {limit.per}; try "
+        f"again in {reset_s} s.",
         {"Retry-After": str(reset_s), **{name.decode(): value.decode() for name, value in headers}},
     )

@@ -22,5 +22,5 @@ class Links(BaseModel):
 
 @router.get("/links", responses=answered({"docs": "http://localhost:3001/dbt"}))
 async def links(request: Request) -> Links:
-    """Where the dbt docs are, to which the pages' charts and tables lead."""
+    """Address of the dbt docs that the pages' charts and tables link to."""
     return Links(docs=request.app.state.service.settings.docs_address)

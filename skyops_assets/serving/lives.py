@@ -22,14 +22,15 @@ Component = Annotated[
     str | None,
     Query(pattern=NAME, description="Part number, ATA chapter (two digits), or name of a fleet."),
 ]
-AScope = Annotated[Scope | None, Query(description="What the component is.")]
-AMeasure = Annotated[Measure | None, Query(description="What its life is counted in.")]
+AScope = Annotated[Scope | None, Query(description="Kind of component.")]
+AMeasure = Annotated[Measure | None, Query(description="Unit of its life.")]
 AFleet = Annotated[
-    str | None, Query(pattern=NAME, description="Units that may be compared with each other.")
+    str | None,
+    Query(pattern=NAME, description="Group of units that can be compared with each other."),
 ]
 AQuestion = Annotated[
     Literal["interval", "remaining life", "failure within", "limit"] | None,
-    Query(description="What was decided on."),
+    Query(description="Subject of the decision."),
 ]
 
 
@@ -38,10 +39,10 @@ class ComponentLife(BaseModel):
 
     scope: Scope
     component: str = Field(description="Part number, ATA chapter, or name of a fleet.")
-    measure: Measure = Field(description="What ages and intervals are counted in.")
+    measure: Measure = Field(description="Unit of ages and intervals.")
     life_count: int
     failure_count: int
-    censored_count: int = Field(description="Lives that ended without a failure, or go on.")
+    censored_count: int = Field(description="Lives that ended without a failure or still continue.")
     median_life: float | None
     km_interval: float | None = Field(
         description="Age at which the share without a failure falls below the target, by "
@@ -49,7 +50,7 @@ class ComponentLife(BaseModel):
     )
     km_interval_low: float | None
     km_interval_high: float | None
-    weibull_shape: float | None = Field(description="Above 1 it wears out.")
+    weibull_shape: float | None = Field(description="Above 1 means wear-out.")
     weibull_shape_low: float | None
     weibull_shape_high: float | None
     weibull_scale: float | None
@@ -57,12 +58,12 @@ class ComponentLife(BaseModel):
     weibull_scale_high: float | None
     failure_free_life: float | None
     target_survival: float
-    interval_life: float | None = Field(description="Age that the target share reaches.")
+    interval_life: float | None = Field(description="Age that the target share of units reaches.")
     interval_low: float | None
     interval_high: float | None
-    programme_interval: float | None = Field(description="Of the maintenance programme.")
-    recommended_interval: float | None = Field(description="Null where the gate refused it.")
-    decision: str = Field(description="Why it is recommended, or why not.")
+    programme_interval: float | None = Field(description="From the maintenance programme.")
+    recommended_interval: float | None = Field(description="Null if the gate refused it.")
+    decision: str = Field(description="Why it is or is not recommended.")
     known_through_on: date | None
     fitted_at: datetime
 
@@ -83,17 +84,19 @@ class Outlook(BaseModel):
     unit: str
     airframe: str | None
     icao24: str | None = Field(description="The aircraft's 24-bit address, in hexadecimal.")
-    cycle: int = Field(description="Of its latest reading.")
+    cycle: int = Field(description="Cycle of its latest reading.")
     observed_on: date | None
     remaining_life_cycles: float | None
-    remaining_life_low_cycles: float | None = Field(description="90 % interval: not below this,")
-    remaining_life_high_cycles: float | None = Field(description="nor above this.")
+    remaining_life_low_cycles: float | None = Field(description="Lower end of the 90 % interval.")
+    remaining_life_high_cycles: float | None = Field(description="Upper end of the 90 % interval.")
     limit_cycles: float | None = Field(
-        description="A unit comes off when its remaining life is at this or below."
+        description="A unit is removed when its remaining life is at or below this."
     )
     is_at_limit: bool | None
     within_cycles: int
-    failure_probability: float | None = Field(description="Of a failure within these cycles.")
+    failure_probability: float | None = Field(
+        description="Probability of a failure within `within_cycles` cycles."
+    )
     probability_model: str | None
     why_null: str | None = Field(description="Why nothing is predicted.")
     computed_at: datetime
@@ -184,10 +187,11 @@ async def lives(
     component: Component = None,
     measure: AMeasure = None,
     recommended: Annotated[
-        bool | None, Query(description="Only those with an interval, or only those without.")
+        bool | None,
+        Query(description="Only components with an interval, or only components without."),
     ] = None,
 ) -> Response:
-    """How long components live, and the intervals that are recommended."""
+    """Component lives, and the recommended intervals."""
     return await page(
         request,
         ComponentLife,
@@ -207,12 +211,12 @@ async def lives(
 async def curve(
     request: Request,
     *,
-    scope: Annotated[Scope, Query(description="What the component is.")],
+    scope: Annotated[Scope, Query(description="Kind of component.")],
     component: Annotated[str, Query(pattern=NAME, description="Its name.", examples=["FD001"])],
-    measure: Annotated[Measure, Query(description="What its life is counted in.")],
+    measure: Annotated[Measure, Query(description="Unit of its life.")],
     format: Form = None,
 ) -> Response:
-    """The share of a component's units that reach each age, by Kaplan-Meier."""
+    """Share of a component's units that reach each age, by Kaplan-Meier."""
     asked = {"scope": scope, "component": component, "measure": measure}
     found = await request.app.state.service.database.rows(
         SQL(
@@ -222,7 +226,7 @@ async def curve(
         asked,
     )
     if not found:
-        raise Problem(404, f"Nothing is known of the {scope} {component!r} in {measure}.")
+        raise Problem(404, f"Nothing is known about the {scope} {component!r} in {measure}.")
     columns = list(Step.model_fields)
     steps = [dict(zip(columns, step, strict=True)) for step in found[0]["survival"]]
     return answer(request, columns, steps, format)
@@ -236,10 +240,11 @@ async def outlook(
     fleet: AFleet = None,
     unit: Annotated[str | None, Query(pattern=NAME, description="Its name.")] = None,
     at_limit: Annotated[
-        bool | None, Query(description="Only units that reached the limit, or have not yet.")
+        bool | None,
+        Query(description="Only units that have reached the limit, or only units that have not."),
     ] = None,
 ) -> Response:
-    """What is expected of each unit with sensor readings."""
+    """Predicted remaining life of each unit with sensor readings."""
     return await page(
         request,
         Outlook,
@@ -261,7 +266,7 @@ async def decisions(
     scope: AScope = None,
     component: Component = None,
 ) -> Response:
-    """What was recommended or refused of intervals and models, by when it was decided."""
+    """Decisions on intervals and models, by time."""
     return await page(
         request,
         ReliabilityDecision,

@@ -25,18 +25,23 @@ disable_created_metrics()
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
-BUILD = Gauge("skyops_build_info", "1, of the version that runs.", ["version"], registry=REGISTRY)
+BUILD = Gauge(
+    "skyops_build_info",
+    "Always 1; the label is the running version.",
+    ["version"],
+    registry=REGISTRY,
+)
 BUILD.labels(__version__).set(1)
 
 REQUESTS = Counter(
     "skyops_http_requests_total",
-    "Answers, by method, route template and status.",
+    "Responses, by method, route template and status.",
     ["method", "route", "status"],
     registry=REGISTRY,
 )
 REQUEST_SECONDS = Histogram(
     "skyops_http_request_duration_seconds",
-    "Seconds from a request to the beginning of its answer.",
+    "Seconds from a request to the start of its response.",
     ["method", "route"],
     # 5 ms and 15 ms are what is promised, 200 ms is what the alert asks.
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 10),
@@ -44,7 +49,7 @@ REQUEST_SECONDS = Histogram(
 )
 REJECTED = Counter(
     "skyops_rejected_total",
-    "Requests that were refused, by reason: unauthenticated (401), forbidden (403), too_slow "
+    "Refused requests, by reason: unauthenticated (401), forbidden (403), too_slow "
     "(408), too_large (413), other_host (421), invalid (422), limited (429), unavailable (503).",
     ["reason"],
     registry=REGISTRY,
@@ -60,62 +65,61 @@ LIMITED = Counter(
 LIMITS = ("predictions", "trainings")
 PREDICTIONS = Counter(
     "skyops_predictions_total",
-    "Predictions that were answered, by model and version.",
+    "Predictions made, by model and version.",
     ["model", "version"],
     registry=REGISTRY,
 )
 PREDICTED_TRANSIT = Histogram(
     "skyops_predicted_transit_seconds",
-    "Distribution of the predicted seconds to the landing, by model and version.",
+    "Predicted seconds to the landing, by model and version.",
     ["model", "version"],
     buckets=tuple(60 * m for m in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 90, 120)),
     registry=REGISTRY,
 )
 MODEL_SECONDS = Histogram(
     "skyops_model_answer_seconds",
-    "Seconds that the model takes for the records of one request, by model and version.",
+    "Seconds that the model took for the records of one request, by model and version.",
     ["model", "version"],
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
     registry=REGISTRY,
 )
 MODEL_LOAD = Gauge(
     "skyops_model_load_seconds",
-    "Seconds that it took to load and check the version that is served.",
+    "Seconds that loading and checking the served version took.",
     ["model", "version"],
     registry=REGISTRY,
 )
 CHAMPION_LOADED = Gauge(
     "skyops_champion_loaded",
-    "1 where the champion answers, or the baseline where there is none; 0 where it could not be "
-    "loaded, and an older one answers or none.",
+    "1 if the champion answers, or the baseline if there is no champion; 0 if the champion could "
+    "not be loaded, so that an older version or none answers.",
     ["model"],
     registry=REGISTRY,
 )
 LOG_UNSENT = Gauge(
     "skyops_prediction_log_unsent_bytes",
-    "Logged predictions on the disk that the database does not have yet.",
+    "Logged predictions on disk that are not in the database yet.",
     registry=REGISTRY,
 )
 LOG_UNSENT_AGE = Gauge(
     "skyops_prediction_log_unsent_age_seconds",
-    "Age of the oldest of them; 0 where there is none.",
+    "Age of the oldest logged prediction that is not in the database yet; 0 if there is none.",
     registry=REGISTRY,
 )
 ARTIFACTS = Gauge(
     "skyops_mlflow_artifacts_bytes",
-    "Files that MLflow keeps of its runs and models; 0 where they are not in a folder.",
+    "Size of MLflow's files of runs and models; 0 if they are not in a local folder.",
     registry=REGISTRY,
 )
 SCRAPE_ERRORS = Counter(
     "skyops_scrape_errors_total",
-    "Questions to the databases that failed or took too long, by part; what the part tells is "
-    "missing then.",
+    "Database queries that failed or timed out, by part; the part's metrics are then missing.",
     ["part"],
     registry=REGISTRY,
 )
 SCRAPE_SECONDS = Gauge(
     "skyops_scrape_seconds",
-    "Seconds that the part took when it was last asked.",
+    "Seconds that the part's last query took.",
     ["part"],
     registry=REGISTRY,
 )

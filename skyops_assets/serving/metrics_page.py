@@ -85,7 +85,7 @@ def _tables() -> Iterator[str]:
         ("From tasks, through the Pushgateway", pushed()),
     ):
         yield f"\n### {heading}\n"
-        yield "| metric | type | labels | unit | what it is |"
+        yield "| metric | type | labels | unit | meaning |"
         yield "|---|---|---|---|---|"
         for one in found:
             labels = ", ".join(f"`{label}`" for label in one.labels)

@@ -39,18 +39,20 @@ class Page(BaseModel):
 
 def asked_page(
     limit: Annotated[
-        int, Query(ge=1, le=MOST_ROWS, description="Rows of an answer at most.")
+        int, Query(ge=1, le=MOST_ROWS, description="Maximum number of rows.")
     ] = USUAL_ROWS,
     after: Annotated[
         str | None,
         Query(max_length=600, description="Where to go on: what `next` of the last answer has."),
     ] = None,
     order: Annotated[
-        Literal["newest", "oldest"], Query(description="Which rows come first.")
+        Literal["newest", "oldest"], Query(description="Order of the rows.")
     ] = "newest",
     format: Annotated[
         Literal["json", "csv"] | None,
-        Query(description="`csv` as the header `Accept: text/csv`; else JSON."),
+        Query(
+            description="`csv` is the same as the header `Accept: text/csv`; the default is JSON."
+        ),
     ] = None,
 ) -> Page:
     """The parameters that every list takes."""
@@ -91,7 +93,8 @@ class Key:
             )
         except (ValueError, TypeError, binascii.Error):
             raise Problem(
-                404, "No page begins at this `after`: take what `next` gives, or begin without it."
+                404,
+                "No page begins at this `after`: use the `next` of a response, or leave it out.",
             ) from None
 
 

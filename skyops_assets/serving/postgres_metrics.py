@@ -26,13 +26,13 @@ DATABASE = Part(
     where datname = any(%(databases)s)
     """,
     tuple(
-        Exported(name, column, f"{meaning} Of SkyOps' three databases.", ("database",), "counter")
+        Exported(name, column, f"{meaning} For SkyOps' three databases.", ("database",), "counter")
         for name, column, meaning in (
             ("skyops_postgres_commits_total", "xact_commit", "Transactions committed."),
             ("skyops_postgres_rollbacks_total", "xact_rollback", "Transactions rolled back."),
             ("skyops_postgres_deadlocks_total", "deadlocks", "Deadlocks."),
             ("skyops_postgres_temp_bytes_total", "temp_bytes",
-             "Bytes of temporary files, which sorts and joins write that lack memory."),
+             "Bytes of temporary files, written by sorts and joins that lack memory."),
             ("skyops_postgres_blocks_hit_total", "blks_hit", "Blocks found in shared memory."),
             ("skyops_postgres_blocks_read_total", "blks_read", "Blocks read."),
         )
@@ -69,7 +69,7 @@ SCHEMAS = Part(
     """,
     (
         Exported("skyops_warehouse_size_bytes", "size_bytes",
-                 "Tables of the warehouse with their indexes, by schema.", ("schema",)),
+                 "Size of the warehouse's tables with their indexes, by schema.", ("schema",)),
     ),
     SLOW_S,
 )  # fmt: skip
@@ -91,9 +91,9 @@ LOCKS = Part(
     (
         Exported("skyops_postgres_locks_held", "held_count", "Locks held.", ("database",)),
         Exported("skyops_postgres_locks_exclusive", "exclusive_count",
-                 "Of them, those that let nobody read the table.", ("database",)),
+                 "Locks of these that also block readers of the table.", ("database",)),
         Exported("skyops_postgres_locks_waiting", "waiting_count",
-                 "Locks that somebody waits for.", ("database",)),
+                 "Locks that a session waits for.", ("database",)),
     ),
 )  # fmt: skip
 SESSIONS = Part(
@@ -118,11 +118,11 @@ SESSIONS = Part(
     (
         Exported("skyops_postgres_sessions", "session_count", "Sessions.", ("database",)),
         Exported("skyops_postgres_sessions_active", "active_count",
-                 "Of them, those that run a statement; missing where the service's role may not "
-                 "know (`pg_read_all_stats`).", ("database",)),
+                 "Sessions of these that run a statement; missing if the service's role lacks "
+                 "`pg_read_all_stats`.", ("database",)),
         Exported("skyops_postgres_longest_transaction_seconds", "longest_s",
                  "Age of the oldest open transaction, which keeps old rows from being removed; "
-                 "missing likewise.", ("database",)),
+                 "missing without `pg_read_all_stats`.", ("database",)),
     ),
 )  # fmt: skip
 
@@ -167,24 +167,24 @@ SERVER = Part(
         Exported(name, column, meaning, (), "counter")
         for name, column, meaning in (
             ("skyops_postgres_checkpoints_timed_total", "timed",
-             "Checkpoints that were due by time."),
+             "Checkpoints triggered by time."),
             ("skyops_postgres_checkpoints_requested_total", "requested",
-             "Checkpoints that a full log asked for: `max_wal_size` is too small where "
-                "they are many."),
+             "Checkpoints triggered by a full log; if there are many, `max_wal_size` is too "
+             "small."),
             ("skyops_postgres_checkpoint_write_seconds_total", "write_s",
              "Time spent writing in checkpoints."),
             ("skyops_postgres_checkpoint_sync_seconds_total", "sync_s",
              "Time spent waiting for the disk in checkpoints."),
             ("skyops_postgres_checkpoint_buffers_total", "written",
-             "Blocks that checkpoints wrote."),
+             "Blocks written by checkpoints."),
             ("skyops_postgres_bgwriter_buffers_total", "buffers_clean",
-             "Blocks that the background writer wrote."),
+             "Blocks written by the background writer."),
             ("skyops_postgres_bgwriter_stops_total", "maxwritten_clean",
-             "How often it stopped, as it had written its share."),
+             "How often the background writer stopped because it had written its limit."),
             ("skyops_postgres_buffers_allocated_total", "buffers_alloc", "Blocks allocated."),
             ("skyops_postgres_wal_bytes_total", "wal_bytes", "Bytes of write-ahead log."),
             ("skyops_postgres_wal_buffers_full_total", "wal_buffers_full",
-             "How often the log was written as its buffers were full."),
+             "How often the log was written because its buffers were full."),
         )
     ),
 )  # fmt: skip

@@ -24,8 +24,8 @@ from skyops_assets.serving.problems import Problem, responses
 router = APIRouter(tags=["predictions"])
 
 NO_LOG = (
-    "No prediction can be given, as none could be logged: neither the warehouse nor the disk takes "
-    "it. Free disk space, or bring the warehouse back."
+    "No prediction can be given, because it cannot be logged: neither the warehouse nor the disk "
+    "accepts it. Free disk space or restore the warehouse."
 )
 FLIGHTS_OF_EACH = 20
 """Of an aircraft, the newest: its latest crossing is of one of these."""
@@ -54,7 +54,7 @@ _IS_FEATURE = frozenset(FEATURES)
     response_class=Response,
     responses={
         200: {
-            "description": "Predictions, in the order of what was asked.",
+            "description": "Predictions, in the order of the request.",
             "model": records.Answer,
             "content": {"application/json": {"example": records.EXAMPLE_ANSWER}},
         },
@@ -82,11 +82,11 @@ _IS_FEATURE = frozenset(FEATURES)
 async def predict(
     request: Request, caller: Annotated[Caller, Depends(allowed(PREDICT, PREDICTIONS))]
 ) -> Response:
-    """Minutes from a ring to the runway, of aircraft that cross it.
+    """Predict the minutes from a ring to the runway for aircraft that cross the ring.
 
-    Of `records`, whose features are those of the crossing, or of `aircraft` that SkyOps follows, by
-    their latest crossing of the ring. By the champion, or by the `version` named. Each prediction
-    is logged, and its id leads to what moved it.
+    Give `records` with the features of a crossing, or `aircraft` that SkyOps follows, which are
+    predicted from their latest crossing of the ring. The champion predicts, or the named `version`.
+    Each prediction is logged; its id leads to an explanation.
     """
     began = time.perf_counter()
     service = request.app.state.service

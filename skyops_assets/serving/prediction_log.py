@@ -178,7 +178,7 @@ class PredictionLog:
         except (psycopg.Error, OSError) as error:
             if not self._is_away:
                 reason = storable(str(error), 300)
-                log.warning("Predictions cannot be sent to the warehouse as yet: %s", reason)
+                log.warning("Predictions cannot be sent to the warehouse yet: %s", reason)
             self._is_away = True
             if self._connection:
                 self._connection.close()

@@ -52,8 +52,8 @@ class Moved(BaseModel):
 
     group: str
     minutes: float = Field(
-        description="The answer, less the mean answer where these features are those of other "
-        "arrivals here that the version has learned from: above zero, they make it later."
+        description="The prediction minus the mean prediction with these features taken from other "
+        "training arrivals at this airport: above zero, they make it later."
     )
 
 
@@ -72,10 +72,10 @@ class Prediction(BaseModel):
     transit_min: float | None
     low_min: float | None
     high_min: float | None
-    features: dict[str, float | str] = Field(description="What was known; the rest was missing.")
+    features: dict[str, float | str] = Field(description="Known features; the others were missing.")
     moved: list[Moved] | None = Field(
-        description="The furthest first. How the model came to its answer, not what delays the "
-        "flight; effects overlap, and do not add up. Null where it cannot be told: `not_moved_why`."
+        description="Largest effect first. Explains the model's prediction, not what delays the "
+        "flight; effects overlap and do not add up. Null if unknown: see `not_moved_why`."
     )
     not_moved_why: str | None
 
@@ -85,19 +85,21 @@ class Version(BaseModel):
 
     version: str
     is_champion: bool
-    is_challenger: bool = Field(description="Of the training run that ran last.")
+    is_challenger: bool = Field(description="From the latest training run.")
     recipe: str
     trained_from_at: datetime | None
     trained_through_at: datetime | None
     train_rows: int
-    scored_rows: int | None = Field(description="Newer arrivals that it was measured on.")
+    scored_rows: int | None = Field(description="Newer arrivals on which it was measured.")
     mae_min: float | None
     skill: float | None = Field(description="1 - MAE / MAE of `reference`, the best baseline.")
-    skill_low: float | None = Field(description="Of the 95 % interval.")
+    skill_low: float | None = Field(description="Lower end of the 95 % interval.")
     skill_high: float | None
     reference: str | None
-    is_promoted: bool | None = Field(description="What the gatekeeper decided; null: not asked.")
-    summary: str | None = Field(description="Its decision, in a sentence.")
+    is_promoted: bool | None = Field(
+        description="The gatekeeper's decision; null if there was none."
+    )
+    summary: str | None = Field(description="The decision in a sentence.")
     decided_at: datetime | None
     promoted_at: datetime | None
     promoted_by: str | None
@@ -110,8 +112,8 @@ class Ring(BaseModel):
     ring_nm: int
     model: str
     in_force: str | None = Field(description="MODEL:VERSION or baseline:NAME:RUN; null: nothing.")
-    trouble: str | None = Field(description="Why that is not the champion, where it is not.")
-    versions: list[Version] = Field(description="The oldest first.")
+    trouble: str | None = Field(description="Why that is not the champion, if it is not.")
+    versions: list[Version] = Field(description="Oldest first.")
 
 
 class Models(BaseModel):
@@ -136,19 +138,20 @@ class Models(BaseModel):
             "not_moved_why": None,
         }}}},
         **responses(401, 403, 404, 422, 429, 503),
-        304: {"description": "`If-None-Match` names what this would be."},
+        304: {"description": "Not modified: `If-None-Match` names the present content."},
     },
 )  # fmt: skip
 async def prediction(
     request: Request,
     id: Annotated[str, Path(
-        description="As /v1/predict gave it, or of the lane's own: FLIGHT:AIRPORT:RING.",
+        description="The id from /v1/predict, or FLIGHT:AIRPORT:RING for a prediction of the live "
+        "lane.",
         examples=["39ceb1_20211007T131312Z:LFPO:40"],
         max_length=100,
     )],
     _: Annotated[Caller, Depends(allowed(READ))],
 ) -> Response:  # fmt: skip
-    """What was predicted, of which features, and which of them moved it most."""
+    """One prediction, its features, and the feature groups that moved it most."""
     service = request.app.state.service
     found = await _find(service.database, id)
     if found is None:
@@ -175,11 +178,11 @@ async def prediction(
             }],
         }]}}}},
         **responses(401, 403, 429, 503),
-        304: {"description": "`If-None-Match` names what this would be."},
+        304: {"description": "Not modified: `If-None-Match` names the present content."},
     },
 )  # fmt: skip
 async def models(request: Request, _: Annotated[Caller, Depends(allowed(READ))]) -> Response:
-    """Every version, who is champion, and what was measured."""
+    """Every model version, the champion, and the measured figures."""
     service = request.app.state.service
     rings = []
     for ring_nm in RINGS_NM:
@@ -242,14 +245,14 @@ async def _moved(
     predictors: Any, found: dict[str, Any]
 ) -> tuple[list[dict[str, Any]] | None, str | None]:
     if found["model"] != model_name(found["ring_nm"]):
-        return None, "A baseline is a rule of one or two values; no group of features moved it."
+        return None, "A baseline is a rule with one or two values, so no feature group moved it."
     if not found["features"]:
-        return None, "The features of this crossing are not kept any more."
+        return None, "The features of this crossing are no longer stored."
     try:
         version = await predictors.named(found["ring_nm"], found["version"])
     except Problem as problem:
         return None, problem.detail
     moved = version.graph.moved(found["features"])
     if not moved:
-        return None, "The arrivals that this version has learned from are gone."
+        return None, "The training set of this version is gone."
     return [{"group": group, "minutes": minutes} for group, minutes in moved], None

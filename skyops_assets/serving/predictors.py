@@ -160,7 +160,7 @@ class Predictors:
         name = model_name(ring_nm)
         found = self._in_force.get(name)
         if found is None:
-            why = self._troubles.get(name, "The warehouse was not reached yet.")
+            why = self._troubles.get(name, "The warehouse has not been reached yet.")
             raise Problem(503, f"Nothing can predict from {ring_nm} NM. {why}")
         return found
 
@@ -183,7 +183,7 @@ class Predictors:
             {"name": name, "version": number},
         )
         if not row:
-            raise Problem(404, f"{name} has no version {number}; /v1/models lists those there are.")
+            raise Problem(404, f"{name} has no version {number}; /v1/models lists the versions.")
         try:
             found = await self._load(name, number, row[0]["sha256"])
         except SkyOpsError as error:
@@ -236,8 +236,8 @@ class Predictors:
         label = f"{name}:{number}"
         if sha256 is None:
             raise SkyOpsError(
-                f"The graph of {label} is not in the warehouse as yet; the next hourly run puts it "
-                "there, and `skyops model promote` as well."
+                f"The graph of {label} is not in the warehouse yet; the next hourly run or `skyops "
+                "model promote` puts it there."
             )
         key = (name, number, bytes(sha256))
         if key in self._loaded:
@@ -275,7 +275,7 @@ def _baseline(row: dict[str, Any], ring_nm: int) -> InPlace:
     name = (row["reference"] or baselines.UNTRAINED).removeprefix(baselines.PREFIX)
     if name != baselines.UNTRAINED:
         raise SkyOpsError(
-            f"The baseline {name!r} of {row['model_name']} is not in the warehouse as yet; the "
-            "next hourly run puts it there."
+            f"The baseline {name!r} of {row['model_name']} is not in the warehouse yet; the next "
+            "hourly run puts it there."
         )
     return InPlace(name, run_id, {}, ring_nm)

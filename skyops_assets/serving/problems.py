@@ -20,7 +20,7 @@ from skyops_assets.errors import SkyOpsError, storable
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
-UNBUILT = "Nothing is built as yet: load positions, and run `skyops refresh`."
+UNBUILT = "Nothing has been built yet: load positions, then run `skyops refresh`."
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +34,7 @@ class FieldError(BaseModel):
 class ProblemDetails(BaseModel):
     """What is wrong with a request, or with the service (RFC 9457)."""
 
-    type: str = Field("about:blank", description="Always `about:blank`: the status says it.")
+    type: str = Field("about:blank", description="Always `about:blank`: the status is the type.")
     title: str
     status: int
     detail: str = Field(description="One sentence: what is wrong, where, and what to do.")
@@ -68,14 +68,14 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 EXAMPLES = {
-    400: "The body is no JSON in UTF-8.",
+    400: "The body is not JSON in UTF-8.",
     401: "No key was given: send it as `Authorization: Bearer ...`; `skyops key create` makes one.",
     403: "The key `planner` may read; this needs the scope `admin`.",
     404: "There is no flight '4b1a2c-20211007T121503'.",
     413: "The body has 2,400,000 bytes; at most 1,000,000 are taken.",
     422: "1 value cannot be taken; `errors` names it.",
-    429: "The key `planner` has had its 100 predictions of this minute; come back in 12 s.",
-    503: "The warehouse cannot be reached; it is asked again with the next request.",
+    429: "The key `planner` has used its 100 predictions of this minute; try again in 12 s.",
+    503: "The warehouse cannot be reached; the next request tries again.",
 }
 
 
@@ -114,7 +114,7 @@ async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
     detail = EXAMPLES[400] if error.status_code == 400 else str(error.detail)
     if error.status_code == 404:
-        detail = f"There is nothing at {request.url.path!r}; /v1/openapi.json lists what there is."
+        detail = f"There is nothing at {request.url.path!r}; /v1/openapi.json lists all addresses."
     elif error.status_code == 405:
         # The framework names the methods of one of the routes of an address.
         methods = sorted(
@@ -139,7 +139,7 @@ async def _unbuilt(_: Request, __: Exception) -> JSONResponse:
 
 
 async def _slow(_: Request, __: Exception) -> JSONResponse:
-    return answer(503, "The warehouse took too long; ask for less, such as a shorter time.")
+    return answer(503, "The warehouse took too long; request less, such as a shorter time.")
 
 
 async def _known(_: Request, error: SkyOpsError) -> JSONResponse:
@@ -147,7 +147,7 @@ async def _known(_: Request, error: SkyOpsError) -> JSONResponse:
 
 
 async def _unknown(_: Request, error: Exception) -> JSONResponse:
-    log.error("An answer failed", exc_info=error)
+    log.error("A response failed", exc_info=error)
     return answer(500, "The service failed; its log says how.")
 
 

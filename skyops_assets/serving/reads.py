@@ -65,7 +65,7 @@ AnAirport = Annotated[
 ]
 Form = Annotated[
     Literal["json", "csv"] | None,
-    Query(description="`csv` as the header `Accept: text/csv`; else JSON."),
+    Query(description="`csv` is the same as the header `Accept: text/csv`; the default is JSON."),
 ]
 Airline = Annotated[
     str | None,
@@ -82,7 +82,7 @@ Address = Annotated[
 Callsign = Annotated[str | None, Query(pattern="^[A-Za-z0-9]{1,8}$", description="Whole.")]
 From = Annotated[
     Moment | None,
-    Query(alias="from", description="Not before this; UTC where it names no time zone."),
+    Query(alias="from", description="From this time on; UTC if no time zone is given."),
 ]
 To = Annotated[Moment | None, Query(alias="to", description="Before this.")]
 
@@ -112,12 +112,15 @@ def listed(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
                 CSV_TYPE.partition(";")[0]: {"schema": {"type": "string"}},
             },
             "headers": {
-                "ETag": {"schema": {"type": "string"}, "description": "Hash of the content."},
+                "ETag": {
+                    "schema": {"type": "string"},
+                    "description": "Hash of the content, for `If-None-Match`.",
+                },
                 "Link": {"schema": {"type": "string"}, "description": "The next page, if any."},
             },
         },
         **responses(404),
-        304: {"description": "`If-None-Match` names what this would be."},
+        304: {"description": "Not modified: `If-None-Match` names the present content."},
     }
 
 
@@ -163,7 +166,7 @@ async def flights(
     until: To = None,
     airport: AnAirport = None,
 ) -> Response:
-    """Flights by when they were last heard; `airport` is where they left or arrived."""
+    """Flights, by time last heard; `airport` matches departure or arrival."""
     return await page(
         request,
         rows.Flight,
@@ -208,7 +211,7 @@ async def movements(
         Literal["landing", "takeoff", "go_around", "touch_and_go"] | None, Query()
     ] = None,
 ) -> Response:
-    """Landings, take-offs, go-arounds and touch-and-goes by when they were."""
+    """Landings, take-offs, go-arounds and touch-and-goes, by time."""
     return await page(
         request,
         rows.Movement,
@@ -233,7 +236,7 @@ async def anomalies(
     until: To = None,
     anomaly_class: Annotated[Literal["data", "signal", "flight"] | None, Query()] = None,
 ) -> Response:
-    """What is strange in the data, the signal or the flight, by when it began."""
+    """Anomalies in the data, the signal or the flight, by start time."""
     return await page(
         request,
         rows.Anomaly,
@@ -256,7 +259,7 @@ async def anomalies(
 async def airport_metrics(
     request: Request, icao: Airport, asked: Paged, since: From = None, until: To = None
 ) -> Response:
-    """Movements and transit times of an airport by the hour."""
+    """Movements and transit times of an airport, by hour."""
     airport = (await _airport(request, icao))["icao"]
     return await page(
         request,
@@ -281,7 +284,7 @@ async def aircraft(
     callsign: Callsign = None,
     phase: Annotated[str | None, Query(pattern="^[A-Za-z]{1,20}$")] = None,
 ) -> Response:
-    """Aircraft that were heard within the last minute, as the live lane knows them."""
+    """Aircraft heard in the last minute, from the live lane."""
     given = {
         "icao24": icao24 and icao24.lower(),
         "callsign": upper(callsign),
@@ -306,7 +309,7 @@ async def aircraft(
     responses=listed(ARRIVAL),
 )
 async def arrivals(request: Request, icao: Airport, format: Form = None) -> Response:
-    """The board: who is on the way to a watched airport, by predicted landing."""
+    """The board: aircraft inbound to a watched airport, by predicted landing."""
     return await _of_watched(
         request, icao, rows.LiveArrival, view="arrivals", order="predicted_landing_at", form=format
     )
@@ -326,7 +329,7 @@ async def demand(request: Request, icao: Airport, format: Form = None) -> Respon
 
 @router.get("/alerts", response_model=rows.Rows[rows.LiveAlert], responses=listed(ALERT))
 async def alerts(request: Request, format: Form = None) -> Response:
-    """What is strange now."""
+    """Present alerts."""
     found = await request.app.state.service.database.rows(
         SQL("select {} from live.alerts order by started_at, icao24, alert, scope_name").format(
             names(rows.LiveAlert.model_fields)
@@ -337,7 +340,7 @@ async def alerts(request: Request, format: Form = None) -> Response:
 
 @router.get("/feed", responses=answered(FEED))
 async def feed(request: Request) -> rows.Feed:
-    """How fresh what is live is: the feed and the live lane."""
+    """Freshness of live data: the feed and the live lane."""
     [found] = await request.app.state.service.database.rows("select * from live.feed")
     return rows.Feed(**found)
 
@@ -357,7 +360,7 @@ async def _of_watched(
     if airport["icao"] not in watched:
         raise Problem(
             404,
-            f"{airport['icao']} is not watched, so nothing live is known of it; watched are "
+            f"{airport['icao']} is not watched, so there are no live data for it; watched are "
             f"{', '.join(watched)} (SKYOPS_WATCH_AIRPORTS).",
         )
     found = await request.app.state.service.database.rows(

@@ -23,9 +23,9 @@ from skyops_assets.arrivals.features import RING_NM, RINGS_NM
 MOST_RECORDS = 1000
 POSITION = frozenset({"lat", "lon", "latitude", "longitude", "latitude_deg", "longitude_deg"})
 NO_FREE_POSITION = (
-    "A position alone cannot be predicted: the models know aircraft as they cross the 100 or the "
-    "40 NM ring of an airport, with what was going on there then. Give the features of a crossing, "
-    "or in `aircraft` the address of one that SkyOps follows."
+    "A position alone is not enough for a prediction: the models predict from the crossing of an "
+    "airport's 100 or 40 NM ring and the traffic there. Give the features of a crossing, or in "
+    "`aircraft` the address of an aircraft that SkyOps follows."
 )
 
 FEATURE_COLUMNS = SQL(", ").join(
@@ -81,7 +81,7 @@ Record = with_config(_STRICT)(
                 Annotated[
                     _TIME | None,
                     Field(
-                        description="When the ring was crossed, with its zone, in this century; "
+                        description="When the ring was crossed, with a time zone, in this century; "
                         "unset: now.",
                         json_schema_extra={"pattern": "^20"},
                     ),
@@ -93,7 +93,8 @@ Record = with_config(_STRICT)(
                     str,
                     Field(
                         pattern="^[A-Za-z0-9_-]{1,64}$",
-                        description="SkyOps' flight; then its landing tells how right this was.",
+                        description="SkyOps' flight id; with it, the landing gives the "
+                        "prediction's error.",
                     ),
                 ]
                 | None
@@ -122,7 +123,9 @@ class Question(TypedDict):
     ring_nm: NotRequired[
         Annotated[
             _RING,
-            Field(description=f"Ring that is crossed; each has its model. Unset: {RING_NM}."),
+            Field(
+                description=f"Ring that is crossed; each ring has its own model. Unset: {RING_NM}."
+            ),
         ]
     ]
     version: NotRequired[
@@ -148,22 +151,27 @@ class Predicted(BaseModel):
     flight_id: str | None
     crossed_at: datetime = Field(description="When the ring is crossed (UTC).")
     transit_min: float | None = Field(
-        description="Minutes from the ring to the runway; null where a baseline has no answer."
+        description="Minutes from the ring to the runway; null if a baseline has no prediction."
     )
-    low_min: float | None = Field(description="The transit lies above it, and ...")
+    low_min: float | None = Field(
+        description="Lower end of the 90 % interval; null if the version "
+        "has none, and for a baseline."
+    )
     high_min: float | None = Field(
-        description="... below this in 90 % of the cases; both null where the version has no "
-        "interval, and of a baseline."
+        description="Upper end of the 90 % interval; null if the version has none, and for a "
+        "baseline."
     )
-    landing_at: datetime | None = Field(description="crossed_at and transit_min (UTC).")
+    landing_at: datetime | None = Field(description="crossed_at plus transit_min (UTC).")
 
 
 class Answer(BaseModel):
     """Predictions, in the order of what was asked, and what made them."""
 
     ring_nm: int
-    model: str = Field(description="Without a champion the baseline in force: baseline:NAME.")
-    version: str = Field(description="Of the model; of a baseline the training run that it knows.")
+    model: str = Field(description="Without a champion, the present baseline: baseline:NAME.")
+    version: str = Field(
+        description="Version of the model; for a baseline, the training run it comes from."
+    )
     is_champion: bool
     predictions: list[Predicted]
 

@@ -35,7 +35,7 @@ Fleet = Annotated[
     Query(
         max_length=40,
         pattern=r"^[^\x00]+$",
-        description="ICAO type designator, or the model that reports name; whole.",
+        description="ICAO type designator, or the model in reports; complete.",
     ),
 ]
 # Rows without a forecast come after all others.
@@ -65,17 +65,17 @@ async def components(
         Query(
             max_length=60,
             pattern=r"^[^\x00]*$",
-            description="Whole; empty: only the rows of whole chapters.",
+            description="Complete part number; empty: only rows for whole chapters.",
         ),
     ] = None,
     alert_level: Annotated[
         Literal["alert", "above_3_sd", "above_2_sd", "normal"] | None, Query()
     ] = None,
     is_current: Annotated[
-        bool | None, Query(description="`true`: only the latest week with levels of each.")
+        bool | None, Query(description="`true`: only the latest week with levels of each series.")
     ] = None,
 ) -> Response:
-    """Removals, failures, rates and alerts of each ATA chapter and part, by the week."""
+    """Removals, failures, rates and alerts of each ATA chapter and part, by week."""
     return await page(
         request,
         rows.ComponentWeek,
@@ -109,7 +109,8 @@ async def dispatch(
     airline: Airline = None,
     fleet: Fleet = None,
 ) -> Response:
-    """Departures that were neither late nor cancelled for a technical reason, by the month."""
+    """Dispatch reliability by month: departures neither late nor cancelled for a technical
+    reason."""
     return await page(
         request,
         rows.DispatchMonth,
@@ -138,7 +139,7 @@ async def maintenance_due(
         str | None,
         Query(
             pattern="^[A-Za-z0-9-]{2,10}$",
-            description="Registration, whole, with or without hyphen.",
+            description="Complete registration, with or without hyphen.",
         ),
     ] = None,
     icao24: Address = None,
@@ -148,7 +149,7 @@ async def maintenance_due(
     ] = None,
     due_status: Annotated[Literal["overdue", "open", "unknown", "done"] | None, Query()] = None,
 ) -> Response:
-    """Tasks and bulletins of each airframe by when they are due; `order=oldest`: the soonest."""
+    """Tasks and bulletins of each airframe, by due date; `order=oldest` starts with the soonest."""
     return await page(
         request,
         rows.MaintenanceDue,
@@ -182,7 +183,7 @@ async def punctuality(
     airport: AnAirport = None,
     airline: Airline = None,
 ) -> Response:
-    """How punctual the scheduled arrivals of each airline were, by airport and local day."""
+    """Punctuality of each airline's scheduled arrivals, by airport and local day."""
     return await page(
         request,
         rows.PunctualityDay,

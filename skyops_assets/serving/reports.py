@@ -63,7 +63,7 @@ router = APIRouter(prefix="/reports", include_in_schema=False, route_class=OnceL
 
 @router.get("")
 async def listed(request: Request) -> Response:
-    """All reports, the newest first."""
+    """All reports, newest first."""
     service = request.app.state.service
     asked = {"most": MOST}
     found = await service.database.rows(_ALL, asked)
@@ -74,19 +74,20 @@ async def listed(request: Request) -> Response:
         '<p><a href="/">The live page</a> · <a href="/analysis">Analysis</a> · '
         '<a href="/fleet">Fleet</a></p>',
         "<h2>Weeks and months</h2>",
-        _links("None yet: they are made on Mondays and on the first of a month, and by `main`.", [
+        _links("None yet: they are written on Mondays, on the first of each month, and by the job "
+        "`main`.", [
             (f"/reports/{row['kind']}/{row['starts_on']}/{row['airport']}", row["title"],
              f"{row['made_at']:%Y-%m-%d %H:%M} UTC")
             for row in found
         ]),
         "<h2>The champion: skill and drift</h2>",
-        _links("None yet: the champion is looked at every day once there is one.", [
+        _links("None yet: the champion is monitored every day once there is one.", [
             (f"/reports/champion/{row['log_id']}", f"{row['model_name'] or 'Champion'}: "
              f"{row['verdict']}", f"{row['logged_at']:%Y-%m-%d %H:%M} UTC")
             for row in looks
         ]),
-        "<h2>Tests of the data (Great Expectations)</h2>",
-        _links("None yet: they come with the first load.", [
+        "<h2>Data tests (Great Expectations)</h2>",
+        _links("None yet: the first load writes them.", [
             (f"/reports/data/{path.stem}", path.stem.replace("_", " "), "") for path in docs
         ]),
     ]))  # fmt: skip
@@ -99,7 +100,7 @@ async def periodic(
     starts_on: date,
     airport: Annotated[str, Part(pattern="^[A-Z0-9]{2,4}$")],
 ) -> Response:
-    """One report of a week or a month."""
+    """One weekly or monthly report."""
     service = request.app.state.service
     asked = {"kind": kind, "starts_on": starts_on, "airport": airport}
     for row in await service.database.rows(_ONE, asked):
@@ -109,17 +110,17 @@ async def periodic(
 
 @router.get("/champion/{log_id}")
 async def champion(request: Request, log_id: int) -> Response:
-    """The report of one look at the champion."""
+    """One drift report on the champion."""
     name = f"monitoring-{log_id:06d}.html"
     path = request.app.state.service.settings.home / "reports" / name
     if not path.is_file():
-        raise Problem(404, f"The report {name} is not kept any more; the row of the log is.")
+        raise Problem(404, f"The report {name} is no longer stored; its row in the log is.")
     return _shown(path.read_text("utf-8"))
 
 
 @router.get("/data/{suite}")
 async def data(request: Request, suite: str) -> Response:
-    """The Data Docs of one suite."""
+    """Data Docs of one suite."""
     for path in _data_docs(request.app.state.service.settings.home):
         if path.stem == suite:
             return _shown(path.read_text("utf-8"), ANY_STYLE)

@@ -38,7 +38,7 @@ class Flight(BaseModel):
     icao24: str = Field(description="The aircraft's 24-bit address, in hexadecimal.")
     callsign: str | None
     airline: str | None = Field(description="ICAO designator of the airline in its callsign.")
-    typecode: str | None = Field(description="ICAO type designator, where the aircraft is known.")
+    typecode: str | None = Field(description="ICAO type designator, if the aircraft is known.")
     first_seen_at: datetime
     last_seen_at: datetime
     departure_airport: str | None
@@ -113,14 +113,20 @@ class Flown(BaseModel):
 
     period_on: date = Field(description="The day, or the first of the month.")
     flight_count: int = Field(description="Flights that left the ground: the cycles.")
-    airborne_h: float = Field(description="Hours in the air; less than it flew, below coverage 1.")
-    block_h: float | None = Field(description="Null unless both ends of every flight were seen.")
-    utilisation_share: float = Field(description="Hours in the air over those with data.")
+    airborne_h: float = Field(
+        description="Known hours in the air; a lower bound if coverage is below 1."
+    )
+    block_h: float | None = Field(
+        description="Block hours; null unless both ends of every flight were seen."
+    )
+    utilisation_share: float = Field(description="Hours in the air divided by the hours with data.")
     mean_cruise_height_m: float | None = Field(description="Barometric.")
     mean_cruise_speed_mps: float | None = Field(description="Over ground.")
     heard_h: float
-    perhaps_airborne_h: float = Field(description="Hours in the air, or perhaps so unheard.")
-    coverage_share: float = Field(description="heard_h over perhaps_airborne_h.")
+    perhaps_airborne_h: float = Field(
+        description="Hours in the air or possibly in the air unheard."
+    )
+    coverage_share: float = Field(description="heard_h divided by perhaps_airborne_h.")
 
 
 class FleetAirframe(Flown):
@@ -129,30 +135,34 @@ class FleetAirframe(Flown):
     icao24: str
     registration: str | None
     typecode: str | None
-    airline: str | None = Field(description="For which it flew most.")
-    airline_name: str | None = Field(description="Of the larger airlines.")
+    airline: str | None = Field(description="Airline it flew for most.")
+    airline_name: str | None = Field(description="Name, for the larger airlines.")
 
 
 class FleetType(Flown):
     """The day or month of all airframes of a type."""
 
-    typecode: str = Field(description="`unknown` of all whose type is not known.")
+    typecode: str = Field(description="`unknown` for all airframes of unknown type.")
     airframe_count: int
 
 
 class FeedWeek(BaseModel):
     """How well an area was heard in a week (UTC)."""
 
-    area: str = Field(description="A watched airport's 100 NM, else a cell of one degree.")
+    area: str = Field(description="100 NM around a watched airport, otherwise a one-degree cell.")
     week_on: date = Field(description="Monday.")
     position_count: int
-    coverage_share: float | None = Field(description="Of the minutes of flights those heard.")
-    gap_count: int = Field(description="Silences of more than two minutes in the air.")
+    coverage_share: float | None = Field(
+        description="Share of the minutes of flights that were heard."
+    )
+    gap_count: int = Field(description="Silences of more than two minutes of flights in the air.")
     longest_gap_min: float | None
-    heard_share: float | None = Field(description="Of the minutes those with anybody in the area.")
+    heard_share: float | None = Field(
+        description="Share of the minutes with any aircraft in the area."
+    )
     rejected_count: int
     rejected_share: float | None
-    stale_share: float | None = Field(description="Of the positions those that were repeated.")
+    stale_share: float | None = Field(description="Share of positions that were repeated.")
 
 
 class ComponentWeek(BaseModel):
@@ -161,7 +171,7 @@ class ComponentWeek(BaseModel):
     week_on: date
     fleet: str
     ata_chapter: str
-    part_number: str = Field(description="Empty in the row of the whole chapter.")
+    part_number: str = Field(description="Empty in the row for the whole chapter.")
     event_count: int
     unscheduled_event_count: int
     removal_count: int
@@ -178,7 +188,7 @@ class ComponentWeek(BaseModel):
     year_flight_hours: float | None
     year_cycles: float | None
     rate_per_1000_hours: float | None = Field(
-        description="Unplanned events of 52 weeks; limits are exact at 95 %."
+        description="Unplanned events in 52 weeks; limits are exact at 95 %."
     )
     rate_per_1000_hours_low: float | None
     rate_per_1000_hours_high: float | None
@@ -205,7 +215,7 @@ class ComponentWeek(BaseModel):
     trend: str | None = Field(description="`rising`, `steady` or `falling`.")
     alert_level: str | None = Field(description="`alert`, `above_3_sd`, `above_2_sd` or `normal`.")
     alert_reason: str | None
-    is_current: bool = Field(description="Whether its alert is of now.")
+    is_current: bool = Field(description="Whether its alert is current.")
 
 
 class MaintenanceDue(BaseModel):
@@ -227,14 +237,14 @@ class MaintenanceDue(BaseModel):
     hours_per_day: float | None
     cycles_per_day: float | None
     exposure_source: str | None = Field(
-        description="`operator`, `positions` (due earlier than told) or `both`."
+        description="`operator`, `positions` (due earlier than stated) or `both`."
     )
     known_through_on: date | None
     forecast_on: date | None
     first_limit: str | None
     forecast_reason: str | None
     due_status: str = Field(description="`overdue`, `open`, `unknown` or `done`.")
-    sorted_on: date = Field(description="The forecast; the last of all days without one.")
+    sorted_on: date = Field(description="The forecast; without one, the last possible date.")
 
 
 class DispatchMonth(BaseModel):
@@ -248,7 +258,7 @@ class DispatchMonth(BaseModel):
     cancelled_count: int
     technical_count: int
     cause_unknown_count: int
-    dispatch_reliability_share: float | None = Field(description="Null where a cause is not known.")
+    dispatch_reliability_share: float | None = Field(description="Null if a cause is unknown.")
     dispatch_reliability_share_low: float | None
     dispatch_reliability_share_high: float | None
     dispatch_reliability_reason: str | None
@@ -257,7 +267,7 @@ class DispatchMonth(BaseModel):
 class PunctualityDay(BaseModel):
     """Scheduled arrivals of an airline at an airport in a day."""
 
-    arrives_on: date = Field(description="The airport's own day.")
+    arrives_on: date = Field(description="Local day of the airport.")
     airport: str
     airline: str
     scheduled_count: int
@@ -303,9 +313,11 @@ class LiveArrival(BaseModel):
     distance_nm: float | None
     altitude_m: float | None
     predicted_landing_at: datetime | None
-    predicted_low_at: datetime | None = Field(description="90 % of landings are not before this,")
-    predicted_high_at: datetime | None = Field(description="nor after this.")
-    predicted_landing_local: Local = Field(description="In the airport's local time.")
+    predicted_low_at: datetime | None = Field(description="Lower end of the 90 % interval.")
+    predicted_high_at: datetime | None = Field(description="Upper end of the 90 % interval.")
+    predicted_landing_local: Local = Field(
+        description="The predicted landing in the airport's local time."
+    )
     landing_probability: float
     is_on_final: bool
     ring_nm: int
@@ -324,7 +336,7 @@ class Demand(BaseModel):
     expected_landing_count: float
     candidate_count: int
     p90_landing_count: float | None = Field(
-        description="Of the last 90 days' quarters, one in ten had more landings."
+        description="90th percentile of landings per quarter of an hour in the last 90 days."
     )
     past_quarter_count: int
 

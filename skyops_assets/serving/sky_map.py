@@ -124,7 +124,7 @@ router = lists()
     "rings_nm": [100, 40],
 }))  # fmt: skip
 async def sky_map(request: Request) -> Response:
-    """What lies on the map: the watched airports, runways around them, and the models' rings."""
+    """Contents of the map: watched airports, the runways around them, and the models' rings."""
     service = request.app.state.service
     watched = list(service.settings.watch_airports)
     found = {
@@ -140,17 +140,17 @@ PACKED = answered({
     "tracks": [["02a195", FLIGHT_ID, "TAR722", "A320", [3, 13], [4841213, 4840911],
                 [212341, 213902], [1234, 1180], [98, 97], [61, 61], [6, 7]]],
 })  # fmt: skip
-Every = Annotated[int, Query(ge=1, le=300, description="Of so many seconds each, one position.")]
+Every = Annotated[int, Query(ge=1, le=300, description="One position per this many seconds.")]
 
 
 @router.get("/tracks", responses=PACKED)
 async def tracks(
     request: Request,
-    since: Annotated[Moment, Query(alias="from", description="Not before this.")],
-    minutes: Annotated[int, Query(ge=1, le=15, description="For so long.")] = 5,
+    since: Annotated[Moment, Query(alias="from", description="Start of the time range.")],
+    minutes: Annotated[int, Query(ge=1, le=15, description="Length of the time range.")] = 5,
     every_s: Every = 10,
 ) -> Response:
-    """Where all aircraft were for some minutes, flight by flight, packed.
+    """Tracks of all aircraft over some minutes, by flight, in packed form.
 
     Each column of a track is a list. `seconds` count from `from`, `latitude_e5` and `longitude_e5`
     are in 100,000ths of a degree, `phase` is a place in `phases`.
@@ -164,7 +164,7 @@ async def track(
     flight_id: Annotated[str, Path(pattern="^[0-9A-Za-z_.:-]{1,100}$", examples=[FLIGHT_ID])],
     every_s: Every = 10,
 ) -> Response:
-    """Where one flight was, from its first position to its last; packed as `/v1/tracks` is."""
+    """Track of one flight from its first to its last position, packed like `/v1/tracks`."""
     found = await request.app.state.service.database.rows(
         "select first_seen_at, last_seen_at from metrics.fct_flights"
         " where flight_id = %(flight_id)s",
@@ -203,9 +203,9 @@ async def _packed(
 }))  # fmt: skip
 async def moment(
     request: Request,
-    at: Annotated[Moment, Query(description="A moment that positions are stored of.")],
+    at: Annotated[Moment, Query(description="A moment with stored positions.")],
 ) -> Response:
-    """The boards and alerts as they were at a moment, by what is known of it today."""
+    """Boards and alerts at a past moment, from what is known about it today."""
     when = utc(at)
     found: dict[str, Any] = {"at": when}
     async with request.app.state.service.database.connection() as connection:
@@ -226,7 +226,7 @@ async def moment(
     "anomaly_count": 31,
 }))  # fmt: skip
 async def hours(request: Request, asked: Paged, since: From = None, until: To = None) -> Response:
-    """Hours that positions are stored of, as the last hourly build has counted them."""
+    """Hours with stored positions, as counted by the last hourly build."""
     return await page(
         request, rows.Hour, HOURS, Key("hour_at", ()), asked=asked,
         filters=within("hour_at", since, until),
@@ -246,7 +246,7 @@ async def countries(
     until: To = None,
     country: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
-    """Aircraft and anomalies by State of registration and hour."""
+    """Aircraft and anomalies, by State of registration and hour."""
     return await page(
         request,
         rows.CountryHour,
@@ -264,7 +264,7 @@ async def countries(
     "minute_at": "2021-10-07T14:00:00Z", "phase": "APPROACH", "aircraft_count": 9,
 }))  # fmt: skip
 async def phases(request: Request, asked: Paged, since: From = None, until: To = None) -> Response:
-    """How many aircraft were in which phase of flight, by the minute."""
+    """Number of aircraft in each phase of flight, by minute."""
     return await page(
         request,
         rows.PhaseMinute,

@@ -39,17 +39,17 @@ class TaxiTime(BaseModel):
     typecode: str | None
     airport: str
     direction: str = Field(description="`taxi_out` or `taxi_in`.")
-    moved_at: datetime = Field(description="Landing or lift-off.")
+    moved_at: datetime = Field(description="Time of landing or lift-off.")
     runway: str | None
-    runway_at: datetime | None = Field(description="Entering or leaving the runway.")
-    stand_at: datetime | None = Field(description="Leaving or reaching the stand.")
+    runway_at: datetime | None = Field(description="Time of entering or leaving the runway.")
+    stand_at: datetime | None = Field(description="Time of leaving or reaching the stand.")
     taxi_min: float | None
     taxi_reason: str | None = Field(description="Why there is no taxi time.")
-    reference_min: float | None = Field(description="Unimpeded: the 20th percentile.")
+    reference_min: float | None = Field(description="Unimpeded taxi time: the 20th percentile.")
     reference_basis: str | None = Field(description="`runway` or `airport`.")
     additional_min: float | None
     additional_reason: str | None
-    occupancy_s: float | None = Field(description="On the runway.")
+    occupancy_s: float | None = Field(description="Runway occupancy time.")
     occupancy_reason: str | None
 
 
@@ -61,7 +61,7 @@ class TaxiPeriod(BaseModel):
     period_on: date
     movement_count: int
     told_count: int
-    told_share: float = Field(description="Of the movements those whose taxi time could be told.")
+    told_share: float = Field(description="Share of the movements with a known taxi time.")
     mean_taxi_min: float | None
     p90_taxi_min: float | None
     with_reference_count: int
@@ -117,7 +117,7 @@ async def taxi_times(
     airline: Airline = None,
     typecode: Type = None,
 ) -> Response:
-    """The way between stand and runway of each landing and take-off, by when these were."""
+    """Taxi times of landings and take-offs, by time of the movement."""
     return await page(
         request,
         TaxiTime,
@@ -143,13 +143,15 @@ async def taxi_periods(
     request: Request,
     *,
     asked: Paged,
-    by: Annotated[Literal["day", "month"], Query(description="What a row is of, in UTC.")] = "day",
+    by: Annotated[
+        Literal["day", "month"], Query(description="Length of a row's period, in UTC.")
+    ] = "day",
     since: From = None,
     until: To = None,
     airport: AnAirport = None,
     direction: Direction = None,
 ) -> Response:
-    """Taxi time, additional time and seconds on the runway of an airport's day or month."""
+    """Taxi time, additional time and runway occupancy by airport and day or month."""
     return await page(
         request,
         TaxiPeriod,
@@ -175,7 +177,7 @@ async def turnarounds(
     airline: Airline = None,
     typecode: Type = None,
 ) -> Response:
-    """A landing, the stand and the take-off after it, by when it landed."""
+    """Turnarounds (landing, stand and next take-off), by landing time."""
     return await page(
         request,
         Turnaround,

@@ -30,10 +30,12 @@ from skyops_assets.serving.reads import (
 from skyops_assets.serving.rows import Rows
 
 router = lists()
-Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows at most.")]
+Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Maximum number of rows.")]
 Registration = Annotated[
     str | None,
-    Query(pattern="^[A-Za-z0-9-]{2,10}$", description="Whole, with or without hyphen."),
+    Query(
+        pattern="^[A-Za-z0-9-]{2,10}$", description="Complete registration, with or without hyphen."
+    ),
 ]
 
 
@@ -41,22 +43,27 @@ class FlownTotal(BaseModel):
     """What was flown in the period by an airframe, type or airline, or by all in a day or month."""
 
     name: str = Field(
-        description="Address, type designator, airline, or the first day; `unknown` where an "
-        "airframe's type or airline is not known."
+        description="Address, type designator, airline, or first day; `unknown` if an airframe's "
+        "type or airline is not known."
     )
-    registration: str | None = Field(description="Only of an airframe, as are the next two.")
+    registration: str | None = Field(description="Only for an airframe, like the next two.")
     typecode: str | None
     airline: str | None
     airframe_count: int
     airframe_day_count: int = Field(description="Days on which an airframe flew.")
     flight_count: int = Field(description="Flights that left the ground: the cycles.")
-    airborne_h: float = Field(description="Hours in the air; less than it flew, below coverage 1.")
-    heard_h: float
-    perhaps_airborne_h: float = Field(description="Hours in the air, or perhaps so unheard.")
-    coverage_share: float | None = Field(
-        description="heard_h over perhaps_airborne_h, of days; a silence between days is not in it."
+    airborne_h: float = Field(
+        description="Known hours in the air; a lower bound if coverage is below 1."
     )
-    day_airborne_h: float = Field(description="Hours in the air for each day that it flew.")
+    heard_h: float
+    perhaps_airborne_h: float = Field(
+        description="Hours in the air or possibly in the air unheard."
+    )
+    coverage_share: float | None = Field(
+        description="heard_h divided by perhaps_airborne_h, over days; silences between days do "
+        "not count."
+    )
+    day_airborne_h: float = Field(description="Hours in the air per day flown.")
 
 
 class PunctualityTotal(BaseModel):
@@ -121,7 +128,7 @@ async def flown(
     *,
     of: Annotated[
         Literal["airframe", "type", "airline", "day", "month"],
-        Query(description="What a row is of; days and months in UTC."),
+        Query(description="Grouping of the rows; days and months in UTC."),
     ] = "airframe",
     limit: Limit = MOST_ROWS,
     format: Form = None,
@@ -132,7 +139,7 @@ async def flown(
     airline: Airline = None,
     typecode: Type = None,
 ) -> Response:
-    """Flights and hours of a period: the most hours first, days and months newest first."""
+    """Flights and hours in a period: most hours first; days and months newest first."""
     name, airframe = _FLOWN_OF[of]
     query = SQL("""
         select {}, {}, count(distinct icao24), count(*), sum(flight_count)::bigint, sum(airborne_h),
@@ -167,7 +174,7 @@ async def punctual(
     *,
     of: Annotated[
         Literal["airline", "airport", "day", "month"],
-        Query(description="What a row is of; days are the airport's own."),
+        Query(description="Grouping of the rows; days are the airport's local days."),
     ] = "airline",
     limit: Limit = MOST_ROWS,
     format: Form = None,
@@ -176,7 +183,7 @@ async def punctual(
     airport: AnAirport = None,
     airline: Airline = None,
 ) -> Response:
-    """Punctuality of a period: the most arrivals first, days and months newest first."""
+    """Punctuality in a period: most arrivals first; days and months newest first."""
     query = SQL("""
         select {}, sum(scheduled_count)::bigint, sum(landed_count)::bigint,
             sum(cancelled_count)::bigint, sum(not_seen_count)::bigint, sum(on_time_count)::bigint,

@@ -30,23 +30,25 @@ FEED = Part(
     """,
     (
         Exported("skyops_feed_positions_per_second", "positions_per_s",
-                 "New positions a second, over the last minute."),
+                 "New positions per second over the last minute."),
         Exported("skyops_feed_newest_position_age_seconds", "newest_position_age_s",
-                 "Age of the newest position; missing where no live one came within a day."),
+                 "Age of the newest position; missing if no live position was loaded within a "
+                 "day."),
         Exported("skyops_feed_newest_answer_age_seconds", "newest_answer_age_s",
-                 "Seconds since the newest answer with positions was stored; missing likewise."),
+                 "Seconds since the newest response with positions was stored; missing if none was "
+                 "loaded within a day."),
         Exported("skyops_lane_lag_seconds", "lane_lag_s",
-                 "By how much the newest position in the models is older than the newest that "
-                 "came."),
+                 "How much older the newest position in the models is than the newest one "
+                 "received."),
         Exported("skyops_lane_waiting_loads", "waiting_load_count",
                  "Live loads that no model holds yet."),
         Exported("skyops_lane_waiting_seconds", "lane_waiting_s",
-                 "For how long the oldest of them has waited; 0 where none waits, missing where "
+                 "How long the oldest of these loads has waited; 0 if none waits, missing if "
                  "`skyops follow` has never run."),
         Exported("skyops_lane_load_to_models_p50_seconds", "load_to_models_p50_s",
-                 "Median time from a load to the models that hold it, of the last five minutes."),
+                 "Median time from a load until the models hold it, over the last five minutes."),
         Exported("skyops_lane_load_to_models_max_seconds", "load_to_models_max_s",
-                 "The longest of these times."),
+                 "Longest time from a load until the models hold it, over the last five minutes."),
         Exported("skyops_lane_pass_end_timestamp_seconds", "pass_ended_epoch",
                  "When the last pass or build ended."),
     ),
@@ -70,15 +72,15 @@ LANE = Part(
         )::integer as is_building
     """,  # noqa: S608
     (
-        Exported("skyops_lane_pass_loads", "pass_loads", "Loads that the last pass took."),
+        Exported("skyops_lane_pass_loads", "pass_loads", "Loads in the last pass."),
         Exported("skyops_lane_pass_ranges", "pass_ranges",
-                 "Aircraft and times that the last pass computed anew."),
+                 "Aircraft and time ranges that the last pass recomputed."),
         Exported("skyops_lane_untested_ranges", "untested_ranges",
-                 "Aircraft and times that passes have made and the hourly build is to test."),
+                 "Aircraft and time ranges built by passes that the hourly build has yet to test."),
         Exported("skyops_lane_untested_hours", "untested_hours",
-                 "Hours that passes have changed and the hourly build is to test."),
+                 "Hours changed by passes that the hourly build has yet to test."),
         Exported("skyops_transform_running", "is_building",
-                 "1 while a dbt run writes, for which a pass may have to wait."),
+                 "1 while a dbt run writes; a pass may have to wait for it."),
     ),
 )  # fmt: skip
 COLLECTOR = Part(
@@ -105,7 +107,7 @@ COLLECTOR = Part(
     """,
     (
         Exported("skyops_positions_last_hour", "row_count",
-                 "Positions of the loads of the last hour, files included: read = loaded + "
+                 "Positions in the loads of the last hour, files included: read = loaded + "
                  "duplicate + rejected.", ("outcome",)),
     ),
 )  # fmt: skip
@@ -124,11 +126,11 @@ CREDITS = Part(
     """,
     (
         Exported("skyops_opensky_credits_left", "credits_left",
-                 "OpenSky credits left of the day (UTC), of the account that asked last; missing "
-                 "where nobody asked today."),
-        Exported("skyops_opensky_credits_daily", "daily_credits", "Credits of the whole day."),
+                 "OpenSky credits left today (UTC) for the account used last; missing if none was "
+                 "used today."),
+        Exported("skyops_opensky_credits_daily", "daily_credits", "OpenSky credits per day."),
         Exported("skyops_opensky_blocked_seconds", "blocked_s",
-                 "For how long OpenSky asked to wait (429)."),
+                 "How long OpenSky has asked to wait (429)."),
     ),
 )  # fmt: skip
 MODEL = Part(
@@ -166,23 +168,28 @@ MODEL = Part(
         on chosen.training_run_id = evidence.training_run_id
     """,
     tuple(
-        Exported(name, column, f"{meaning} Of the champion and the newest version of each model.",
+        Exported(name, column, f"{meaning} For the champion and the newest version of each model.",
                  ("model", "ring", "version"))
         for name, column, meaning in (
-            ("skyops_model_is_champion", "is_champion", "1 of the champion, 0 of another version."),
-            ("skyops_model_training_rows", "train_rows", "Arrivals that it has learned from."),
+            ("skyops_model_is_champion", "is_champion",
+             "1 for the champion, 0 for another version."),
+            ("skyops_model_training_rows", "train_rows",
+             "Arrivals in the version's training rows."),
             ("skyops_model_trained_through_timestamp_seconds", "trained_through_epoch",
-             "The last landing that it has learned from."),
+             "Last landing that the version has learned from."),
             ("skyops_model_mae_seconds", "mae_s",
-             "Mean absolute error on the test arrivals of its training."),
-            ("skyops_model_r2", "r2", "R2 on them."),
-            ("skyops_model_skill", "skill", "1 - MAE / MAE of the best baseline on them."),
+             "Mean absolute error on the version's test arrivals."),
+            ("skyops_model_r2", "r2", "R2 on the version's test arrivals."),
+            ("skyops_model_skill", "skill",
+             "1 - MAE / MAE of the best baseline, on the version's test arrivals."),
             ("skyops_model_latency_p50_seconds", "p50_s",
-             "Processor time of one prediction, median, as the gatekeeper measured it."),
-            ("skyops_model_latency_p95_seconds", "p95_s", "The same, 95th percentile."),
-            ("skyops_model_latency_p99_seconds", "p99_s", "The same, 99th percentile."),
+             "Processor time of one prediction, median, measured by the gatekeeper."),
+            ("skyops_model_latency_p95_seconds", "p95_s",
+             "Processor time of one prediction, 95th percentile, measured by the gatekeeper."),
+            ("skyops_model_latency_p99_seconds", "p99_s",
+             "Processor time of one prediction, 99th percentile, measured by the gatekeeper."),
             ("skyops_model_peak_memory_bytes", "peak_memory_bytes",
-             "Most memory of the process that the gatekeeper measured."),
+             "Peak memory of the predicting process, measured by the gatekeeper."),
         )
     ),
     SLOW_S,
@@ -229,14 +236,16 @@ MONITOR = Part(
         Exported(name, column, meaning, ("model", "ring"))
         for name, column, meaning in (
             ("skyops_monitor_skill", "skill",
-             "Skill of the champion in the window that was looked at last; missing with too few "
-             "rows."),
-            ("skyops_monitor_mae_seconds", "mae_s", "Its mean absolute error there."),
-            ("skyops_monitor_r2", "r2", "Its R2 there."),
-            ("skyops_monitor_drift_score", "drift_score", "Drift of what it was asked there."),
-            ("skyops_monitor_timestamp_seconds", "logged_epoch", "When it was looked at."),
+             "Skill of the champion in the latest monitoring window; missing with too few rows."),
+            ("skyops_monitor_mae_seconds", "mae_s",
+             "Mean absolute error of the champion in that window."),
+            ("skyops_monitor_r2", "r2", "R2 of the champion in that window."),
+            ("skyops_monitor_drift_score", "drift_score",
+             "Drift score of the crossings in that window."),
+            ("skyops_monitor_timestamp_seconds", "logged_epoch",
+             "When the champion was last monitored."),
             ("skyops_monitor_skill_alarm", "is_alarm",
-             "1 where its skill was below its floor in two windows running."),
+             "1 if the champion's skill was below its floor in two consecutive windows."),
         )
     ),
     SLOW_S,
@@ -254,7 +263,7 @@ ALERTS = Part(
     """,
     (
         Exported("skyops_alerts_open", "alert_count",
-                 "Problems of SkyOps' own alerts that go on, by kind.", ("kind",)),
+                 "Open problems of SkyOps' own alerts, by kind.", ("kind",)),
     ),
 )  # fmt: skip
 NOTICES = Part(
@@ -271,7 +280,7 @@ NOTICES = Part(
     """,
     (
         Exported("skyops_alert_notices_unsent", "notice_count",
-                 "Their notices that no channel has taken yet.", ("channel",)),
+                 "Alert notices that no channel has accepted yet.", ("channel",)),
     ),
 )  # fmt: skip
 TRAFFIC = Part(
@@ -316,16 +325,17 @@ TRAFFIC = Part(
     ) as arrived
     """,
     tuple(
-        Exported(name, column, f"{meaning} Of the last hour, by watched airport.", ("airport",))
+        Exported(name, column, f"{meaning} For the last hour, by watched airport.", ("airport",))
         for name, column, meaning in (
-            ("skyops_airport_flights", "flight_count", "Flights that landed, took off or tried."),
+            ("skyops_airport_flights", "flight_count",
+             "Flights with a landing, take-off, touch-and-go or go-around."),
             ("skyops_airport_landings", "landing_count", "Landings."),
             ("skyops_airport_takeoffs", "takeoff_count", "Take-offs."),
             ("skyops_airport_go_arounds", "go_around_count", "Go-arounds."),
             ("skyops_airport_holdings", "holding_count", "Holdings that ended."),
             ("skyops_airport_additional_seconds", "additional_s",
-             "Mean additional time (ASMA) from 40 NM to the landing; missing without arrivals that "
-             "have a reference."),
+             "Mean additional ASMA time from 40 NM to the landing; missing if no arrival has a "
+             "reference."),
         )
     ),
     SLOW_S,
@@ -357,9 +367,9 @@ STRANGE = Part(
     """,
     (
         Exported("skyops_flights_judged", "judged_count",
-                 "Flights of the last day that were compared with others."),
+                 "Flights of the last day that were compared with other flights."),
         Exported("skyops_flights_anomalous", "anomalous_count",
-                 "Of these the ones unlike the others."),
+                 "Flights of these that are anomalous."),
     ),
     SLOW_S,
 )  # fmt: skip
@@ -390,13 +400,12 @@ RELIABILITY = Part(
     """,
     (
         Exported("skyops_reliability_alerts", "alert_count",
-                 "ATA chapters and parts of a fleet whose alert rings, in the latest week with "
-                 "levels."),
+                 "ATA chapters and parts of a fleet in alert, in the latest week with levels."),
         Exported("skyops_maintenance_overdue", "overdue_count",
-                 "Tasks and bulletins of an airframe of which a limit is exceeded."),
+                 "Tasks and bulletins of airframes past a limit."),
         Exported("skyops_punctuality_on_time_ratio", "on_time_share",
-                 "Share of yesterday's arrivals at most 15 minutes late, of those seen; missing "
-                 "without schedules."),
+                 "Share of yesterday's observed arrivals that were at most 15 minutes late; "
+                 "missing without schedules."),
     ),
     SLOW_S,
 )  # fmt: skip

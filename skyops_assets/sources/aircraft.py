@@ -86,7 +86,7 @@ def load_aircraft(warehouse: Warehouse, path: Path, *, run_id: str | None = None
         is_torn = reason == TORN and rows == read
         raise SkyOpsError(
             f"SKYOPS_AIRCRAFT_CSV names {shown(path)}, "
-            + ("which is no CSV file at line 2: " if is_torn else "")
+            + ("which is not a CSV file at line 2: " if is_torn else "")
             + f"{len(rejected):,} of its {read:,} rows are not airframes, {rows:,} of them because "
             f"{reason}. Correct the file; the airframes that are loaded stay until then."
         )
@@ -133,7 +133,7 @@ def _rows(path: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, str | None]
         said = (error.strerror if isinstance(error, OSError) else None) or error
         raise SkyOpsError(
             f"SKYOPS_AIRCRAFT_CSV names {shown(path)}, which cannot be read: {said}. Name an "
-            "aircraft database as CSV, or unset it."
+            "aircraft database in CSV form, or unset the setting."
         ) from None
 
 

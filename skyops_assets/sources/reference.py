@@ -174,9 +174,9 @@ def runways_note(warehouse: Warehouse) -> str | None:
     if not _of_paris(warehouse):
         return None
     return (
-        "Only the runways around Paris are known, as OurAirports' file cannot be had: elsewhere a "
-        "landing has a direction but no letter (L, C, R). A load tries again after a day; "
-        "SKYOPS_DATA_MIRROR names a folder that stands in for the web."
+        "Only the runways around Paris are known, because OurAirports' file cannot be fetched: "
+        "elsewhere a landing has a direction but no letter (L, C, R). A load tries again after a "
+        "day; SKYOPS_DATA_MIRROR can name a local folder with the file."
     )
 
 

@@ -510,7 +510,9 @@ def test_a_channel_that_cannot_even_be_tried_stops_no_tick(
     monkeypatch.setenv("SKYOPS_ALERT_SMTP_HOST", f"{SECRET}..org")
     checked(instance, passed=False)
     said = tick()
-    assert said.startswith("1 new, 0 recovered, 2 notices sent. email: Nothing could be sent by ")
+    assert said.startswith(
+        "1 new, 0 recovered, 2 notices sent. email: Nothing could be sent through "
+    )
     assert "SKYOPS_ALERT_ variables" in said and SECRET not in said
     monkeypatch.setenv("SKYOPS_ALERT_SMTP_HOST", str(host))
     assert tick() == "0 new, 0 recovered, 1 notices sent."

@@ -58,7 +58,7 @@ def test_the_refresh_skips_while_nothing_was_ever_loaded(
     found = refresh(lasting, repository)
     assert not found.run_requests
     assert (
-        found.skip_message == "Neither positions nor arrivals of the history have been loaded yet."
+        found.skip_message == "Neither positions nor the history of arrivals have been loaded yet."
     )
 
 
@@ -78,7 +78,7 @@ def test_the_refresh_skips_when_nothing_newer_was_loaded(
     materialized(lasting, FEATURES)
     found = refresh(lasting, repository)
     assert not found.run_requests
-    assert found.skip_message == "Nothing was loaded since the last transform."
+    assert found.skip_message == "Nothing has been loaded since the last transform."
 
 
 def test_the_refresh_asks_again_when_positions_came_after_the_transform(
@@ -137,7 +137,8 @@ def test_positions_as_they_come_leave_the_checks_as_they_are_until_the_refresh(
     materialized(lasting, FEATURES)
     assert is_evaluated()
     assert (
-        refresh(lasting, repository).skip_message == "Nothing was loaded since the last transform."
+        refresh(lasting, repository).skip_message == "Nothing has been loaded since the last "
+        "transform."
     )
     for rows in (20, 30):
         collected(12, rows)
@@ -1061,7 +1062,7 @@ def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
     tell(instance, key, passed=False)
     assert decided() == (
         False,
-        f"no retraining: the data are not sound: {check} (asked for by: a person)",
+        f"no retraining: data checks fail: {check} (requested by: a person)",
     )
     tell(instance, key, passed=True)
     assert decided() == (True, "retrain: a person")
@@ -1069,7 +1070,7 @@ def test_a_red_check_holds_a_retraining_at_the_decision_and_at_its_start(
     tell(instance, key, passed=False)
     for _ in range(2):
         held = ask(repository, instance, None)
-        assert held.skip_message == f"Held until these checks have passed: {check}."
+        assert held.skip_message == f"Waiting for these checks to pass: {check}."
         assert not held.run_requests and held.cursor is None
     tell(instance, key, passed=True)
     started = ask(repository, instance, None)

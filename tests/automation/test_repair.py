@@ -219,7 +219,7 @@ def test_the_sensor_says_what_it_ended(graph: Any, lasting: dg.DagsterInstance, 
         found = repository.get_sensor_def("reap_dead_runs").evaluate_tick(context)
         return str(found.skip_message)
 
-    assert said() == "Every unfinished run has its process."
+    assert said() == "Every unfinished run has a live process."
     run_id = run_of(lasting, pid=dead)
     assert said() == f"{run_id}: The process {dead} of this run is gone."
 

@@ -172,7 +172,7 @@ def test_a_load_without_positions_of_its_own_holds_nothing_back(
                           "and loaded_rows = 0") == [(2,)]  # fmt: skip
     found = run_check(state_vectors_are_plausible)
     assert found.passed
-    assert found.description.startswith("What was loaded and is in no model yet brought only")
+    assert found.description.startswith("The loads that no model holds yet brought only")
     # A bad row of a later load is found all the same.
     load_states(pointed, recording(*seconds(2, icao24="000001")))
     query(pointed, "update raw.opensky_states set velocity_mps = 9999 where icao24 = '000001'")
@@ -201,7 +201,7 @@ def test_a_load_whose_rows_were_all_rejected_holds_nothing_back(pointed: Warehou
     load_states(pointed, recording(*(state(latitude_deg=None, squawk=str(n)) for n in range(3))))
     first = run_check(state_vectors_are_plausible)
     assert first.passed
-    assert "all 3 rows that were read are rejected" in first.description
+    assert "all 3 rows read were rejected" in first.description
     load_states(pointed, recording(*seconds(4)))
     transformed(pointed)
     load_states(pointed, recording(state(longitude_deg=None)), run_id="died")
@@ -289,7 +289,7 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
         )
         logged = [entry.user_message for entry in instance.all_logs(result.run_id)]
     assert (
-        "SKYOPS_RAW_RETENTION_DAYS does not keep 2021-10-07: it is loaded and dropped again."
+        "2021-10-07 is older than SKYOPS_RAW_RETENTION_DAYS keeps: it is loaded and then dropped."
         in logged
     )
     assert query(pointed, "select sum(loaded_rows) from raw.ingest_batches") == [(1,)]
@@ -299,7 +299,7 @@ def test_after_retention_the_run_is_green_and_the_checks_say_that_they_saw_nothi
     assert all(one.passed for one in found.values())
     for check in looking:
         said = found[check.check_key.name].description
-        assert said.startswith("Nothing was looked at of 2021-10-07: SKYOPS_RAW_RETENTION_DAYS")
+        assert said.startswith("2021-10-07 could not be checked: its positions are older")
     assert found["state_vectors_are_plausible"].metadata["rows"].value == 0
 
     # The day once more, without the limit: what was dropped before is no excuse for it.
@@ -672,7 +672,7 @@ def test_predictions_go_red_for_each_rule(
     insert(query, pointed, "ml.predictions", PREDICTION | {"flight_id": "2"} | changes)
     found = run_check(predictions_hold_together)
     assert not found.passed
-    assert f"not true in 1 rows: {rule}" in found.description
+    assert f"violated in 1 rows: {rule}" in found.description
 
 
 def test_a_baseline_that_says_what_the_survey_before_took_is_no_fault(
@@ -697,7 +697,7 @@ def test_predictions_go_red_when_a_crossing_has_none(pointed: Warehouse, query: 
     insert(query, pointed, "features.crossing_features", keys | {"source": "positions"})
     red = run_check(predictions_hold_together)
     assert (
-        "not true in 1 rows: every crossing of the 40 NM ring has a prediction" in red.description
+        "violated in 1 rows: every crossing of the 40 NM ring has a prediction" in red.description
     )
     insert(query, pointed, "ml.predictions", PREDICTION)
     assert run_check(predictions_hold_together).passed
@@ -803,7 +803,7 @@ def test_shares_of_nulls_are_those_that_counting_gives(warehouse: Warehouse) -> 
     ("name", "alter", "said"),
     [
         ("opensky_states", "alter column velocity_mps type real",
-         "raw.opensky_states: velocity_mps is real, not double precision. It was altered around"),
+         "raw.opensky_states: velocity_mps is real, not double precision. The table was altered"),
         ("opensky_states", "drop column squawk", "raw.opensky_states: squawk is gone. It was"),
         ("arrivals_history", "drop column ring_40nm_altitude_m", "ring_40nm_altitude_m is gone"),
         ("airports", "alter column elevation_m type integer", "elevation_m is integer, not double"),
@@ -906,7 +906,7 @@ def test_arrivals_go_red_when_a_value_cannot_be_true_until_they_are_corrected(
     transformed(arrivals)
     green = run_check(arrivals_are_plausible)
     assert green.passed
-    assert green.description.startswith("No arrivals were loaded")
+    assert green.description.startswith("No new arrivals were loaded")
 
 
 @pytest.mark.mirror
@@ -935,7 +935,7 @@ def test_arrivals_that_were_there_already_hold_nothing_back(
     load_file(arrivals, history_file("LSZH", DAY), Settings(data_mirror=mirror), run_id="died")
     found = run_check(arrivals_are_plausible)
     assert found.passed
-    assert found.description.startswith("No arrivals were loaded")
+    assert found.description.startswith("No new arrivals were loaded")
 
 
 @pytest.mark.mirror
@@ -1056,7 +1056,7 @@ def test_a_small_or_empty_training_set_is_no_fault_but_an_impossible_row_is(
     freeze(pointed, home, learnable(0))
     empty = run_check(inner(training_set_is_valid))
     assert empty.passed
-    assert empty.description == "The training set has no rows: there is nothing to judge."
+    assert empty.description == "The training set has no rows, so there is nothing to check."
     # All transits alike: of few rows that says nothing. Networks without altitudes there are.
     small = learnable(199).assign(altitude_m=float("nan"), transit_min=12.0)
     freeze(pointed, home, small.assign(landed_at=small["crossed_at"] + timedelta(minutes=12)))
@@ -1160,7 +1160,7 @@ def test_a_crossing_that_leads_back_to_nothing_is_red(
     red = run_check(crossings_lead_back_to_positions)
     assert not red.passed
     assert not red.blocking
-    assert f"not true in 1 rows: {rule}" in red.description
+    assert f"violated in 1 rows: {rule}" in red.description
     assert "--full-refresh" in red.description
     if "staging" in damage:
         query(referenced, DROPPED)
@@ -1191,7 +1191,7 @@ def test_a_prediction_without_its_crossing_is_red_unless_there_is_a_reason(
     red = run_check(check)
     assert not red.passed
     assert not red.blocking
-    assert "not true in 1 rows: every prediction's crossing is in features" in red.description
+    assert "violated in 1 rows: every prediction's crossing is in features" in red.description
     query(referenced, reason)
     assert run_check(check).passed
 
@@ -1369,9 +1369,9 @@ def test_a_day_of_positions_far_larger_than_usual_is_told() -> None:
     assert storage_problem(usual, 14, 5) is None
     grown = replace(usual, day_bytes=(10**9,) * 5 + (3 * 10**9 + 1,))
     assert storage_problem(grown, 14, 5) == (
-        "the last whole day of positions takes 3.00 GB, usual 1.00 GB. Set "
+        "the last full day of positions takes 3.00 GB, usual 1.00 GB. Set "
         "or lower SKYOPS_RAW_RETENTION_DAYS, which drops whole days of positions, or enlarge the "
-        "disk; a day too large: do two sources tell the same?"
+        "disk; if a day is too large, check whether two sources report the same positions."
     )
     few = Storage(10**10, (10**9, 10**9, 9 * 10**9), 10**12)
     assert few.usual_day_bytes is None
@@ -1413,8 +1413,8 @@ def test_a_champion_that_has_not_seen_the_newest_arrivals_is_told(
     red = run_check(check)
     assert not red.passed
     assert red.description.startswith(
-        "The champion, version 1, has learned until 2021-09-01, 37 days before the newest arrival "
-        "(limit 35). Did the weekly training run?"
+        "The champion, version 1, has learned from arrivals up to 2021-09-01, 37 days before the "
+        "newest arrival (limit 35). Did the weekly training run?"
     )
     monkeypatch.setenv("SKYOPS_CHAMPION_MAX_AGE_DAYS", "37")
     assert run_check(check).passed
@@ -1435,7 +1435,7 @@ def test_predictions_that_get_no_outcome_are_told_two_hours_later(
     red = run_check(predictions_get_outcomes)
     assert not red.passed
     assert red.description.startswith(
-        "1 of 1 predictions that are due have no outcome (0% have one, limit 95%). Materialise"
+        "1 of 1 predictions whose outcome is due have none (0% have one, limit 95%). Materialise"
     )
     monkeypatch.setenv("SKYOPS_MIN_OUTCOME_SHARE", "0")
     assert run_check(predictions_get_outcomes).passed
@@ -1487,7 +1487,7 @@ def test_a_red_dbt_test_keeps_what_follows_from_being_built_and_says_what_to_do(
     assert red.check_name == "unique_stg_reference__airports_airport"
     assert red.blocking
     assert red.description.startswith(
-        "staging.stg_reference__airports: two rows have the same airport. A key that breaks"
+        "staging.stg_reference__airports: two rows have the same airport. A broken key"
     )
 
 
@@ -1601,7 +1601,7 @@ def test_drift_warns_and_names_the_columns(
     found = run_check(inner(drift))
     assert not found.passed
     assert found.severity.value == "WARN"
-    assert found.description.startswith("altitude_m, sector: these have changed. Read the drift")
+    assert found.description.startswith("These have drifted: altitude_m, sector. The drift report")
     with monkeypatch.context() as lenient:
         lenient.setenv("SKYOPS_RETRAIN_POLICY", '{"max_drift_score": 0.2}')
         assert run_check(inner(drift)).passed
@@ -1624,9 +1624,9 @@ def test_strange_records_asked_of_the_service_warn(pointed: Warehouse) -> None:
     feet = told(outside_share=0.6, outside={"altitude_m": 0.6})
     assert (feet.passed, feet.severity.value) == (False, "WARN")
     assert feet.description.startswith(
-        "60% of 1,200 records have a value that no learned arrival reached, in altitude_m. "
+        "60% of 1,200 records have a value outside the range of the training set, in altitude_m. "
     )
     drifted = told(drift_score=0.5, drifted=["sector"])
-    assert drifted.description.startswith("The records are others than those learned, in sector. ")
+    assert drifted.description.startswith("The records differ from the training set in sector. ")
     few = told(drift_score=None, outside_share=None, too_few="too few records: 3")
     assert (few.passed, few.description) == (True, "too few records: 3")

@@ -320,7 +320,7 @@ def test_an_answer_with_a_value_that_postgres_does_not_take_is_kept_whole(
     response = Response(b'{"time": 1}', datetime.now(UTC), 200, None, 1)
     written = poll.write_response(warehouse, response)
     assert written.error is not None
-    assert "Postgres does not take a value of it" in written.error
+    assert "Postgres does not accept one of its values" in written.error
     assert query(warehouse, "select payload from raw.rejected_states") == [
         ({"body": '{"time": 1}'},)
     ]

@@ -218,7 +218,7 @@ def test_a_run_over_days_loads_each_and_says_which_ones_do_not_exist(
         ("2019-03-30",), ("2019-03-31",),
     ]  # fmt: skip
     (said,) = [text for text in warnings if "per-arrival history" in text]
-    assert "no file of LSZH for 2 of the days asked for, the first 2019-04-01" in said
+    assert "no file for LSZH on 2 of the requested days, the first 2019-04-01" in said
     assert "2019-05-01 to 2019-05-31" in said
     shown = {
         event.materialization.partition: event.materialization.metadata["read_rows"].value
@@ -344,7 +344,7 @@ def test_the_newer_releases_are_read_with_their_quotes_and_names(
         ("", "whose columns are missing"),
         ("hex,type\n", "whose columns are hex, type. It needs icao24 and any of"),
         ("icao24,owner\n", "whose columns are icao24, owner"),
-        ('icao24,typecode\n"' + "x" * 140_000, "no CSV file at line"),
+        ('icao24,typecode\n"' + "x" * 140_000, "not a CSV file at line"),
     ],
     ids=["no file", "empty", "no icao24", "nothing of use", "a quote that never ends"],
 )

@@ -226,7 +226,7 @@ def test_a_folder_of_files_is_read_for_the_watched_airports_and_what_is_empty_is
     (tmp_path / "LFPG" / "2021-10-07.csv").write_text(as_csv(row("12:00"), row("12:30", "NIL")))
     shown, warnings = run_job(graph)
     assert (shown["loaded_rows"].value, shown["rejected_rows"].value) == (1, 1)
-    assert "SKYOPS_METAR_URL has no reports of LFPO on 2021-10-07." in warnings
+    assert "SKYOPS_METAR_URL has no reports for LFPO on 2021-10-07." in warnings
     assert query(pointed, "select airport, source from raw.metars") == [("LFPG", "2021-10-07.csv")]
 
 

@@ -436,7 +436,7 @@ def test_a_past_hour_is_read_only_from_a_recording_that_is_named(
         run = materialize([opensky_states], instance, partition_key=hour, raise_on_error=False)
         (failed,) = [event for event in run.all_events if event.is_step_failure]
         said = failed.step_failure_data.error.cause.message
-        assert f"No recording is set, and OpenSky tells of the present only: {hour}" in said
+        assert f"No recording is set, and OpenSky provides present positions only: {hour}" in said
         assert "`demo` names the demo's" in said
         assert query(pointed, "select count(*) from raw.ingest_batches") == [(0,)]
         config = {"ops": {opensky_states.op.name: {"config": {"recording": "demo"}}}}

@@ -66,7 +66,7 @@ def test_rows_are_counted(warehouse: Warehouse, fixes: tuple[str, str]) -> None:
     ("query_of_dbt", "said"),
     [
         ("select icao as field from skyops.raw.airports", None),
-        ("select from from", "its rows, its columns or their lineage cannot be shown (Parse"),
+        ("select from from", "its row count, columns or column lineage cannot be shown (Parse"),
         (None, "cannot be shown (FileNotFoundError"),
     ],
     ids=["read", "not SQL", "no file"],

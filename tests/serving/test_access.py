@@ -42,7 +42,7 @@ def test_nobody_is_let_in_without_a_key_from_this_machine_either(anybody: httpx.
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.json()["detail"] == (
         "No key was given: send it as `Authorization: Bearer ...`; `skyops key create` makes one. "
-        "A browser enters by the link that `skyops link` prints."
+        "In a browser, open the link that `skyops link` prints."
     )
     for given in ("", "Bearer", "Basic c2s6", "sk_x"):
         assert anybody.get("/probe/read", headers={"Authorization": given}).status_code == 401

@@ -150,7 +150,7 @@ def page(browser: Any, planted: Served) -> Iterator[Any]:
 
 
 def test_what_is_not_there_is_told_with_what_to_do(empty: str) -> None:
-    assert "No maintenance events: put files of them into the folder" in empty
+    assert "No maintenance events: put the files into the folder" in empty
     assert "No schedules: put files" in empty
     assert "No maintenance programme and no bulletins" in empty
     assert "set SKYOPS_AIRCRAFT_CSV to an aircraft database" in empty
@@ -188,7 +188,7 @@ def test_an_alert_stands_first_and_shows_its_levels(page: Any) -> None:
     }  # fmt: skip
     parts = table(page, "r-parts")
     assert parts[0][2] == "ACT-77" and parts[0][4] == "5,200 (4,100 to 6,700)"
-    assert parts[0][5] == "not told whether the shop confirmed"
+    assert parts[0][5] == "shop confirmation is missing"
     assert page.locator("#r-dispatch canvas").count() == 1
 
 
@@ -197,7 +197,7 @@ def test_what_is_due_first_stands_first(page: Any) -> None:
     assert [row[2] for row in rows] == [f"T{n}" for n in range(10)]
     # Text of a file is text.
     assert rows[0][3:5] == ["Inspect <b>brakes</b>", "Overdue"]
-    assert rows[9][5] == "no event names it: since when to count is not known"
+    assert rows[9][5] == "no event names it, so there is no starting point"
     counts = page.evaluate(
         "echarts.getInstanceByDom(document.getElementById('m-status')).getOption().series[0].data"
         ".map(one => one.value)"
@@ -272,12 +272,12 @@ def test_filters_stand_in_the_address(browser: Any, planted: Served) -> None:
     ready(page)
     assert page.url.endswith(f"/fleet?type=A320&airframe={name}")
     assert {row[0] for row in table(page, "m-tasks")} == {name}
-    assert note(page, "a-flights") == f"No flight of {name} is known."
+    assert note(page, "a-flights") == f"No flights of {name} are known."
     page.locator("[name=airline]").fill("A4")
     page.keyboard.press("Enter")
     ready(page)
     assert page.locator("#wrong").inner_text() == (
-        'An airline is three letters of ICAO, such as AFR; not "A4".'
+        'An airline is a three-letter ICAO designator, such as AFR; not "A4".'
     )
     assert page.complaints == []
     page.context.close()

@@ -47,7 +47,8 @@ def test_each_key_has_its_predictions_of_a_minute(few: Served) -> None:
     assert 1 <= int(seconds) <= 60
     assert refused.headers["ratelimit"].startswith('"predictions";r=0;t=')
     assert re.fullmatch(
-        rf"The key 'key-\w+' has had its 20 predictions of this minute; come back in {seconds} s\.",
+        rf"The key 'key-\w+' has used its 20 predictions of this minute; "
+        rf"try again in {seconds} s\.",
         refused.json()["detail"],
     )
     assert few.client.post("/probe/predict", json={}, headers=other).status_code == 200
@@ -65,7 +66,7 @@ def test_trainings_are_counted_by_the_hour(few: Served) -> None:
     assert codes == [200, 200, 429]
     refused = few.client.post("/probe/train", headers=one)
     assert 3500 < int(refused.headers["retry-after"]) <= 3600
-    assert "has had its 2 trainings of this hour" in refused.json()["detail"]
+    assert "has used its 2 trainings of this hour" in refused.json()["detail"]
 
 
 @contextmanager
@@ -113,7 +114,7 @@ def test_copies_count_together_in_redis_and_are_careful_without_it(
         assert (closed.status_code, closed.headers["retry-after"], closed.json()["detail"]) == (
             503,
             "5",
-            "No trainings are started: the Redis that counts them does not answer. Come back in "
+            "No trainings are started: the Redis that counts them does not answer. Try again in "
             "5 s.",
         )
         other = bearer(first)

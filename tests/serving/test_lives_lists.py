@@ -244,4 +244,4 @@ def test_a_curve_falls_within_its_band(asked: Callable[..., Any]) -> None:
     assert survival == sorted(survival, reverse=True)
     assert all(step["low"] <= step["survival"] <= step["high"] for step in steps)
     missing = asked("lives/curve", 404, scope="part", component="NONE", measure="hours")
-    assert missing["detail"] == "Nothing is known of the part 'NONE' in hours."
+    assert missing["detail"] == "Nothing is known about the part 'NONE' in hours."

@@ -127,7 +127,7 @@ def test_without_a_champion_the_baseline_in_force_answers_and_is_named(served: S
         (b'{"records": []}', 422, "1 value cannot be taken"),
         (b"{}", 422, "either `records` or `aircraft`"),
         (b'{"records": [{"airport": "LFPG", "latitude_deg": 48.1, "longitude_deg": 2.1}]}', 422,
-         "A position alone cannot be predicted"),
+         "A position alone is not enough"),
         (b'{"records": [{"airport": "LFPG", "altitude_m": 1e9}]}', 422, "1 value"),
         (b'{"records": [{"airport": "LFPG", "altitude_m": "high"}]}', 422, "1 value"),
         (b'{"records": [{"airport": "LFPG", "altitude_m": NaN}]}', 422, "1 value"),

@@ -138,7 +138,9 @@ def test_on_a_full_disk_predictions_go_on_as_long_as_the_database_takes_them(
                 assert time.monotonic() < until, "neither takes it, and it still predicts"
                 time.sleep(0.02)
             refused = served.client.post("/v1/predict", json={"records": [RECORD]})
-            assert refused.json()["detail"].startswith("No prediction can be given, as none could")
+            assert refused.json()["detail"].startswith(
+                "No prediction can be given, because it cannot"
+            )
             (folder / "filler").unlink()
             _wait(lambda: _ask(served) is not None)
             open_warehouse(Settings(home=Path(str(warehouse.url.query["host"])).parent))

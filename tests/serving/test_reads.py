@@ -224,4 +224,4 @@ def test_without_a_key_that_may_read_nothing_is_told(over_paris: Served) -> None
 def test_a_warehouse_without_models_says_so(served: Served, shared_warehouse: Warehouse) -> None:
     answer = served.client.get("/v1/flights")
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("Nothing is built as yet")
+    assert answer.json()["detail"].startswith("Nothing has been built yet")

@@ -46,8 +46,8 @@ def test_a_week_has_the_figures_of_the_tables(
         " from metrics.fct_movements where airport = 'LFPG'",
     )
     assert landings > 5 and takeoffs > 5
-    assert row(page, "Arrivals, touch-and-goes among them") == [str(landings), "0", "-", "0", "-"]
-    assert row(page, "Departures, touch-and-goes among them")[0] == str(takeoffs)
+    assert row(page, "Arrivals, including touch-and-goes") == [str(landings), "0", "-", "0", "-"]
+    assert row(page, "Departures, including touch-and-goes")[0] == str(takeoffs)
     # Nothing is known of the week before, and nothing is made of it.
     assert row(page, "Mean transit from the ring to the landing (min)")[1:] == ["-"] * 4
     assert "Week 40 of 2021" in page and "Europe/Paris" in page
@@ -70,7 +70,7 @@ def test_a_period_is_compared_with_the_ones_before(
     try:
         publish(over_paris.warehouse, settings, "month", NOW)
         page = within.get("/reports/month/2021-10-01/LFPG").text
-        now, before, change, *_ = row(page, "Arrivals, touch-and-goes among them")
+        now, before, change, *_ = row(page, "Arrivals, including touch-and-goes")
         assert now == before != "0" and change == "+0%"
     finally:
         query(

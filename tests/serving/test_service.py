@@ -23,7 +23,7 @@ def test_what_is_not_there_is_a_problem_with_a_sentence(served: Served) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "There is nothing at '/v1/nothing'; /v1/openapi.json lists what there is.",
+        "detail": "There is nothing at '/v1/nothing'; /v1/openapi.json lists all addresses.",
     }
     assert served.client.post("/health/live").json()["detail"] == (
         "'/health/live' does not answer POST, only GET."

@@ -62,28 +62,28 @@ BAD: dict[str, list[tuple[Row, str]]] = {
         ({"scheduled_departure_at": "2028-03-31T08:00Z", "scheduled_arrival_at":
           "2028-03-31T09:00Z"}, "more than 400 days ahead"),
         ({"scheduled_departure_at": "0001-01-01T00:00+14:00"}, "beyond what a calendar has"),
-        ({"callsign": "AF123"}, "AF123 has no ICAO designator: say in columns.toml which one AF"),
+        ({"callsign": "AF123"}, "AF123 has no ICAO designator: define in columns.toml which one"),
         ({"callsign": "?"}, "neither a callsign nor a flight number"),
         ({"callsign": "", "flight_number": ""}, "callsign is missing"),
-        ({"departure_airport": "QQQ"}, "QQQ is no IATA code of an airport"),
+        ({"departure_airport": "QQQ"}, "QQQ is not an IATA code of an airport"),
         ({"departure_airport": "Paris"}, "neither an ICAO nor an IATA code"),
         ({"is_cancelled": "perhaps"}, "'perhaps' is neither true nor false"),
-        ({"scheduled_departure_at": "31/03/2025"}, "no date or time of the form"),
+        ({"scheduled_departure_at": "31/03/2025"}, "not a date or time of the form"),
     ],
     "maintenance_events": [
         ({"occurred_on": "2026-02-01"}, "lies in the future"),
         ({"occurred_on": "1899-12-30"}, "before 1950"),
         ({"airframe_hours": -1}, "airframe_hours is -1; it cannot be less than 0"),
-        ({"airframe_cycles": 12.5}, "'12.5' is no whole number"),
-        ({"jasc_code": "landing gear"}, "is no JASC code"),
-        ({"airframe": "F_GKXA"}, "is no registration"),
+        ({"airframe_cycles": 12.5}, "'12.5' is not a whole number"),
+        ({"jasc_code": "landing gear"}, "is not a JASC code"),
+        ({"airframe": "F_GKXA"}, "is not a registration"),
         ({"event_id": "n/a"}, "event_id is missing"),
         ({"narrative": "br\udce9ak"}, "is not UTF-8"),
     ],
     "maintenance_programmes": [
         ({"interval_hours": 0}, "interval_hours is 0; it must be above 0"),
         ({"interval_hours": "", "interval_cycles": "", "interval_days": ""}, "has no interval"),
-        ({"interval_days": "monthly"}, "'monthly' is no number"),
+        ({"interval_days": "monthly"}, "'monthly' is not a number"),
     ],
     "configurations": [
         ({"quantity": 0}, "quantity is 0; it must be above 0"),
@@ -98,11 +98,11 @@ BAD: dict[str, list[tuple[Row, str]]] = {
         ({"flight_hours": 745}, "2025-03 has 744 hours"),
         ({"month_on": "2026-03"}, "lies in the future"),
         ({"flight_hours": "nan"}, "flight_hours is missing"),
-        ({"flight_hours": "inf"}, "'inf' is no number"),
+        ({"flight_hours": "inf"}, "'inf' is not a number"),
     ],
     "sensor_readings": [
         ({"cycle": 0}, "it cannot be less than 1"),
-        ({"sensor_1": "hot"}, "'hot' is no number"),
+        ({"sensor_1": "hot"}, "'hot' is not a number"),
         ({"observed_on": "2027-01-01"}, "lies in the future"),
         ({"unit": ""}, "unit is missing"),
     ],
@@ -113,7 +113,7 @@ BAD: dict[str, list[tuple[Row, str]]] = {
     "bulletins": [
         ({"reference": ""}, "reference is missing"),
         ({"due_hours": -5}, "must be above 0"),
-        ({"due_on": "soon"}, "no date or time"),
+        ({"due_on": "soon"}, "not a date or time"),
     ],
 }  # fmt: skip
 """Of each kind changes that make a row impossible, and what the reason says."""

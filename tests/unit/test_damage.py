@@ -359,7 +359,7 @@ def test_times_of_several_units_stand_in_one_column(tmp_path: Path) -> None:
     found = Read(path)
     assert found.good == [0, 1, 2, 3, -12 * 3600, 4, 5]
     assert set(found.reasons) == {
-        "time is no time from 1990 to 2099 (epoch in s, ms, us or ns, or ISO 8601)"
+        "time is not a time from 1990 to 2099 (epoch in s, ms, us or ns, or ISO 8601)"
     }
 
 

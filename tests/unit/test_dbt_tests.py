@@ -17,12 +17,13 @@ def node(kind: str | None, column: str | None = None, **kwargs: Any) -> dict[str
 @pytest.mark.parametrize(
     ("test", "said"),
     [
-        (node("unique", "flight_id"), "metrics.f: two rows have the same flight_id. A key"),
-        (node("not_null", "flight_id"), "metrics.f: flight_id is null. A key"),
+        (node("unique", "flight_id"), "metrics.f: two rows have the same flight_id. A broken key"),
+        (node("not_null", "flight_id"), "metrics.f: flight_id is null. A broken key"),
         (node("unique_combination_of_columns", combination_of_columns=["a", "b"]),
-         "metrics.f: two rows share a, b, or one of them is null. A key"),
+         "metrics.f: two rows share a, b, or one of them is null. A broken key"),
         (node("relationships", "flight_id", to="ref('fct_flights')", field="flight_id"),
-         "metrics.f: flight_id names a row that ref('fct_flights') does not have. A key"),
+         "metrics.f: flight_id refers to a row that ref('fct_flights') does not have. A broken "
+         "key"),
         (node("accepted_values", "status", values=["x", 2]),
          "metrics.f: status has a value that is not among x, 2. Find the rows"),
         (node("accepted_range", "speed", min_value=0),
@@ -37,4 +38,4 @@ def node(kind: str | None, column: str | None = None, **kwargs: Any) -> dict[str
 def test_each_kind_says_what_is_wrong_and_what_to_do(test: dict[str, Any], said: str) -> None:
     found = describe(test, "metrics.f")
     assert found.startswith(said)
-    assert "rebuild metrics.f with" in found or "follow one back to its positions" in found
+    assert "rebuild metrics.f with" in found or "trace one back to its positions" in found

@@ -225,7 +225,7 @@ def test_of_rows_with_one_key_the_last_counts_and_the_others_are_repeated_or_rej
     rows = judge(kind, as_csv([changed, GOOD[kind], changed]))
     assert settle(BY_NAME[kind], rows) == [rows[2]]
     assert rows[0].is_repeated
-    assert "row 3 of x.csv says otherwise" in str(rows[1].reason)
+    assert "row 3 of x.csv contradicts" in str(rows[1].reason)
 
 
 def test_hours_and_cycles_of_an_airframe_do_not_fall() -> None:
@@ -240,7 +240,7 @@ def test_hours_and_cycles_of_an_airframe_do_not_fall() -> None:
     kept = settle(BY_NAME["maintenance_events"], found)
     assert [one.values["event_id"] for one in kept] == ["E0", "E2", "E3"]
     assert found[1].reason == (
-        "airframe_hours 9000.0 at occurred_on 2025-02-01 does not go with the other rows of "
+        "airframe_hours 9000.0 at occurred_on 2025-02-01 does not fit the other rows of "
         "FGKXA: it would fall"
     )
 
@@ -280,10 +280,10 @@ def test_the_longest_rise(given: list[int], length: int) -> None:
         ("x.csv", b"\n \n", "is empty"),
         ("x.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is neither CSV, JSON nor Excel"),
         ("x.csv", gzip.compress(b"part_number,part_name\n1,2\n" * 99, mtime=0)[:40], "is damaged"),
-        ("x.json", b'{"a": 1,\n "b": [1]}', "is no array of objects"),
-        ("x.json", b"3", "is no array of objects"),
-        ("x.json", b"part_number,part_name\n1,2\n", "is no JSON"),
-        ("x.json", b"[" * 100_000, "is no JSON"),
+        ("x.json", b'{"a": 1,\n "b": [1]}', "is not an array of objects"),
+        ("x.json", b"3", "is not an array of objects"),
+        ("x.json", b"part_number,part_name\n1,2\n", "is not JSON"),
+        ("x.json", b"[" * 100_000, "is not JSON"),
         ("x.xlsx", b"PK\x03\x04 torn", "is a damaged Excel file"),
         ("x.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is a damaged Excel file"),
         ("x.csv", b"number,name\n1,2\n", "has no column part_number. It has number, name."),
@@ -315,7 +315,7 @@ def test_torn_lines_cost_themselves() -> None:
     assert kept == ["P1", "P5"]
     [good, bad] = judge("parts", b'{"part_number": 1, "part_name": "a"}\n[1]\n', "x.json")
     assert good.values is not None
-    assert bad.reason == "it is no object"
+    assert bad.reason == "it is not an object"
 
 
 def test_text_of_another_encoding_is_read_where_it_is_named() -> None:
@@ -334,14 +334,14 @@ def test_text_of_another_encoding_is_read_where_it_is_named() -> None:
     [
         ("[parts", "columns.toml cannot be read"),
         ('[parts]\nlike = "faa"', "like is 'faa'; SkyOps has faa-sdr, fd001"),
-        ('[parts]\nlike = "fd001"', "fd001 is no mapping of parts"),
-        ("[parts]\ncolums = {}", "'colums', which nobody understands"),
+        ('[parts]\nlike = "fd001"', "fd001 is not a mapping of parts"),
+        ("[parts]\ncolums = {}", "'colums', which is unknown"),
         ('[parts.columns]\nname = "x"', "columns names 'name'; parts have part_number"),
-        ('[parts]\nzone = "Paris"', "zone is 'Paris', which is no time zone"),
+        ('[parts]\nzone = "Paris"', "zone is 'Paris', which is not a time zone"),
         ('[parts]\nencoding = "ansi5"', "encoding is 'ansi5', which is none"),
-        ("[parts]\ntimes = 3", "times is no text or list of texts"),
-        ('[parts]\ncodes.jasc_code = ["x"]', "no lists named true and false"),
-        ("parts = 3", "is no table: 3"),
+        ("[parts]\ntimes = 3", "times is not a text or list of texts"),
+        ('[parts]\ncodes.jasc_code = ["x"]', "not lists named true and false"),
+        ("parts = 3", "is not a table: 3"),
     ],
 )
 def test_a_mapping_that_nobody_understands_says_so(text: str, said: str) -> None:

@@ -166,8 +166,8 @@ def test_a_cut_off_gzip_is_one_clear_error(tmp_path: Path) -> None:
         ({"onground": "maybe"}, "onground is neither true nor false"),
         ({"icao24": 400000}, "icao24 is not text"),
         ({"callsign": "A\0"}, "callsign is not text"),
-        ({"timestamp": "noon"}, "timestamp is no time from 1990 to 2099"),
-        ({"timestamp": 16_336_080_000}, "timestamp is no time from 1990 to 2099"),
+        ({"timestamp": "noon"}, "timestamp is not a time from 1990 to 2099"),
+        ({"timestamp": 16_336_080_000}, "timestamp is not a time from 1990 to 2099"),
         ({"timestamp": "2090-01-01"}, "timestamp is later than the present"),
     ],
 )

@@ -186,8 +186,8 @@ def slices_markdown(evaluation: Evaluation) -> str | None:
     if not evaluation.slices:
         return None
     lines = [
-        f"Gain against {evaluation.slices[0].comparison.reference}. The gatekeeper does not judge "
-        "slices in italics, because the actual transit defines them.",
+        f"Gain against {evaluation.slices[0].comparison.reference}. The gatekeeper ignores parts "
+        "in italics, because the actual transit decides which arrivals belong to them.",
         "",
     ]
     head = ("part", "", "arrivals", "challenger (min)", "champion (min)", "best baseline (min)",
@@ -240,7 +240,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     if own and own.interval_coverage is not None:
         lines += [
             "",
-            f"Of the arrivals {own.interval_coverage:.1%} lie within the challenger's interval, "
+            f"{own.interval_coverage:.1%} of the arrivals lie within the challenger's interval, "
             f"which is {number(own.interval_width_min)} min wide on average.",
         ]
     versus = evaluation.against_champion

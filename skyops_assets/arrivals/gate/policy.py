@@ -153,11 +153,11 @@ def _technical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     yield Reason("loads", loads, text, None, None, TECHNICAL)
     what = "MiB of memory at most, libraries included"
     yield _at_most("memory", what, probe.peak_memory_mb, policy.max_peak_memory_mb, TECHNICAL)
-    what = "the registered signature is the one used for predictions"
+    what = "the registered signature is the one that predictions use"
     if probe.is_signature_equal is None:
         what = _unknown(what)
     elif not probe.is_signature_equal:
-        what = "the registered signature is not the one used for predictions"
+        what = "the registered signature is not the one that predictions use"
     yield Reason("signature", bool(probe.is_signature_equal), what, None, None, TECHNICAL)
 
 
@@ -170,7 +170,7 @@ def _operational(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
         yield Reason("taken_back", False, text, None, None, OPERATIONAL)
     text = "trained on all available arrivals"
     if evidence.chosen is not None:
-        text = f"trained on a selection ({evidence.chosen}), so only a person can promote it"
+        text = f"trained on chosen arrivals ({evidence.chosen}), so only a person promotes it"
     yield Reason("chosen", evidence.chosen is None, text, None, None, OPERATIONAL)
     what = "s from a new process to its first prediction"
     yield _at_most("start", what, probe.start_s, policy.max_start_s, OPERATIONAL)
@@ -190,8 +190,8 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     is_clean = evidence.logic is not None and not found.identifiers
     yield Reason("identifiers", is_clean, what, None, None, LOGICAL)
     leader = found.leading_group
-    what = "the most important group is physical"
-    what = _unknown(what) if leader is None else f"the most important group is {leader}"
+    what = "the most important feature group is physical"
+    what = _unknown(what) if leader is None else f"the most important feature group is {leader}"
     if leader is not None and leader not in PHYSICS:
         what += f" (needs one of {', '.join(PHYSICS)})"
     yield Reason("importance", leader in PHYSICS, what, None, None, LOGICAL)
@@ -204,7 +204,7 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     yield _at_most("directions", what, value, policy.max_wrong_way_min, LOGICAL)
     yield _at_most(
         "possible",
-        "of the predictions are shorter than any straight-in flight",
+        "of the predictions are faster than any aircraft flies straight in",
         found.impossible_share,
         policy.max_impossible_share,
         LOGICAL,
@@ -240,8 +240,8 @@ def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     is_old = age is not None and age >= policy.renew_after_days
     if is_old and newer is not None and newer >= policy.min_newer_days:
         what = (
-            f"{reference} has no training data of the last {age:.0f} days, the challenger of "
-            f"{newer:.0f} of them, so it may be just as good: lower bound of the gain"
+            f"{reference} has not learned from the last {age:.0f} days, the challenger from "
+            f"{newer:.0f} of them, so an equally good one renews it: lower bound of the gain"
         )
         yield _above("renewal", what, evidence.gain_low, -policy.max_renewal_loss)
         return
@@ -281,7 +281,7 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Reason:
 
 def _reference(evidence: Evidence) -> Reason:
     if evidence.has_champion:
-        what = "against the current champion"
+        what = "against the present champion"
     else:
         what = "against the best baseline, because there is no champion"
     is_current = evidence.is_reference_current

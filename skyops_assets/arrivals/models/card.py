@@ -241,18 +241,18 @@ def _metrics(facts: VersionRecord) -> list[str]:
     if own["champion"]:
         lines.append(
             f"- Gain against the champion then, `{own['champion']}`, on {own['champion_rows']:,} "
-            "arrivals outside its training data: "
+            "arrivals that it had not learned from: "
             + _share(own["champion_gain"], own["champion_gain_low"], own["champion_gain_high"])
         )
     else:
-        lines.append("- Gain against a champion: not measured, as there was none, or only itself")
+        lines.append("- Against a champion: not measured, as there was none or it was this version")
     return lines
 
 
 def _decision(facts: VersionRecord) -> list[str]:
     made = facts.decision
     if made is None:
-        return ["The gatekeeper has not judged it yet."]
+        return ["The gatekeeper has not judged this version yet."]
     verdict = "promoted" if made["is_promoted"] else "not promoted"
     lines = [
         f"The gatekeeper, {_at(made['decided_at'])} (decision {made['decision_id']}): {verdict}."

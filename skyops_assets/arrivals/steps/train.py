@@ -197,7 +197,8 @@ def train_challenger(
     reason = None
     if len(parts.train) < recipe.min_fit_rows:
         reason = (
-            f"{len(parts.train)} training arrivals, and {recipe.name} needs {recipe.min_fit_rows}"
+            f"{len(parts.train)} arrivals to learn from; {recipe.name} needs "
+            f"{recipe.min_fit_rows} to be fitted"
         )
     run = TrainingRun(
         training_run_id=fit.identity(training_set.fingerprint, recipe, train_share, trials),

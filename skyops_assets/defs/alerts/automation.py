@@ -27,7 +27,8 @@ CHAMPIONS = dg.AssetKey(["ml", "promotion_decisions"])
 @dg.sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    description="Alerts to log, webhook and e-mail: once per problem, and once it is over.",
+    description="Send alerts to log, webhook and e-mail: once when a problem begins, and once when "
+    "it ends.",
 )
 def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SkipReason:
     """Tells of what happened since the last tick, and again what a channel did not take.
@@ -42,7 +43,7 @@ def alerts(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) ->
         changes, log = store.newest(database)
         events = {kind.value: newest_event(context.instance, kind) for kind in KINDS}
         context.update_cursor(json.dumps({"champion": changes, "monitoring": log, **events}))
-        return dg.SkipReason("Alerts begin now.")
+        return dg.SkipReason("Alerts start now: earlier events raise none.")
     # Here, as somebody looks every 30 s anyway: what it reports is told of below.
     watch_lane(context.instance, database)
     cursor = json.loads(context.cursor)

@@ -22,9 +22,10 @@ from skyops_assets.defs.shared import as_metadata
 def flight_anomaly_scores(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per flight that is over: how far it is from the others by two models, and why.
+    """One row per finished flight: how far two models place it from the others, and why.
 
-    An Isolation Forest and DBSCAN over the flight's shape. With too few flights nothing is scored.
+    The models are an Isolation Forest and DBSCAN on the flight's shape. With too few flights,
+    nothing is scored.
     """
     from skyops_assets.anomalous.look import score_flights
 

@@ -11,17 +11,17 @@ CROSSINGS = dg.AssetKey(["features", "crossing_features"])
 
 @dg.asset_check(asset=CROSSINGS, metadata=OWNED)
 def crossings_lead_back_to_positions(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Every crossing has its flight, and every flight of the last day has positions.
+    """Every crossing has its flight, and every flight in the last day has positions.
 
-    A day that retention has dropped has none. Blocks nothing: what is there is right.
+    Days that retention has dropped are not checked. Blocks nothing: the rows that exist are right.
     """
     from skyops_assets.quality.references import crossings
 
     return rules_result(
         crossings(warehouse.open()),
-        "Rows were removed around the transform. Rebuild them with `skyops exec -- skyops-dbt "
-        "build --full-refresh`; where retention has dropped positions that loses what came from "
-        "them.",
+        "Rows were removed outside the transform. Rebuild them with `skyops exec -- skyops-dbt "
+        "build --full-refresh`; this loses rows computed from positions that retention has since "
+        "dropped.",
     )
 
 
@@ -42,8 +42,8 @@ def _columns_are_as_declared(key: dg.AssetKey, blocked: str) -> dg.AssetChecksDe
         return columns_result(
             table,
             found,
-            "It was altered by hand, or is of an older version: rebuild it with `skyops exec -- "
-            f"skyops-dbt build --full-refresh --select {key.path[-1]}`.",
+            "The table was altered by hand, or an older version built it: rebuild it with `skyops "
+            f"exec -- skyops-dbt build --full-refresh --select {key.path[-1]}`.",
         )
 
     return check

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def fleet_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
 ) -> Iterator[Any]:
-    """Build and test what operators ask of a day, week or month, from flights and their records."""
+    """Build and test the fleet's daily, weekly and monthly figures from flights and records."""
     yield from build(context, dbt, warehouse)
 
 
@@ -62,7 +62,7 @@ def _summarised(
 def daily_summaries(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row of `audit.monitoring_log` a day: what was loaded and flown, is strange, is due."""
+    """One row of `audit.monitoring_log` per day: loads, flights, anomalies and maintenance due."""
     from skyops_assets.monitoring.summaries import daily
 
     inputs = tuple(".".join(asset.key.path) for asset in OPERATOR_INPUTS)
@@ -77,7 +77,7 @@ def daily_summaries(
 def weekly_summaries(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row of `audit.monitoring_log` a week: the components in alert, and those that worsen."""
+    """One row of `audit.monitoring_log` per week: components in alert or worsening."""
     from skyops_assets.monitoring.summaries import weekly
 
     return _summarised(context, warehouse, "weekly", weekly)
@@ -94,7 +94,7 @@ def weekly_summaries(
 def monthly_summaries(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row of `audit.monitoring_log` a month: the fleet, its dispatch, recommended intervals."""
+    """One row of `audit.monitoring_log` per month: fleet, dispatch and recommended intervals."""
     from skyops_assets.monitoring.summaries import monthly
 
     return _summarised(context, warehouse, "monthly", monthly)

@@ -27,21 +27,22 @@ daily_job = dg.define_asset_job(
     "daily_operations",
     selection=DAILY,
     tags=TAGS,
-    description="Operators' inputs, what airframes did by day, punctuality, what maintenance is "
-    "due, anomalous flights.",
+    description="Load operators' inputs; build daily fleet figures, punctuality, maintenance due "
+    "and anomalous flights.",
 )
 weekly_job = dg.define_asset_job(
     "weekly_reliability",
     selection=WEEKLY,
     tags=TAGS,
-    description="The reliability of components and of the feed by week, and the week's reports.",
+    description="Build the weekly reliability of components and of the feed, and the weekly "
+    "reports.",
 )
 monthly_job = dg.define_asset_job(
     "monthly_fleet",
     selection=MONTHLY,
     tags=TAGS,
-    description="What airframes and types did by month, dispatch reliability, and intervals of "
-    "maintenance that the lives of components recommend, and the month's reports.",
+    description="Build monthly fleet figures by airframe and type, dispatch reliability, "
+    "maintenance intervals recommended from component lives, and the monthly reports.",
 )
 
 
@@ -52,7 +53,8 @@ daily_operations = dg.ScheduleDefinition(
     cron_schedule="15 5 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every day at 05:15 UTC: operators' inputs and what follows, anomalous flights.",
+    description="Every day at 05:15 UTC: operators' inputs, daily fleet figures and anomalous "
+    "flights.",
 )
 weekly_reliability = dg.ScheduleDefinition(
     name="weekly_reliability",
@@ -60,7 +62,8 @@ weekly_reliability = dg.ScheduleDefinition(
     cron_schedule="30 5 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Mondays at 05:30 UTC: the reliability of components, of the feed, and reports.",
+    description="Mondays at 05:30 UTC: reliability of components and of the feed, and weekly "
+    "reports.",
 )
 monthly_fleet = dg.ScheduleDefinition(
     name="monthly_fleet",
@@ -68,5 +71,6 @@ monthly_fleet = dg.ScheduleDefinition(
     cron_schedule="45 5 1 * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="On the first of a month at 05:45 UTC: the fleet's month, intervals, reports.",
+    description="On the first of each month at 05:45 UTC: monthly fleet figures, intervals and "
+    "reports.",
 )

@@ -11,19 +11,19 @@ OWNED = {"owner": "team:fleet"}
 
 @dg.asset_check(asset=daily_summaries, metadata=OWNED)
 def no_task_is_overdue(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No maintenance task or bulletin is past a limit of its own, as far as that can be told."""
+    """No maintenance task or bulletin is past a known limit."""
     return _result(warehouse, "daily")
 
 
 @dg.asset_check(asset=weekly_summaries, metadata=OWNED)
 def no_component_is_in_alert(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No component is above its alert level: the mean of its year and three standard deviations."""
+    """No component is above its alert level: its year's mean plus three standard deviations."""
     return _result(warehouse, "weekly")
 
 
 @dg.asset_check(asset=monthly_summaries, metadata=OWNED)
 def no_unit_is_at_its_limit(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No unit with sensor readings has come to the limit of its predicted remaining life."""
+    """No unit with sensor readings has reached the limit of its predicted remaining life."""
     return _result(warehouse, "monthly")
 
 

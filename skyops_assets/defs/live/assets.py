@@ -16,5 +16,5 @@ from skyops_assets.transform.dbt import LIVE_VIEWS
 def live_views(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
 ) -> Iterator[Any]:
-    """Make the views that are not there as the project has them, and test what they show."""
+    """Create the live views that are missing or outdated, and test what they show."""
     yield from build(context, dbt, warehouse)

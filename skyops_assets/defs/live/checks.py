@@ -13,11 +13,11 @@ FEED = dg.AssetKey(["live", "feed"])
 
 @dg.asset_check(asset=FEED, metadata=OWNED)
 def lane_keeps_up(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """No load of live positions waits for the models for more than a minute.
+    """No load of live positions waits more than a minute to be built into the models.
 
-    While another dbt run writes, ten minutes. Blocks nothing, as nothing follows from it, and is an
-    error, so that it is told of. Beside its runs the sensor `alerts` looks every 30 seconds, and
-    reports a result when it is another than the last, or when the asset was made again.
+    The limit is ten minutes while another dbt run writes. Blocks nothing, because nothing is
+    downstream, and is an error so that it raises an alert. The sensor `alerts` also checks every
+    30 seconds and reports a result when it changes or when the asset was rebuilt.
     """
     found = lane(warehouse.open())
     problem = lane_problem(found)

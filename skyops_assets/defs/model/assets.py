@@ -12,11 +12,12 @@ from skyops_assets.defs.shared import as_metadata
 
 
 class ChosenArrivals(dg.Config):
-    """Which arrivals are learned from; all without a choice. A person promotes what is chosen.
+    """The arrivals to learn from; by default all. A model from a choice is promoted by a person.
 
     Attributes:
         airports: ICAO codes.
-        since, until: ISO 8601 with a time zone; those that crossed from then on, and before then.
+        since, until: ISO 8601 with a time zone; arrivals that crossed from `since` and before
+        `until`.
     """
 
     airports: list[str] = Field([])
@@ -25,7 +26,7 @@ class ChosenArrivals(dg.Config):
 
 
 class ChosenRecipe(dg.Config):
-    """What the challenger is fitted with; without a choice that of SKYOPS_RECIPE."""
+    """The recipe to fit the challenger with; by default that in SKYOPS_RECIPE."""
 
     recipe: str | None = None
 
@@ -39,7 +40,7 @@ def training_sets(
     ring_nm: int,
     config: ChosenArrivals,
 ) -> dg.MaterializeResult:
-    """One row per frozen training set: the arrivals of one ring, under their content's hash."""
+    """One row per frozen training set: the arrivals of one ring, identified by a content hash."""
     from skyops_assets.arrivals.steps.train import Choice, build_training_set
 
     made = build_training_set(
@@ -102,7 +103,10 @@ def training_runs(
 def evaluations(
     _: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
 ) -> dg.MaterializeResult:
-    """One row per candidate and training run: challenger, champion, baselines on the same rows."""
+    """One row per candidate and training run: challenger, champion and baselines on the same rows.
+
+    The metadata are the challenger's figures; minutes are errors of the landing time.
+    """
     from skyops_assets.arrivals.steps.evaluate import evaluate_challenger
 
     found = evaluate_challenger(warehouse.open(), warehouse.settings, ring_nm=ring_nm)
@@ -127,9 +131,9 @@ def evaluations(
 def promotion_decisions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, ring_nm: int
 ) -> dg.MaterializeResult:
-    """One row per training run: the gatekeeper's decision, with the reason of every rule.
+    """One row per training run: the gatekeeper's decision, with a reason for every rule.
 
-    Where it promotes, the version becomes champion. Not promoting is a normal outcome.
+    A promoted version becomes champion. Not promoting is a normal outcome.
     """
     from skyops_assets.arrivals.steps.promote import decide_promotion
 

@@ -22,7 +22,7 @@ retrain_jobs = [
         - PERIODIC,
         tags=TAGS,
         description=f"Train a challenger for the {ring_nm} NM ring, evaluate it, decide on its "
-        "promotion, predict.",
+        "promotion and predict.",
     )
     for ring_nm in RINGS_NM
 ]

@@ -13,10 +13,10 @@ from skyops_assets.defs.shared import OWNED, as_metadata, suite_result
 
 @check_of_each_ring("training_sets", blocking=True)
 def training_set_is_valid(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
-    """The Great Expectations suite `training_set` on the rows frozen last.
+    """The Great Expectations suite `training_set` passes on the rows frozen last.
 
-    Blocks training. A small set is no fault: what needs many rows is judged from 200 on, and with
-    no rows training itself says that there is nothing to learn from.
+    Blocks training. A small set is not a fault: expectations that need many rows apply from 200
+    rows on, and without rows the training run itself says that there is nothing to learn from.
     """
     from skyops_assets.arrivals.store.training import latest_training_set, read_snapshot
     from skyops_assets.quality.expectations import validate_parts
@@ -24,20 +24,19 @@ def training_set_is_valid(warehouse: WarehouseResource, ring_nm: int) -> dg.Asse
     settings = warehouse.settings
     frozen = latest_training_set(warehouse.open(), ring_nm)
     frame = read_snapshot(settings, frozen.fingerprint)
-    note = None if len(frame) else "The training set has no rows: there is nothing to judge."
+    note = None if len(frame) else "The training set has no rows, so there is nothing to check."
     found = validate_parts([frame], "training_set", settings.home)
     return suite_result(found, settings, note, fingerprint=frozen.fingerprint)
 
 
 @check_of_each_ring("training_runs", blocking=True)
 def challenger_is_sound(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
-    """The registered challenger loads, predicts 0 to 120 minutes, and can be fitted again equal.
+    """The registered challenger loads, predicts 0 to 120 minutes, and refits to the same model.
 
-    As ONNX it gives the same prediction and interval within 0.001 minutes, with missing values and
-    unseen categories too.
+    Its ONNX export gives the same predictions and intervals within 0.001 minutes, also for missing
+    values and unseen categories.
 
-    Blocks evaluation and promotion. Without enough arrivals there is no challenger, and nothing
-    to find fault with.
+    Blocks evaluation and promotion. Passes if there were too few arrivals to train a challenger.
     """
     from skyops_assets.arrivals.steps.verify import verify_challenger
 
@@ -46,8 +45,8 @@ def challenger_is_sound(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetC
     no_model = "No model was trained: too few arrivals." if found.version is None else None
     return dg.AssetCheckResult(
         passed=found.problem is None,
-        description=f"{found.problem}. Materialise {made} again; if it stays, look at what "
-        "changed in the recipe or the libraries."
+        description=f"{found.problem}. Materialise {made} again; if the problem persists, look at "
+        "what changed in the recipe or the libraries."
         if found.problem
         else no_model,
         metadata=as_metadata(vars(found)),
@@ -63,15 +62,15 @@ def _lights(ring_nm: int) -> dg.AssetChecksDefinition:
             dg.AssetCheckSpec(
                 f"challenger_{light}",
                 asset=key,
-                description=f"The gatekeeper's {light} light on the challenger of the {ring_nm} NM "
-                "ring: docs/gatekeeper.md names its rules.",
+                description=f"The gatekeeper's {light} light for the challenger at the {ring_nm} "
+                "NM ring is green. docs/gatekeeper.md lists its rules.",
                 metadata=OWNED,
             )
             for light in LIGHTS
         ],
     )
     def gatekeeper_lights(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
-        """The gatekeeper's four lights on the challenger. Red is no failure: it is not promoted.
+        """The gatekeeper's four lights for the challenger. Red is no failure: it is not promoted.
 
         Without enough arrivals there is no challenger, and nothing to judge.
         """

@@ -14,7 +14,7 @@ from skyops_assets.operations.pushing import reported
 
 
 class MonitorConfig(dg.Config):
-    """Why the question is asked: `schedule`, `button`, or for no reason of its own."""
+    """Who requests a retraining: `schedule` or `button`; by default nobody does."""
 
     request: str | None = None
 
@@ -30,9 +30,10 @@ def monitoring_log(
     warehouse: WarehouseResource,
     graph: dg.ResourceParam[Graph],
 ) -> dg.MaterializeResult:
-    """One row per verdict: skill and drift of the latest window, and whether to retrain, with why.
+    """One row per verdict: skill and drift in the latest window, and whether to retrain, with why.
 
-    One for each ring's champion; the drift report. Failed runs have their rows in it too.
+    Each run adds one row per ring's champion and writes the drift report. Failed runs and health
+    checks are logged in the same table.
     """
     from skyops_assets.monitoring import report
     from skyops_assets.monitoring.monitor import monitor_champion

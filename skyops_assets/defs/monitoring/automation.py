@@ -21,7 +21,7 @@ monitor_job = dg.define_asset_job(
     "monitor",
     selection=dg.AssetSelection.assets(monitoring_log),
     tags=TAGS,
-    description="Look at the champion now; with the config `request: button` also retrain.",
+    description="Monitor the champion now; with the config `request: button` also retrain it.",
 )
 
 
@@ -29,7 +29,7 @@ def _look(
     context: dg.ScheduleEvaluationContext, request: str | None
 ) -> dg.SkipReason | dg.RunRequest:
     if context.instance.get_latest_materialization_event(FEATURES) is None:
-        return dg.SkipReason("There are no features yet, so nothing to look at.")
+        return dg.SkipReason("There are no features yet, so there is nothing to monitor.")
     config = MonitorConfig(request=request)
     return dg.RunRequest(run_config=dg.RunConfig(ops={monitoring_log.op.name: config}))
 
@@ -39,7 +39,7 @@ def _look(
     cron_schedule="30 6 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every day at 06:30 UTC: skill and drift, and whether to retrain.",
+    description="Every day at 06:30 UTC: measure skill and drift, and decide whether to retrain.",
 )
 def daily_monitoring(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
     """A look at the champions, for no reason of its own."""
@@ -51,8 +51,8 @@ def daily_monitoring(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | d
     cron_schedule="0 4 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Mondays at 04:00 UTC: a new challenger, unless the data are unsound or the last "
-    "retraining was a few days ago; the decision is logged in either case.",
+    description="Mondays at 04:00 UTC: train a new challenger, unless a data check fails or the "
+    "last retraining was a few days ago. The decision is logged in either case.",
 )
 def weekly_retrain(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | dg.RunRequest:
     """A look at the champions that asks for a retraining."""
@@ -65,8 +65,8 @@ def _retrain_when_asked(ring_nm: int) -> dg.SensorDefinition:
         job_name=named("retrain", ring_nm),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts the retraining that the monitoring log asks for at the "
-        f"{ring_nm} NM ring, once for each row.",
+        description="Starts the retraining that the monitoring log requests for the "
+        f"{ring_nm} NM ring, once per row.",
     )
     def sensor(
         context: dg.SensorEvaluationContext,
@@ -78,10 +78,10 @@ def _retrain_when_asked(ring_nm: int) -> dg.SensorDefinition:
 
         log_id = open_request(warehouse.open(), ring_nm)
         if log_id is None or log_id <= int(context.cursor or 0):
-            return dg.SkipReason("No decision of the monitoring log waits for a retraining.")
+            return dg.SkipReason("No row of the monitoring log requests a retraining.")
         if red := failed_checks(context.instance, graph(), ring_key("training_sets", ring_nm)):
             # Sound at the decision is not sound now. The cursor stays: it starts when they pass.
-            return dg.SkipReason(f"Held until these checks have passed: {', '.join(red)}.")
+            return dg.SkipReason(f"Waiting for these checks to pass: {', '.join(red)}.")
         request = dg.RunRequest(run_key=f"monitoring_log-{log_id}", tags={LOG_ID: str(log_id)})
         return dg.SensorResult(run_requests=[request], cursor=str(log_id))
 
@@ -94,7 +94,7 @@ retrain_when_asked = [_retrain_when_asked(ring_nm) for ring_nm in RINGS_NM]
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Every failed run in `audit.monitoring_log`, once, with its error.",
+    description="Writes each failed run to `audit.monitoring_log` once, with its error.",
 )
 def run_failures_to_audit_log(
     context: dg.SensorEvaluationContext, warehouse: WarehouseResource
@@ -108,7 +108,7 @@ def run_failures_to_audit_log(
     if not (context.cursor or "").isdecimal():
         # What was before the first tick is no news.
         context.update_cursor(str(newest_event(instance, FAILURE)))
-        return dg.SkipReason("Failed runs are written from now on.")
+        return dg.SkipReason("Failed runs are logged from now on.")
     records = instance.event_log_storage.get_event_records(
         dg.EventRecordsFilter(FAILURE, after_cursor=int(str(context.cursor))),
         limit=AT_ONCE,
@@ -121,7 +121,7 @@ def run_failures_to_audit_log(
         written += 1
     if written:
         context.update_cursor(str(records[written - 1].storage_id))
-    return dg.SkipReason(f"{written} failed runs were written.")
+    return dg.SkipReason(f"{written} failed runs were logged.")
 
 
 def _written(

@@ -10,18 +10,18 @@ from skyops_assets.defs.shared import as_metadata
 
 @check_of_each_ring(monitoring_log.key)
 def champion_skill(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
-    """The champion's skill is not below its floor in two windows running. The primary alarm.
+    """The champion's skill is not below its floor in two consecutive windows. The primary alarm.
 
-    With too few rows to tell, what the last window with enough of them said.
-    Blocks nothing: the champion predicts until a better one is found. Look at the drift report, and
-    at `skyops model rollback` where a promotion came before it.
+    With too few rows, the result of the last window with enough rows stands. Blocks nothing: the
+    champion predicts until a better one is found. Read the drift report; if the skill fell after a
+    promotion, consider `skyops model rollback`.
     """
     from skyops_assets.monitoring.monitor import SKILL_ALARM, latest_skill
 
     row = latest_skill(warehouse.open(), ring_nm)
     is_alarm = row.get("verdict") == SKILL_ALARM
     todo = (
-        ". Read the drift report of audit/monitoring_log; if a promotion came before it, go back "
+        ". Read the drift report of audit/monitoring_log; if it fell after a promotion, roll back "
         f"with `skyops model rollback --ring {ring_nm}`."
     )
     return dg.AssetCheckResult(
@@ -36,25 +36,27 @@ def champion_skill(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckR
 
 @check_of_each_ring(monitoring_log.key)
 def drift(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
-    """No group of features is beyond its calibrated thresholds. Warns: someone should look."""
+    """No feature group exceeds its calibrated drift thresholds. A warning: someone should look."""
     from skyops_assets.monitoring.monitor import has_drift, latest
 
     row = latest(warehouse.open(), ring_nm)
     has_drifted = has_drift(row.get("drift_score"), warehouse.settings.retrain_policy)
-    todo = ": these have changed. Read the drift report of audit/monitoring_log for how and why."
+    todo = ". The drift report of audit/monitoring_log shows how and why."
     return dg.AssetCheckResult(
         passed=not has_drifted,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{row['drifted']}{todo}" if has_drifted else row.get("drifted"),
+        description=f"These have drifted: {row['drifted']}{todo}"
+        if has_drifted
+        else row.get("drifted"),
         metadata=as_metadata({"drift_score": row.get("drift_score")}),
     )
 
 
 @check_of_each_ring(monitoring_log.key)
 def asked_as_learned(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetCheckResult:
-    """The service is asked of crossings such as its champion has learned from. Warns.
+    """The crossings that the service is queried for resemble the champion's training data. Warns.
 
-    With too few records of a week nothing is said.
+    Passes with too few records in the last week.
     """
     from skyops_assets.monitoring.asked import is_strange
     from skyops_assets.monitoring.monitor import latest
@@ -63,8 +65,8 @@ def asked_as_learned(warehouse: WarehouseResource, ring_nm: int) -> dg.AssetChec
     asked = details.get("asked", {})
     why = is_strange(asked, warehouse.settings.retrain_policy)
     todo = (
-        ". Predictions of such records are guesses: look in ml.service_predictions who sends them "
-        "(key_id), and whether units and airport are right."
+        ". Predictions for such records are guesses: look in ml.service_predictions for who sends "
+        "them (key_id), and check units and airport."
     )
     return dg.AssetCheckResult(
         passed=why is None,

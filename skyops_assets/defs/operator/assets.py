@@ -26,9 +26,10 @@ def _operator_input(kind: Kind) -> dg.AssetsDefinition:
                 [dg.TableColumn(name, type_, said.get(name)) for name, type_ in columns]
             )
         },
-        description=f"The operator's {kind.noun}, one row per {', '.join(kind.key)}, from the "
+        description=f"One row per {', '.join(kind.key)}: the operator's {kind.noun}, from the "
         "folder or bucket that SKYOPS_OPERATOR_DATA names. Without such a file the table stays as "
-        "it is. Bad rows go to `raw.rejected_states` with a reason; loading again changes nothing.",
+        "it is. Bad rows go to `raw.rejected_states` with a reason. Loading again changes "
+        "nothing.",
     )
     def load(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource

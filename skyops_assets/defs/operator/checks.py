@@ -15,8 +15,8 @@ def _no_row_is_lost(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         name="no_row_is_lost",
         blocking=True,
         metadata=OWNED,
-        description="Of each file: rows read = rows in the table + rows that another row stands "
-        "for + rejected rows, and the tables hold just that.",
+        description="For each file, rows read = rows in the table + duplicate rows + rejected "
+        "rows, and the tables hold those rows.",
     )
     def check(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         from skyops_assets.quality.operator_files import accounts_problem, file_accounts
@@ -39,7 +39,7 @@ def _every_file_can_be_read(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinit
         asset=asset,
         name="every_file_can_be_read",
         metadata=OWNED,
-        description="Warns of files that could not be read, whose rows stay as they were, and of "
+        description="Warns about files that could not be read, whose earlier rows stay, and about "
         "files with a larger share of rejected rows than SKYOPS_RAW_MAX_REJECTED_SHARE.",
     )
     def check(warehouse: WarehouseResource) -> dg.AssetCheckResult:

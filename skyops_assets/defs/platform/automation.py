@@ -11,7 +11,7 @@ from skyops_assets.instance.retention import remove_old_runs
 from skyops_assets.operations.pushing import reported
 
 
-@dg.op(description="Asks each part that SkyOps stands on; fails where one is broken.")
+@dg.op(description="Checks each part that SkyOps depends on; fails if one is broken.")
 def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) -> dg.Output[None]:
     """One row of `audit.monitoring_log`, and the same as a table in the run's output."""
     from skyops_assets.operations import health
@@ -30,8 +30,8 @@ def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) 
 
 
 @dg.job(
-    description="Warehouse, disk, daemons, model, model store, OpenSky (one credit) and dbt docs. "
-    "Waits for no other run, as it writes one row of the audit log only."
+    description="Check the warehouse, disk, daemons, model, model store, OpenSky (one credit) and "
+    "dbt docs. Waits for no other run, because it writes only one row of the audit log."
 )
 def health_check() -> None:
     """See `skyops_assets.operations.health`."""
@@ -44,22 +44,24 @@ weekly_health_check = dg.ScheduleDefinition(
     cron_schedule="0 3 * * 0",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Sundays at 03:00 UTC: whether all parts work.",
+    description="Sundays at 03:00 UTC: check that all parts work.",
 )
 
 
 @dg.sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
-    description="Ends the runs whose process is gone, so that others need not wait for them.",
+    description="Ends runs whose process has died, so that other runs need not wait for them.",
 )
 def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """See `repair.reap`; a run that failed so is tried once more by Dagster."""
     ended = reap(context.instance)
-    return dg.SkipReason("; ".join(ended) or "Every unfinished run has its process.")
+    return dg.SkipReason("; ".join(ended) or "Every unfinished run has a live process.")
 
 
-@dg.op(description="Removes old runs, trainings that came to nothing, and old reports.")
+@dg.op(
+    description="Removes old runs, old reports, and training runs that no model version came from."
+)
 def remove_what_is_old(
     context: dg.OpExecutionContext, warehouse: WarehouseResource
 ) -> dg.Output[None]:
@@ -88,7 +90,9 @@ def remove_what_is_old(
     )
 
 
-@dg.job(description="Removes old runs, trainings that no version refers to, and old reports.")
+@dg.job(
+    description="Removes old runs, old reports, and training runs that no model version refers to."
+)
 def clean_up() -> None:
     """See `instance.retention`, `models.retention.sweep` and `monitoring.report.sweep`."""
     remove_what_is_old()
@@ -100,15 +104,15 @@ daily_clean_up = dg.ScheduleDefinition(
     cron_schedule="20 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Daily at 02:20 UTC: what is older than SKYOPS_RUN_RETENTION_DAYS goes, and of "
-    "each job all but the newest runs.",
+    description="Every day at 02:20 UTC: remove runs older than SKYOPS_RUN_RETENTION_DAYS, and all "
+    "but the newest runs of each job.",
 )
 
 periodic_checks_job = dg.define_asset_job(
     "periodic_checks",
     selection=PERIODIC,
-    description="Looks for what goes wrong while nobody runs anything. Writes nothing, so it does "
-    "not wait for the runs that do: one of those may be what hangs.",
+    description="Look for what goes wrong between runs. Writes nothing, so it does not wait for "
+    "runs that write: one of them may be the run that hangs.",
 )
 
 periodic_checks = dg.ScheduleDefinition(
@@ -117,8 +121,8 @@ periodic_checks = dg.ScheduleDefinition(
     cron_schedule="35 */6 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Four times a day: failed partitions, orphaned runs, disk, late loads, the "
-    "champion's age, missing outcomes.",
+    description="Four times a day: check for failed partitions, orphaned runs, a full disk, late "
+    "loads, an old champion and missing outcomes.",
 )
 
 automation = dg.AutomationConditionSensorDefinition(
@@ -126,5 +130,5 @@ automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     run_tags=TAGS,
-    description="Starts what the assets' automation conditions ask for.",
+    description="Starts the runs that the assets' automation conditions request.",
 )

@@ -20,13 +20,13 @@ MAX_RUNTIME_S = 7200
 
 @dg.asset_check(asset=opensky_states, metadata=OWNED)
 def no_hour_is_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """No hour of positions whose last run failed was left so."""
+    """No hour of positions is left in a failed state."""
     return _failed_partitions(context, opensky_states.key, HOURS)
 
 
 @dg.asset_check(asset=arrivals_history, metadata=OWNED)
 def no_day_is_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """No day of the open history whose last run failed was left so."""
+    """No day of the open history is left in a failed state."""
     return _failed_partitions(context, arrivals_history.key, DAYS)
 
 
@@ -34,13 +34,13 @@ def no_day_is_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetChe
 def no_day_of_reports_is_left_failed(
     context: dg.AssetCheckExecutionContext,
 ) -> dg.AssetCheckResult:
-    """No day of weather reports whose last run failed was left so."""
+    """No day of weather reports is left in a failed state."""
     return _failed_partitions(context, metars.key, METAR_DAYS)
 
 
 @dg.asset_check(asset=opensky_states, metadata=OWNED)
 def no_run_is_orphaned(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """No run has been going for longer than dagster.yaml lets one take."""
+    """No run has been going for longer than dagster.yaml allows."""
     from skyops_assets.quality.periodic import UnfinishedRun, orphaned_runs_problem
 
     records = context.instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
@@ -63,10 +63,10 @@ def no_run_is_orphaned(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckR
 
 @dg.asset_check(asset=opensky_states, metadata=OWNED)
 def disk_has_room(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """The disk has room for weeks of positions, and the last whole day was no larger than usual.
+    """The disk has room for weeks of positions, and the last full day was no larger than usual.
 
-    Weeks, or the days that SKYOPS_RAW_RETENTION_DAYS lets still come, where those are fewer. The
-    disk of a server on another machine cannot be seen from here: only its growth is judged.
+    If SKYOPS_RAW_RETENTION_DAYS keeps less than that, room for those days is enough. The disk of a
+    database server on another machine cannot be seen from here: only its growth is checked.
     """
     from skyops_assets.quality.periodic import storage, storage_problem
 
@@ -84,9 +84,9 @@ def disk_has_room(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=dg.AssetKey(["features", "crossing_features"]), metadata=OWNED)
 def loads_are_transformed(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """What was loaded is in the models within SKYOPS_TRANSFORM_DEADLINE_H hours.
+    """Loaded rows are in the models within SKYOPS_TRANSFORM_DEADLINE_H hours.
 
-    Freshness by what there is to do: where nothing comes, nothing is late.
+    Measures freshness by pending loads: if nothing is loaded, nothing is late.
     """
     from skyops_assets.quality.periodic import pending_loads, pending_loads_problem
 
@@ -100,9 +100,9 @@ def loads_are_transformed(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 def champion_has_seen_recent_arrivals(
     warehouse: WarehouseResource, ring_nm: int
 ) -> dg.AssetCheckResult:
-    """The champion has learned from all but the last SKYOPS_CHAMPION_MAX_AGE_DAYS of arrivals.
+    """The champion's data ends at most SKYOPS_CHAMPION_MAX_AGE_DAYS before the newest arrivals.
 
-    Without a champion a baseline predicts, and there is nothing to age.
+    Passes without a champion: a baseline predicts then, and does not age.
     """
     from skyops_assets.arrivals.store.versions import model_name
     from skyops_assets.quality.periodic import champion_age, champion_age_problem
@@ -117,10 +117,10 @@ def champion_has_seen_recent_arrivals(
 
 @dg.asset_check(asset=prediction_outcomes, metadata=OWNED)
 def predictions_get_outcomes(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Of the predictions older than two hours SKYOPS_MIN_OUTCOME_SHARE have an outcome.
+    """At least SKYOPS_MIN_OUTCOME_SHARE of the predictions older than two hours have an outcome.
 
-    Of the last 28 days. Two hours are the longest transit that counts (EUROCONTROL), before the
-    newest position.
+    Covers the last 28 days. Two hours, counted back from the newest position, are the longest
+    transit that counts (EUROCONTROL).
     """
     from skyops_assets.quality.periodic import label_coverage, label_coverage_problem
 

@@ -22,7 +22,7 @@ EAGER = dg.AutomationCondition.eager().replace(
     MISSING, MISSING.ignore(dg.AssetSelection.assets(*DECISIONS))
 )
 WHEN_FED = ((EAGER | RETRY) & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label(
-    "new input, or a first failure, and the input's blocking checks passed"
+    "new input or a first failure, and the input's blocking checks have passed"
 )
 
 
@@ -39,10 +39,11 @@ WHEN_FED = ((EAGER | RETRY) & dg.AutomationCondition.all_deps_blocking_checks_pa
 def predictions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per ring crossing and model version: when it lands, if it lands at this airport.
+    """One row per ring crossing and model version: when the flight lands, if it lands here.
 
-    Of the open history those at watched airports that the predictor has not learned from. The
-    ring's champion predicts; without one the best baseline does, under its own name.
+    From the open history, only crossings at watched airports that the model has not learned from
+    are predicted. The ring's champion predicts; without one, the best baseline does, under its own
+    name.
     """
     from skyops_assets.arrivals.steps.predict import predict_crossings
 
@@ -70,7 +71,7 @@ def predictions(
     automation_condition=WHEN_FED,
 )
 def prediction_outcomes(warehouse: WarehouseResource) -> dg.MaterializeResult:
-    """One row per prediction: whether and when the flight landed, and by how much it was off."""
+    """One row per prediction: whether and when the flight landed, and the prediction's error."""
     from skyops_assets.arrivals.steps.predict import record_outcomes
 
     database, settings = warehouse.open(), warehouse.settings

@@ -28,7 +28,7 @@ def _columns(table: str) -> dict[str, Any]:
 
 
 class StatesConfig(dg.Config):
-    """Where past hours are read from in this run: a path, or `demo`; unset: SKYOPS_RECORDING."""
+    """The source of past hours in this run: a path, or `demo`; by default SKYOPS_RECORDING."""
 
     recording: str | None = None
 
@@ -40,10 +40,9 @@ class StatesConfig(dg.Config):
     backfill_policy=OF_A_DAY,
     metadata={
         **_columns("raw.opensky_states"),
-        "freshness": "By when positions were last loaded, whatever their time; those of a "
-        "collector count from the hourly refresh on. Where only a "
-        "recording was loaded, as in the demo, it fails after a day: no new data comes in, and "
-        "nothing is broken.",
+        "freshness": "Measured by when positions were last loaded, whatever their own time. A "
+        "collector's positions count from the next hourly refresh. If only a recording was loaded, "
+        "as in the demo, the policy fails after a day: no new data arrives, and nothing is broken.",
     },
 )
 def opensky_states(
@@ -51,11 +50,11 @@ def opensky_states(
 ) -> None:
     """One row per state vector (icao24, time_position, source), in SI units.
 
-    Reads the hours asked for from the recording, or the folder of recordings. Without one the
-    present hour is one live response of OpenSky a watched box instead, and a past hour fails;
-    `skyops collect` asks all the time. Rows that cannot be true go to `raw.rejected_states` with a
-    reason; loading the same hours again changes nothing. Files of a folder that are damaged, or no
-    recordings, are warned of, and the others are loaded.
+    Reads the requested hours from the recording or the folder of recordings. Without one, the
+    present hour is loaded from OpenSky instead, with one live response per watched box, and a past
+    hour fails; `skyops collect` polls continuously. Impossible rows go to `raw.rejected_states`
+    with a reason. Loading the same hours again changes nothing. Files in a folder that are damaged
+    or are not recordings cause a warning, and the others are loaded.
     """
     from skyops_assets.sources.opensky.loading.partitions import (
         days_to_drop,
@@ -71,7 +70,7 @@ def opensky_states(
     days = {hour.start.date() for hour in hours.values()}
     for day in days_to_drop(days, settings.raw_retention_days, now):
         context.log.warning(
-            f"SKYOPS_RAW_RETENTION_DAYS does not keep {day}: it is loaded and dropped again."
+            f"{day} is older than SKYOPS_RAW_RETENTION_DAYS keeps: it is loaded and then dropped."
         )
     recording = config.recording or settings.recording
     # A poll that waited for its turn until its hour was over still asks.
@@ -88,7 +87,7 @@ def opensky_states(
         for key in hours:
             _poll(context, settings, database, key)
     for day, rows in drop_old_partitions(database, settings.raw_retention_days, now).items():
-        context.log.info(f"Retention dropped {rows} positions of {day}.")
+        context.log.info(f"Retention dropped {rows} positions from {day}.")
     index_finished_days(database, now)
     if problem:
         # Of a folder the other files are there; this is all that was asked for.
@@ -107,7 +106,7 @@ def _present(
     rows = hour_rows(database, {hours[key].start for key in over})
     if empty := [key for key in over if not rows[hours[key].start]]:
         raise SkyOpsError(
-            "No recording is set, and OpenSky tells of the present only: "
+            "No recording is set, and OpenSky provides present positions only: "
             f"{first_few(empty)} cannot be loaded. Set SKYOPS_RECORDING to a recording or a folder "
             "of them, or `recording` in the run's configuration; `demo` names the demo's."
         )
@@ -116,7 +115,7 @@ def _present(
             {"dagster/partition_row_count": rows[hours[key].start]}, partition_key=key
         )
     context.log.warning(
-        f"No recording is set, so the positions of {first_few(over)} stay as they were collected."
+        f"No recording is set, so the collected positions of {first_few(over)} stay as they are."
     )
     return {key: hour for key, hour in hours.items() if key not in over}
 
@@ -193,7 +192,7 @@ ONCE = (
 def airports(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per airport with an ICAO code (airportsdata)."""
+    """One row per airport with an ICAO code, from the open list `airportsdata`."""
     from skyops_assets.sources import reference
 
     batch = reference.load_airports(warehouse.open(), run_id=context.run.run_id)
@@ -209,11 +208,11 @@ def airports(
 def runways(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per runway with both its ends (OurAirports), where the file can be had.
+    """One row per runway with both its ends, from OurAirports, if the file can be fetched.
 
-    Without it the table stays as it is; an empty one gets the runways around Paris, for the demo.
-    Elsewhere runway directions come from the tracks then, and only the letter of a parallel runway
-    (L, C, R) is missing.
+    Without the file the table stays as it is; an empty table gets the runways around Paris, for
+    the demo. Elsewhere runway directions then come from the tracks, and only the letter of a
+    parallel runway (L, C, R) is missing.
     """
     from skyops_assets.sources import reference
 
@@ -238,12 +237,12 @@ def runways(
     metadata=_columns("raw.arrivals_history"),
 )
 def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
-    """One row per arrival of the open per-arrival history (EUROCONTROL PRU, CC0), in SI units.
+    """One row per arrival in the open per-arrival history (EUROCONTROL PRU, CC0), in SI units.
 
-    Reads the days asked for, of the airports in SKYOPS_HISTORY_AIRPORTS. Rows that cannot be
-    true go to `raw.rejected_states` with a reason; loading a day again changes nothing. Files of
-    other airports and days are read from the mirror, and said to be unpinned. A day without a file
-    loads no rows and says so.
+    Reads the requested days for the airports in SKYOPS_HISTORY_AIRPORTS. Impossible rows go to
+    `raw.rejected_states` with a reason. Loading a day again changes nothing. Files for other
+    airports and days are read from the mirror and reported as unpinned. A day without a file
+    loads no rows and logs a warning.
     """
     from skyops_assets.sources.history.load import load_file
     from skyops_assets.sources.history.source import history_file, known_days
@@ -264,14 +263,13 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
         context.add_asset_metadata(batches_metadata(batches), partition_key=key)
     for airport, days in unpinned.items():
         context.log.warning(
-            f"{len(days)} files of {airport} from SKYOPS_DATA_MIRROR are unpinned, the first of "
-            f"{days[0]}: they are loaded as they are, and nothing checks that they are as "
-            "published."
+            f"{len(days)} files for {airport} from SKYOPS_DATA_MIRROR are unpinned, the first from "
+            f"{days[0]}: they are loaded without a check that they match the published files."
         )
     for airport, days in missing.items():
         context.log.warning(
-            f"The per-arrival history has no file of {airport} for {len(days)} of the days asked "
-            f"for, the first {days[0]}; it has these days: {known_days(airport)}. Files of other "
+            f"The per-arrival history has no file for {airport} on {len(days)} of the requested "
+            f"days, the first {days[0]}; it has these days: {known_days(airport)}. Files for other "
             "days are read from arrivals/ in the folder that SKYOPS_DATA_MIRROR names."
         )
 
@@ -284,12 +282,12 @@ def arrivals_history(context: dg.AssetExecutionContext, warehouse: WarehouseReso
     metadata=_columns("raw.metars"),
 )
 def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
-    """One row per weather report (METAR) of an airport, in SI units, where SKYOPS_METAR_URL is set.
+    """One row per weather report (METAR) of an airport, in SI units, if SKYOPS_METAR_URL is set.
 
-    Reads the days asked for, of the airports that are watched, and of those in
-    SKYOPS_HISTORY_AIRPORTS on the days that the history has. Rows that are no report go to
-    `raw.rejected_states` with a reason; loading a day again adds what was not there. Without the
-    setting, or for days without reports, the features of the weather are null.
+    Reads the requested days for the watched airports, and for the airports in
+    SKYOPS_HISTORY_AIRPORTS on the days that the history covers. Rows that are not reports go to
+    `raw.rejected_states` with a reason. Loading a day again adds only new reports. Without the
+    setting, or on days without reports, the weather features are null.
     """
     from skyops_assets.sources.weather.load import airports, load_place
     from skyops_assets.sources.weather.source import place
@@ -312,7 +310,7 @@ def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> N
                 empty.append(f"{airport} on {key}")
         context.add_asset_metadata(batches_metadata(batches), partition_key=key)
     if empty:
-        context.log.warning(f"SKYOPS_METAR_URL has no reports of {first_few(empty)}.")
+        context.log.warning(f"SKYOPS_METAR_URL has no reports for {first_few(empty)}.")
 
 
 @dg.asset(
@@ -323,9 +321,9 @@ def metars(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> N
 def aircraft(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per airframe (icao24) with type and operator, where SKYOPS_AIRCRAFT_CSV names a file.
+    """One row per airframe (icao24) with type and operator, if SKYOPS_AIRCRAFT_CSV names a file.
 
-    Without one the table stays as it is; an airframe that is not in it has an unknown type.
+    Without a file the table stays as it is. The type of an airframe that is not in it is unknown.
     """
     from skyops_assets.sources.aircraft import load_aircraft
 

@@ -23,14 +23,14 @@ history_job = dg.define_asset_job(
     "load_history",
     selection=HISTORY - PERIODIC,
     tags=TAGS,
-    description="The open per-arrival history of the chosen days.",
+    description="Load the open per-arrival history for the chosen days.",
 )
 
 metars_job = dg.define_asset_job(
     "load_metars",
     selection=METARS - PERIODIC,
     tags=TAGS,
-    description="The weather reports of the chosen days, where SKYOPS_METAR_URL is set.",
+    description="Load the weather reports for the chosen days, if SKYOPS_METAR_URL is set.",
 )
 
 
@@ -39,7 +39,7 @@ metars_job = dg.define_asset_job(
     # Just before the refresh: what counts as known by now is there, and goes with it.
     cron_schedule="3 * * * *",
     execution_timezone="UTC",
-    description="Every hour, where SKYOPS_METAR_URL is set: the present day's weather reports.",
+    description="Every hour, if SKYOPS_METAR_URL is set: load the present day's weather reports.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_metars(
@@ -47,7 +47,9 @@ def hourly_metars(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """The present day's reports, and in the first hours the day before's, which may come late."""
     if load_settings().metar_url is None:
-        return dg.SkipReason("SKYOPS_METAR_URL is not set: there is no weather.")
+        return dg.SkipReason(
+            "SKYOPS_METAR_URL is not set, so there are no weather reports to load."
+        )
     at = context.scheduled_execution_time
     days = [at, at - timedelta(days=1)] if at.hour < 3 else [at]
     return [
@@ -61,7 +63,7 @@ poll_job = dg.define_asset_job(
     "poll",
     selection=dg.AssetSelection.assets(RAW) - PERIODIC,
     tags=TAGS,
-    description="One live response of OpenSky for each watched box, into the present hour.",
+    description="Load one live OpenSky response per watched box into the present hour.",
 )
 
 
@@ -69,9 +71,9 @@ poll_job = dg.define_asset_job(
     job=poll_job,
     cron_schedule="*/5 * * * *",
     execution_timezone="UTC",
-    description="Every five minutes: live positions, for those who do not run `skyops collect`. "
-    "So far apart they show some two thirds of the landings (docs/validation.md). "
-    "Off until you switch it on, as it spends your OpenSky credits.",
+    description="Every five minutes: load live positions, for installations that do not run "
+    "`skyops collect`. At this interval about two thirds of the landings are found "
+    "(docs/validation.md). Off by default, because it spends your OpenSky credits.",
 )
 def poll_opensky() -> dg.RunRequest | dg.SkipReason:
     """One live response for each box, into the present hour."""

@@ -27,10 +27,10 @@ from skyops_assets.instance.private import (
 def state_vectors_are_plausible(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
-    """The Great Expectations suite `raw_opensky_states` on the positions loaded last.
+    """The Great Expectations suite `raw_opensky_states` passes on the positions loaded last.
 
-    Blocks the transform. Its file says for each expectation what to do. A load that brought no
-    positions of its own, only known or rejected ones, has nothing to find fault with.
+    Blocks the transform. The suite's file says what to do about each expectation. A load that
+    brought only known or rejected rows passes.
     """
     from skyops_assets.quality.expectations import validate_parts
     from skyops_assets.quality.reconciliation import (
@@ -46,7 +46,7 @@ def state_vectors_are_plausible(
         read = read_rows(database)
         return dg.AssetCheckResult(
             passed=read > 0,
-            description=f"There is no position yet: all {read:,} rows that were read are rejected. "
+            description=f"There are no positions yet: all {read:,} rows read were rejected. "
             "raw.rejected_states has the reasons."
             if read
             else "No positions were loaded: check the hours and the source.",
@@ -58,7 +58,7 @@ def state_vectors_are_plausible(
         context.log.warning(said)
         return dg.AssetCheckResult(passed=True, description=said, metadata={"rows": 0})
     if not found.rows and not load.loaded_rows:
-        said = "What was loaded and is in no model yet brought only positions that were there."
+        said = "The loads that no model holds yet brought only positions that were already stored."
         return dg.AssetCheckResult(passed=True, description=said, metadata={"rows": 0})
     window = f"{load.start.isoformat()} to {load.end.isoformat()}"
     return suite_result(found, settings, _dropped(dropped), window=window)
@@ -68,9 +68,9 @@ def state_vectors_are_plausible(
 def no_position_is_stored_twice(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
-    """No (icao24, time_position, source) twice in the time that was loaded last.
+    """No (icao24, time_position, source) occurs twice in the time range loaded last.
 
-    The table has no key while rows are loaded; this proves what the loader promises.
+    The table has no key while rows are loaded; this check proves what the loader promises.
     """
     from skyops_assets.quality.reconciliation import dropped_days, last_load, stored_twice
 
@@ -80,7 +80,7 @@ def no_position_is_stored_twice(
     dropped = dropped_days(database, load.start, load.end) if load else []
     return dg.AssetCheckResult(
         passed=found == 0,
-        description=f"{found} positions are stored twice: rows were written around the loader. "
+        description=f"{found} positions are stored twice: rows were written without the loader. "
         "Delete the later copies."
         if found
         else _dropped(dropped),
@@ -90,7 +90,7 @@ def no_position_is_stored_twice(
 
 @dg.asset_check(asset=opensky_states, blocking=True, metadata=OWNED)
 def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    """Over all loads, read = loaded + duplicates + rejected, and the tables hold those rows."""
     from skyops_assets.sources.opensky.loading.states import TARGET
 
     return _balance(warehouse, TARGET, "hours")
@@ -100,10 +100,10 @@ def nothing_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 def volume_is_as_usual(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
-    """Each hour loaded last, once it is over, has about as many positions as that hour usually has.
+    """Each hour loaded last has about as many positions as usual, once the hour is over.
 
-    Usual is the median of the same UTC hour of the 28 days before, where at least three of them
-    have positions. Warns below SKYOPS_RAW_MIN_VOLUME_SHARE of it, and above its inverse.
+    The usual number is the median of the same UTC hour on the 28 days before, if at least three of
+    them have positions. Warns below SKYOPS_RAW_MIN_VOLUME_SHARE of it and above its inverse.
     """
     from skyops_assets.quality import reconciliation, volumes
 
@@ -111,7 +111,7 @@ def volume_is_as_usual(
     load = reconciliation.last_load(database, context.run.run_id)
     window = _asked_for(context) or (load and (load.start, load.end))
     if window is None:
-        return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
+        return dg.AssetCheckResult(passed=True, description="No positions have been loaded yet.")
     dropped = reconciliation.dropped_days(database, *window)
     hours = volumes.whole_hours(*window, datetime.now(UTC))
     found = volumes.hour_volumes(database, [h for h in hours if h.date() not in dropped])
@@ -131,9 +131,9 @@ def volume_is_as_usual(
 
 @dg.asset_check(asset=opensky_states, metadata=OWNED)
 def few_rows_are_rejected(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Of the new rows of the last day of loads, at most SKYOPS_RAW_MAX_REJECTED_SHARE are rejected.
+    """At most SKYOPS_RAW_MAX_REJECTED_SHARE of the new rows in the last day of loads are rejected.
 
-    Warns: what was rejected is kept, and what was loaded is right.
+    Only warns: rejected rows are kept, and the loaded rows are right.
     """
     from skyops_assets.quality.reconciliation import rejections
 
@@ -152,10 +152,10 @@ def few_rows_are_rejected(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 def nulls_are_as_usual(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
-    """In each hour loaded last, once it is over, key columns are null about as often as usual.
+    """In each hour loaded last, key columns are null about as often as usual, once it is over.
 
-    Usual is the median of the same UTC hour of the 28 days before, where at least three of them
-    have 100 positions. Warns SKYOPS_RAW_MAX_NULL_RISE above it.
+    The usual share is the median of the same UTC hour on the 28 days before, if at least three of
+    them have 100 positions. Warns SKYOPS_RAW_MAX_NULL_RISE above it.
     """
     from skyops_assets.quality import reconciliation, volumes
     from skyops_assets.quality.nulls import null_problem, null_shares
@@ -163,7 +163,7 @@ def nulls_are_as_usual(
     database = warehouse.open()
     load = reconciliation.last_load(database, context.run.run_id)
     if load is None:
-        return dg.AssetCheckResult(passed=True, description="No positions were ever loaded.")
+        return dg.AssetCheckResult(passed=True, description="No positions have been loaded yet.")
     shares = null_shares(database, volumes.whole_hours(load.start, load.end, datetime.now(UTC)))
     return warning(
         null_problem(shares, warehouse.settings.raw_max_null_rise),
@@ -176,23 +176,24 @@ def nulls_are_as_usual(
 def arrivals_are_plausible(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> dg.AssetCheckResult:
-    """The Great Expectations suite `raw_arrivals_history` on the arrivals that no model holds yet.
+    """The Great Expectations suite `raw_arrivals_history` passes on arrivals not yet in a model.
 
-    Blocks the transform. Where none are new there is nothing to find fault with.
+    Blocks the transform. Passes if there are no new arrivals.
     """
     from skyops_assets.quality.expectations import validate_parts
     from skyops_assets.sources.history.loaded import loaded_arrivals
 
     settings = warehouse.settings
     frame = loaded_arrivals(warehouse.open(), context.run.run_id)
-    note = None if len(frame) else "No arrivals were loaded that are not in the models already."
+    note = None if len(frame) else "No new arrivals were loaded: all of them are in the models "
+    "already."
     found = validate_parts([frame], "raw_arrivals_history", settings.home)
     return suite_result(found, settings, note)
 
 
 @dg.asset_check(asset=arrivals_history, blocking=True, metadata=OWNED)
 def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    """Over all loads, read = loaded + duplicates + rejected, and the tables hold those rows."""
     from skyops_assets.sources.history.load import TARGET
 
     return _balance(warehouse, TARGET, "days")
@@ -200,7 +201,7 @@ def no_arrival_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=metars, blocking=True, metadata=OWNED)
 def no_report_is_lost(warehouse: WarehouseResource) -> dg.AssetCheckResult:
-    """Over all loads: read = loaded + duplicates + rejected, and the tables hold just that."""
+    """Over all loads, read = loaded + duplicates + rejected, and the tables hold those rows."""
     from skyops_assets.sources.weather.load import TARGET
 
     return _balance(warehouse, TARGET, "days")
@@ -215,7 +216,7 @@ def _columns_are_as_declared(asset: dg.AssetsDefinition) -> dg.AssetChecksDefini
         blocking=True,
         metadata=OWNED,
         description=f"{table} has the columns and types that the code declares. Blocks the "
-        "transform. A further column does no harm.",
+        "transform. Additional columns are allowed.",
     )
     def check(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         from skyops_assets.quality.contracts import difference, raw_columns, stored_columns
@@ -224,8 +225,8 @@ def _columns_are_as_declared(asset: dg.AssetsDefinition) -> dg.AssetChecksDefini
         return columns_result(
             table,
             found,
-            "It was altered around SkyOps: bring the columns back with `alter table`, then load "
-            "the affected rows again.",
+            "The table was altered outside SkyOps: restore the columns with `alter table`, then "
+            "load the affected rows again.",
         )
 
     return check
@@ -248,7 +249,7 @@ def _balance(warehouse: WarehouseResource, target: str, partitions: str) -> dg.A
         passed=found.is_balanced,
         description=None
         if found.is_balanced
-        else "Rows were written or removed around the loader; compare raw.ingest_batches with "
+        else "Rows were written or removed without the loader; compare raw.ingest_batches with "
         f"the tables, then load the affected {partitions} again.",
         metadata=vars(found),
     )
@@ -270,6 +271,6 @@ def _dropped(days: Sequence[date]) -> str | None:
         return None
     named = str(days[0]) if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
     return (
-        f"Nothing was looked at of {named}: SKYOPS_RAW_RETENTION_DAYS keeps no positions of so "
-        "long ago, and they were dropped after they were loaded."
+        f"{named} could not be checked: its positions are older than SKYOPS_RAW_RETENTION_DAYS "
+        "keeps, and were dropped after loading."
     )

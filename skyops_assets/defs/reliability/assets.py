@@ -27,10 +27,10 @@ def _staged(*names: str) -> list[dg.AssetKey]:
 def component_lives(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per component and measure: its survival, and an interval where there is evidence.
+    """One row per component and measure: its survival, and an interval if the evidence suffices.
 
-    Every decision on an interval, with its reasons, is a row of `audit.reliability_decisions`. Not
-    recommending is a normal outcome.
+    Every decision on an interval is a row of `audit.reliability_decisions`, with its reasons. Not
+    recommending one is a normal outcome.
     """
     return _result(
         context,
@@ -50,9 +50,9 @@ def component_lives(
 def failure_outlook(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per unit with sensor readings: remaining life, and how probable a failure is.
+    """One row per unit with sensor readings: remaining life and probability of failure.
 
-    What the models are worth is in `ml.outlook_evaluations`; every decision on one, with its
+    The models' errors are in `ml.outlook_evaluations`, and every decision on a model, with its
     reasons, in `audit.reliability_decisions`.
     """
     return _result(

@@ -32,10 +32,10 @@ _DEPS = [
 def weekly_reports(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """The latest week of each airport, as a page of the service: /reports.
+    """One page per airport for its latest week, in the service at /reports.
 
-    Traffic, punctuality, runways, fleet, reliability and predictions, beside the week before and
-    the same week a year ago. The rows are those of `audit.reports`.
+    Shows traffic, punctuality, runways, fleet, reliability and predictions beside the week before
+    and the same week a year ago. Stored in `audit.reports`.
     """
     return _published(context, warehouse, "week")
 
@@ -44,10 +44,10 @@ def weekly_reports(
 def monthly_reports(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """The latest month of each airport, as a page of the service: /reports.
+    """One page per airport for its latest month, in the service at /reports.
 
-    Traffic, punctuality, runways, fleet, reliability and predictions, beside the month before and
-    the same month a year ago. The rows are those of `audit.reports`.
+    Shows traffic, punctuality, runways, fleet, reliability and predictions beside the month before
+    and the same month a year ago. Stored in `audit.reports`.
     """
     return _published(context, warehouse, "month")
 
@@ -63,7 +63,7 @@ def _published(
     for one in made:
         context.log.info(f"{one.title}: {service}{one.path}")
     if not made:
-        context.log.info("No report: no airport has movements yet.")
+        context.log.info("No reports were written: no airport has movements yet.")
     links = [(one.title, f"[open]({service}{one.path})") for one in made]
     return dg.MaterializeResult(
         metadata={

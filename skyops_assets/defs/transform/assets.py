@@ -79,10 +79,10 @@ MANIFEST = prepare_manifest()
 
 
 class Again(dg.Config):
-    """The range that is computed again, beside what is new: both or neither.
+    """The range to recompute in addition to new data. Set both times or neither.
 
     Attributes:
-        since, until: times in ISO 8601, UTC where they have no offset.
+        since, until: times in ISO 8601; without an offset they are UTC.
     """
 
     since: str | None = None
@@ -96,14 +96,14 @@ def dbt_models(
     dbt: DbtCliResource,
     warehouse: WarehouseResource,
 ) -> Iterator[Any]:
-    """Build and test the models of `dbt_project/`, up to those that predictions are made from."""
+    """Build and test the models in `dbt_project/`, up to the features that predictions use."""
     if config.since is None and config.until is None and context.job_name != REPROCESS:
         yield from build(context, dbt, warehouse)
         return
     if config.since is None or config.until is None:
         raise SkyOpsError(
-            "Which range is to be computed again? Set `since` and `until` of `dbt_models` in the "
-            "run's configuration, such as 2021-10-07T12:00, or call `skyops reprocess FROM TO`."
+            "Which range should be recomputed? Set `since` and `until` of `dbt_models` in the "
+            "run's configuration, such as 2021-10-07T12:00, or run `skyops reprocess FROM TO`."
         )
     chosen, database, tables = (
         Range.of(config.since, config.until),
@@ -111,7 +111,7 @@ def dbt_models(
         timed_tables(),
     )
     before = {table: rows_of(database, table, time, chosen) for table, time in tables.items()}
-    context.log.info(f"{take_again(database, chosen)} loads from {chosen} are computed again.")
+    context.log.info(f"{take_again(database, chosen)} loads from {chosen} are recomputed.")
     for event in build(context, dbt, warehouse):
         table = (
             tuple(context.asset_key_for_output(event.output_name).path)
@@ -221,8 +221,9 @@ def _described(
     except Exception as error:
         # The model is made all the same: what is shown beside it is no reason to fail a run.
         context.log.warning(
-            f"{model['original_file_path']}: its rows, its columns or their lineage cannot be "
-            f"shown ({type(error).__name__}: {error}). The table itself is there."
+            f"{model['original_file_path']}: its row count, columns or column lineage cannot "
+            ""
+            f"be shown ({type(error).__name__}: {error}). The table itself was built."
         )
     return event.with_metadata({**event.metadata, **shown})
 

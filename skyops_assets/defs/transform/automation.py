@@ -16,7 +16,7 @@ main_job = dg.define_asset_job(
     "main",
     selection=dg.AssetSelection.all() - HISTORY - METARS - PERIODIC,
     tags=TAGS,
-    description="The whole graph, from the positions of the chosen hours to the predictions.",
+    description="Build the whole graph, from the positions of the chosen hours to the predictions.",
 )
 
 
@@ -32,16 +32,16 @@ refresh_job = dg.define_asset_job(
     "refresh",
     selection=REFRESHED,
     tags=TAGS,
-    description="Everything that follows from what is already loaded, with the present model.",
+    description="Rebuild everything downstream of the loaded data, with the present model.",
 )
 
 reprocess_job = dg.define_asset_job(
     REPROCESS,
     selection=REFRESHED,
     tags=TAGS,
-    description="After a rule changed: compute a range of hours again from the positions that are "
-    "loaded, and what follows. Its configuration names the range: `since` and `until` of "
-    "`dbt_models`. Each table tells the rows that it had of the range, and has.",
+    description="Recompute a range of hours from the loaded positions, and everything downstream, "
+    "after a rule has changed. The run's configuration sets the range: `since` and `until` of "
+    "`dbt_models`. Each table shows its row count in the range before and after.",
 )
 
 
@@ -85,8 +85,8 @@ def materialise_observed(instance: dg.DagsterInstance) -> None:
     job=refresh_job,
     cron_schedule="5 * * * *",
     execution_timezone="UTC",
-    description="Every hour: rebuild what follows from positions, the history of arrivals and "
-    "weather reports, if any were loaded since.",
+    description="Every hour: rebuild everything downstream of positions, the history of arrivals "
+    "and weather reports, if new ones were loaded.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -99,7 +99,7 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     arrivals = context.instance.get_latest_materialization_event(HISTORY_KEY)
     loads = [event for event in (positions, arrivals) if event]
     if not loads:
-        return dg.SkipReason("Neither positions nor arrivals of the history have been loaded yet.")
+        return dg.SkipReason("Neither positions nor the history of arrivals have been loaded yet.")
     request = dg.RunRequest()
     if positions is None and context.repository_def:
         assets, checks = without_positions(context.repository_def.asset_graph)
@@ -118,4 +118,4 @@ def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     for load in [*loads, *([weather] if weather else [])]:
         if load.timestamp >= (built.timestamp if load.run_id == built.run_id else began):
             return request
-    return dg.SkipReason("Nothing was loaded since the last transform.")
+    return dg.SkipReason("Nothing has been loaded since the last transform.")

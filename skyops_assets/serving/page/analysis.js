@@ -125,7 +125,7 @@ async function show(filters) {
       redraw.push(fill);
       fill();
     } catch (error) {
-      if (mine === turn) note(card, `This could not be had: ${/** @type {Error} */ (error).message}`);
+      if (mine === turn) note(card, `This could not be loaded: ${/** @type {Error} */ (error).message}`);
     }
     at(card.id).removeAttribute("aria-busy");
   }));
@@ -139,19 +139,19 @@ function says(filters) {
   const until = to ?? newest;
   const isCut = from == null || until - from > DAY;
   at("sky-says").textContent =
-    `Where aircraft were, one position of each in a minute${isCut ? `, in the last 24 hours of the period (from ${dayHour(until - DAY)})` : ""}.`
-    + " An airport's are the flights from and to it.";
+    `Positions of aircraft, one per aircraft and minute${isCut ? `, in the last 24 hours of the period (from ${dayHour(until - DAY)})` : ""}.`
+    + "  An airport's aircraft are those of flights from and to it.";
 }
 
 /** @param {Row | undefined} state @param {string} ring */
 function model(state, ring) {
   const known = !state
     ? "Nothing has been trained for this ring yet."
-    : `The newest training (${state.recipe}, ${dayHour(Date.parse(state.last_trained_at))} ${zoneName()}, ${state.train_rows} arrivals learned, `
-      + `${state.test_rows} later ones for the test)`
+    : `The newest training run (${state.recipe}, ${dayHour(Date.parse(state.last_trained_at))} ${zoneName()}, ${state.train_rows} training arrivals, `
+      + `${state.test_rows} later test arrivals)`
       + (state.challenger_version ? ` made challenger ${state.challenger_version}; ` : " made no challenger; ")
       + (state.champion_version ? `champion is ${state.champion_version}.` : "there is no champion, so a baseline predicts.");
-  at("model-says").textContent = `How well landings are predicted from the ring of ${ring} NM: challenger, champion and baselines on the same arrivals. ${known}`;
+  at("model-says").textContent = `Prediction errors from the ${ring} NM ring: challenger, champion and baselines on the same arrivals. ${known}`;
 }
 
 /** @param {Card} card @param {Row[]} rows @param {any} context */
@@ -250,5 +250,5 @@ async function begin() {
 }
 
 begin().catch((error) => {
-  at("period").textContent = `The page could not begin: ${error.message}`;
+  at("period").textContent = `The page could not start: ${error.message}`;
 });

@@ -13,30 +13,30 @@ import * as tables from "./analysis_tables.js";
  * path: below /v1/analysis, or below /v1 where it begins with a slash; asked: by which of the filters; docs: the table in the dbt docs.
  */
 
-const NO_POSITION = "No position of such an aircraft is stored in these hours.";
-const NOT_MOVED = "No such movement is stored in this period.";
+const NO_POSITION = "No matching positions are stored in these hours.";
+const NOT_MOVED = "No matching movements are stored in this period.";
 
 /** Why a challenger's card is empty. @param {Context} context */
 const noChallenger = ({ state }) => {
-  if (!state) return "No challenger has been trained yet: nothing was learned for this ring.";
-  if (!state.challenger_version) return `No challenger has been trained yet: ${state.untrained_reason ?? "the newest training made none"}.`;
+  if (!state) return "No challenger has been trained for this ring yet.";
+  if (!state.challenger_version) return `No challenger has been trained yet: ${state.untrained_reason ?? "the newest training run produced none"}.`;
   return "The newest challenger has not been measured yet.";
 };
-const noPrediction = "No landing that was predicted before is known yet in this period.";
+const noPrediction = "No predicted landing in this period has an outcome yet.";
 /** Why a card of monitoring is empty, where there is a champion. @param {string} otherwise */
 const unwatched = (otherwise) => (/** @type {Context} */ { state }) =>
-  state?.champion_version ? otherwise : "There is no champion yet whose skill and drift could be watched.";
+  state?.champion_version ? otherwise : "There is no champion to monitor yet.";
 
 /** @type {Card[]} */
 export const CARDS = [
   {
     id: "altitudes", section: "sky", title: "Altitude", path: "altitudes", asked: "sky", docs: "model.skyops.int_positions__sampled_1m",
-    says: "How high aircraft in the air were, in steps of 1,000 ft; the line is the smoothed density.",
+    says: "Altitudes of aircraft in the air, in steps of 1,000 ft; the line is the smoothed density.",
     empty: NO_POSITION, option: charts.altitudes,
   },
   {
     id: "phases", section: "sky", title: "Phases of flight", path: "phases", asked: "sky", docs: "model.skyops.phase_counts_1m",
-    says: "How the minutes in which aircraft were heard divide among the phases.",
+    says: "Minutes in which aircraft were heard, by phase of flight.",
     empty: NO_POSITION, option: charts.phases,
   },
   {
@@ -46,40 +46,40 @@ export const CARDS = [
   },
   {
     id: "correlations", section: "sky", title: "Correlation", path: "correlations", asked: "sky", docs: "model.skyops.int_positions__sampled_1m",
-    says: "How altitude, speed, climb and place go together in the air: 1 together, -1 against each other, 0 not at all.",
+    says: "Correlation of altitude, speed, climb and position in the air: 1 is fully together, -1 fully opposed, 0 none.",
     empty: NO_POSITION, option: charts.correlations,
   },
   {
     id: "traffic", section: "sky", title: "Traffic", path: "traffic", asked: "traffic", docs: "model.skyops.phase_counts_1m", isDouble: true,
-    says: "How many aircraft were heard, and how many of them on the ground.",
+    says: "Number of aircraft heard, and number of these on the ground.",
     empty: NO_POSITION, option: charts.traffic,
   },
   {
     id: "runways", section: "airport", title: "Landings by runway", path: "runways", asked: "airport", docs: "model.skyops.fct_movements", isWide: true,
-    says: "Landings of each runway over time; a dashed line is a change of the landing direction.",
+    says: "Landings by runway over time; a dashed line marks a change of the landing direction.",
     empty: NOT_MOVED, rows: (rows) => rows.filter((row) => row.landing_count), option: charts.runways,
   },
   {
-    id: "runway-sums", section: "airport", title: "Use of the runways", path: "runways", asked: "airport", docs: "model.skyops.fct_movements",
-    says: "Landings and take-offs of each runway in the whole period.",
+    id: "runway-sums", section: "airport", title: "Runway use", path: "runways", asked: "airport", docs: "model.skyops.fct_movements",
+    says: "Landings and take-offs by runway in the whole period.",
     empty: NOT_MOVED, option: charts.runwaySums,
   },
   {
     id: "changes", section: "airport", title: "Changes of the landing direction", path: "runway-changes", asked: "changes",
     docs: "model.skyops.runway_configuration_changes",
-    says: "When landings began to come from another side; two landings that agree make a direction.",
+    says: "Times at which the landing direction changed; two landings in agreement establish a direction.",
     empty: "The landing direction did not change in this period.", table: tables.changes,
   },
   {
     id: "asma", section: "airport", title: "Additional ASMA time by month", path: "asma", asked: "asma", docs: "model.skyops.asma_monthly",
     says: "Minutes between ring and runway beyond the moving reference: the unimpeded time of the same sector and runway over the last twelve months. Months of the year before stand beside the period's.",
-    empty: "No arrival of these months has a reference: it takes enough arrivals of the same sector and runway.",
+    empty: "No arrival in these months has a reference: it needs enough arrivals with the same sector and runway.",
     rows: (rows) => rows.filter((row) => row.mean_additional_min != null), option: charts.asma,
   },
   {
     id: "asma-fixed", section: "airport", title: "Additional ASMA time by month, fixed reference", path: "/asma/fixed", asked: "fixed", docs: "model.skyops.asma_fixed_monthly",
-    says: "As EUROCONTROL publishes it: minutes beyond the 20th percentile of one reference year, of the same class of aircraft, sector and runway, nights included (40 NM). By airport and period alone.",
-    empty: "No arrival of these months has a reference: it takes enough arrivals of the reference year.",
+    says: "As EUROCONTROL publishes it: minutes beyond the 20th percentile of a reference year for the same aircraft class, sector and runway, night landings included (40 NM). Only the airport and period filters apply.",
+    empty: "No arrival in these months has a reference: it needs enough arrivals in the reference year.",
     rows: (rows) => rows.filter((row) => row.additional_min != null), option: charts.asmaFixed,
   },
   {
@@ -89,13 +89,13 @@ export const CARDS = [
   },
   {
     id: "holdings", section: "airport", title: "Holdings", path: "holdings", asked: "airport", docs: "model.skyops.fct_holdings",
-    says: "Holdings by when they began, and how long they took on average.",
-    empty: "No holding was found in this period.", option: charts.holdings,
+    says: "Holdings by start time, and their mean duration.",
+    empty: "No holdings were found in this period.", option: charts.holdings,
   },
   {
     id: "go-arounds", section: "airport", title: "Go-arounds", path: "go-arounds", asked: "airport", docs: "model.skyops.fct_movements",
-    says: "Approaches that were broken off, beside the landings of the same time.",
-    empty: "No approach was broken off in this period.",
+    says: "Discontinued approaches, with the landings in the same time.",
+    empty: "No go-arounds were found in this period.",
     rows: (rows) => (rows.some((row) => row.go_around_count) ? rows : []), option: charts.goArounds,
   },
   {
@@ -115,7 +115,7 @@ export const CARDS = [
   },
   {
     id: "errors", section: "model", title: "Errors since then", path: "model/errors", asked: "predictions", docs: "source.skyops.ml.predictions",
-    says: "Predicted minus actual landing, of the predictor in force and of the baseline on the same crossings.",
+    says: "Predicted minus actual landing time, for the present predictor and for the baseline on the same crossings.",
     empty: noPrediction, option: charts.errors,
   },
   {
@@ -124,30 +124,30 @@ export const CARDS = [
     empty: noPrediction, option: charts.residuals,
   },
   {
-    id: "importance", section: "model", title: "Importance of the features", path: "model/importance", asked: "model", docs: "model.skyops.arrival_features",
-    says: "How much larger the challenger's MAE is when a group of features is shuffled.",
+    id: "importance", section: "model", title: "Feature importance", path: "model/importance", asked: "model", docs: "model.skyops.arrival_features",
+    says: "Rise of the challenger's MAE when a feature group is shuffled.",
     empty: noChallenger, option: charts.importance,
   },
   {
     id: "latency", section: "model", title: "Latency", path: "model/latency", asked: "model", docs: "",
-    says: "How many milliseconds one prediction takes, of the last thirty challengers, each in a fresh process.",
+    says: "Milliseconds per prediction for the last thirty challengers, each in a fresh process.",
     empty: noChallenger, option: charts.latency,
   },
   {
     id: "lights", section: "model", title: "The gatekeeper's lights", path: "model/lights", asked: "model", docs: "", isWide: true,
-    says: "What the newest challenger was held to before it may predict, and what was found.",
-    empty: (context) => (context.state ? "The gatekeeper has not decided on the newest training yet." : noChallenger(context)),
+    says: "The rules for promoting the newest challenger, and its results.",
+    empty: (context) => (context.state ? "The gatekeeper has not decided on the newest training run yet." : noChallenger(context)),
     table: tables.lights,
   },
   {
     id: "monitoring", section: "model", title: "Skill and drift", path: "model/monitoring", asked: "model", docs: "",
-    says: "What each look of monitoring found: skill of its window, and the share of feature groups that drifted.",
+    says: "Results of each monitoring run: skill in its window, and the share of feature groups that drifted.",
     empty: unwatched("Monitoring has measured neither skill nor drift of this model yet."),
     rows: (rows) => (rows.some((row) => row.skill != null || row.drift_score != null) ? rows : []), option: charts.monitoring,
   },
   {
     id: "drifted", section: "model", title: "Drifted features", path: "model/drifted", asked: "model", docs: "model.skyops.arrival_features",
-    says: "Features beyond their threshold when monitoring last looked: 1 is the threshold.",
-    empty: unwatched("No feature was beyond its threshold when monitoring last looked."), option: charts.drifted,
+    says: "Features beyond their threshold in the latest monitoring run; 1 is the threshold.",
+    empty: unwatched("No feature was beyond its threshold in the latest monitoring run."), option: charts.drifted,
   },
 ];

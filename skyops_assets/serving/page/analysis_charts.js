@@ -77,7 +77,7 @@ export const countries = (rows) => {
     }], { left: 116 }),
     tooltip: tip((parts) => {
       const row = shown[parts[0].dataIndex];
-      return `${row.country}\nmean ${round(row.mean_ground_speed_mps * KNOTS, 0)} kt, most ${round(row.max_ground_speed_mps * KNOTS, 0)} kt\n${row.aircraft_count} aircraft, ${round(row.minute_count, 0)} minutes`;
+      return `${row.country}\nmean ${round(row.mean_ground_speed_mps * KNOTS, 0)} kt, maximum ${round(row.max_ground_speed_mps * KNOTS, 0)} kt\n${row.aircraft_count} aircraft, ${round(row.minute_count, 0)} minutes`;
     }),
   };
 };

@@ -96,7 +96,7 @@ export function drawHeat(rows) {
   draw("c-heat", {
     grid: { left: 92, right: 10, top: 4, bottom: 20 },
     title: shown.length ? undefined : {
-      text: "No anomaly in these hours", left: "center", top: "center",
+      text: "No anomalies in these hours", left: "center", top: "center",
       textStyle: { color: css("--muted"), fontSize: 12, fontWeight: "normal" },
     },
     xAxis: axis({ type: "category", show: shown.length > 0, data: hours.map(minute), splitLine: { show: false } }),

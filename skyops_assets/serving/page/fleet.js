@@ -15,11 +15,11 @@ import { setDocs } from "./links.js";
 const DAY_MS = 86_400_000;
 /** What a filter may be, and how it is told of. @type {Record<string, [RegExp, string]>} */
 const FORMS = {
-  airline: [/^[A-Za-z]{3}$/, "An airline is three letters of ICAO, such as AFR"],
-  type: [/^[^\x00-\x1f]{1,40}$/, "A type is an ICAO designator, such as A320, or a model as reports name it"],
+  airline: [/^[A-Za-z]{3}$/, "An airline is a three-letter ICAO designator, such as AFR"],
+  type: [/^[^\x00-\x1f]{1,40}$/, "A type is an ICAO designator, such as A320, or a model named in reports"],
   airframe: [/^[A-Za-z0-9-]{2,10}$/, "An airframe is a registration, such as F-GKXO, or an address of six hexadecimal digits"],
-  from: [/^\d{4}-\d\d-\d\d$/, "A day is written 2025-06-30"],
-  through: [/^\d{4}-\d\d-\d\d$/, "A day is written 2025-06-30"],
+  from: [/^\d{4}-\d\d-\d\d$/, "Write a day as 2025-06-30"],
+  through: [/^\d{4}-\d\d-\d\d$/, "Write a day as 2025-06-30"],
   by: [/^(day|month)$/, "Rows are by day or month"],
   ata: [/^(\d\d|unknown)$/, "An ATA chapter is two digits, such as 32"],
 };

@@ -17,7 +17,7 @@ const NO_READINGS = `No sensor readings: ${given("monthly_fleet", "on the first 
 /** @type {Record<string, [string, "" | "critical" | "warn" | "good"]>} */
 const STATUS = { overdue: ["Overdue", "critical"], open: ["Open", ""], unknown: ["Not known", "warn"], done: ["Done", "good"] };
 /** @type {Record<string, string>} */
-const WHY = { never_recorded: "no event names it: since when to count is not known", done: "done" };
+const WHY = { never_recorded: "no event names it, so there is no starting point", done: "done" };
 
 const weeks = new Card("due", "m-weeks", "Due by week");
 const status = new Card("due", "m-status", "Tasks and bulletins by state");
@@ -40,7 +40,7 @@ export async function due(page) {
     empty([weeks, status, tasks], nothing(page, [...BY], NO_TASKS));
     return;
   }
-  const cut = next ? " Of the 5,000 that are due first." : "";
+  const cut = next ? "  Only the 5,000 due first are included." : "";
   /** @type {Row[]} */
   const open = data.filter((/** @type {Row} */ row) => row.due_status !== "done" && row.forecast_on);
   const today = Date.parse(new Date().toISOString().slice(0, 10));
@@ -62,7 +62,7 @@ export async function due(page) {
         data: [overdue, ...counts].map((value, n) => ({ value, itemStyle: { color: css(n ? "--accent" : "--critical") } })),
       }],
     }), `${later ? `${later} are due after these ${WEEKS} weeks.` : ""}${cut}`);
-  } else weeks.show("Of no task it is known when it is due.");
+  } else weeks.show("No task has a known due date.");
   const states = Object.keys(STATUS).toReversed();
   status.chart(() => ({
     grid: { left: 76, right: 44, top: 8, bottom: 8 },
@@ -122,7 +122,7 @@ async function lived(page) {
     { name: "Failures", number: true, cell: (row) => fixed(row.failure_count, 0) },
     { name: "Median life", number: true, cell: (row) => fixed(row.median_life, 0) },
     { name: "Weibull's shape (95 %)", number: true, cell: (row) => between(row.weibull_shape, row.weibull_shape_low, row.weibull_shape_high, 2) },
-    { name: "Age that the target reaches (95 %)", number: true, cell: (row) => between(row.interval_life, row.interval_low, row.interval_high, 0) },
+    { name: "Age reached by the target share (95 %)", number: true, cell: (row) => between(row.interval_life, row.interval_low, row.interval_high, 0) },
     { name: "Recommended", number: true, cell: (row) => row.recommended_interval == null ? tag("No", "") : make("b", {}, [fixed(row.recommended_interval, 0)]) },
     { name: "Programme", number: true, cell: (row) => fixed(row.programme_interval, 0) },
     { name: "Why", wide: true, cell: (row) => row.decision },
@@ -173,7 +173,7 @@ async function expected() {
   const rows = (await get(path)).data;
   outlook.from(path);
   const known = rows.filter((row) => row.remaining_life_cycles != null).sort((a, b) => a.remaining_life_cycles - b.remaining_life_cycles);
-  if (!known.length) return outlook.show(rows.length ? `Nothing is predicted of ${fixed(rows.length, 0)} units; of the first because it is ${rows[0].why_null}.` : NO_READINGS);
+  if (!known.length) return outlook.show(rows.length ? `There is no prediction for ${fixed(rows.length, 0)} units; reason for the first: ${rows[0].why_null}.` : NO_READINGS);
   const shown = known.slice(0, UNITS).toReversed();
   const at = known.filter((row) => row.is_at_limit).length;
   return outlook.chart(() => ({
@@ -202,7 +202,7 @@ async function expected() {
         data: shown.map((row) => ({ value: [row.remaining_life_cycles, `${row.fleet} ${row.unit}`], itemStyle: { color: css(row.is_at_limit ? "--critical" : "--accent") } })),
       },
     ],
-  }), `Cycles left, with their 90 % interval; red are at their limit (${at} of ${known.length}).${known.length > UNITS ? ` ${fixed(known.length - UNITS, 0)} more are in the CSV.` : ""}`);
+  }), `Cycles left, with the 90 % interval; units in red are at their limit (${at} of ${known.length}).${known.length > UNITS ? ` ${fixed(known.length - UNITS, 0)} more are in the CSV.` : ""}`);
 }
 
 async function decided() {
@@ -210,7 +210,7 @@ async function decided() {
   /** @type {Row[]} */
   const rows = (await get(path)).data;
   decisions.from(path);
-  if (!rows.length) return decisions.show("Nothing was decided yet: that follows from lives and readings.");
+  if (!rows.length) return decisions.show("No decisions yet: they need component lives or sensor readings.");
   return decisions.table([
     { name: "Decided", cell: (row) => dayOf(row.decided_at.slice(0, 10)) },
     { name: "Question", cell: (row) => row.question },

@@ -13,7 +13,7 @@ const MOST = 100, EVERY_S = 10, MOST_DAYS = 62;
 const BREAK = ["-", "-"];
 const NO_SCHEDULES = `No schedules: ${byOperator("daily_operations", "each morning")}`;
 
-const list = new Card("flights", "a-flights", "Flights unlike the others", { wide: true });
+const list = new Card("flights", "a-flights", "Anomalous flights", { wide: true });
 const plot = new Card("flights", "a-track", "Track", { tall: true });
 const profile = new Card("flights", "profile", "Altitude and speed", { tall: true });
 const time = new Card("punctuality", "p-time", "On time by day");
@@ -24,19 +24,19 @@ const airlines = new Card("punctuality", "p-airlines", "By airline", { wide: tru
 export async function flights(page) {
   const { state } = page;
   if (!page.isKnown) {
-    empty([list, plot, profile], `No flight of ${state.airframe} is known.`);
+    empty([list, plot, profile], `No flights of ${state.airframe} are known.`);
     return;
   }
   const typecode = state.type;
   if (typecode.length > 4) {
-    empty([list, plot, profile], `${typecode} is a model as reports name it; flights have ICAO type designators, such as B738.`);
+    empty([list, plot, profile], `${typecode} is a model named in reports; flights have ICAO type designators, such as B738.`);
     return;
   }
   const path = asked("anomalous-flights", { limit: MOST, ...page.period, airline: state.airline, typecode, icao24: page.icao24 });
   const { data, next } = await get(path);
   list.from(path);
   const none = nothing(page, ["airline", "type", "airframe", "from", "through"],
-    "No flight that is over is unlike the others. `/v1/anomalous-flights?min_score=0` has how far each is from them.");
+    "No finished flight is anomalous. `/v1/anomalous-flights?min_score=0` has the score of each.");
   const chosen = data.find((/** @type {Row} */ row) => row.flight_id === state.flight) ?? data[0];
   if (!chosen) {
     empty([list, plot, profile], none);
@@ -65,7 +65,7 @@ async function followed(page, row) {
   profile.name(`${name}: altitude and speed`);
   plot.from(asked("flights", { icao24: row.icao24, from: row.last_seen_at, limit: 1 }), "fct_flights");
   if (!found?.seconds.length) {
-    for (const card of [plot, profile]) card.show("No position of it is stored any more.");
+    for (const card of [plot, profile]) card.show("Its positions are no longer stored.");
     return;
   }
   const replay = make("a", { href: `/#replay=${row.first_seen_at.slice(0, 19)}Z` }, ["Replay"]);
@@ -73,9 +73,9 @@ async function followed(page, row) {
   profile.links.replaceChildren(make("a", {
     href: `/v1/flights/${row.flight_id}/track?every_s=${EVERY_S}`, download: `${row.flight_id}.json`, "aria-label": `${name}: its positions as JSON`,
   }, ["JSON"]));
-  profile.show("Above mean sea level by pressure; over ground.", "chart");
+  profile.show("Pressure altitude above mean sea level; ground speed.", "chart");
   profile.draws(() => drawProfile(found));
-  plot.chart(() => trackOf(page, found, phases), "In the colours of its phases; circles are the 40 NM rings of the watched airports, short lines runways.");
+  plot.chart(() => trackOf(page, found, phases), "Coloured by phase; circles are the 40 NM rings of the watched airports, short lines are runways.");
 }
 
 /** @param {import("./data.js").Track} found @param {string[]} phases @param {Page} page */

@@ -118,7 +118,7 @@ export function nothing(page, by, otherwise) {
 }
 
 /** How an operator's rows come to be here. @param {string} job that builds from them @param {string} runs when it does */
-export const given = (job, runs) => "put files of them into the folder that `SKYOPS_OPERATOR_DATA` names, then `skyops load --operator` "
+export const given = (job, runs) => "put the files into the folder that `SKYOPS_OPERATOR_DATA` names, then run `skyops load --operator` "
   + `(Operator data, docs/operator_data.md); the job \`${job}\` builds from them ${runs}, or at once in the Dagster UI.`;
 
 /** @type {Record<string, string>} */

@@ -14,8 +14,8 @@ const NO_EVENTS = `No maintenance events: ${given("weekly_reliability", "Mondays
 const NO_SCHEDULES = `No schedules with delays: ${given("monthly_fleet", "on the first of a month")}`;
 /** @type {Record<string, string>} Why there is no value. */
 const WHY = {
-  no_exposure: "no hours are known: give `exposure`", no_quantity: "no configuration says how many are fitted",
-  no_quantity_of_some: "configurations lack some", not_confirmed: "not told whether the shop confirmed",
+  no_exposure: "no hours are known: give `exposure`", no_quantity: "no configuration gives the number fitted",
+  no_quantity_of_some: "some removed parts are not in the configurations", not_confirmed: "shop confirmation is missing",
   no_removals: "none removed in 52 weeks", no_failures: "none failed in 52 weeks", less_than_16_months: "less than 16 months",
 };
 /** @type {Record<string, [string, "" | "critical" | "warn" | "good"]>} */
@@ -39,7 +39,7 @@ export async function reliability(page) {
   await Promise.all([components(page), dispatched(page)]);
   if (state.airframe || state.airline) {
     chapters.said.hidden = false;
-    chapters.said.append(" Rates are of whole fleets: airline and airframe do not count here.");
+    chapters.said.append(" Rates cover whole fleets: the airline and airframe filters do not apply here.");
   }
 }
 
@@ -85,8 +85,8 @@ async function components(page) {
       { name: "Events in 52 weeks", number: true, cell: (row) => fixed(row.year_event_count, 0) },
       { name: "Hours from", cell: (row) => row.exposure_source ? `${row.exposure_source}${row.coverage_share == null ? "" : `, ${percent(row.coverage_share)} heard`}` : "–" },
       { name: "Week from", cell: (row) => dayOf(row.week_on) },
-    ], whole.slice(0, MOST), `${count ? `${count} in alert. ` : ""}Rates are for 1,000 flight hours.${whole.length > MOST ? ` ${fixed(whole.length - MOST, 0)} more are in the CSV.` : ""}`);
-  } else chapters.show("No row is of a whole chapter.");
+    ], whole.slice(0, MOST), `${count ? `${count} in alert. ` : ""}Rates are per 1,000 flight hours.${whole.length > MOST ? ` ${fixed(whole.length - MOST, 0)} more are in the CSV.` : ""}`);
+  } else chapters.show("There are no rows for whole chapters.");
   if (single.length) {
     parts.table([
       { name: "Fleet", cell: (row) => row.fleet },
@@ -99,7 +99,7 @@ async function components(page) {
       { name: "Failures", number: true, cell: (row) => fixed(row.year_failure_count, 0) },
       { name: "Trend", cell: (row) => row.trend ?? "–" },
     ], single.slice(0, MOST), single.length > MOST ? `${fixed(single.length - MOST, 0)} more are in the CSV.` : "");
-  } else parts.show("No part was removed, failed, or is in a configuration: give part numbers.");
+  } else parts.show("No part was removed, failed or is in a configuration: provide part numbers.");
   await component(page, chosen);
 }
 

@@ -10,19 +10,19 @@ import { Card, asked, bar, dayOf, empty, fixed, hours, monthOf, nothing, percent
 
 const SHOWN = 12, MOST_AIRFRAMES = 50, MOST_DAYS = 62;
 const BY = /** @type {const} */ (["airline", "type", "airframe", "from", "through"]);
-const NOBODY = "Nobody flew yet: `skyops collect` brings live positions, `skyops load` recordings; the job `daily_operations` counts what they flew each morning, or at once in the Dagster UI.";
+const NOBODY = "There are no flights yet: `skyops collect` brings live positions, `skyops load` recordings; the job `daily_operations` counts flights each morning, or at once from the Dagster UI.";
 
 const time = new Card("use", "u-time", "Hours in the air by day");
 const airlines = new Card("use", "u-airlines", "Hours by airline");
 const types = new Card("use", "u-types", "Hours by type");
-const areas = new Card("use", "u-areas", "How well each watched airport was heard, by week");
+const areas = new Card("use", "u-areas", "Coverage of each watched airport, by week");
 const airframes = new Card("use", "u-airframes", "Airframes", { wide: true });
 
 /** @param {Page} page */
 export async function use(page) {
   const { state } = page;
   if (!isType(state.type)) {
-    empty([time, airlines, types, airframes], `${state.type} is a model as reports name it; hours are told by ICAO type designators, such as B738.`);
+    empty([time, airlines, types, airframes], `${state.type} is a model named in reports; hours go by ICAO type designators, such as B738.`);
     await heard(page);
     return undefined;
   }
@@ -131,7 +131,7 @@ function list(page, path, rows, cruise) {
     { name: "Hours", number: true, cell: (row) => fixed(row.airborne_h) },
     { name: "Perhaps", number: true, cell: (row) => fixed(row.perhaps_airborne_h) },
     { name: "Coverage", cell: (row) => bar(row.coverage_share) },
-    { name: "Hours a day flown", number: true, cell: (row) => fixed(row.day_airborne_h) },
+    { name: "Hours per day flown", number: true, cell: (row) => fixed(row.day_airborne_h) },
     { name: "Days flown", number: true, cell: (row) => fixed(row.airframe_day_count, 0) },
     { name: "Cruise, latest month", number: true, cell: (row) => cruised(latest.get(row.name)) },
   ], rows.slice(0, MOST_AIRFRAMES));
@@ -149,7 +149,7 @@ async function heard(page) {
   areas.from(asked("feed/reliability", { ...page.period, limit: 5000 }), "feed_reliability_weekly");
   const known = rows.filter((row) => row.coverage_share != null);
   if (!known.length) {
-    empty([areas], nothing(page, ["from", "through"], "No week is counted yet: the job `weekly_reliability` does on Mondays, or at once in the Dagster UI."));
+    empty([areas], nothing(page, ["from", "through"], "No week has been counted yet: the job `weekly_reliability` runs on Mondays, or at once from the Dagster UI."));
     return;
   }
   const weeks = [...new Set(known.map((row) => row.week_on))].sort();
@@ -172,5 +172,5 @@ async function heard(page) {
       data: known.map((row) => [weeks.indexOf(row.week_on), shown.indexOf(row.area), row.coverage_share]),
       label: { show: weeks.length < 14, color: css("--text"), fontSize: 10.5, formatter: (/** @type {any} */ { data: cell }) => percent(cell[2]) },
     }],
-  }), "Of the minutes of flights within 100 NM those in which they were heard.");
+  }), "Share of the minutes of flights within 100 NM in which they were heard.");
 }

@@ -16,5 +16,5 @@ export function links(title, path, model) {
   const csv = make("a", { href: `/v1/${path}&format=csv`, download: "", "aria-label": `${title}: rows as CSV` }, ["CSV"]);
   if (!model) return [csv];
   const page = `${docs}/#!/model/model.skyops.${model}`;
-  return [csv, make("a", { href: page, "aria-label": `${title}: the table ${model} in the dbt docs`, title: model }, ["Table"])];
+  return [csv, make("a", { href: page, "aria-label": `${title}: table ${model} in the dbt docs`, title: model }, ["Table"])];
 }

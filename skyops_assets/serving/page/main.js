@@ -83,7 +83,7 @@ function tellOfSilence(present) {
   else if (replay && !replay.isReady()) text = "Loading positions";
   else if (!replay && isOpen && !present.aircraft.length) {
     text = hours.length
-      ? "No aircraft was heard in the last minute. A stored hour can be replayed below."
+      ? "No aircraft was heard in the last minute. You can replay a stored hour below."
       : "No aircraft was heard in the last minute, and no hour is stored: start `skyops collect`.";
   }
   notice.hidden = !text;
@@ -221,7 +221,7 @@ function remember() {
 
 function fillHours() {
   at("hour").replaceChildren(
-    make("option", { value: "", disabled: "", ...(replay ? {} : { selected: "" }) }, [hours.length ? "Replay an hour" : "No hour is stored"]),
+    make("option", { value: "", disabled: "", ...(replay ? {} : { selected: "" }) }, [hours.length ? "Replay an hour" : "No hours are stored"]),
     ...hours.map((one) => make("option", { value: String(Date.parse(one.hour_at)) },
       [`${dayHour(Date.parse(one.hour_at))}, ${one.aircraft_count} aircraft`])),
   );

@@ -98,9 +98,8 @@ def read_history(file: HistoryFile, settings: Settings) -> list[dict[str, Any]]:
         path = reference.fetch(f"arrivals/{file.name}", f"{URL}/{file.name}", file.sha256, settings)
     except reference.Unavailable as error:
         raise SkyOpsError(
-            f"{error} The day {file.day} of {file.airport} is not loaded. Run it again where the "
-            f"web can be reached, or put the file under arrivals/ in the folder that "
-            "SKYOPS_DATA_MIRROR names."
+            f"{error} The day {file.day} of {file.airport} is not loaded. Run it again with web "
+            "access, or put the file under arrivals/ in the folder that SKYOPS_DATA_MIRROR names."
         ) from None
     return read_rows(path)
 

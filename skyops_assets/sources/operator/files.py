@@ -79,8 +79,8 @@ class Folder:
             found = self.system.get_file_info(fs.FileSelector(self.root, recursive=True))
         except FileNotFoundError:
             raise SkyOpsError(
-                f"SKYOPS_OPERATOR_DATA names {self.place}, which is not there. Make it, or correct "
-                "the setting."
+                f"SKYOPS_OPERATOR_DATA names {self.place}, which does not exist. Create it, or "
+                "correct the setting."
             ) from None
         except OSError as error:
             raise SkyOpsError(self._unreachable(error)) from None
@@ -218,15 +218,15 @@ def _json(text: bytes) -> tuple[list[str], list[Row]]:
     found: list[tuple[Any, str | None]]
     if isinstance(whole, list):
         found = [
-            (one, None) if isinstance(one, dict) else (one, "it is no object") for one in whole
+            (one, None) if isinstance(one, dict) else (one, "it is not an object") for one in whole
         ]
     elif whole is None or (isinstance(whole, dict) and b"\n" not in text.strip()):
         found = list(map(_line, filter(None, map(bytes.strip, text.splitlines()))))
         if all(reason for _, reason in found):
-            raise SkyOpsError("is no JSON: neither an array nor an object a line. Write it again")
+            raise SkyOpsError("is not JSON: neither an array nor an object a line. Write it again")
     else:
         raise SkyOpsError(
-            "is no array of objects and has no object a line. Write its rows as one of them"
+            "is not an array of objects and has no object a line. Write its rows as one of them"
         )
     names: dict[str, None] = {}
     rows: list[Row] = []
@@ -241,8 +241,8 @@ def _line(line: bytes) -> tuple[Any, str | None]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        return line.decode("utf-8", "surrogateescape"), "the line is no JSON"
-    return (found, None) if isinstance(found, dict) else (found, "it is no object")
+        return line.decode("utf-8", "surrogateescape"), "the line is not JSON"
+    return (found, None) if isinstance(found, dict) else (found, "it is not an object")
 
 
 def _excel(body: bytes, mapped: Mapped) -> tuple[list[str], list[Row]]:

@@ -95,8 +95,8 @@ def find_columns(names: Sequence[str], kind: Kind, mapped: Mapped) -> dict[str, 
 def _there(names: Sequence[str]) -> str:
     shown = ", ".join(names)
     return (
-        f"It has {shown[:300] or 'none'}{' ...' * (len(shown) > 300)}. Say in {FILE} what each is "
-        "called, or correct the file"
+        f"It has {shown[:300] or 'none'}{' ...' * (len(shown) > 300)}. Map the columns in {FILE}, "
+        "or correct the file"
     )
 
 
@@ -272,7 +272,7 @@ def settle(kind: Kind, judged: Sequence[Judged]) -> list[Judged]:
         else:
             shown = ", ".join(f"{name} {value}" for name, value in zip(kind.key, key, strict=True))
             one.reject(
-                f"row {later.row.number} of {later.source} says otherwise of {shown}, and is later"
+                f"row {later.row.number} of {later.source} contradicts {shown}, and is later"
             )
     for rule in _OVER_ROWS.get(kind.name, ()):
         rule([one for one in counted.values() if one.values is not None])
@@ -296,7 +296,7 @@ def _never_falls(name: str, group: tuple[str, ...], order: str) -> Callable[[lis
                 one = listed[place]
                 (value,), (at,) = of(one, name), of(one, order)
                 one.reject(
-                    f"{name} {value} at {order} {at} does not go with the other rows of "
+                    f"{name} {value} at {order} {at} does not fit the other rows of "
                     f"{' '.join(map(str, key))}: it would fall"
                 )
 

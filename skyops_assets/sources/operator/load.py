@@ -126,7 +126,7 @@ def _read(
 def _read_file(folder: Folder, one: Input, reader: Reader) -> tuple[list[Judged], list[str]]:
     body = folder.read(one.path)
     if body is None:
-        raise SkyOpsError("was removed while it was to be read. Load again")
+        raise SkyOpsError("was removed before it could be read. Load again")
     names, rows = read_rows(one.name, body, reader.mapped)
     judged, notes = reader.judge(one.name, names, rows)
     if not rows:

@@ -99,7 +99,7 @@ def mapping_of(name: str, mappings: list[Mapped]) -> Mapped | None:
 def _entries(entry: Any, kind: Kind) -> list[Mapped]:
     where = f"{FILE}, [{kind.name}]"
     if not isinstance(entry, dict):
-        raise SkyOpsError(f"{where} is no table: {entry!r}. Correct it.")
+        raise SkyOpsError(f"{where} is not a table: {entry!r}. Correct it.")
     own = dict(entry)
     like = own.pop("like", None)
     if like is None:
@@ -111,7 +111,7 @@ def _entries(entry: Any, kind: Kind) -> list[Mapped]:
         )
     shipped = tomllib.loads(known[like].read_text()).get(kind.name)
     if shipped is None:
-        raise SkyOpsError(f"{where}: {like} is no mapping of {kind.noun}. Correct it.")
+        raise SkyOpsError(f"{where}: {like} is not a mapping of {kind.noun}. Correct it.")
     bases = shipped if isinstance(shipped, list) else [shipped]
     named = _table(own, "columns", where)
     return [
@@ -133,7 +133,7 @@ def _mapped(
 ) -> Mapped:
     if unknown := [name for name in told if name not in _NAMES]:
         raise SkyOpsError(
-            f"{where} has {unknown[0]!r}, which nobody understands; there are like, "
+            f"{where} has {unknown[0]!r}, which is unknown; the names are like, "
             f"{', '.join(_NAMES)}. Correct it."
         )
     ours = [column.name for column in kind.columns]
@@ -148,7 +148,7 @@ def _mapped(
         if name in told:
             value = told[name] if isinstance(told[name], list) else [told[name]]
             if not all(isinstance(one, str) for one in value):
-                raise SkyOpsError(f"{where}: {name} is no text or list of texts. Correct it.")
+                raise SkyOpsError(f"{where}: {name} is not a text or list of texts. Correct it.")
             told = {**told, name: tuple(value)}
     _check(told, where)
     return Mapped(**told, optional=optional)
@@ -157,7 +157,7 @@ def _mapped(
 def _table(told: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     value = told.get(name, {})
     if not isinstance(value, dict):
-        raise SkyOpsError(f"{where}: {name} is no table. Correct it.")
+        raise SkyOpsError(f"{where}: {name} is not a table. Correct it.")
     return value
 
 
@@ -170,7 +170,7 @@ def _check(told: dict[str, Any], where: str) -> None:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
             raise SkyOpsError(
-                f"{where}: zone is {zone!r}, which is no time zone such as Europe/Paris. "
+                f"{where}: zone is {zone!r}, which is not a time zone such as Europe/Paris. "
                 f'Correct it, or write "{AIRPORT_ZONE}" for the zone of each airport.'
             ) from None
     try:
@@ -186,5 +186,5 @@ def _check(told: dict[str, Any], where: str) -> None:
             or not all(isinstance(one, list) for one in codes.values())
         ):
             raise SkyOpsError(
-                f"{where}: codes of {name} are no lists named true and false. Correct it."
+                f"{where}: codes of {name} are not lists named true and false. Correct it."
             )

@@ -66,7 +66,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if not isinstance(value, str | int | float):
-        raise Unreadable("is no single value")
+        raise Unreadable("is not a single value")
     text = " ".join(str(value).replace("\x00", "").split())
     if not text.isascii() and text != text.encode("utf-8", "replace").decode():
         raise Unreadable("is not UTF-8: name the file's encoding in columns.toml")
@@ -82,7 +82,7 @@ def registration(value: Any, mapped: Mapped, name: str = "airframe") -> str:
     text = re.sub(r"[\s\u2010-\u2015-]", "", text_of(value)).upper()
     prefix = mapped.prefixes.get(name, "")
     if not (text.isascii() and text.isalnum()) or len(text) > 10:
-        raise Unreadable(f"{text_of(value)[:40]!r} is no registration")
+        raise Unreadable(f"{text_of(value)[:40]!r} is not a registration")
     return text if text.startswith(prefix) else prefix + text
 
 
@@ -98,16 +98,16 @@ def _number(value: Any, mapped: Mapped) -> float:
             # Python would take 1_000 as well.
             found = float(text if "_" not in text else "")
         except ValueError:
-            raise Unreadable(f"{shown[:40]!r} is no number") from None
+            raise Unreadable(f"{shown[:40]!r} is not a number") from None
     if not math.isfinite(found):
-        raise Unreadable(f"{text_of(value)[:40]!r} is no number")
+        raise Unreadable(f"{text_of(value)[:40]!r} is not a number")
     return found
 
 
 def _count(value: Any, mapped: Mapped) -> int:
     found = _number(value, mapped)
     if not found.is_integer() or abs(found) > 2**31 - 1:
-        raise Unreadable(f"{text_of(value)[:40]!r} is no whole number")
+        raise Unreadable(f"{text_of(value)[:40]!r} is not a whole number")
     return int(found)
 
 
@@ -118,7 +118,7 @@ def _flag(value: Any, _: Mapped) -> bool:
     if text in _FALSE:
         return False
     raise Unreadable(
-        f"{text[:40]!r} is neither true nor false: say under codes in columns.toml which it is"
+        f"{text[:40]!r} is neither true nor false: define it under codes in columns.toml"
     )
 
 
@@ -126,7 +126,7 @@ def _jasc(value: Any, _: Mapped) -> str:
     """Four digits: of 32-41-31 the first four; a chapter alone is its general code, as 3200."""
     digits = re.sub(r"[\s.-]", "", text_of(value))
     if not digits.isascii() or not digits.isdigit() or len(digits) not in (2, 3, 4, 6):
-        raise Unreadable(f"{text_of(value)[:40]!r} is no JASC code, which has four digits")
+        raise Unreadable(f"{text_of(value)[:40]!r} is not a JASC code, which has four digits")
     # A spreadsheet drops the zero of chapter 05.
     return f"{digits}00" if len(digits) == 2 else digits.zfill(4)[:4]
 
@@ -148,7 +148,7 @@ def moment(value: Any, mapped: Mapped) -> datetime:
         return datetime.fromisoformat(text if len(text) >= 8 else "")
     except ValueError:
         wanted = " or ".join((*mapped.times, "2025-03-31T14:05:00Z"))
-        raise Unreadable(f"{text[:40]!r} is no date or time of the form {wanted}") from None
+        raise Unreadable(f"{text[:40]!r} is not a date or time of the form {wanted}") from None
 
 
 def day(value: Any, mapped: Mapped) -> date:
@@ -195,7 +195,7 @@ def airport_code(value: Any, known: Known) -> str:
         return code
     if re.fullmatch(r"[A-Z0-9]{3}", code):
         if code not in known.by_iata:
-            raise Unreadable(f"{code} is no IATA code of an airport in raw.airports")
+            raise Unreadable(f"{code} is not an IATA code of an airport in raw.airports")
         return known.by_iata[code]
     raise Unreadable(f"{code[:40]!r} is neither an ICAO nor an IATA code")
 
@@ -214,7 +214,7 @@ def callsign(value: Any, mapped: Mapped) -> str:
     designator, number = found.groups()
     if designator not in mapped.designators:
         raise Unreadable(
-            f"{text} has no ICAO designator: say in columns.toml which one {designator} is"
+            f"{text} has no ICAO designator: define in columns.toml which one {designator} is"
         )
     return mapped.designators[designator] + number
 
@@ -226,7 +226,7 @@ def numbers(value: Any, mapped: Mapped) -> list[float | None]:
         value: a list, as JSON has it or as it is gathered from several columns.
     """
     if not isinstance(value, list):
-        raise Unreadable("is no list of numbers")
+        raise Unreadable("is not a list of numbers")
     return [None if is_missing(one, mapped) else _number(one, mapped) for one in value]
 
 

@@ -142,7 +142,7 @@ def _values(told: Metar, groups: str) -> dict[str, float | None]:
     if visibility_m is not None and "////" in groups.split():
         visibility_m = None
     if wind_mps is None and visibility_m is None and not told.sky:
-        raise _Unreadable("the report tells neither wind, visibility nor clouds")
+        raise _Unreadable("the report has neither wind, visibility nor clouds")
     ceilings_m = [
         height.value("M")
         for cover, height, _ in told.sky

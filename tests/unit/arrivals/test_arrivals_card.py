@@ -128,7 +128,7 @@ def test_the_card_says_what_is_known() -> None:
         "Airports: LSZH.\nOutputs as ONNX: transit_min, low_min, high_min.",
         "f" * 64,
         "9,392 arrivals",
-        "Excluded: 3 no label",
+        "Left out: 3 no label",
         "6,569 for training, 2,818 for testing",
         "loss absolute_error",
         "no training row has a value: altitude_m",
@@ -139,7 +139,7 @@ def test_the_card_says_what_is_known() -> None:
         "Its interval holds only for arrivals like the last",
         "| arrival-transit-40nm:2 | 1.82 | 2.60 | 0.56 | -0.24 | 3.85 | 68% |",
         "+42.0% (95 % interval +37.2% to +47.6%), bootstrap over 10 days",
-        "`arrival-transit-40nm:1`, on 2,700 arrivals outside its training data: +7.3%",
+        "`arrival-transit-40nm:1`, on 2,700 arrivals that it had not learned from: +7.3%",
         "(decision 7): not promoted.",
         "Within its interval: 91.0% of the arrivals; it is 7.2 min wide",
         "slices of the test arrivals is traffic peak (700 arrivals): +1.0%",
@@ -157,14 +157,14 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     unknown = dict.fromkeys(OWN)
     card = markdown(replace(FACTS, candidates=(), decision=None, changes=(), training_set=None))
     assert "Not measured." in card
-    assert "has not judged it yet" in card
+    assert "has not judged this version yet" in card
     assert "Airports: none." in card
     empty = {**unknown, "candidate": VERSION.label, "test_rows": 0, "scored_rows": 0}
     assert "Not measured." in markdown(replace(FACTS, candidates=(empty,)))
     alone = {**OWN, "skill_low": None, "champion": None, "blocks": 0}
     card = markdown(replace(FACTS, candidates=(alone,)))
     assert "+42.0% (no interval could be computed)\n" in card
-    assert "Gain against a champion: not measured, as there was none" in card
+    assert "Against a champion: not measured" in card
     nothing = {**OWN, "skill": None, "reference": None, "champion_gain": None}
     card = markdown(replace(FACTS, candidates=(nothing,)))
     assert "`no baseline`, the best baseline: not measured" in card

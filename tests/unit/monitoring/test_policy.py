@@ -47,7 +47,7 @@ def test_in_calm_weather_nothing_asks() -> None:
     found = decide(CALM)
     assert not found.should_retrain
     assert found.trigger is None
-    assert found.sentence == "no retraining: nothing asks for it"
+    assert found.sentence == "no retraining: no trigger applies"
     assert len(found.reasons) == len(TRIGGERS) + 2
 
 
@@ -97,7 +97,7 @@ def test_unsound_data_never_retrain(trigger: str) -> None:
     assert not found.should_retrain
     assert found.trigger == trigger
     assert found.sentence.startswith(
-        "no retraining: the data are not sound: columns_are_as_declared (asked for by: "
+        "no retraining: data checks fail: columns_are_as_declared (requested by: "
     )
 
 

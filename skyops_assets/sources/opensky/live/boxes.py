@@ -108,7 +108,7 @@ def boxes_around(
         SkyOpsError: the point is no place on earth, or the radius is none.
     """
     if not (-90 <= latitude_deg <= 90 and -180 <= longitude_deg <= 180):
-        raise SkyOpsError(f"{latitude_deg}, {longitude_deg} is not a position in degrees.")
+        raise SkyOpsError(f"{latitude_deg}, {longitude_deg} is not a place on earth (degrees).")
     if not 0 < radius_nm <= 5_400:
         raise SkyOpsError(f"A radius of {radius_nm} NM is not valid: give 0 to 5400 NM.")
     reach = radius_nm / NM_PER_DEGREE

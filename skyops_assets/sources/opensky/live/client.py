@@ -243,9 +243,7 @@ class OpenSkyClient:
             raise SkyOpsError(f"icao24 is a list of addresses; give [{icao24!r}].")
         for address in icao24:
             if not _ICAO24.fullmatch(address.lower()):
-                raise SkyOpsError(
-                    f"{address!r} is not an icao24 address: give six hexadecimal digits."
-                )
+                raise SkyOpsError(f"{address!r} is not an icao24: it is six hexadecimal digits.")
             found.append(("icao24", address.lower()))
         if at is not None:
             if at.tzinfo is None:
@@ -361,7 +359,7 @@ class OpenSkyClient:
                         raise httpx.ReadTimeout("the whole response")
                 return response, b"".join(parts)
         except httpx.InvalidURL:
-            failure = PermanentFailure(f"{url} is not a valid address. Correct {setting}.")
+            failure = PermanentFailure(f"{url} is not an address. Correct {setting}.")
         except httpx.HTTPError as error:
             failure = of_fault(error, asked=asked, url=url, setting=setting)
         raise failure

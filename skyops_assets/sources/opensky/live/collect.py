@@ -234,8 +234,8 @@ class Collector:
                     self._revive()
         if self._held is not None:
             self._say(
-                "The last response is not stored, because the warehouse is unavailable; the next "
-                "collector stores it."
+                "The last response is not stored, because the warehouse did not come back; the "
+                "next collector stores it."
                 if self._spool
                 else "The last response is not stored: the warehouse is unavailable."
             )
@@ -329,7 +329,7 @@ class Collector:
         self._tidied = hour
 
     def _say_waiting(self) -> None:
-        self._say("Another collector is running; this one waits and takes over when that one ends.")
+        self._say("Another collector is running; this one waits and takes over when it ends.")
 
     def _say_once(self, text: str) -> None:
         """Say it, unless it was the last thing said within ten minutes."""
@@ -376,7 +376,7 @@ def collect(
 
     def pause(seconds: float) -> None:
         if stop.wait(seconds):
-            raise TransientFailure("Told to stop between two attempts.")
+            raise TransientFailure("Stopped between two attempts.")
 
     signals = {signal.SIGTERM, signal.SIGINT}
     # Before the thread starts, which inherits it: a signal then waits until it is asked for.

@@ -238,7 +238,7 @@ def reserve(
     raise QuotaExceeded(
         f"{cost} credits are needed and {state.remaining} of {limit} are left today for {account}. "
         f"New ones come in {state.seconds_left:.0f} s, at midnight UTC; fewer or smaller boxes "
-        "cost less, and SKYOPS_OPENSKY_DAILY_CREDITS tells SkyOps of a larger account.",
+        "cost less, and SKYOPS_OPENSKY_DAILY_CREDITS sets the limit of a larger account.",
         state.seconds_left,
     )
 

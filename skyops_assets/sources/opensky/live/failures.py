@@ -82,7 +82,7 @@ def of_status(
         return QuotaExceeded(
             f"OpenSky has no credits left for {asked} (429) and asks to wait {wait_s:.0f} s. "
             + (
-                "An account has ten times the credits: set SKYOPS_OPENSKY_CLIENT_ID and "
+                "With an account there are ten times the credits: set SKYOPS_OPENSKY_CLIENT_ID and "
                 "SKYOPS_OPENSKY_CLIENT_SECRET."
                 if is_anonymous
                 else "No request is sent before then; fewer or smaller boxes cost less."
@@ -97,7 +97,7 @@ def of_status(
     if status < 300:
         return TransientFailure(
             f"OpenSky answered {status} to {asked}, which is not a response with states: a fault "
-            "of the server, or of a proxy on the way, that usually passes. If this persists, check "
+            "of the server, or of a proxy in between, that usually passes. If it lasts, check "
             "SKYOPS_OPENSKY_URL."
         )
     if status < 400:
@@ -125,7 +125,7 @@ def of_token_status(status: int, headers: Mapping[str, str], url: str) -> SkyOps
     if status < 300:
         return TransientFailure(
             f"The token server {url} answered {status}, which is not a response with a token: a "
-            "fault that usually passes. If this persists, correct SKYOPS_OPENSKY_TOKEN_URL."
+            "fault that usually passes. If it lasts, correct SKYOPS_OPENSKY_TOKEN_URL."
         )
     if status < 400:
         return PermanentFailure(
@@ -157,8 +157,8 @@ def of_fault(error: httpx.HTTPError, *, asked: str, url: str, setting: str) -> S
         return PermanentFailure(f"{url} is not an http or https address. Correct {setting}.")
     if isinstance(error, httpx.TimeoutException):
         return TransientFailure(
-            f"{url} did not answer in time to {asked} ({kind}). If this persists, raise "
-            "SKYOPS_OPENSKY_TIMEOUT_S or ask for a smaller box.",
+            f"{url} did not answer in time to {asked} ({kind}). If it lasts, raise "
+            "SKYOPS_OPENSKY_TIMEOUT_S or request a smaller box.",
             is_too_late=not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout)),
         )
     return TransientFailure(
@@ -191,14 +191,14 @@ def _moved(url: str, headers: Mapping[str, str], setting: str, path: str = "") -
         return f"it moved elsewhere and does not say where. Correct {setting}."
     if target == _place(url, url):
         return (
-            f"it moved to {target}, which is the address that was asked. Something on the way, "
-            f"such as a proxy, sends it in a circle; or correct {setting}."
+            f"it moved to {target}, which is the requested address. Something in between, such as "
+            f"a proxy, redirects it in a loop; otherwise correct {setting}."
         )
     if target.endswith(path):
         return f"it moved to {target}. Set {setting}={target.removesuffix(path)}"
     return (
-        f"it moved to {target}, which is no address of the API: a page of maintenance, or a "
-        f"network that wants a login? Open it in a browser; otherwise correct {setting}."
+        f"it moved to {target}, which is not an address of the API: a maintenance page, or a "
+        f"network that requires a login? Open it in a browser; otherwise correct {setting}."
     )
 
 
@@ -221,18 +221,18 @@ def _advice(status: int, is_anonymous: bool) -> str:
     """What a person does about a response that stays as it is."""
     if status == 401:
         return (
-            "it wants an account. Set SKYOPS_OPENSKY_CLIENT_ID and SKYOPS_OPENSKY_CLIENT_SECRET."
+            "it requires an account. Set SKYOPS_OPENSKY_CLIENT_ID and SKYOPS_OPENSKY_CLIENT_SECRET."
             if is_anonymous
             else "it refuses even a fresh token. Check that SKYOPS_OPENSKY_TOKEN_URL belongs to "
             "SKYOPS_OPENSKY_URL and that the account is active."
         )
     if status == 403:
         return (
-            "this account or address may not ask. OpenSky blocks some data centres; otherwise "
+            "this account or address has no access. OpenSky blocks some data centres; otherwise "
             "check the account's rights at https://opensky-network.org."
         )
     if status == 400:
-        return "it cannot be answered. A time may lie at most one hour back."
+        return "it cannot be answered. A time may be at most one hour in the past."
     if status == 404:
         return "there is nothing at this address. Correct SKYOPS_OPENSKY_URL."
-    return "asking again will not help. Check SKYOPS_OPENSKY_URL and what was asked for."
+    return "trying again will not help. Check SKYOPS_OPENSKY_URL and the request."

@@ -66,7 +66,9 @@ def write_response(
             bad = error
         elif (error.sqlstate or "").startswith("22"):
             # A value that Postgres does not take would come back with each attempt.
-            bad = MalformedResponse(source, "Postgres does not take a value of it", response.body)
+            bad = MalformedResponse(
+                source, "Postgres does not accept one of its values", response.body
+            )
         else:
             raise
         batch = keep_malformed_response(warehouse, bad.body, bad.reason, bad.source, run_id=run_id)
@@ -108,8 +110,8 @@ def what_is_missed(interval_s: float) -> str | None:
     return (
         f"Rounds {interval_s:.0f} s apart show most landings and take-offs, with times estimated "
         "from single positions; go-arounds, touch-and-goes, holdings and phases by the second are "
-        "missed. docs/validation.md compares intervals. A free OpenSky account gives ten "
-        "times the credits."
+        "missed. docs/validation.md has the figures for each interval. A free OpenSky account "
+        "gives ten times the credits."
     )
 
 

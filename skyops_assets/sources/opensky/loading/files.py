@@ -36,16 +36,16 @@ _FIELDS = "the line has too few or too many fields"
 _NO_POSITION = ("no time of position", "no position")
 """Of responses as they come: an aircraft whose position nobody received."""
 _ADVICE = (
-    ("is no time", "Write times as ISO 8601 (2021-10-07T12:00:00Z), or count since 1970."),
+    ("is not a time", "Write times as ISO 8601 (2021-10-07T12:00:00Z), or count since 1970."),
     ("is not a number", "Write numbers with a decimal point, or a whole row with decimal commas."),
     ("fields", "Quote values that contain the column separator, such as decimal commas."),
-    ("do not pair", "Write a quote within a value twice, and put the value in quotes."),
+    ("do not pair", "Double a quote inside a value, and put the value in quotes."),
     ("is later than", "Is its clock in another time zone? Write UTC, or the zone with each time."),
     ("look swapped", "Swap the names of the two columns."),
-    ("icao24", "An address is text of six hexadecimal digits, leading zeros included."),
+    ("icao24", "An address is text of six hexadecimal digits, with leading zeros."),
     (
         "stale",
-        "OpenSky repeats the last vector of an aircraft it no longer receives; nothing to correct.",
+        "OpenSky repeats a vector when an aircraft is no longer heard; nothing needs fixing.",
     ),
 )
 

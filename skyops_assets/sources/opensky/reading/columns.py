@@ -168,7 +168,7 @@ class Reader:
         unit = "epoch seconds" if is_seconds else "epoch in s, ms, us or ns,"
         self.reject(
             pc.or_(bad, pc.fill_null(outside, False)),
-            f"{name} is no time from 1990 to 2099 ({unit} or ISO 8601)",
+            f"{name} is not a time from 1990 to 2099 ({unit} or ISO 8601)",
         )
         return pc.if_else(outside, None, found)
 

@@ -177,7 +177,7 @@ def _ask_to_read(path: Path) -> None:
         )
     if not stat.S_ISREG(kind):
         name = "pipe" if stat.S_ISFIFO(kind) else "socket" if stat.S_ISSOCK(kind) else "device"
-        raise NoRecording(f"{shown(path)} is a {name} and not a file. {ACCEPTED}.")
+        raise NoRecording(f"{shown(path)} is a {name}, not a file. {ACCEPTED}.")
 
 
 def iter_recording(

@@ -95,7 +95,7 @@ def read_response(body: bytes, source: str = SOURCE) -> Recording:
     elements = response["states"] or []
     asked_at = Reader(1).time("time", [response["time"]])
     if not asked_at[0].is_valid:
-        raise MalformedResponse(source, "its time is no time", body)
+        raise MalformedResponse(source, "its time is not a time", body)
     try:
         rows = pa.table({JSON_ROW: _row_texts(text, elements)})
     except RecursionError:
