@@ -17,6 +17,7 @@ from skyops_assets.instance.private import (
     ASSET_PARTITION_RANGE_START_TAG,
     MAX_RETRIES_TAG,
     registered,
+    show_automation_as_on,
 )
 from skyops_assets.instance.processes import heartbeats
 from skyops_assets.instance.repair import host_tag, reap
@@ -287,8 +288,9 @@ def last_runs(limit: int = 5) -> list[dict[str, Any]]:
 
 
 def reap_now() -> list[str]:
-    """As `repair.reap`, on this process's instance."""
+    """As `repair.reap`, on this process's instance; and it shows that automation is on."""
     with dg.DagsterInstance.get() as instance:
+        show_automation_as_on(instance)
         return reap(instance)
 
 

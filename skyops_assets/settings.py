@@ -88,6 +88,14 @@ class Settings(BaseSettings):
         description="Password of the user in `SKYOPS_DATABASE_URL`, if the address has none; "
         "any characters.",
     )
+    postgres_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of 127.0.0.1 on which the embedded Postgres also takes users with a "
+        "password, such as [the read-only one](connect.md#a-tcp-port-and-the-read-only-user), from "
+        "its next start on. 0: none.",
+    )
     warehouse_url: SecretStr | None = Field(
         None,
         exclude=True,

@@ -57,7 +57,7 @@ def rules_result(broken: dict[str, int], todo: str) -> dg.AssetCheckResult:
 def suite_result(
     found: Validation, settings: Settings, note: str | None = None, **shown: Any
 ) -> dg.AssetCheckResult:
-    """A check's result from a Great Expectations suite, with its Data Docs.
+    """A check's result from a Great Expectations suite, with a link to its Data Docs.
 
     Args:
         note: what is to be known where nothing is broken.
@@ -72,7 +72,6 @@ def suite_result(
             **shown,
             "expectations": dg.MetadataValue.md(report(found.outcomes)),
             "data_docs": dg.MetadataValue.url(shown_at),
-            "data_docs_file": dg.MetadataValue.path(found.page),
         },
     )
 

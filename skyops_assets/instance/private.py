@@ -52,6 +52,7 @@ __all__ = [
     "latest_by_partition",
     "latest_check_result",
     "registered",
+    "show_automation_as_on",
     "start_code_servers_with",
 ]
 
@@ -117,6 +118,22 @@ def registered(instance: dg.DagsterInstance, job: str, location: str) -> Iterato
     )
     with patch.object(instance, "create_run_for_job", create):
         yield
+
+
+def show_automation_as_on(instance: dg.DagsterInstance) -> None:
+    """Keep the UI from saying "Auto-materialize off" on each group with an automated asset.
+
+    It goes by a switch from before there were automation sensors, which is off in a new instance,
+    which the daemon no longer asks, and which the UI offers no way to turn.
+    """
+    # Here, as only a running instance has need of the daemon's modules.
+    from dagster._daemon.asset_daemon import (
+        get_auto_materialize_paused,
+        set_auto_materialize_paused,
+    )
+
+    if get_auto_materialize_paused(instance):
+        set_auto_materialize_paused(instance, False)
 
 
 def start_code_servers_with(arguments: Sequence[str]) -> None:

@@ -15,10 +15,11 @@ from skyops_assets.arrivals.features import LABEL
 from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.store import versions
 from skyops_assets.audit import log
-from skyops_assets.monitoring import drift
+from skyops_assets.monitoring import drift, monitor
+from skyops_assets.monitoring.skill import MIN_ROWS
 from skyops_assets.reporting import html as page
-from skyops_assets.reporting.markdown import number, table
-from skyops_assets.reporting.plots import new_figure, to_png
+from skyops_assets.reporting.markdown import image, number, table
+from skyops_assets.reporting.plots import BLUE, GREY, RED, new_figure, to_png
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -29,22 +30,56 @@ if TYPE_CHECKING:
     from skyops_assets.monitoring.skill import WindowSkill
 
 MAX_PLOTS = 6
+ABOUT = (
+    "This report says whether the arrival model in force, the champion, still predicts well "
+    "(skill), and whether arrivals still resemble those that it has learned from (drift)."
+)
+TO_DO = {
+    monitor.OK: "Nothing is to be done.",
+    monitor.SKILL_ALARM: "What to do: by itself SkyOps trains a challenger, unless a rule below "
+    "holds that back; then see to what the rule names. Until one is promoted, the columns that "
+    "drifted and the checks of the data may tell why; `skyops model rollback` returns to the "
+    "version before.",
+    monitor.DRIFT: "What to do: see which columns drifted, below. A new runway direction, season "
+    "or kind of traffic needs nothing, as long as the skill is above its floor; a column that is "
+    "wrong is to be mended at its source.",
+    monitor.TOO_FEW: f"Nothing is to be done: {MIN_ROWS} predicted arrivals that "
+    "have landed are needed, and the skill is measured once they are there.",
+    monitor.NO_CHAMPION: "There is no champion yet, nothing to compare: predictions come from a "
+    "baseline. Nothing is to be done; the gatekeeper promotes a first version once enough arrivals "
+    "show that it is better.",
+    monitor.NO_ARRIVALS: "There are no arrivals yet, nothing to compare. They come with the first "
+    "load of positions in which flights land.",
+}
+"""What each verdict asks of the reader."""
 
 Table = tuple[str, list[str], list[list[str]]]
 
 
 def markdown(summary: MonitorSummary) -> str:
-    """The verdict, the decision and every table."""
-    lines = [f"**{summary.verdict}**", "", summary.decision.sentence, ""]
+    """The verdict, what it is of and asks for, and every table."""
+    lines = [f"**{_headline(summary)}**", ""]
+    for text in _introduction(summary):
+        lines += [text, ""]
     for title, names, rows in _tables(summary):
         lines += [f"### {title}", "", table(names, rows), ""]
     return "\n".join(lines)
 
 
+def picture(summary: MonitorSummary) -> str:
+    """The first plot, as Markdown; empty where there is none."""
+    return "".join(image(title, png) for title, png in _plots(summary, first_alone=True))
+
+
 def html(summary: MonitorSummary) -> str:
     """The same with plots, as one page."""
-    title = f"{summary.model_name}, version {summary.model_version or '-'}: {summary.verdict}"
-    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(summary.decision.sentence)}</p>"]
+    title = f"Drift report: {summary.model_name}"
+    is_good = {monitor.OK: True, monitor.SKILL_ALARM: False, monitor.DRIFT: False}
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        page.verdict(_headline(summary), is_good.get(summary.verdict)),
+        *(f"<p>{escape(text)}</p>" for text in _introduction(summary)),
+    ]
     for heading, names, rows in _tables(summary):
         parts += [f"<h2>{escape(heading)}</h2>", page.table(names, rows)]
     for heading, png in _plots(summary):
@@ -80,29 +115,59 @@ def sweep(settings: Settings, keep_days: int) -> int:
     return removed
 
 
+def _headline(summary: MonitorSummary) -> str:
+    version = f", version {summary.model_version}" if summary.model_version else ""
+    return f"{summary.model_name}{version}: {summary.verdict}"
+
+
+def _introduction(summary: MonitorSummary) -> list[str]:
+    """What the report is, what was compared with what, what is to be done, what was decided."""
+    window, found = summary.window, summary.drift
+    compared = ""
+    if window:
+        compared = (
+            f" Compared are {window.rows:,} arrivals from {window.start_at:%Y-%m-%d %H:%M} to "
+            f"{window.end_at:%Y-%m-%d %H:%M} UTC (the window) with "
+        )
+        compared += (
+            f"{found.reference_rows:,} before them that the champion has learned from, of the same "
+            "hours and weekdays (the reference)."
+            if found and not found.too_few
+            else "the window before; there is no reference "
+            f"({found.too_few if found else 'what the champion has learned from is gone'})."
+        )
+    return [ABOUT + compared, TO_DO[summary.verdict], f"Decision: {summary.decision.sentence}."]
+
+
 def _tables(summary: MonitorSummary) -> list[Table]:
     windows = [("window", summary.window), ("the one before", summary.earlier)]
-    tables: list[Table] = [
-        (
-            f"Skill (floor {summary.skill_floor:.2f})",
-            ["", "from", "to", "arrivals", "skill", "95 %", "against", "MAE", "RMSE", "R2"],
-            [_window_row(name, window) for name, window in windows if window],
-        ),
-        (
-            f"Drift score: {number(summary.drift_score, '.3f')}",
-            ["column", "statistic", "value", "threshold"],
-            [
-                [one.column, one.statistic, number(one.value, ".3f"), number(one.threshold, ".3f")]
-                for one in (summary.drift.beyond if summary.drift else ())
-            ]
-            or [[_no_drift(summary), "", "", ""]],
-        ),
+    tables: list[Table] = []
+    if summary.window:
+        tables = [
+            (
+                f"Skill (floor {summary.skill_floor:.2f})",
+                ["", "from (UTC)", "to (UTC)", "arrivals", "skill", "95 % interval", "against",
+                 "MAE (min)", "RMSE (min)", "R2"],
+                [_window_row(name, window) for name, window in windows if window],
+            ),
+            (
+                f"Drift score: {number(summary.drift_score, '.3f')}",
+                ["column", "statistic", "value", "threshold"],
+                [
+                    [one.column, one.statistic, number(one.value, ".3f"),
+                     number(one.threshold, ".3f")]
+                    for one in (summary.drift.beyond if summary.drift else ())
+                ]
+                or [[_no_drift(summary), "", "", ""]],
+            ),
+        ]  # fmt: skip
+    tables.append(
         (
             "Why (or why not) a retraining was started",
-            ["rule", "holds", "found"],
+            ["rule", "applies", "what was found"],
             [[r.rule, "yes" if r.holds else "no", r.text] for r in summary.decision.reasons],
-        ),
-    ]
+        )
+    )
     if summary.asked.rows:
         tables.append(_asked(summary))
     if summary.runway_changes:
@@ -168,12 +233,12 @@ def _no_drift(summary: MonitorSummary) -> str:
     return summary.drift.too_few or "no column is beyond its threshold"
 
 
-def _plots(summary: MonitorSummary) -> list[tuple[str, bytes]]:
+def _plots(summary: MonitorSummary, *, first_alone: bool = False) -> list[tuple[str, bytes]]:
     current, reference = summary.current, summary.reference
     if current is None or not len(current):
         return []
     plots = [("Error by day", _errors_by_day(current))]
-    if reference is None or summary.drift is None or summary.drift.too_few:
+    if first_alone or reference is None or summary.drift is None or summary.drift.too_few:
         return plots
     numbers = [c for c in summary.drift.columns if c not in ("airport", "sector")]
     for column in dict.fromkeys([*numbers[:MAX_PLOTS], drift.PREDICTION, LABEL]):
@@ -186,7 +251,7 @@ def _errors_by_day(current: pd.DataFrame) -> bytes:
     figure, (axes,) = new_figure(1)
     error = (current[drift.PREDICTION] - current[LABEL]).abs()
     by_day = error.groupby(current["crossed_at"].dt.floor("D")).mean()
-    axes.bar([f"{day:%m-%d}" for day in by_day.index], by_day.to_numpy(), color="#2b6cb0")
+    axes.bar([f"{day:%m-%d}" for day in by_day.index], by_day.to_numpy(), color=BLUE)
     axes.tick_params(axis="x", rotation=60)
     axes.set(ylabel="mean absolute error (min)")
     return to_png(figure)
@@ -200,10 +265,10 @@ def _densities(reference: pd.Series, current: pd.Series, column: str) -> bytes:
     both = np.concatenate([a, b])
     low, high = (float(q) for q in np.quantile(both, (0.005, 0.995)))
     edges = np.linspace(low, high, 41).tolist()
-    axes.hist(a, edges, density=True, color="#718096", alpha=0.6, label=f"reference ({len(a)})")
+    axes.hist(a, edges, density=True, color=GREY, alpha=0.6, label=f"reference ({len(a)})")
     if len(b):
         label = f"window ({len(b)})"
-        axes.hist(b, edges, density=True, histtype="step", color="#c53030", label=label)
+        axes.hist(b, edges, density=True, histtype="step", color=RED, label=label)
     axes.legend(frameon=False)
     axes.set(xlabel=column, ylabel="density")
     return to_png(figure)

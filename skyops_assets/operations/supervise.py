@@ -180,6 +180,9 @@ class _Services:
         if documentation.SITE.exists():
             say(f"Handbook    {docs}")
         say(f"dbt docs    {docs}{documentation.DBT}{being}")
+        if self._settings.postgres_port and self._settings.database_url is None:
+            at = f"127.0.0.1:{self._settings.postgres_port}"
+            say(f"Postgres    {at}, database skyops, user skyops_reader")
         if process.poll() is not None:
             say(f"The service exited unexpectedly; see {_log(self._settings, SERVICE)}")
         if not is_documented:

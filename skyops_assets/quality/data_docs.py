@@ -1,35 +1,24 @@
-"""Great Expectations' Data Docs: the page of a suite's last validation.
+"""Data Docs: the page of a suite's last validation by Great Expectations.
 
-Belongs here: where the page is and how it is made fit to be read without the web. Great
-Expectations' own page loads styles, scripts and pictures from ten other sites, one of them with the
-time of reading in its address; they are taken out, and a few lines of style take their place.
+Belongs here: where the page is, and its words. Does not: validating (`expectations`), the page's
+form (`reporting.html`).
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from skyops_assets.files import replacing
+from skyops_assets.reporting import html
+
+if TYPE_CHECKING:
+    from skyops_assets.quality.expectations import Expected
 
 FOLDER = "data_docs"
-_ELSEWHERE = (
-    re.compile(r"<script\b.*?</script>", re.DOTALL),
-    re.compile(r"<(?:link|img)\b[^>]*>"),
-    re.compile(r"url\([^)]*\)"),
-    re.compile(r"<footer\b.*?</footer>", re.DOTALL),
-    re.compile(r' href="[^#"][^"]*"'),
-)
-_STYLE = """<meta charset="utf-8"><style>
-body { font: 15px/1.4 sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; }
-table { border-collapse: collapse; margin: .5em 0; }
-td, th { border: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
-.fa-check-circle::before { content: "met"; color: #176a2b; font-style: normal; }
-.fa-times::before { content: "NOT MET"; color: #b00020; font-weight: bold; font-style: normal; }
-nav, .card, button { display: none; }
-</style></head>"""
 
 
 def page(home: Path, suite_name: str) -> Path:
@@ -37,23 +26,56 @@ def page(home: Path, suite_name: str) -> Path:
     return home / "docs" / FOLDER / f"{suite_name}.html"
 
 
-def write(path: Path, result: Any, advice: list[str]) -> None:
+def write(path: Path, what: str, rows: int, outcomes: Sequence[Expected]) -> None:
     """Write the page of one validation in the place of the one before.
 
     Args:
-        result: what Great Expectations' ``validate`` returned.
-        advice: what to do about each broken expectation, shown first.
+        what: of the suite: a sentence on what is tested, and what follows from it.
+        rows: how many were tested.
     """
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
-
-    document = ValidationResultsPageRenderer(run_info_at_end=True).render(result)
-    text = DefaultJinjaPageView().render(document)
-    for pattern in _ELSEWHERE:
-        text = pattern.sub("", text)
-    todo = "".join(f"<li>{escape(line)}</li>" for line in advice)
-    text = text.replace("</head>", _STYLE, 1)
-    if todo:
-        text = re.sub(r"<body[^>]*>", rf"\g<0><h2>What to do</h2><ul>{todo}</ul>", text, count=1)
+    subject, _, meaning = what.partition(". ")
+    broken = [one for one in outcomes if not one.is_met]
+    blocking = [one for one in broken if one.blocks]
+    todo = "Nothing is to be done: what to do would stand here, for each that is not met."
+    if blocking:
+        todo = "The check is red and holds back what would be computed of these rows; see below."
+    elif broken:
+        todo = "The check passes: what is unusual holds nothing back. Have a look at it; see below."
+    parts = [
+        f"<h1>{escape(subject)}: tests of the data</h1>",
+        html.verdict(_verdict(len(outcomes), broken, blocking), not blocking),
+        f"<p>Great Expectations compared {rows:,} rows with {len(outcomes)} expectations, at "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {todo}</p>",
+        f"<p>{escape(meaning)}</p>",
+    ]
+    if broken:
+        lines = (f"<li>{escape(f'{one.words}: {one.advice}')}</li>" for one in broken)
+        parts += ["<h2>What to do</h2>", f"<ul>{''.join(lines)}</ul>"]
+    parts += [
+        "<h2>All expectations</h2>",
+        html.table(
+            ("outcome", "expectation", "rows against it", "of them, for example"),
+            [
+                (_outcome(one), one.words, _count(one), ", ".join(map(str, one.samples)))
+                for one in sorted(outcomes, key=lambda one: (one.is_met, not one.blocks))
+            ],
+        ),
+    ]
     with replacing(path) as part:
-        part.write_text(text)
+        part.write_text(html.page(f"{subject}: tests of the data", parts), encoding="utf-8")
+
+
+def _verdict(count: int, broken: Sequence[Expected], blocking: Sequence[Expected]) -> str:
+    if blocking:
+        return f"Not met: {len(blocking)} of {count} expectations"
+    return f"All that block are met; unusual: {len(broken)}" if broken else "All are met"
+
+
+def _outcome(one: Expected) -> str:
+    if one.is_met:
+        return "met" if one.is_judged else "not judged: too few rows"
+    return "NOT MET" if one.blocks else "unusual"
+
+
+def _count(one: Expected) -> str:
+    return "-" if one.unexpected_rows is None else f"{one.unexpected_rows:,}"

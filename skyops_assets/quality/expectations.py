@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 SUITES = Path(__file__).parent / "suites"
 SAMPLES = 3
+WORDS = {
+    "expect_table_row_count_to_be_between": "the number of rows is {limits}",
+    "expect_column_values_to_match_regex": "{column} has the form {regex}",
+    "expect_column_values_to_not_be_null": "{column} is not null",
+    "expect_compound_columns_to_be_unique": "no two rows have the same {columns}",
+    "expect_column_values_to_be_in_set": "{column} is {values}",
+    "expect_column_values_to_not_be_in_set": "{column} is not {values}",
+    "expect_column_pair_values_a_to_be_greater_than_b": "{column_A} is greater than {column_B}",
+    "expect_column_values_to_be_between": "{column} is {limits}",
+    "expect_column_median_to_be_between": "the median of {column} is {limits}",
+    "expect_column_stdev_to_be_between": "the standard deviation of {column} is {limits}",
+}
+"""Each kind of expectation that a suite has, for a person; nulls are judged by one kind alone."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class Expected:
 
     One that asks for more rows than there are (`min_rows` in its file) is met and not judged. One
     that does not block (`blocks` in its file) tests what the world sends, and is only told.
+    `words` say it to a person, `expectation` names it.
     """
 
     expectation: str
@@ -38,6 +52,7 @@ class Expected:
     advice: str
     is_judged: bool = True
     blocks: bool = True
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,24 +83,20 @@ def validate_parts(frames: Iterable[pd.DataFrame], suite_name: str, home: Path) 
 
     Args:
         home: the folder of all local state; the page is where `skyops up` serves it, beside the
-            dbt docs. Of several parts the first that breaks something has the page.
+            dbt docs.
 
     Raises:
         SkyOpsError: as `validate`.
     """
     page = data_docs.page(home, suite_name)
-    rows, is_shown = 0, False
+    rows = 0
     parts: list[list[Expected]] = []
     for frame in frames:
         rows += len(frame)
-        is_first = not parts
-        outcomes, result = _validated(frame, suite_name)
-        parts.append(outcomes)
-        is_broken = not all(item.is_met for item in outcomes)
-        if is_first or (is_broken and not is_shown):
-            is_shown = is_broken
-            data_docs.write(page, result, [i.advice for i in outcomes if not i.is_met])
-    return Validation(rows, merged(parts), page)
+        parts.append(validate(frame, suite_name))
+    outcomes = merged(parts)
+    data_docs.write(page, _suite(suite_name)["meta"]["what"], rows, outcomes)
+    return Validation(rows, outcomes, page)
 
 
 def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:
@@ -98,17 +109,9 @@ def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:
         SkyOpsError: there is no such suite, or an expectation cannot be evaluated
             (a missing column, for one).
     """
-    return _validated(frame, suite_name)[0]
-
-
-def _validated(frame: pd.DataFrame, suite_name: str) -> tuple[list[Expected], Any]:
-    """The outcomes, and Great Expectations' own result."""
     import great_expectations as gx
 
-    path = SUITES / f"{suite_name}.json"
-    if not path.is_file():
-        raise SkyOpsError(f"There is no suite {suite_name!r} in {SUITES}")
-    definition = json.loads(path.read_text())
+    definition = _suite(suite_name)
     expectations = definition["expectations"]
     judged = [i for i in expectations if len(frame) >= i["meta"].get("min_rows", 0)]
     too_few = [i for i in expectations if i not in judged]
@@ -131,10 +134,19 @@ def _validated(frame: pd.DataFrame, suite_name: str) -> tuple[list[Expected], An
             i["meta"]["advice"],
             is_judged=False,
             blocks=i["meta"].get("blocks", True),
+            words=in_words(i["type"], i["kwargs"]),
         )
         for i in too_few
     ]
-    return sorted(outcomes, key=lambda outcome: outcome.expectation), result
+    return sorted(outcomes, key=lambda outcome: outcome.expectation)
+
+
+def _suite(name: str) -> dict[str, Any]:
+    path = SUITES / f"{name}.json"
+    if not path.is_file():
+        raise SkyOpsError(f"There is no suite {name!r} in {SUITES}")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
 
 
 def merged(parts: Sequence[Sequence[Expected]]) -> list[Expected]:
@@ -165,9 +177,12 @@ def _outcome(result: Any) -> Expected:
         unexpected_rows=found.get("unexpected_count"),
         samples=[]
         if "null" in config.type
-        else list(found.get("partial_unexpected_list") or [])[:SAMPLES],
+        else [one for one in found.get("partial_unexpected_list") or () if str(one) != "nan"][
+            :SAMPLES
+        ],
         advice=str((config.meta or {}).get("advice", "")),
         blocks=bool((config.meta or {}).get("blocks", True)),
+        words=in_words(config.type, config.kwargs),
     )
 
 
@@ -184,6 +199,26 @@ def _name(kind: str, kwargs: dict[str, Any]) -> str:
     column = kwargs.get("column") or ", ".join(kwargs.get("column_list", pair))
     limits = [f"{k}={kwargs[k]}" for k in ("min_value", "max_value", "mostly") if k in kwargs]
     return " ".join(part for part in (kind.removeprefix("expect_"), column, *limits) if part)
+
+
+def in_words(kind: str, kwargs: dict[str, Any]) -> str:
+    """An expectation as a person says it: ``latitude_deg is from -90 to 90``."""
+    low, high = (
+        None if kwargs.get(name) is None else format(kwargs[name], ".12g")
+        for name in ("min_value", "max_value")
+    )
+    limits = f"from {low} to {high}"
+    if low is None or high is None:
+        limits = f"at most {high}" if low is None else f"at least {low}"
+    said = WORDS[kind].format(**{
+        **kwargs,
+        "limits": limits,
+        "columns": ", ".join(kwargs.get("column_list", ())),
+        "values": " or ".join(map(str, kwargs.get("value_set", ()))),
+    })  # fmt: skip
+    if "mostly" in kwargs:
+        said += f", in {100 * kwargs['mostly']:g} % of the rows or more"
+    return said
 
 
 def report(outcomes: list[Expected]) -> str:

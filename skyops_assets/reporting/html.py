@@ -13,7 +13,9 @@ STYLE = (
     "div.wide{overflow-x:auto}"
     "table{border-collapse:collapse;margin:1rem 0;font-size:13px}"
     "th,td{border-bottom:1px solid #8884;padding:.3rem .6rem;text-align:left}"
-    "td{font-variant-numeric:tabular-nums}img{max-width:100%;background:#fff}"
+    "td{font-variant-numeric:tabular-nums;vertical-align:top}img{max-width:100%;background:#fff}"
+    "p.good,p.bad,p.open{border-left:.3rem solid;padding-left:.6rem;font-weight:600}"
+    "p.good{border-color:#2f855a}p.bad{border-color:#c53030}p.open{border-color:#718096}"
 )
 
 
@@ -24,6 +26,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for tag, row in (("th", head), *(("td", row) for row in rows))
     ]
     return '<div class="wide"><table>' + "\n".join(lines) + "</table></div>"
+
+
+def verdict(text: str, is_good: bool | None) -> str:
+    """What came out, in one line with its colour; None is for what could not be judged."""
+    kind = {True: "good", False: "bad", None: "open"}[is_good]
+    return f'<p class="{kind}">{escape(text)}</p>'
 
 
 def image(png: bytes, what: str) -> str:

@@ -5,6 +5,7 @@ Belongs here: how a number, an interval or a cell is written. Does not: what sta
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of cells; what would end a cell or a row is escaped."""
     lines = [_row(head), "|---" * len(head) + "|", *map(_row, rows)]
     return "\n".join(lines)
+
+
+def image(title: str, png: bytes) -> str:
+    """A PNG that is shown where Markdown is, such as in the Dagster UI."""
+    return f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
 
 
 def number(value: float | None, form: str = ".2f") -> str:

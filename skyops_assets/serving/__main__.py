@@ -33,7 +33,7 @@ def main(service: str = "skyops_assets.serving.__main__:create_service") -> None
     settings = load_settings()
     if settings.database_url is None:
         # Counts as a user of the embedded server, which stops when none is left.
-        start_embedded(settings.home / "postgres")
+        start_embedded(settings.home / "postgres", settings.postgres_port)
     # The worker reads it from there; nobody but this user sees a process's environment.
     os.environ[entrance.VARIABLE] = token = entrance.token(settings)
     entrance.keep(settings, token)

@@ -23,7 +23,6 @@ from skyops_assets.serving.reads import (
     upper,
 )
 from skyops_assets.serving.rows import Rows
-from skyops_assets.settings import Settings
 
 MOST_HOURS = 24
 """Positions are looked at for a day at most: an answer has ten seconds."""
@@ -140,12 +139,6 @@ class Choice(BaseModel):
     movement_count: int
 
 
-class Choices(Rows[Choice]):
-    """Values of the filters."""
-
-    docs: str | None = Field(None, description="Where the dbt docs are, if they are.")
-
-
 Runway = Annotated[
     str | None,
     Query(pattern="^[0-9]{2}[LCRlcr]?$", description="A runway's end, such as 26L."),
@@ -187,18 +180,6 @@ def _period(since: From = None, until: To = None) -> Chosen:
 Of = Annotated[Chosen, Depends(_chosen)]
 Sky = Annotated[Chosen, Depends(_sky)]
 Period = Annotated[Chosen, Depends(_period)]
-
-
-def docs_address(settings: Settings) -> str | None:
-    """Where the dbt docs are, by setting or on this machine; None where they are not built.
-
-    Behind a proxy nothing is known of them.
-    """
-    if settings.docs_url:
-        return settings.docs_address
-    if settings.public_url or not (settings.home / "docs" / "index.html").is_file():
-        return None
-    return settings.docs_address
 
 
 async def counted(
@@ -322,12 +303,9 @@ async def go_arounds(
     return await counted(request, GoArounds, queries.GO_AROUNDS, of | period | {"by": by}, format)
 
 
-@router.get("/choices", response_model=Choices, responses=listed({
+@router.get("/choices", response_model=Rows[Choice], responses=listed({
     "filter": "airline", "value": "AFR", "movement_count": 38,
 }))  # fmt: skip
 async def choices(request: Request, airport: AnAirport = None, format: Form = None) -> Response:
     """Values of the filters, with the most movements first; for one airport, if it is given."""
-    service = request.app.state.service
-    found = await service.database.rows(queries.CHOICES, {"airport": upper(airport)})
-    docs = docs_address(service.settings)
-    return answer(request, list(Choice.model_fields), found, format, docs=docs)
+    return await counted(request, Choice, queries.CHOICES, {"airport": upper(airport)}, format)

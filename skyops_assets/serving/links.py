@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from skyops_assets.serving.access import READ, allowed
 from skyops_assets.serving.examples import answered
 from skyops_assets.serving.problems import responses
+from skyops_assets.settings import Settings
 
 router = APIRouter(
     tags=["service"], dependencies=[Depends(allowed(READ))], responses=responses(401, 403, 429, 503)
@@ -17,10 +18,25 @@ router = APIRouter(
 class Links(BaseModel):
     """Addresses for browsers."""
 
-    docs: str = Field(description="The dbt docs.")
+    docs: str | None = Field(
+        description="The dbt docs; null where none are built, and behind a proxy unless "
+        "`SKYOPS_DOCS_URL` says where they are."
+    )
 
 
 @router.get("/links", responses=answered({"docs": "http://localhost:3001/dbt"}))
 async def links(request: Request) -> Links:
     """Address of the dbt docs that the pages' charts and tables link to."""
-    return Links(docs=request.app.state.service.settings.docs_address)
+    return Links(docs=docs_address(request.app.state.service.settings))
+
+
+def docs_address(settings: Settings) -> str | None:
+    """Address of the dbt docs, by setting or on this machine; None if they are not built.
+
+    Behind a proxy nothing is known of them.
+    """
+    if settings.docs_url:
+        return settings.docs_address
+    if settings.public_url or not (settings.home / "docs" / "index.html").is_file():
+        return None
+    return settings.docs_address

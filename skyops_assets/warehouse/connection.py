@@ -283,7 +283,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
     url = None if given is None else _whole(parse_url(given.get_secret_value()), settings)
     sessions.pin_environment(is_embedded=is_embedded)
     if url is None:
-        url = start_embedded(settings.home / "postgres")
+        url = start_embedded(settings.home / "postgres", settings.postgres_port)
         url = url.set(database="skyops")
     warehouse = Warehouse(url, is_embedded, settings.connect_timeout_s)
     if settings.warehouse_url is None:

@@ -38,6 +38,7 @@ START_S = 120
 """Recovery after a crash reads up to 2 GB of log."""
 STOP_S = 30
 OWN_CONFIGURATION = "skyops.conf"
+USUAL_PORT = 5432
 SOCKET_MAX_BYTES = 103
 """The longest address of a Unix socket that macOS takes; Linux takes four more."""
 _PLAIN = re.compile(r"[\w./-]+", re.ASCII)
@@ -59,11 +60,15 @@ _used: dict[Path, tuple[int, IO[str]]] = {}
 """Each server that this process uses: who opened it, and the file whose lock says so."""
 
 
-def start_embedded(data_dir: Path) -> URL:
+def start_embedded(data_dir: Path, port: int = 0) -> URL:
     """Start the embedded server, or join the one that runs, and return its address.
 
     A new cluster is initialised beside its final place and renamed, so that a process
     killed within leaves nothing half made.
+
+    Args:
+        port: of TCP, on 127.0.0.1, for users with a password; 0 is none. A server that runs
+            keeps its own. The address is that of the socket with any.
 
     Raises:
         SkyOpsError: SKYOPS_HOME cannot be written to, its disk is full, or the server does not
@@ -80,7 +85,7 @@ def start_embedded(data_dir: Path) -> URL:
             try:
                 if not data_dir.exists():
                     _initialise(data_dir)
-                socket_dir = _start(data_dir)
+                socket_dir = _start(data_dir, port)
             except BaseException:
                 _used.pop(home)[1].close()
                 raise
@@ -186,15 +191,28 @@ def _nobody() -> int:
         ) from None
 
 
-def _start(data_dir: Path) -> str:
+def _start(data_dir: Path, port: int) -> str:
     """See that the server runs and takes connections; the folder of its socket."""
-    socket_dir = _socket_dir(data_dir)
-    _configure(data_dir, socket_dir)
+    socket_dir = _socket_dir(data_dir, port)
+    lines = _pid_lines(data_dir)
+    if _is_running(lines) and len(lines) > 5:
+        asked, port = port, int(lines[3]) if lines[5].strip() else 0
+        if asked not in (0, port):
+            print(
+                f"The embedded Postgres in {data_dir} runs already, "
+                f"{f'on port {port}' if port else 'without a port'}; SKYOPS_POSTGRES_PORT={asked} "
+                "holds from its next start. It ends with the last process of SkyOps.",
+                file=sys.stderr,
+            )
+    _configure(data_dir, socket_dir, port)
     deadline = time.monotonic() + START_S
     while True:
         _forget_dead_server(data_dir)
         began = _log_size(data_dir)
-        process = None if _is_running(_pid_lines(data_dir)) else _launch(data_dir)
+        process = None
+        if not _is_running(_pid_lines(data_dir)):
+            _name_socket(socket_dir, port)
+            process = _launch(data_dir)
         while time.monotonic() < deadline:
             lines = _pid_lines(data_dir)
             if _is_running(lines):
@@ -211,8 +229,23 @@ def _start(data_dir: Path) -> str:
         said = _log_since(data_dir, began)
         # Killed, or waiting for what was killed: that passes. Whatever else it says does not.
         if process and process.returncode > 0 and not _PASSES_SOON.search(said):
-            raise SkyOpsError(_refusal(data_dir, said))
+            raise SkyOpsError(_refusal(data_dir, said, port))
         time.sleep(0.2)
+
+
+def _name_socket(socket_dir: Path, port: int) -> None:
+    """Let the socket be found by its usual name: Postgres names it by the port.
+
+    So processes that know of no port reach the server, whoever has started it.
+    """
+    if port not in (0, USUAL_PORT):
+        usual = _socket(socket_dir)
+        usual.unlink(missing_ok=True)
+        usual.symlink_to(_socket(socket_dir, port).name)
+
+
+def _socket(folder: Path, port: int = USUAL_PORT) -> Path:
+    return folder / f".s.PGSQL.{port}"
 
 
 def _launch(data_dir: Path) -> subprocess.Popen[bytes]:
@@ -242,8 +275,10 @@ def _stop(data_dir: Path) -> None:
         while _is_running(lines) and time.monotonic() < deadline:
             time.sleep(0.02)
     if len(lines) > 4 and Path(lines[4].strip()) != data_dir:
+        socket_dir = Path(lines[4].strip())
         with suppress(OSError):
-            Path(lines[4].strip()).rmdir()
+            _socket(socket_dir).unlink(missing_ok=True)
+            socket_dir.rmdir()
 
 
 def program(name: str) -> Path:
@@ -304,7 +339,7 @@ def _capabilities() -> int:
     return 0
 
 
-def _socket_dir(data_dir: Path) -> Path:
+def _socket_dir(data_dir: Path, port: int = 0) -> Path:
     """The folder of the server's socket: the data's, or a private one.
 
     The latter where the path is too long for a socket, or holds a space or whatever else means
@@ -313,7 +348,7 @@ def _socket_dir(data_dir: Path) -> Path:
     Raises:
         SkyOpsError: somebody else has made the private one.
     """
-    whole = str(data_dir / ".s.PGSQL.5432")
+    whole = str(_socket(data_dir, port or USUAL_PORT))
     if len(os.fsencode(whole)) <= SOCKET_MAX_BYTES and _PLAIN.fullmatch(whole):
         return data_dir
     owner = data_dir.stat().st_uid
@@ -334,8 +369,10 @@ def _socket_dir(data_dir: Path) -> Path:
     return found
 
 
-def _configure(data_dir: Path, socket_dir: Path) -> None:
+def _configure(data_dir: Path, socket_dir: Path, port: int) -> None:
     """Make room for loads and transforms of millions of rows, and let only the owner in.
+
+    By TCP, where there is a port, only users with a password, of whom the superuser is none.
 
     Postgres' own defaults are for a small machine: with them a transform of four million positions
     waits for the log, and every gigabyte of it forces a checkpoint. `alter system` wins over these.
@@ -346,8 +383,9 @@ def _configure(data_dir: Path, socket_dir: Path) -> None:
     where = _quoted(str(socket_dir)).replace("'", "''")
     own = (
         f"shared_buffers = {buffers_mb}MB\nmax_wal_size = 2GB\ncheckpoint_timeout = 15min\n"
-        # No network. Quoted twice, for the setting is a list.
-        f"listen_addresses = ''\nunix_socket_directories = '{where}'\n"
+        # Quoted twice, for the setting is a list.
+        f"unix_socket_directories = '{where}'\n"
+        f"listen_addresses = '{'127.0.0.1' if port else ''}'\nport = {port or USUAL_PORT}\n"
         # Nobody reads 20 MB a year of them.
         "log_checkpoints = off\n"
         "timezone = 'UTC'\nlog_timezone = 'UTC'\nlc_messages = 'C'\n"
@@ -355,7 +393,8 @@ def _configure(data_dir: Path, socket_dir: Path) -> None:
     names = "".join(f"skyops {_quoted(name)} all\n" for name in _owners(data_dir))
     wanted = {
         OWN_CONFIGURATION: own,
-        "pg_hba.conf": "local all all peer map=skyops\n",
+        "pg_hba.conf": "local all all peer map=skyops\n"
+        "host all postgres all reject\nhost all all 127.0.0.1/32 scram-sha-256\n",
         "pg_ident.conf": f"# Who may log in, as anybody: the owner.\n{names}",
     }
     changed = [name for name, text in wanted.items() if _renew(data_dir / name, text)]
@@ -395,8 +434,14 @@ def _renew(path: Path, text: str) -> bool:
     return True
 
 
-def _refusal(data_dir: Path, said: str) -> str:
+def _refusal(data_dir: Path, said: str, port: int = 0) -> str:
     """Why the server does not start, of what it printed."""
+    if port and "could not create any TCP/IP sockets" in said:
+        return (
+            f"The embedded Postgres in {data_dir} does not start: it cannot listen on port {port} "
+            "of 127.0.0.1, which another process has or which only root may use. Set "
+            "SKYOPS_POSTGRES_PORT to a free port above 1023."
+        )
     if "No space left on device" in said:
         return unusable(data_dir.parent, OSError(errno.ENOSPC, "No space left on device"))
     found = re.findall(r"(?:FATAL|PANIC|error|DETAIL|HINT): +(.+)", said)

@@ -179,6 +179,8 @@ def ensure(warehouse: Warehouse, settings: Settings) -> None:
                 role.address(settings) or not _make(cursor, warehouse, settings, name)
             ):
                 continue
+            if role is READER and warehouse.is_embedded and settings.postgres_port:
+                _let_in_by_password(cursor, settings, name)
             # A role that SkyOps has not made may be another's to set.
             with suppress(Error):
                 sessions.store_pins(cursor, database, {**sessions.PINNED, **role.pins}, name)
@@ -285,6 +287,21 @@ def _make(cursor: Cursor, warehouse: Warehouse, settings: Settings, name: str) -
         cursor.execute("rollback")
         return False
     return True
+
+
+def _let_in_by_password(cursor: Cursor, settings: Settings, name: str) -> None:
+    """See that a role of the embedded server, which else needs none, has the password of its file.
+
+    A new one where the file or the role's password is not there.
+    """
+    if READER.address(settings):
+        return  # Its password is what the person has set.
+    cursor.execute("begin")
+    cursor.execute(_LOCK)
+    cursor.execute("select rolpassword is null from pg_authid where rolname = %s", (name,))
+    if _password(settings, name) is None or cursor.fetchone() == (True,):
+        _set_password(cursor, name, _password(settings, name, is_new=True))
+    cursor.execute("commit")
 
 
 def _set_password(cursor: Cursor, name: str, password: str | None) -> None:

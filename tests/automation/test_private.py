@@ -89,6 +89,16 @@ def test_the_tables_of_the_event_log_can_be_asked(instance: dg.DagsterInstance) 
     assert hourly.key.to_string() in keys
 
 
+def test_automation_is_shown_as_on(instance: dg.DagsterInstance) -> None:
+    """By the answer that the UI has of the web server."""
+    from dagster._daemon.asset_daemon import get_auto_materialize_paused
+
+    assert get_auto_materialize_paused(instance), "off in a new instance"
+    for _ in range(2):
+        private.show_automation_as_on(instance)
+        assert not get_auto_materialize_paused(instance)
+
+
 def test_a_finished_run_has_a_finished_status(instance: dg.DagsterInstance) -> None:
     ok = dg.materialize([hourly], instance=instance, partition_key="2024-01-01-00:00")
     red = dg.materialize(

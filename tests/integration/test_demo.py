@@ -26,11 +26,11 @@ from skyops_assets.arrivals.models import registry
 from skyops_assets.defs.raw.partitions import history_of
 from skyops_assets.operations.sentinel import lives
 from skyops_assets.runtime import environment as runtime_environment
-from skyops_assets.settings import Settings
+from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from tests.support.browser import chromium, complaining
 from tests.support.databases import Query, short_dir, stop_server
-from tests.support.documented import queries
+from tests.support.documented import BLOCK, commands, queries
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -516,6 +516,46 @@ def test_the_ui_loads_the_code_location(services: tuple[str, str], page: Any) ->
     page.goto(f"{services[0]}/deployment/locations")
     page.get_by_text("Loaded", exact=True).first.wait_for()
     assert page.get_by_text("Failed", exact=True).count() == 0
+
+
+def test_from_the_readme_alone_a_stranger_gets_to_the_page_an_answer_and_a_prediction(
+    services: tuple[str, str], finished: Finished
+) -> None:
+    """Each block of shell lines under "Try it", in its order, but for the first: it is done."""
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    section = readme.partition("\n## Try it\n")[2].partition("\n## ")[0]
+    first, *blocks = BLOCK.findall(section)
+    assert list(commands(first)) == ["make demo", "make up"]
+    recipes = (PROJECT_ROOT / "Makefile").read_text()
+    for name in ("demo", "up"):
+        assert re.search(rf"^{name}: .*\n\t@\$\(BIN\)/skyops {name}$", recipes, re.MULTILINE)
+    home, _, _ = finished
+    port = str(json.loads((home / "up.pid").read_text())["service_port"])
+
+    def typed(block: str) -> str:
+        """What a person's shell answers, by this test's programs, home and port."""
+        block = block.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+        done = subprocess.run(
+            ["bash", "-ec", block.replace("127.0.0.1:8000", f"127.0.0.1:{port}")],
+            env=environment(home, SKYOPS_SERVICE_PORT=port),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    [asked] = [block for block in blocks if "skyops sql" in block]
+    answer = typed(asked)
+    for row in (("LFPG", "13:32", "26", "08"), ("LFPO", "13:25", "25", "06")):
+        assert re.search(r".*".join(row), answer), answer
+    [programs] = [block for block in blocks if "curl" in block]
+    link, answer = typed(programs).split("\n", 1)
+    shown = httpx.get(link, follow_redirects=True, timeout=20)
+    assert shown.status_code == 200 and "<title>" in shown.text
+    assert httpx.get(link.partition("?")[0], timeout=20).status_code == 401, "by the link alone"
+    told = json.loads(answer)
+    assert told["model"].startswith("baseline:")
+    assert 5 < told["predictions"][0]["transit_min"] < 30
+    assert len(blocks) == 2, "a block that this test does not run"
 
 
 SEEN_AFTER_THE_DEMO = """{

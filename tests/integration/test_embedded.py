@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,12 @@ import pytest
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations.keeping import claimed
-from skyops_assets.settings import Settings
+from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.warehouse import embedded
 from skyops_assets.warehouse.connection import open_warehouse, server_version
 from tests.support.children import as_user, child, finish
 from tests.support.databases import stop_server
-from tests.support.servers import small_disk
+from tests.support.servers import free_port, small_disk
 
 SECONDS = 10
 """The longest that a failing start may keep a person waiting."""
@@ -334,6 +336,92 @@ def test_root_leaves_a_users_home_to_the_user(home: Path) -> None:
         assert as_user(uid, opened).startswith("18.")
         assert not (theirs / "postgres" / "postmaster.pid").exists()
     assert {path.stat().st_uid for path in theirs.rglob("*")} == {nobody}
+
+
+# By TCP
+
+
+def test_on_a_port_the_reader_gets_in_by_password_and_nobody_else(home: Path) -> None:
+    """Of a home of before, and beside a process that was not told of the port."""
+    finish(child("from skyops_assets.runtime import prepare; prepare(settings)", home))
+    port = free_port()
+    open_ = "from skyops_assets.runtime import prepare; prepare(settings)\n" + HOLD
+    opened = child(open_, home, SKYOPS_POSTGRES_PORT=str(port))
+    assert opened.stdout
+    assert opened.stdout.readline() == "open\n", opened.communicate()
+    file = home / "skyops_reader.password"
+    assert file.stat().st_mode & 0o777 == 0o600
+    password = file.read_text().strip()
+
+    def ask(statement: str, user: str = "skyops_reader", password: str = password) -> Any:
+        with (
+            closing(psycopg2.connect(host="127.0.0.1", port=port, dbname="skyops", user=user,
+                                     password=password)) as connection,
+            connection.cursor() as cursor,
+        ):  # fmt: skip
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+    assert ask("select count(*) from raw.opensky_states") == [(0,)]
+    with pytest.raises(psycopg2.Error, match=r"permission denied|read-only"):
+        ask("delete from raw.opensky_states returning 1")
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        ask("select 1", password="wrong")
+    # The superuser has no password, and neither has the service; nobody is trusted.
+    with pytest.raises(psycopg2.OperationalError, match=r"pg_hba\.conf rejects"):
+        ask("select 1", user="postgres")
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        ask("select 1", user="skyops_service")
+    listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    addresses = re.findall(rf"([0-9A-F]+):{port:04X} \S+ 0A", listening)
+    assert addresses == ["0100007F"], "on the loopback interface alone"
+    # And as the page says, but for the place and the number.
+    [shown] = re.findall(
+        r"```python\n((?:(?!```).)*create_engine.*?)```",
+        (PROJECT_ROOT / "docs" / "connect.md").read_text(),
+        re.DOTALL,
+    )
+    made = "select 'LFPG' as airport, timestamptz '2021-10-07 12:00+00' as hour_at"
+    finish(child(
+        "with open_warehouse(settings).connect() as c:\n"
+        f'    c.cursor().execute("create table metrics.airport_hourly as {made}")\n',
+        home,
+    ))  # fmt: skip
+    shown = shown.replace(".skyops/", f"{home}/").replace("5433", str(port))
+    done = subprocess.run(
+        [sys.executable, "-c", shown], capture_output=True, text=True, check=False
+    )
+    assert "LFPG" in done.stdout and "2021-10-07 12:00" in done.stdout, done.stderr
+    # By the socket all goes on as without a port, and the server stays as it is.
+    assert finish(child(OPEN + "print(open_warehouse(settings).url.query)", home)) == (
+        f"immutabledict({{'host': '{home / 'postgres'}'}})\n"
+    )
+    assert ask("select 1") == [(1,)]
+    # A lost file means a new password.
+    file.unlink()
+    again = "from skyops_assets.runtime import prepare; prepare(settings)"
+    finish(child(again, home, SKYOPS_POSTGRES_PORT=str(port)))
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        ask("select 1")
+    assert ask("select 1", password=file.read_text().strip()) == [(1,)]
+    finish(opened)
+    # And without the setting there is no port.
+    opened = child(HOLD, home)
+    assert opened.stdout
+    assert opened.stdout.readline() == "open\n"
+    with pytest.raises(psycopg2.OperationalError, match="Connection refused"):
+        ask("select 1", password=file.read_text().strip())
+    told = child(OPEN, home, SKYOPS_POSTGRES_PORT=str(port))
+    assert f"SKYOPS_POSTGRES_PORT={port} holds from its next start" in told.communicate()[1]
+    finish(opened)
+
+
+def test_a_port_that_is_taken_is_one_sentence(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SkyOpsError, match=f"port {port} of 127.0.0.1.*SKYOPS_POSTGRES_PORT"):
+            open_warehouse(Settings(home=home, postgres_port=port))
+    assert server_version(open_warehouse(Settings(home=home, postgres_port=port)))
 
 
 # A start that fails

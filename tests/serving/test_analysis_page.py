@@ -117,6 +117,7 @@ def test_the_rows_of_a_card_are_its_csv(sheet: Any) -> None:
 
 
 def test_a_card_leads_to_its_table_where_the_docs_are(browser: Any, over_paris: Served) -> None:
+    assert over_paris.client.get("/v1/links").json() == {"docs": None}
     index = over_paris.home / "docs" / "index.html"
     index.parent.mkdir()
     index.touch()
@@ -125,6 +126,10 @@ def test_a_card_leads_to_its_table_where_the_docs_are(browser: Any, over_paris: 
         address = one.locator("#holdings-links a", has_text="Table").get_attribute("href")
         assert address.startswith("http://localhost:")
         assert address.endswith("/#!/model/model.skyops.fct_holdings")
+        address = one.locator("#errors-links a", has_text="Table").get_attribute("href")
+        assert address.endswith("/#!/source/source.skyops.ml.predictions")
+        # SkyOps' own step writes these rows.
+        assert one.locator("#scores-links a").all_inner_texts() == ["CSV"]
         one.context.close()
     finally:
         index.unlink()

@@ -133,7 +133,12 @@ def planted(empty: str, over_paris: Served) -> Iterator[Served]:
     with over_paris.warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute("create table public.kept as table metrics.flight_anomaly_scores")
         cursor.execute(PLANTED)
+    index = over_paris.home / "docs" / "index.html"
+    index.parent.mkdir()
+    index.touch()
     yield over_paris
+    index.unlink()
+    index.parent.rmdir()
     with over_paris.warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join(TABLES)}; truncate metrics.flight_anomaly_scores")
         cursor.execute("insert into metrics.flight_anomaly_scores table public.kept")

@@ -16,6 +16,7 @@ RUN = {
     QUERY.pattern: f"{DEMO}::test_every_documented_query_works",
     r"curl -sN? .*http://127\.0\.0\.1:8000/(.|\n)*": LINES,
     r"make demo": f"{DEMO}::test_the_demo_says_what_it_did",
+    r"skyops link": f"{DEMO}::test_from_the_readme_alone_a_stranger_gets_",
     r"make up": f"{DEMO}::test_the_docs_are_served",
     r"make down": f"{DEMO}::test_nobody_complains",
     r"make purge FORCE=1": "tests/unit/test_purge.py::test_purge_asks_and_without_a_terminal",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from skyops_assets.arrivals.features import MAX_TRANSIT_MIN, MIN_TRANSIT_MIN, arrival_columns
-from skyops_assets.quality.expectations import SUITES, Expected, report
+from skyops_assets.quality.expectations import SUITES, Expected, in_words, report
 from skyops_assets.sources.history.schema import ARRIVAL, MAX_RING_OFFSET_M, RINGS_NM
 from skyops_assets.sources.history.schema import LIMITS as ARRIVAL_LIMITS
 from skyops_assets.sources.opensky.schema import LIMITS, STATE_VECTOR
@@ -63,6 +63,23 @@ def test_the_suite_and_the_loader_have_the_same_limits() -> None:
 def suite(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((SUITES / f"{name}.json").read_text())["expectations"]
     return found
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SUITES.glob("*.json")])
+def test_every_expectation_can_be_said(name: str) -> None:
+    said = [in_words(one["type"], one["kwargs"]) for one in suite(name)]
+    assert len(set(said)) == len(said)
+    assert not [words for words in said if "None" in words or "{" in words.replace("]{", "")]
+
+
+def test_an_expectation_in_words() -> None:
+    kind = "expect_column_values_to_be_between"
+    assert in_words(kind, {"column": "a_m", "min_value": 0}) == "a_m is at least 0"
+    assert in_words(kind, {"column": "a_m", "max_value": 7.5}) == "a_m is at most 7.5"
+    kind = "expect_column_values_to_not_be_null"
+    assert in_words(kind, {"column": "a", "mostly": 0.5}) == (
+        "a is not null, in 50 % of the rows or more"
+    )
 
 
 def limits(name: str, column: str) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """How strange each flight is, and which are the strangest."""
 
-from base64 import b64encode
 from typing import Any
 
 import dagster as dg
@@ -8,6 +7,7 @@ import dagster as dg
 from skyops_assets.defs.policies import placed
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import as_metadata
+from skyops_assets.reporting.markdown import image
 
 
 @dg.asset(
@@ -45,8 +45,7 @@ def flight_anomaly_scores(
     if found.strangest:
         shown["strangest"] = dg.MetadataValue.md(found.strangest)
     if found.picture:
-        picture = b64encode(found.picture).decode()
         shown["ways"] = dg.MetadataValue.md(
-            f"![Ways of the strangest flights, in km](data:image/png;base64,{picture})"
+            image("Ways of the strangest flights, in km", found.picture)
         )
     return dg.MaterializeResult(metadata=as_metadata(shown))

@@ -1,6 +1,5 @@
 """The model loop: freeze the rows, train, evaluate, decide."""
 
-from base64 import b64encode
 from typing import Any
 
 import dagster as dg
@@ -9,6 +8,7 @@ from pydantic import Field
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.rings import asset_of_each_ring
 from skyops_assets.defs.shared import as_metadata
+from skyops_assets.reporting.markdown import image
 
 
 class ChosenArrivals(dg.Config):
@@ -121,9 +121,7 @@ def evaluations(
     }
     for name, png in found.images.items():
         title = name.removesuffix(".png")
-        shown[title] = dg.MetadataValue.md(
-            f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
-        )
+        shown[title] = dg.MetadataValue.md(image(title, png))
     return dg.MaterializeResult(metadata=as_metadata(shown))
 
 

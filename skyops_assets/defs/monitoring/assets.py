@@ -39,6 +39,7 @@ def monitoring_log(
     from skyops_assets.monitoring.monitor import monitor_champion
 
     database, settings = warehouse.open(), warehouse.settings
+    pages = f"{address(settings)}/reports/champion"
 
     def look(ring_nm: int) -> dict[str, Any]:
         found = monitor_champion(
@@ -52,6 +53,7 @@ def monitoring_log(
             run_id=context.run.run_id,
         )
         report.publish(database, settings, found)
+        picture = report.picture(found)
         context.log.info(f"{ring_nm} NM: {found.verdict}; {found.decision.sentence}")
         return {
             "verdict": found.verdict,
@@ -63,7 +65,8 @@ def monitoring_log(
             "drift_score": found.drift_score,
             "drifted": found.drift.columns if found.drift else None,
             "summary": dg.MetadataValue.md(report.markdown(found)),
-            "report": dg.MetadataValue.url(f"{address(settings)}/reports/champion/{found.log_id}"),
+            "drift_report": dg.MetadataValue.url(f"{pages}/{found.log_id}"),
+            "errors_by_day": dg.MetadataValue.md(picture) if picture else None,
         }
 
     with reported("monitor", settings.pushgateway_url):

@@ -5,6 +5,7 @@ import dagster as dg
 from skyops_assets.defs.platform.checks import PERIODIC
 from skyops_assets.defs.resources import WarehouseResource
 from skyops_assets.defs.shared import TAGS
+from skyops_assets.instance.private import show_automation_as_on
 from skyops_assets.instance.processes import heartbeats
 from skyops_assets.instance.repair import reap
 from skyops_assets.instance.retention import remove_old_runs
@@ -55,6 +56,8 @@ weekly_health_check = dg.ScheduleDefinition(
 )
 def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """See `repair.reap`; a run that failed so is tried once more by Dagster."""
+    # Containers have no `skyops up` that does it.
+    show_automation_as_on(context.instance)
     ended = reap(context.instance)
     return dg.SkipReason("; ".join(ended) or "Every unfinished run has a live process.")
 

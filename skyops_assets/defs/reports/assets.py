@@ -64,11 +64,11 @@ def _published(
         context.log.info(f"{one.title}: {service}{one.path}")
     if not made:
         context.log.info("No reports were written: no airport has movements yet.")
-    links = [(one.title, f"[open]({service}{one.path})") for one in made]
+    links = [(f"[{one.title}]({service}{one.path})",) for one in made]
     return dg.MaterializeResult(
         metadata={
             "reports": dg.MetadataValue.md(
-                table(("report", "page"), links) if made else "No airport has movements yet."
+                table(("report",), links) if made else "No airport has movements yet."
             )
         }
     )

@@ -4,6 +4,7 @@ import { CARDS } from "./analysis_cards.js";
 import { draw } from "./charts.js";
 import { get } from "./data.js";
 import { at, dayHour, make, setZone, zoneName } from "./format.js";
+import { links, setDocs } from "./links.js";
 
 /** @typedef {import("./data.js").Row} Row */
 /** @typedef {import("./analysis_cards.js").Card} Card */
@@ -19,8 +20,6 @@ const field = (name) => /** @type {any} */ (form.elements.namedItem(name));
 
 /** The end of what is stored, in ms. */
 let newest = 0;
-/** Where the dbt docs are. @type {string | null} */
-let docs = null;
 /** What was asked for last: an answer to something older is not drawn. */
 let turn = 0;
 /** @type {(() => void)[]} */
@@ -92,8 +91,6 @@ async function show(filters) {
   const mine = ++turn;
   const found = await get(`analysis/choices?${query({ airport: filters.airport })}`);
   if (mine !== turn) return;
-  const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-  docs = here || !found.docs?.startsWith("http://localhost:") ? found.docs : null;
   for (const name of ["airport", "runway", "airline", "typecode"])
     offer(name, found.data.filter((/** @type {Row} */ one) => one.filter === name).map((/** @type {Row} */ one) => one.value), filters[name]);
   for (const name of ["period", "ring", "from", "to"]) field(name).value = filters[name].replace("Z", "");
@@ -115,7 +112,7 @@ async function show(filters) {
   await Promise.all(CARDS.map(async (card) => {
     const place = card.path.startsWith("/") ? card.path.slice(1) : `analysis/${card.path}`;
     const path = `${place}?${query(values[card.asked])}`;
-    links(card, path);
+    at(`${card.id}-links`).replaceChildren(...links(card.title, path, card.docs));
     at(card.id).setAttribute("aria-busy", "true");
     try {
       const rows = (await ask(path)).data;
@@ -177,17 +174,6 @@ function note(card, text) {
   at(`${card.id}-note`).hidden = false;
 }
 
-/** @param {Card} card @param {string} path */
-function links(card, path) {
-  const holder = at(`${card.id}-links`);
-  const csv = make("a", { href: `/v1/${path}${path.endsWith("?") ? "" : "&"}format=csv`, download: `${card.id}.csv`, "aria-label": `Rows of “${card.title}” as CSV` }, ["CSV"]);
-  const kind = card.docs.startsWith("source.") ? "source" : "model";
-  const table = docs && card.docs
-    ? [make("a", { href: `${docs}/#!/${kind}/${card.docs}`, target: "_blank", rel: "noopener", "aria-label": `Table of “${card.title}” in the docs` }, ["Table"])]
-    : [];
-  holder.replaceChildren(csv, ...table);
-}
-
 function build() {
   for (const card of CARDS) {
     const body = card.table
@@ -223,7 +209,8 @@ function choose() {
 
 async function begin() {
   build();
-  const [hours, map] = await Promise.all([get("hours?limit=1"), get("map")]);
+  const [hours, map, addresses] = await Promise.all([get("hours?limit=1"), get("map"), get("links")]);
+  setDocs(addresses.docs);
   newest = hours.data.length ? Date.parse(hours.data[0].hour_at) + HOUR : Date.now();
   const zones = new Map(map.airports.filter((/** @type {Row} */ one) => one.timezone).map((/** @type {Row} */ one) => [one.timezone, one.airport]));
   at("zone").append(...[...zones.keys()].map((zone) => make("option", { value: zone }, [zone.split("/").at(-1).replaceAll("_", " ")])));

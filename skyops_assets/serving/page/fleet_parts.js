@@ -62,7 +62,7 @@ export class Card {
 
   /** Where its rows are. @param {string} path @param {string} [model] of dbt */
   from(path, model) {
-    this.links.replaceChildren(...links(this.title, path, model));
+    this.links.replaceChildren(...links(this.title, path, model && `model.skyops.${model}`));
   }
 
   /** @param {string} [said] below it; what stands between ` is code @param {string} [shown] */

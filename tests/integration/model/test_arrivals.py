@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -814,6 +815,8 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     first = look(5)
     assert first.verdict == monitor.NO_CHAMPION
     assert not first.decision.should_retrain
+    assert "There is no champion yet, nothing to compare" in report.html(first)
+    assert "| -" not in report.markdown(first).partition("###")[0]
     assert retrain(6).is_promoted
     follow(9)
     early = look(9)
@@ -841,6 +844,9 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert "http" not in text.replace("http-equiv", "")
     assert text.count("data:image/png;base64,") == 3  # Errors by day, prediction, label.
     assert "no column is beyond its threshold" in text
+    assert 'class="good">arrival-transit-40nm, version 1: ok<' in text
+    assert "Nothing is to be done." in text
+    assert re.search(r"Compared are 1,0\d\d arrivals from .* with [\d,]+ before them", text)
     champion = versions.champion(warehouse, calm.model_name)
     assert champion is not None
     client = registry.configure(warehouse, watching)
@@ -859,6 +865,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     assert asked.verdict == monitor.SKILL_ALARM
     assert asked.decision.trigger == policy.SKILL
     assert asked.decision.should_retrain
+    assert 'class="bad"' in report.html(asked) and "What to do: " in report.html(asked)
     decided = retrain(12)
     row = log.newest_verdict(warehouse, asked.model_name)
     assert row is not None
@@ -879,5 +886,7 @@ def test_with_no_arrivals_at_all_the_monitor_says_so(
     found = monitor.monitor_champion(warehouse, settings)
     assert found.verdict == monitor.NO_ARRIVALS
     assert found.at is found.skill is found.drift_score is None
-    assert "nothing to compare with" in report.html(found)
+    page = report.html(found)
+    assert "There are no arrivals yet, nothing to compare" in page
+    assert "<h2>Skill" not in page and "<h2>Drift" not in page
     assert not found.decision.should_retrain
