@@ -119,8 +119,7 @@ def _host(made: Board) -> tuple[int, int]:
         is_share=True, limits=((None, GREEN), (0.9, RED)),
     ), **place)  # fmt: skip
     made.put(lines(
-        "OOM "
-        "kills",
+        "OOM kills",
         "Processes that the kernel killed because memory ran out, on the host and in each "
         "container.", "short",
         ask('increase(node_vmstat_oom_kill{job="node"}[$__rate_interval])', "host {{instance}}"),
@@ -129,8 +128,7 @@ def _host(made: Board) -> tuple[int, int]:
         limits=((None, GREEN), (1, RED)),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Disk of Postgres and "
-        "MLflow",
+        "Disk of Postgres and MLflow",
         "Databases on disk, including MLflow's, and the artifacts that MLflow keeps in a "
         "folder.", "bytes",
         ask("max by (database) (skyops_postgres_size_bytes)", "database {{database}}"),
@@ -199,8 +197,7 @@ def _data(made: Board) -> None:
         """, is_series=True),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Moving means of key "
-        "features",
+        "Moving means of key features",
         "Mean over the previous 24 hours for crossings of the ring, in standard deviations from "
         "the mean of the whole period.", "none",
         Postgres("""
@@ -282,8 +279,7 @@ def _duel(made: Board) -> None:
                  "order by place"),
     ), **place)  # fmt: skip
     made.put(bars(
-        "Share within 1 and 2 "
-        "minutes",
+        "Share within 1 and 2 minutes",
         "Share of the test arrivals predicted within one and two minutes.", "percentunit",
         Postgres(f"{NEWEST} select model, within_1min_share as \"within 1 min\", "
                  "within_2min_share as \"within 2 min\" from compared order by place"),
@@ -325,8 +321,7 @@ def _duel(made: Board) -> None:
         """),
     ), **place)  # fmt: skip
     made.put(bars(
-        "Load "
-        "time",
+        "Load time",
         "Seconds until a version gave its first prediction in a new process, measured by the "
         "gatekeeper.", "s",
         Postgres(f"""
@@ -339,8 +334,7 @@ def _duel(made: Board) -> None:
         """),
     ), **place)  # fmt: skip
     made.put(lines(
-        "p95 of a "
-        "prediction",
+        "p95 of a prediction",
         "Measured by the gatekeeper for one record at a time, and by the service for all records "
         "of a request.", "s",
         ask('max by (version) (skyops_model_latency_p95_seconds{ring="$ring"})',
@@ -358,8 +352,7 @@ def _trust(made: Board) -> None:
     "trust", "Why it predicts what it does, and how reliable it is"),
              **place, height=2)  # fmt: skip
     made.put(rows(
-        "Lights of the "
-        "gatekeeper",
+        "Lights of the gatekeeper",
         "The newest decision on the ring's model: each light, and the rules that failed.",
         Postgres(f"""
             with newest as (
@@ -429,8 +422,7 @@ def _trust(made: Board) -> None:
         """),
     ), **place)  # fmt: skip
     made.put(lines(
-        "Residuals by "
-        "hour",
+        "Residuals by hour",
         "Mean error (above 0 is predicted too late) and mean absolute error of each hour's "
         "landings.", "m",
         Postgres(f"""

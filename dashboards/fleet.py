@@ -132,8 +132,7 @@ def _history(made: Board) -> None:
         lights=("state",),
     ), left=12, width=12, height=9)  # fmt: skip
     made.put(lines(
-        "Coverage of the "
-        "feed",
+        "Coverage of the feed",
         "Share of the minutes of flights in the air that have a position, by area and "
         "week.", "percentunit",
         Postgres(f"""

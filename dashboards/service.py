@@ -44,8 +44,7 @@ def _requests(made: Board) -> None:
         is_share=True, limits=((None, GREEN), (0.01, RED)),
     ), left=0, width=8)  # fmt: skip
     made.put(lines(
-        "Refused "
-        "requests",
+        "Refused requests",
         "Refused requests per second, by reason: no key (401), missing scope (403), too many "
         "(429), invalid (422) and so on.", "reqps",
         ask("sum by (reason) (rate(skyops_rejected_total[$__rate_interval]))", "{{reason}}"),
@@ -71,8 +70,7 @@ def _predictions(made: Board) -> None:
           for share in (50, 95, 99)),
     ), left=8, width=8)  # fmt: skip
     made.put(lines(
-        "Predicted "
-        "minutes",
+        "Predicted minutes",
         "Median and 90th percentile of the predicted time to the landing, by model and "
         "version.", "s",
         *(ask(f"histogram_quantile({share / 100}, sum by (le, model, version) "
