@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=65535,
-        description="Port of 127.0.0.1 on which the embedded Postgres also takes users with a "
+        description="Port of 127.0.0.1 on which the embedded Postgres also accepts users with a "
         "password, such as [the read-only one](connect.md#a-tcp-port-and-the-read-only-user), from "
         "its next start on. 0: none.",
     )
