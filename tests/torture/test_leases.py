@@ -242,8 +242,8 @@ def test_one_daemon_works_on_a_database(tmp_path: Path) -> None:
             assert first.poll() is None
             others.append(daemon())
             time.sleep(5)
-            first.send_signal(signal.SIGKILL)
             before = server.run(held)
+            first.send_signal(signal.SIGKILL)
             wait_for(lambda: server.run(held) not in ([], before))
             time.sleep(2)
             assert others[1].poll() is None
