@@ -31,7 +31,7 @@ IDLE_S, EVERY_S, TIMES = 10, 5, 3
 VANISHED_S = IDLE_S + EVERY_S * TIMES
 """After so long without an answer either side takes the other for gone, as its kernel tells it: the
 interpreter may be busy meanwhile."""
-_OURS = {
+_OURS: dict[str, Any] = {
     "keepalives": 1, "keepalives_idle": IDLE_S, "keepalives_interval": EVERY_S,
     "keepalives_count": TIMES, "tcp_user_timeout": VANISHED_S * 1000,
 }  # fmt: skip
