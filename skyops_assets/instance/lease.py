@@ -84,8 +84,8 @@ def free(connection: SqlConnection, names: Sequence[str]) -> tuple[float, list[s
     """When the database was asked (seconds since 1970, by its clock), and what nobody holds."""
     from sqlalchemy import text
 
-    looked_at, found = connection.execute(text(_FREE), {"names": list(names)}).one()
-    return float(looked_at), list(found)
+    row: Any = connection.execute(text(_FREE), {"names": list(names)}).one()
+    return float(row[0]), list(row[1])
 
 
 def of_daemon(url: str, on_taken: Callable[[SkyOpsError], None]) -> Lease:
