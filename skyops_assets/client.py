@@ -12,23 +12,20 @@ from skyops_assets.defs.shared import as_metadata
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.instance.check_results import failed_checks
 from skyops_assets.instance.events import cause
+from skyops_assets.instance.executor import leased
 from skyops_assets.instance.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     MAX_RETRIES_TAG,
     registered,
-    show_automation_as_on,
 )
 from skyops_assets.instance.processes import heartbeats
-from skyops_assets.instance.repair import host_tag, reap
+from skyops_assets.instance.repair import LOCATION
 
 if TYPE_CHECKING:
     from skyops_assets.arrivals.models.champions import ChampionSwitch
 
 DEMO = {"skyops/by": "demo"}
-LOCATION = "skyops"
-"""The code location, as workspace.yaml names it."""
-
 
 OnEvent = Callable[[str, str], None]
 """Called with (kind, name): ("assets", how many there are), ("start", step), ("asset", key),
@@ -167,7 +164,7 @@ def _execute(
     on_event("assets", str(len(set(job.asset_layer.executable_asset_keys))))
     instance.add_event_listener(run_id, lambda entry: _tell(entry, on_event))
     try:
-        with registered(instance, job.name, LOCATION):
+        with registered(instance, job.name, LOCATION), leased(instance, run_id):
             result = job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
@@ -177,7 +174,7 @@ def _execute(
                     **(run_config or {}),
                 },
                 # Whoever started it sees how it ends: the daemon is not to try it again.
-                tags={**host_tag(), MAX_RETRIES_TAG: "0", **(tags or {})},
+                tags={MAX_RETRIES_TAG: "0", **(tags or {})},
             )
     except dg.DagsterExecutionInterruptedError:
         raise KeyboardInterrupt from None
@@ -285,13 +282,6 @@ def last_runs(limit: int = 5) -> list[dict[str, Any]]:
             }
             for record in instance.get_run_records(limit=limit)
         ]
-
-
-def reap_now() -> list[str]:
-    """As `repair.reap`, on this process's instance; and it shows that automation is on."""
-    with dg.DagsterInstance.get() as instance:
-        show_automation_as_on(instance)
-        return reap(instance)
 
 
 def heartbeats_now() -> dict[str, datetime | None]:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from skyops_assets.defs.resources import resources
+from skyops_assets.instance.executor import leased_executor
 from skyops_assets.instance.private import BaseAssetGraph
 from skyops_assets.settings import PROJECT_ROOT
 
@@ -37,7 +38,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             },
             # One process a run: the graph is nearly a line, and each further process would
             # import the model's libraries again (measured: 1.4 s against 14 to 80 s).
-            executor=dg.in_process_executor,
+            executor=leased_executor,
         ),
     )
     return bound

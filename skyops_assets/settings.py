@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -41,6 +41,8 @@ JSON_EXAMPLES = {
 }
 
 
+MAX_PARTITIONS = 100_000
+"""Of one asset, as Dagster advises."""
 DEMO_LASTS = timedelta(hours=3)
 """From the first hour that is set where none is."""
 
@@ -199,7 +201,8 @@ class Settings(BaseSettings):
     first_hour: datetime = Field(
         datetime(2021, 10, 7, 12),
         description="First hour that the graph shows, a partition of `raw/opensky_states` (UTC). "
-        "Unset: only the demo's three hours.",
+        "Unset: only the demo's three hours. Dagster advises at most 100,000 partitions, eleven "
+        "years; positions of earlier hours are loaded and transformed as well.",
     )
     last_hour: datetime | None = Field(
         None,
@@ -663,6 +666,21 @@ def load_settings() -> Settings:
         raise SkyOpsError(f"{name} cannot be used: {reason}{shown}") from None
 
 
+def _too_many_hours(settings: Settings, now: datetime) -> list[str]:
+    """What is to be said where the graph has more hours than Dagster is made for."""
+    end = settings.hours_end or now
+    hours = int((end - settings.first_hour) / timedelta(hours=1))
+    if hours <= MAX_PARTITIONS:
+        return []
+    first = end - timedelta(hours=MAX_PARTITIONS)
+    return [
+        f"SKYOPS_FIRST_HOUR ({settings.first_hour:%Y-%m-%dT%H:%M}) gives raw/opensky_states "
+        f"{hours:,} partitions; Dagster advises at most {MAX_PARTITIONS:,}, as its pages and its "
+        f"daemon grow slow. Set it to {first:%Y-%m-%d} or later: earlier hours are loaded and "
+        "transformed all the same, the graph only does not show them."
+    ]
+
+
 def notices() -> list[str]:
     """Notes on settings that are accepted but deserve attention.
 
@@ -670,9 +688,10 @@ def notices() -> list[str]:
     """
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", PendingDeprecationWarning)
-        load_settings()
+        settings = load_settings()
     return [
         *(str(one.message) for one in found),
+        *_too_many_hours(settings, datetime.now(UTC).replace(tzinfo=None)),
         *(
             f"{name} is not a SkyOps setting and has no effect (docs/settings.md lists them)."
             for name in check_names(os.environ, Settings.model_fields)

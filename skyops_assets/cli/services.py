@@ -17,6 +17,7 @@ from skyops_assets.errors import SkyOpsError
 
 if TYPE_CHECKING:
     from skyops_assets.settings import Settings
+    from skyops_assets.warehouse.connection import Warehouse
 
 
 @app.command()
@@ -42,8 +43,9 @@ def up(
         from skyops_assets import runtime
 
         warehouse = runtime.prepare(settings)
+        _require_no_daemon(settings, warehouse)
         surroundings = runtime.service_environment(settings, warehouse, note)
-        supervise.run_services(settings, claim, _say, _end_dead_runs, surroundings)
+        supervise.run_services(settings, claim, _say, surroundings)
 
 
 @app.command()
@@ -158,11 +160,11 @@ def _detach(settings: Settings) -> None:
         raise
 
 
-def _end_dead_runs() -> None:
-    from skyops_assets.client import reap_now
+def _require_no_daemon(settings: Settings, warehouse: Warehouse) -> None:
+    """Raise `SkyOpsError` where a daemon of another home works on this one's Dagster database."""
+    from skyops_assets.instance import lease
 
-    for ended in reap_now():
-        _say(f"Ended the run {ended}")
+    lease.of_daemon(warehouse.sqlalchemy(settings.dagster_database), lambda _: None).release()
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.errors import raise_execution_interrupts
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
@@ -51,9 +52,11 @@ __all__ = [
     "is_reserved_asset_job_name",
     "latest_by_partition",
     "latest_check_result",
+    "raise_execution_interrupts",
     "registered",
     "show_automation_as_on",
     "start_code_servers_with",
+    "storage_url",
 ]
 
 
@@ -63,6 +66,11 @@ def index_connection(instance: dg.DagsterInstance) -> Iterator[Connection]:
     storage = instance.event_log_storage
     with storage.index_connection() as connection:  # type: ignore[attr-defined]
         yield connection
+
+
+def storage_url(instance: dg.DagsterInstance) -> str | None:
+    """The address of the Postgres that has the instance's runs; None where it is no Postgres."""
+    return getattr(instance.run_storage, "postgres_url", None)
 
 
 def latest_by_partition(

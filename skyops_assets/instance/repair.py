@@ -1,75 +1,103 @@
-"""Putting Dagster's instance right: runs whose process is gone.
+"""Putting Dagster's instance right: runs whose process is gone, slots that no run holds.
 
 Belongs here: what is read from and done to the instance. Does not: when (`automation`), runs that
-are long over (`retention`).
+are long over (`retention`), who holds a lease (`executor`).
 """
 
-import json
-import platform
-from datetime import UTC, datetime
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from skyops_assets.instance.private import GRPC_INFO_TAG
-from skyops_assets.instance.processes import is_alive, is_here, listens
+from skyops_assets.instance.executor import lease_of
+from skyops_assets.instance.lease import free
+from skyops_assets.instance.private import index_connection, storage_url
 
-HOST_TAG = "skyops/host"
-"""The machine of a run that no code server launched."""
-UNFINISHED = [
+LOCATION = "skyops"
+"""The code location, as workspace.yaml names it."""
+LEASE_TAG = "skyops/lease"
+"""With the value "none", the tag of a run that holds no lease, and whose end is its own matter."""
+STARTING, STARTED, CANCELING = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
-]
-Kind = dg.DagsterEventType
+)
+UNFINISHED = [STARTING, STARTED, CANCELING]
+FREE_S = 15.0
+"""So long the lease of a run that has begun may be free: its connection was lost, and is made
+again."""
+STARTS_S = 50.0
+"""So long it may be free before the run has begun: Python starts, and loads the graph."""
 
 
-def host_tag() -> dict[str, str]:
-    """The tag of a run that this process works on itself."""
-    return {HOST_TAG: platform.node()}
+def reap(
+    instance: dg.DagsterInstance, free_since: Mapping[str, float]
+) -> tuple[list[str], dict[str, float]]:
+    """End the runs whose lease is free, and free the slots that no run holds any more.
 
+    A lease that is found free once may be one of a process that starts, or of one that lost its
+    connection this moment. So it is ended when it was found free before, long enough ago by the
+    clock of the database. A run that was being cancelled is cancelled then, every other one failed.
 
-def reap(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs whose process is gone, and free the slots that no run holds any more.
-
-    Only runs of this machine are judged: the launcher's other runs are Dagster's run monitoring's.
-    A run that was being cancelled is cancelled then, every other one failed.
+    Args:
+        free_since: what the look before has given.
 
     Returns:
-        For each run ended: its number and why.
+        For each run ended its number and why; for each state of a run whose lease is free, since
+        when it was seen so (seconds since 1970).
     """
     ended = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        why = _why_dead(instance, run)
-        now = instance.get_run_by_id(run.run_id)
-        # It may have come to its end between the two looks.
-        if why is None or now is None or now.is_finished:
+    runs = {run.run_id: run for run in _judged(instance)}
+    looked_at, found = _free(instance, list(runs))
+    since = {}
+    for run in (runs[run_id] for run_id in found):
+        state = f"{run.run_id} {run.status.value}"
+        since[state] = free_since.get(state, looked_at)
+        if looked_at - since[state] < (STARTS_S if run.status == STARTING else FREE_S):
             continue
+        now = instance.get_run_by_id(run.run_id)
+        # It may have come to its end between the two looks, or have begun.
+        if now is None or now.status != run.status:
+            continue
+        why = "No process holds the lease of this run."
         message = f"{why} It did not end by itself: it was killed, or its machine went down."
-        if now.status == dg.DagsterRunStatus.CANCELING:
+        if now.status == CANCELING:
             instance.report_run_canceled(now, message)
         else:
             instance.report_run_failed(now, message)
+        del since[state]
         ended.append(f"{run.run_id}: {why}")
     _free_slots(instance)
-    return ended
+    return ended, since
 
 
-def _why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
-    """Why no process can be working on a run; None if one is, or if that cannot be known here."""
-    server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
-    if not (is_here(server["host"]) if server else run.tags.get(HOST_TAG) == platform.node()):
-        return None
-    for entry in instance.all_logs(run.run_id, of_type=Kind.ENGINE_EVENT):
-        pid = entry.dagster_event and entry.dagster_event.engine_event_data.metadata.get("pid")
-        if pid is not None:
-            at = datetime.fromtimestamp(entry.timestamp, UTC)
-            if is_alive(int(str(pid.value)), at):
-                return None
-            return f"The process {pid.value} of this run is gone."
-    # No process yet: the code server that was to start it must be there.
-    if server.get("port") and not listens(server["host"], server["port"]):
-        return f"The code server on port {server['port']} that was to start this run is gone."
-    return None
+def _judged(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """The unfinished runs of SkyOps' graph, which all hold a lease once they have begun.
+
+    One that another launcher than Dagster's default starts may wait long for a machine: until it
+    has begun it is left to Dagster's run monitoring, which asks that launcher.
+    """
+    statuses = [STARTED, CANCELING]
+    if not instance.run_launcher.supports_check_run_worker_health:
+        statuses.append(STARTING)
+    return [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=statuses))
+        if run.remote_job_origin is not None
+        and run.remote_job_origin.location_name == LOCATION
+        and run.tags.get(LEASE_TAG) != "none"
+    ]
+
+
+def _free(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> tuple[float, list[str]]:
+    """When this looked (seconds since 1970, by the database), and the runs whose lease is free."""
+    if not run_ids or storage_url(instance) is None:
+        return 0.0, []
+    names = {lease_of(run_id): run_id for run_id in run_ids}
+    with index_connection(instance) as connection:
+        looked_at, found = free(connection, list(names))
+    return looked_at, [names[name] for name in found]
 
 
 def _free_slots(instance: dg.DagsterInstance) -> None:

@@ -86,6 +86,14 @@ where
     )
 returning run_id
 """
+FORGET = "delete from runs where run_id = any(:runs)"
+UNNEEDED = """
+delete from event_logs as events
+where
+    events.run_id <> ''
+    and events.id <> all(:latest)
+    and not exists (select from runs where runs.run_id = events.run_id)
+"""
 RUNLESS = """
 delete from event_logs
 where run_id = '' and id <> all(:latest) and timestamp < :before
@@ -101,7 +109,7 @@ class Removed:
     """What went.
 
     Attributes:
-        removed: runs, with their events and output.
+        removed: runs, with their output and all events but those that Dagster must know.
         thinned: runs of which all went but what Dagster must know, or why they failed.
         check_results: of those runs.
     """
@@ -114,10 +122,10 @@ class Removed:
 def remove_old_runs(instance: dg.DagsterInstance, keep_days: int, newest: int = NEWEST) -> Removed:
     """Remove runs that ended before so many days, or that are not among the newest of their job.
 
-    A run that made what is still the latest of an asset, a partition or a check stays, with that
-    event alone: Dagster forgets with the run that it was ever made, and automation would make all
-    of it again. A failed run stays until it is old, with its errors and the partitions that it was
-    to make. On another database than Postgres nothing is done.
+    An event that made what is still the latest of an asset, a partition or a check stays: Dagster
+    would forget that it was ever made, and automation would make all of it again. Its run stays,
+    with that event alone, until it is old. A failed run stays until it is old, with its errors and
+    the partitions that it was to make. On another database than Postgres nothing is done.
     """
     now = datetime.now(UTC)
     removed = 0
@@ -136,10 +144,12 @@ def remove_old_runs(instance: dg.DagsterInstance, keep_days: int, newest: int = 
             for run_id, status, is_old in over
             if status == dg.DagsterRunStatus.FAILURE.value and not is_old
         }
-        kept = []
-        for run_id, _, _ in over:
+        old = [run_id for run_id, _, is_old in over if is_old and run_id in makers]
+        kept = list(old)
+        for run_id, _, is_old in over:
             if run_id in makers or run_id in failed:
-                kept.append(run_id)
+                if not is_old:
+                    kept.append(run_id)
                 continue
             instance.compute_log_manager.delete_logs(prefix=[run_id])
             instance.delete_run(run_id)
@@ -148,10 +158,12 @@ def remove_old_runs(instance: dg.DagsterInstance, keep_days: int, newest: int = 
         thinned = {run_id for (run_id,) in rows}
         for run_id in thinned:
             instance.compute_log_manager.delete_logs(prefix=[run_id])
+        _run(connection, FORGET, runs=old)
+        _run(connection, UNNEEDED, latest=kept_ids)
         _run(connection, RUNLESS, latest=kept_ids,
              before=_naive(now - timedelta(days=RUNLESS_DAYS)))  # fmt: skip
         _run(connection, TAGS)
-        return Removed(removed, len(thinned), tidy(connection, kept))
+        return Removed(removed + len(old), len(thinned.difference(old)), tidy(connection, kept))
 
 
 def _rows(connection: Connection, statement: str, **values: Any) -> list[Any]:

@@ -3,21 +3,31 @@
 dagster-postgres opens a connection for nearly each statement (SQLAlchemy's NullPool): 3,100 in a
 run of the main job, and for every one the server starts a process. Only its web server keeps some.
 
-Belongs here: how connections are kept. Does not: what is stored, which is all Dagster's own.
+Belongs here: how connections are kept, and that one daemon uses them. Does not: what is stored,
+which is all Dagster's own.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 import sqlalchemy as db
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+)
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
 
+from skyops_assets.errors import SkyOpsError
+from skyops_assets.instance import lease
+from skyops_assets.instance.lease import Lease
 from skyops_assets.instance.private import ConfigurableClassData
 
 KEPT = 1
@@ -61,6 +71,50 @@ def _try_what_was_idle(engine: db.Engine) -> None:
     db.event.listen(engine, "checkin", on_checkin)
 
 
+class OneDaemonRunStorage(PostgresRunStorage):
+    """Dagster's runs, whose daemon is the only one: two would start every run twice.
+
+    Each part of the daemon tells that it lives before it does anything. The first to tell takes the
+    daemon's lease; the process of a second daemon ends there, whatever started it.
+    """
+
+    _lease: Lease | None = None
+    _taking = threading.Lock()
+
+    def add_daemon_heartbeat(self, daemon_heartbeat: Any) -> None:
+        """Store that a part of this process's daemon lives."""
+        with self._taking:
+            if self._lease is None:
+                self._lease = self._only_daemon()
+        super().add_daemon_heartbeat(daemon_heartbeat)
+
+    def _only_daemon(self) -> Lease:
+        """The daemon's lease. Where another daemon has it, this process ends."""
+        while True:
+            try:
+                return lease.of_daemon(self.postgres_url, _end)
+            except lease.LeaseTaken as error:
+                _end(error)
+            except SkyOpsError as error:
+                # A part that cannot tell would go on without, so it waits here.
+                print(error, file=sys.stderr, flush=True)
+                time.sleep(lease.PAUSE_S)
+
+    def dispose(self) -> None:
+        """Close what the instance has open."""
+        super().dispose()
+        with self._taking:
+            if self._lease is not None:
+                self._lease.release()
+                self._lease = None
+
+
+def _end(error: SkyOpsError) -> NoReturn:
+    """End this process: raised in one of the daemon's threads, an error would end nothing."""
+    print(f"Error: {error}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 class PooledEventLogStorage(PostgresEventLogStorage):
     """Dagster's event log, whose end is the end of the pool."""
 
@@ -96,7 +150,9 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
     ):
         super().__init__(postgres_url, should_autocreate_tables, inst_data)
-        self._event_log_storage = PooledEventLogStorage(postgres_url, should_autocreate_tables)
+        # The tables are there by now.
+        self._run_storage = OneDaemonRunStorage(postgres_url, False)
+        self._event_log_storage = PooledEventLogStorage(postgres_url, False)
         engine = create_pg_engine(
             postgres_url,
             isolation_level="AUTOCOMMIT",

@@ -90,14 +90,12 @@ def run_services(
     settings: Settings,
     claim: Claim,
     say: Say,
-    before_daemon: Callable[[], None],
     service_environment: Mapping[str, str],
 ) -> None:
     """Start all services and stay until a signal; a service that ends is started again.
 
     Args:
         say: prints a line for the person who waits.
-        before_daemon: done while the code server starts, and before runs can.
         service_environment: of the service, which sees less than the others.
 
     Raises:
@@ -105,7 +103,7 @@ def run_services(
     """
     services = _Services(settings, claim, say, service_environment)
     try:
-        services.start(before_daemon)
+        services.start()
         services.keep()
     except _Stopped:
         _safely(say, "Stopping")
@@ -153,13 +151,12 @@ class _Services:
             SERVICE: [*python, "skyops_assets.serving", HOST],
         }  # fmt: skip
 
-    def start(self, before_daemon: Callable[[], None]) -> None:
+    def start(self) -> None:
         """Start all, and return when their addresses answer."""
         say, ui = self._say, f"http://{HOST}:{self._settings.ui_port}/server_info"
         service = f"http://localhost:{self._settings.service_port}"
         say("Starting the code server")
         self._launch("code-server")
-        before_daemon()
         self._wait(lambda: _listens(self._code_port))
         say("Starting the UI and the daemon")
         for name in ("ui", "docs", "daemon", SERVICE):

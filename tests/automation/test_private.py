@@ -5,11 +5,15 @@ module of the product that names them.
 """
 
 import ast
+import os
+import signal
+import time
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._utils.interrupts import capture_interrupts
 
 from skyops_assets.instance import private
 from skyops_assets.settings import PROJECT_ROOT
@@ -186,3 +190,20 @@ def test_the_names_of_tags_are_those_that_dagster_writes() -> None:
     """Of these two nothing here can be made to write them: a code server and a daemon do."""
     assert private.GRPC_INFO_TAG == ".dagster/grpc_info"
     assert private.WILL_RETRY_TAG == "dagster/will_retry"
+
+
+def test_a_wait_within_a_run_can_be_terminated() -> None:
+    """What came before it, too: Dagster keeps interrupts back between two steps."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with capture_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+            interrupted = pytest.raises(dg.DagsterExecutionInterruptedError)
+            with interrupted, private.raise_execution_interrupts():
+                time.sleep(5)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_instance_without_postgres_has_no_address(instance: dg.DagsterInstance) -> None:
+    assert private.storage_url(instance) is None

@@ -62,7 +62,7 @@ def events_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return [str(log.dagster_event.event_type_value) for log in logs if log.dagster_event]
 
 
-def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
+def test_old_runs_go_and_what_they_made_that_is_still_the_latest_stays(
     stored: dg.DagsterInstance, home: Path
 ) -> None:
     from dagster._core.test_utils import freeze_time
@@ -84,8 +84,8 @@ def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
         recent = made(stored, well)
     before = events_of(stored, recent)
     # The well's first two runs are old, and its latest is the recent one.
-    assert remove_old_runs(stored, 90) == Removed(removed=5, thinned=3, check_results=0)
-    assert runs_of(stored) == {last_check, again, other_hour, unfinished, recent}
+    assert remove_old_runs(stored, 90) == Removed(removed=8, thinned=0, check_results=0)
+    assert runs_of(stored) == {unfinished, recent}
     assert {first_well, first_hour, last_well, nothing, dry}.isdisjoint(runs_of(stored))
     assert stored.get_latest_materialization_event(well.key).run_id == recent
     assert stored.get_materialized_partitions(hourly.key) == {"1", "2"}
@@ -96,11 +96,16 @@ def test_old_runs_go_but_for_those_that_made_the_latest_of_anything(
     assert events_of(stored, last_check) == ["ASSET_CHECK_EVALUATION"]
     assert events_of(stored, recent) == before
     assert {path.parent.name for path in home.rglob("compute_logs")} == {recent}
-    # Dagster shows them as before.
-    assert stored.get_run_by_id(again).status == dg.DagsterRunStatus.SUCCESS
+    # Dagster knows as before when they were made.
     event = stored.get_latest_materialization_event(hourly.key)
     assert event is not None and event.run_id == other_hour
     assert remove_old_runs(stored, 90) == Removed()
+    # What a removed run made goes once it is made again.
+    made(stored, hourly, partition_key="1")
+    remove_old_runs(stored, 90)
+    assert events_of(stored, again) == []
+    assert events_of(stored, other_hour) == ["ASSET_MATERIALIZATION"]
+    assert stored.get_materialized_partitions(hourly.key) == {"1", "2"}
 
 
 def test_of_a_job_that_runs_often_the_newest_runs_stay(

@@ -89,6 +89,7 @@ def postgres(
     data_in: Path | None = None,
     is_standby: bool = False,
     certificate: tuple[Path, Path] | None = None,
+    also_at: str | None = None,
 ) -> Iterator[Server]:
     """A Postgres of the system with password logins.
 
@@ -98,6 +99,7 @@ def postgres(
             without room for that a server ends. Else a folder of its own.
         certificate: of a server that takes logins over TLS only, and the key.
         is_standby: it waits for a primary server, which there is not.
+        also_at: one more address of this machine, whose network (/24) may log in there.
     """
     binaries = system_binaries()
     if binaries is None:
@@ -128,6 +130,10 @@ def postgres(
                 shutil.chown(data / name, **{k: user[k] for k in ("user", "group") if k in user})
             (data / "pg_hba.conf").write_text("hostssl all all all scram-sha-256\n")
             options += " -c ssl=on"
+        if also_at:
+            options = options.replace("127.0.0.1", f"127.0.0.1,{also_at}")
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {also_at}/24 scram-sha-256\n")
         run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o",
             options, "start")  # fmt: skip
         yield Server(port, folder)

@@ -202,6 +202,18 @@ def test_a_warning_of_a_setting_is_the_command_lines_to_print() -> None:
     assert done.stdout + done.stderr == ""
 
 
+def test_more_hours_than_dagster_is_made_for_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYOPS_FIRST_HOUR", "2010-01-01T00:00")
+    monkeypatch.setenv("SKYOPS_LAST_HOUR", "2021-05-29T15:00")
+    assert notices() == []
+    monkeypatch.setenv("SKYOPS_LAST_HOUR", "2021-05-29T16:00")
+    (told,) = notices()
+    assert told.startswith(
+        "SKYOPS_FIRST_HOUR (2010-01-01T00:00) gives raw/opensky_states 100,001 partitions"
+    )
+    assert "Set it to 2010-01-01 or later" in told
+
+
 def runtime_names() -> set[str]:
     """The variables of ours that `skyops` sets for what it starts, and docker/ hands in."""
     found: set[str] = set()

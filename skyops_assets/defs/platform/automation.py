@@ -1,5 +1,7 @@
 """Looks after the platform: health, clean-up, dead runs, periodic checks, asset conditions."""
 
+import json
+
 import dagster as dg
 
 from skyops_assets.defs.platform.checks import PERIODIC
@@ -51,14 +53,15 @@ weekly_health_check = dg.ScheduleDefinition(
 
 @dg.sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=20,
     description="Ends runs whose process has died, so that other runs need not wait for them.",
 )
 def reap_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """See `repair.reap`; a run that failed so is tried once more by Dagster."""
-    # Containers have no `skyops up` that does it.
+    # Here, as containers have no `skyops up` that could do it.
     show_automation_as_on(context.instance)
-    ended = reap(context.instance)
+    ended, free_since = reap(context.instance, json.loads(context.cursor or "{}"))
+    context.update_cursor(json.dumps(free_since))
     return dg.SkipReason("; ".join(ended) or "Every unfinished run has a live process.")
 
 
