@@ -9,8 +9,9 @@ from rich.markup import escape
 
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import JsonOption, err, note, note_settings, out, prepare, print_json
+from skyops_assets.store import MLFLOW
 
-PLACE = typer.Argument(help="A folder, or s3://bucket/prefix with the model store's access.")
+PLACE = typer.Argument(help="A folder, or s3://bucket/prefix; access by AWS' own variables.")
 
 
 @app.command()
@@ -32,9 +33,10 @@ def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
         "It has no secrets.",
         soft_wrap=True,
     )
-    if "://" in settings.artifact_root and not settings.artifact_root.startswith("file:"):
+    if backups.kept(settings, MLFLOW) is None:
         note(
-            "MLflow's files are in an object store (SKYOPS_MLFLOW_ARTIFACTS) and not in the backup."
+            "MLflow's files are where only MLflow reads them (SKYOPS_MLFLOW_ARTIFACTS), and not in "
+            "the backup."
         )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from html import escape
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
-from skyops_assets.files import replacing
+from skyops_assets.store import DOCS, Store
 
-FOLDER = "data_docs"
+FOLDER = f"{DOCS}/data_docs"
 _ELSEWHERE = (
     re.compile(r"<script\b.*?</script>", re.DOTALL),
     re.compile(r"<(?:link|img)\b[^>]*>"),
@@ -32,12 +32,22 @@ nav, .card, button { display: none; }
 </style></head>"""
 
 
-def page(home: Path, suite_name: str) -> Path:
-    """Where a suite's page is; `skyops up` serves the folder ``docs`` above it."""
-    return home / "docs" / FOLDER / f"{suite_name}.html"
+def name(suite_name: str) -> str:
+    """The name in the store of a suite's page; `skyops up` serves the folder ``docs`` above it."""
+    return f"{FOLDER}/{suite_name}.html"
 
 
-def write(path: Path, result: Any, advice: list[str]) -> None:
+def suites(store: Store) -> list[str]:
+    """The suites that have a page, by name.
+
+    Raises:
+        OSError: the store does not answer.
+    """
+    found = (PurePosixPath(file.name) for file in store.files(FOLDER))
+    return [path.stem for path in found if path.suffix == ".html"]
+
+
+def write(store: Store, suite_name: str, result: Any, advice: list[str]) -> None:
     """Write the page of one validation in the place of the one before.
 
     Args:
@@ -55,5 +65,4 @@ def write(path: Path, result: Any, advice: list[str]) -> None:
     text = text.replace("</head>", _STYLE, 1)
     if todo:
         text = re.sub(r"<body[^>]*>", rf"\g<0><h2>What to do</h2><ul>{todo}</ul>", text, count=1)
-    with replacing(path) as part:
-        part.write_text(text)
+    store.write(name(suite_name), text.encode())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from psycopg.sql import Composable
 from pydantic import BaseModel, Field
 
@@ -24,6 +26,7 @@ from skyops_assets.serving.reads import (
 )
 from skyops_assets.serving.rows import Rows
 from skyops_assets.settings import Settings
+from skyops_assets.store import DOCS_PAGE, open_store
 
 MOST_HOURS = 24
 """Positions are looked at for a day at most: an answer has ten seconds."""
@@ -196,9 +199,10 @@ def docs_address(settings: Settings) -> str | None:
     """
     if settings.docs_url:
         return settings.docs_address
-    if settings.public_url or not (settings.home / "docs" / "index.html").is_file():
-        return None
-    return settings.docs_address
+    with suppress(OSError):  # A bucket that is away.
+        if not settings.public_url and open_store(settings).find(DOCS_PAGE):
+            return settings.docs_address
+    return None
 
 
 async def counted(
@@ -329,5 +333,5 @@ async def choices(request: Request, airport: AnAirport = None, format: Form = No
     """Values of the filters, those with most movements first; of an airport, where one is named."""
     service = request.app.state.service
     found = await service.database.rows(queries.CHOICES, {"airport": upper(airport)})
-    docs = docs_address(service.settings)
+    docs = await run_in_threadpool(docs_address, service.settings)
     return answer(request, list(Choice.model_fields), found, format, docs=docs)

@@ -1098,12 +1098,12 @@ def test_of_several_parts_the_first_that_breaks_something_has_the_page(
     frame: Any, tmp_path: Path
 ) -> None:
     parts = [frame, frame.assign(latitude_deg=91.0), frame.assign(longitude_deg=181.0)]
-    found = validate_parts(parts, "raw_opensky_states", tmp_path)
+    found = validate_parts(parts, "raw_opensky_states", Settings(home=tmp_path))
     assert found.rows == 3 * len(frame)
     assert found.problem is not None
     assert found.problem.count("values_to_be_between") == 2
-    assert "91.0" in found.page.read_text()
-    assert "181.0" not in found.page.read_text()
+    assert "91.0" in Path(found.page).read_text()
+    assert "181.0" not in Path(found.page).read_text()
 
 
 # features/crossing_features, ml/predictions: what leads back to what

@@ -52,7 +52,7 @@ def state_vectors_are_plausible(
             else "No positions were loaded: check the hours and the source.",
         )
     settings = warehouse.settings
-    found = validate_parts(loaded_states(database, load), "raw_opensky_states", settings.home)
+    found = validate_parts(loaded_states(database, load), "raw_opensky_states", settings)
     dropped = dropped_days(database, load.start, load.end)
     if not found.rows and (said := _dropped(dropped)):
         context.log.warning(said)
@@ -186,7 +186,7 @@ def arrivals_are_plausible(
     settings = warehouse.settings
     frame = loaded_arrivals(warehouse.open(), context.run.run_id)
     note = None if len(frame) else "No arrivals were loaded that are not in the models already."
-    found = validate_parts([frame], "raw_arrivals_history", settings.home)
+    found = validate_parts([frame], "raw_arrivals_history", settings)
     return suite_result(found, settings, note)
 
 
