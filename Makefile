@@ -19,7 +19,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down page test coverage torture loop lint types audit bench docs dashboards features lock \
+.PHONY: help demo up down buckets page test coverage torture loop lint types audit bench docs dashboards features lock \
 	clean purge
 
 help: ## Show the commands
@@ -33,6 +33,9 @@ up: $(RUNTIME) $(PAGE) $(SITE) ## Keep the Dagster UI (port 3000), daemon, servi
 
 down: $(RUNTIME) ## Stop what `make up` or `skyops up --detach` started
 	@$(BIN)/skyops down
+
+buckets: $(RUNTIME) ## Install the packages for a store in a bucket (SKYOPS_STORE=s3://...)
+	@$(UV) pip install --quiet --require-hashes -r requirements-s3.lock
 
 page: $(RUNTIME) ## Fetch the live page's libraries from npm, if that failed before
 	@rm -f $(PAGE)
@@ -92,12 +95,15 @@ features: $(RUNTIME) ## Write dbt's files from the table of features
 lock: $(UV) ## Update the lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build -o requirements.lock
+	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
+	    --no-annotate --group demo --group build --extra s3 -c requirements.lock -o requirements-s3.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group page -o requirements-page.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group docs -o requirements-docs.lock
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
-	    --no-annotate --group demo --group build --group dev -c requirements.lock -o requirements-dev.lock
+	    --no-annotate --group demo --group build --group dev --extra s3 -c requirements-s3.lock \
+	    -o requirements-dev.lock
 
 clean: ## Remove the environment and everything built; the warehouse stays
 	rm -rf $(VENV) $(PAGE_FILES) site dbt_project/target dbt_project/logs

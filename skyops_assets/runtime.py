@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -18,6 +19,7 @@ from skyops_assets import __version__
 from skyops_assets.addresses import LOOPBACK
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.store import S3
 from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.embedded import unusable
@@ -38,7 +40,8 @@ OTHERS = ("DAGSTER_", "DBT_", "MLFLOW_")
 """Prefixes of variables that belong to another project of the same shell: `DBT_TARGET` stops each
 transform, `MLFLOW_RUN_ID` each training. What SkyOps needs of them it sets itself."""
 PASSED_ON = ("MLFLOW_S3_",)
-"""Of those, what a person sets for SkyOps: the server of `SKYOPS_MLFLOW_ARTIFACTS=s3://...`."""
+"""Of those, what a person sets for SkyOps: the server of MLflow's files, where it is not that of
+`AWS_ENDPOINT_URL`."""
 WITHHELD = tuple(
     f"SKYOPS_{name}"
     for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "READER_DATABASE_URL",
@@ -60,6 +63,7 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     return {
         **QUIET,
         **no_proxy(os.environ),
+        **aws(os.environ),
         # OpenMP's threads spin while they wait. On busy cores a fit of 58 rows took 100 s with
         # four of them and 0.5 s with one; and one thread adds up in the same order each time.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
@@ -74,6 +78,12 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_PROFILES_DIR": str(DBT_PROJECT),
     }
+
+
+def aws(variables: Mapping[str, str]) -> dict[str, str]:
+    """The buckets' region also under the name by which boto3 looks for it, which knows no other."""
+    region = variables.get("AWS_DEFAULT_REGION") or variables.get("AWS_REGION")
+    return {"AWS_DEFAULT_REGION": region} if region else {}
 
 
 def no_proxy(variables: Mapping[str, str]) -> dict[str, str]:
@@ -188,6 +198,22 @@ def check_airports(settings: Settings) -> None:
             )
 
 
+def check_store(settings: Settings) -> None:
+    """Refuse a bucket without the library by which MLflow and Dagster reach it.
+
+    Raises:
+        SkyOpsError: it is not installed.
+    """
+    for name, place in (
+        ("SKYOPS_STORE", settings.store_root), ("SKYOPS_MLFLOW_ARTIFACTS", settings.artifact_root),
+    ):  # fmt: skip
+        if place.startswith(S3) and find_spec("boto3") is None:
+            raise SkyOpsError(
+                f"{name} names {place}, and what reaches buckets is not installed: run "
+                "`make buckets`, or install requirements-s3.lock (docs/storage.md)."
+            )
+
+
 def prepare(settings: Settings) -> Warehouse:
     """Bring up the surroundings and set this process's environment to them.
 
@@ -197,6 +223,7 @@ def prepare(settings: Settings) -> Warehouse:
         SkyOpsError: the home, the warehouse or the dbt project cannot be used.
     """
     check_airports(settings)
+    check_store(settings)
     _forget_others()
     os.environ.update(no_proxy(os.environ))
     warehouse = open_warehouse(settings)

@@ -11,7 +11,6 @@ import json
 import os
 import warnings
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -77,6 +76,13 @@ class Settings(BaseSettings):
         PROJECT_ROOT / ".skyops",
         description="Folder of all local state: embedded Postgres, Dagster's files, MLflow's "
         "artifacts, training sets, logs.",
+    )
+    store: str | None = Field(
+        None,
+        description="Folder (an absolute path), or `s3://bucket/prefix`, for training sets, "
+        "reports, Data Docs, the dbt docs, MLflow's artifacts and the output of runs; see "
+        "[the store](storage.md#the-store-of-files). To change it later, `skyops store move`. "
+        "Unset: `SKYOPS_HOME`.",
     )
     database_url: SecretStr | None = Field(
         None,
@@ -388,7 +394,7 @@ class Settings(BaseSettings):
     mlflow_artifacts: str | None = Field(
         None,
         description="Folder or URI where MLflow keeps models and plots. Unset: `mlflow` in "
-        "`SKYOPS_HOME`.",
+        "`SKYOPS_STORE`.",
     )
     model_store: str | None = Field(
         None,
@@ -397,15 +403,16 @@ class Settings(BaseSettings):
     )
     model_store_endpoint: str | None = Field(
         None,
-        description="Address of another S3 server, such as "
-        "`https://minio.example.org:9000`. Unset: AWS' own.",
+        description="Address of the model store's S3 server, such as "
+        "`https://minio.example.org:9000`, if it is not the server of the other buckets. Unset: "
+        "`AWS_ENDPOINT_URL`, or else AWS.",
     )
     model_store_region: str | None = Field(
-        None, description="Region of the bucket. Unset: `AWS_REGION`, or else AWS' profile."
+        None, description="Region of that bucket. Unset: `AWS_REGION`, or else AWS' profile."
     )
     model_store_access_key_id: SecretStr | None = Field(
         None,
-        description="Access key of the bucket. Unset: AWS' own variables, profile or role.",
+        description="Access key of that bucket. Unset: AWS' own variables, profile or role.",
     )
     model_store_secret_access_key: SecretStr | None = Field(None, description="Secret of that key.")
 
@@ -519,6 +526,8 @@ class Settings(BaseSettings):
         "actor",
         "metar_url",
         "operator_data",
+        "store",
+        "mlflow_artifacts",
         "model_store",
         "model_store_endpoint",
         "model_store_region",
@@ -542,7 +551,7 @@ class Settings(BaseSettings):
         # docker compose passes a variable that is not set as an empty one.
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("model_store", "operator_data")
+    @field_validator("store", "model_store", "operator_data")
     @classmethod
     def _check_place(cls, value: str | None) -> str | None:
         return value and setting_values.place(value)
@@ -630,10 +639,15 @@ class Settings(BaseSettings):
             return self.first_hour + DEMO_LASTS
         return None if self.last_hour is None else self.last_hour + timedelta(hours=1)
 
-    @cached_property
+    @property
+    def store_root(self) -> str:
+        """Where files are kept beside the tables: an absolute path, or ``s3://bucket/prefix``."""
+        return (self.store or str(self.home)).rstrip("/")
+
+    @property
     def artifact_root(self) -> str:
         """Where MLflow writes artifacts: a URI or an absolute path."""
-        return self.mlflow_artifacts or str(self.home / "mlflow")
+        return self.mlflow_artifacts or f"{self.store_root}/mlflow"
 
 
 def load_settings() -> Settings:

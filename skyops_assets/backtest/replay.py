@@ -220,10 +220,11 @@ def _replay_databases(
     with tempfile.TemporaryDirectory(prefix="backtest-", dir=settings.home) as folder:
         own = Settings(
             **settings.model_dump(
-                exclude={"home", "mlflow_database", "mlflow_artifacts", "model_store"}
+                exclude={"home", "store", "mlflow_database", "mlflow_artifacts", "model_store"}
             ),
             home=Path(folder),
             mlflow_database=f"{name}_mlflow",
+            store=None,
             mlflow_artifacts=None,
             model_store=None,
         ).model_copy(update={"watch_airports": tuple(airports)})

@@ -9,10 +9,10 @@ from __future__ import annotations
 # isort: off
 # In the order of `--help`: what a newcomer needs stands first.
 from skyops_assets.cli import demo, services, keys, query, data, live, operations, models
-from skyops_assets.cli import reprocess, monitoring, backups
+from skyops_assets.cli import reprocess, monitoring, backups, store
 
 # isort: on
 from skyops_assets.cli.app import app
 
 __all__ = ["app", "backups", "data", "demo", "keys", "live", "models", "monitoring", "operations",
-           "query", "reprocess", "services"]  # fmt: skip
+           "query", "reprocess", "services", "store"]  # fmt: skip

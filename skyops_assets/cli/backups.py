@@ -9,10 +9,9 @@ from rich.markup import escape
 
 from skyops_assets.cli.app import app
 from skyops_assets.cli.output import JsonOption, err, note, note_settings, out, prepare, print_json
+from skyops_assets.store import MLFLOW
 
-PLACE = typer.Argument(
-    help="A folder, or s3://bucket/prefix, reached with the model store's credentials."
-)
+PLACE = typer.Argument(help="A folder, or s3://bucket/prefix; access by AWS' own variables.")
 
 
 @app.command()
@@ -34,8 +33,11 @@ def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
         "It contains no secrets.",
         soft_wrap=True,
     )
-    if "://" in settings.artifact_root and not settings.artifact_root.startswith("file:"):
-        note("MLflow's files are in an object store (SKYOPS_MLFLOW_ARTIFACTS), not in the backup.")
+    if backups.kept(settings, MLFLOW) is None:
+        note(
+            "MLflow's files are in a place that only MLflow reads (SKYOPS_MLFLOW_ARTIFACTS), and "
+            "not in the backup."
+        )
 
 
 @app.command()

@@ -172,6 +172,45 @@ def show_model(
         print(card.markdown(found))
 
 
+@model.command("reproduce")
+def reproduce_model(
+    version: Annotated[str, typer.Argument(help="The version to train again.")],
+    ring: RingOption = RING_NM,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a version again from its snapshot, parameters and seed, and compare to the bit.
+
+    Ends with 1 where it is another model. Nothing is written.
+    """
+    from skyops_assets.arrivals.models import champions
+    from skyops_assets.arrivals.steps.reproduce import reproduce
+    from skyops_assets.runtime import code_version
+
+    settings, warehouse = prepare()
+    chosen = champions.chosen(warehouse, version, ring_nm=ring)
+    with err.status("Training the version again"):
+        found = reproduce(warehouse, settings, chosen, code_version())
+    if as_json:
+        print_json(found)
+    else:
+        what = (
+            f"the same to the bit: graph {found.graph_sha256[:12]}"
+            if found.is_same
+            else f"another model: its answers to {found.rows:,} arrivals differ by up to "
+            f"{found.max_difference_min:.3g} minutes, and its graph is "
+            f"{found.graph_sha256_now[:12]} instead of {found.graph_sha256[:12]}"
+        )
+        out.print(f"{chosen.label} trained again is {what}.", soft_wrap=True)
+        for line in found.differences:
+            out.print(escape(line), soft_wrap=True)
+        if not (found.is_same or found.differences):
+            out.print(
+                "Data, code and libraries are as they were: look at the processor and the BLAS."
+            )
+    if not found.is_same:
+        raise typer.Exit(1)
+
+
 @model.command("promote")
 def promote_model(
     version: Annotated[str, typer.Argument(help="The version to promote.")],

@@ -122,6 +122,8 @@ def purge(
     out.print(f"{home} holds {size / 1e6:,.0f} MB: {what}.", soft_wrap=True)
     if settings.database_url:
         out.print("The databases on your own Postgres stay: drop them there.")
+    if settings.store and Path(settings.store) != settings.home:
+        out.print(f"The files in {escape(settings.store)} stay: remove them there.")
     if not yes:
         if not sys.stdin.isatty():
             raise SkyOpsError(
@@ -134,12 +136,8 @@ def purge(
     out.print(f"Removed {home}", soft_wrap=True)
 
 
-def _docs_page(settings: Settings) -> Path:
-    return settings.home / "docs" / "index.html"
-
-
-def _build_docs(settings: Settings) -> Path:
+def _build_docs(settings: Settings) -> str:
     from skyops_assets.transform.dbt import build_docs
 
     with err.status("Building the dbt docs"):
-        return build_docs(_docs_page(settings))
+        return build_docs(settings)

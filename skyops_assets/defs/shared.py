@@ -63,7 +63,7 @@ def suite_result(
         note: what is to be known where nothing is broken.
         shown: further metadata.
     """
-    shown_at = f"{address(settings)}/reports/data/{found.page.stem}"
+    shown_at = f"{address(settings)}/reports/data/{found.suite_name}"
     return dg.AssetCheckResult(
         passed=found.problem is None,
         description=found.problem or found.notice or note,

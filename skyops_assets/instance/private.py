@@ -23,7 +23,9 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -46,7 +48,9 @@ __all__ = [
     "PARTITION_NAME_TAG",
     "WILL_RETRY_TAG",
     "BaseAssetGraph",
+    "ComputeLogManager",
     "ConfigurableClassData",
+    "LocalComputeLogManager",
     "failed_partitions",
     "index_connection",
     "is_reserved_asset_job_name",

@@ -261,7 +261,7 @@ def _scored_rows(
 
 def _past(settings: Settings, run: TrainingRun | None) -> pd.DataFrame | None:
     """The rows of the champion's training set; None where they are gone."""
-    if run is None or not training.snapshot_path(settings, run.fingerprint).exists():
+    if run is None or not training.has_snapshot(settings, run.fingerprint):
         return None
     return training.read_snapshot(settings, run.fingerprint)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from html import escape
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from skyops_assets.arrivals.features import LABEL
@@ -21,6 +21,7 @@ from skyops_assets.reporting import html as page
 from skyops_assets.reporting.markdown import image, number, table
 from skyops_assets.reporting.plots import BLUE, GREY, RED, new_figure, to_png
 from skyops_assets.settings import Settings
+from skyops_assets.store import REPORTS, open_store
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -87,17 +88,27 @@ def html(summary: MonitorSummary) -> str:
     return page.page(title, parts)
 
 
-def publish(warehouse: Warehouse, settings: Settings, summary: MonitorSummary) -> Path:
-    """Keep the page under the home's ``reports``, and with the champion's run in MLflow."""
-    path = settings.home / "reports" / f"monitoring-{summary.log_id:06d}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html(summary), encoding="utf-8")
+def name(log_id: int) -> str:
+    """The name in the store of the page of one look."""
+    return f"{REPORTS}/monitoring-{log_id:06d}.html"
+
+
+def publish(warehouse: Warehouse, settings: Settings, summary: MonitorSummary) -> str:
+    """Keep the page under the store's ``reports``, and with the champion's run in MLflow.
+
+    Returns:
+        Where it is: a path, or an address in a bucket.
+    """
+    file, text = name(summary.log_id), html(summary)
+    store = open_store(settings)
+    store.write(file, text.encode())
     champion = versions.champion(warehouse, summary.model_name)
     if champion and champion.version == summary.model_version:
         client = registry.configure(warehouse, settings)
-        client.log_artifact(champion.mlflow_run_id, str(path), "monitoring")
-    log.note_report(warehouse, summary.log_id, str(path))
-    return path
+        page_name = PurePosixPath(file).name
+        client.log_text(champion.mlflow_run_id, text, f"monitoring/{page_name}")
+    log.note_report(warehouse, summary.log_id, store.address(file))
+    return store.address(file)
 
 
 def sweep(settings: Settings, keep_days: int) -> int:
@@ -108,9 +119,11 @@ def sweep(settings: Settings, keep_days: int) -> int:
     """
     before = datetime.now(UTC) - timedelta(days=keep_days)
     removed = 0
-    for path in (settings.home / "reports").glob("monitoring-*.html"):
-        if path.stat().st_mtime < before.timestamp():
-            path.unlink(missing_ok=True)
+    store = open_store(settings)
+    for file in store.files(REPORTS):
+        is_look = file.name.startswith(f"{REPORTS}/monitoring-")
+        if is_look and file.modified_at < before:
+            store.delete(file.name)
             removed += 1
     return removed
 

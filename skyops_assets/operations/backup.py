@@ -16,16 +16,26 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from skyops_assets import __version__
+from skyops_assets.arrivals.models import registry
 from skyops_assets.errors import SkyOpsError, first_few
 from skyops_assets.settings import Settings
+from skyops_assets.store import (
+    MLFLOW,
+    REPORTS,
+    S3,
+    TRAINING,
+    Store,
+    copy_file,
+    open_place,
+    open_store,
+)
 from skyops_assets.warehouse import dumps, sessions
 from skyops_assets.warehouse.connection import Warehouse
 
@@ -39,22 +49,14 @@ MANIFEST = "backup.json"
 SPOOLS = ("collected", "service/unsent")
 """What waits in the home to be stored; copied before the databases, so that nothing is in neither.
 What is in both is stored once."""
-FILES = ("training", "reports", "mlflow")
-"""What the databases name; copied after them, so that none is missing."""
+FILES = (TRAINING, REPORTS, MLFLOW)
+"""What the databases name, in the store; copied after them, so that none is missing."""
 _TABLES = """
     select format('%I.%I', nspname, relname)
     from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
     where relkind = 'r' and nspname <> 'information_schema' and nspname not like 'pg\\_%'
     order by 1
 """
-_LOCATIONS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-    ("logged_models", "artifact_location"),
-)
-"""Columns in which MLflow keeps whole addresses of its files."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Manifest:
     made_at: str
     migrations: list[str]
     mlflow_root: str
-    """Address of MLflow's files where it was made; those of an object store are not in it."""
+    """Address of MLflow's files where it was made."""
     rows: dict[str, dict[str, int]]
     """Of each database (skyops, dagster, mlflow) the rows of each table."""
     files: dict[str, tuple[int, str]]
@@ -91,19 +93,20 @@ def back_up(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, 
         SkyOpsError: the place cannot be written, or a database cannot be dumped.
     """
     made_at = datetime.now(UTC)
+    root = registry.recorded_location(warehouse, settings) or registry.location(settings)
     name = f"skyops-{made_at:%Y%m%dT%H%M%SZ}"
-    with _written(settings, place, name) as (folder, goal):
+    with _written(place, name) as (folder, goal):
         for one in SPOOLS:
-            _copy(settings.home / one, folder / "home" / one)
+            _copy(_home(settings, one), _home(folder, one))
         rows = {
             kind: _dump(warehouse, database, folder / f"{kind}.dump")
             for kind, database in _databases(settings, warehouse).items()
         }
         for one in FILES:
-            _copy(_source(settings, one), folder / "home" / one)
+            _copy(kept(settings, one, root), _home(folder, one))
         manifest = Manifest(
             FORMAT, __version__, made_at.isoformat(), _migrations(warehouse),
-            _mlflow_root(settings), rows, _hashes(folder), *_settings(),
+            root, rows, _hashes(folder), *_settings(),
         )  # fmt: skip
         (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
     return goal, manifest
@@ -121,7 +124,7 @@ def restore(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, 
     Raises:
         SkyOpsError: it is damaged, of a newer SkyOps, or there is something here already.
     """
-    with _read(settings, place) as (folder, source):
+    with _read(place) as (folder, source):
         manifest = _checked(folder, source)
         databases = _databases(settings, warehouse)
         _refuse_what_is_there(settings, warehouse, databases)
@@ -138,9 +141,14 @@ def restore(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, 
                 f"The restored tables and {source} differ in their numbers of rows: "
                 f"{first_few(wrong)}. Drop the databases, and restore another backup."
             )
-        for one in (*SPOOLS, *FILES):
-            _copy(folder / "home" / one, _source(settings, one))
-        _relocate(warehouse, settings, manifest.mlflow_root)
+        for one in SPOOLS:
+            _copy(_home(folder, one), _home(settings, one))
+        for one in FILES:
+            _copy(_home(folder, one), kept(settings, one))
+        if any(name.startswith(f"home/{MLFLOW}/") for name in manifest.files):
+            registry.relocate(
+                warehouse, settings, manifest.mlflow_root, registry.location(settings)
+            )
     return source, manifest
 
 
@@ -168,21 +176,23 @@ def _databases(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
     }
 
 
-def _source(settings: Settings, name: str) -> Path:
-    """Where the files of a name are in this installation."""
-    root = settings.artifact_root
-    if name != "mlflow":
-        return settings.home / name
-    if root.startswith("file:"):
-        return Path(unquote(urlsplit(root).path))
-    # In an object store: the folder is not there, and nothing is copied.
-    return settings.home / "mlflow" if "://" in root else Path(root)
+def kept(settings: Settings, name: str, mlflow_root: str | None = None) -> Store | None:
+    """Where the files of a name are in this installation.
+
+    None for MLflow's at an address that only MLflow understands; they are in no backup.
+
+    Args:
+        mlflow_root: where MLflow's are, if not where the settings say.
+    """
+    if name != MLFLOW:
+        return open_store(settings).below(name)
+    root = mlflow_root or registry.location(settings)
+    return open_place(root) if root.startswith(("file://", S3)) else None
 
 
-def _mlflow_root(settings: Settings) -> str:
-    from skyops_assets.arrivals.models.registry import location
-
-    return location(settings)
+def _home(of: Settings | Path, name: str) -> Store:
+    """A folder of a home, or of that in a backup."""
+    return open_place(str((of / "home" if isinstance(of, Path) else of.home) / name))
 
 
 def _settings() -> tuple[dict[str, str], list[str]]:
@@ -249,44 +259,22 @@ def _refuse_what_is_there(
                     "(skyops purge, drop database)."
                 )
     for one in FILES:
-        if any(path.is_file() for path in _source(settings, one).rglob("*")):
+        place = kept(settings, one)
+        if place and place.files():
             raise SkyOpsError(
-                f"{_source(settings, one)} has files already: restore into a new home."
+                f"{place.place} has files already: restore into a new home, and, if SKYOPS_STORE is "
+                "set, into an empty place."
             )
 
 
-def _relocate(warehouse: Warehouse, settings: Settings, before: str) -> None:
-    """Let MLflow find its files where they are now."""
-    now = _mlflow_root(settings)
-    if now == before or not before.startswith("file:") or not now.startswith("file:"):
-        return
-    with (
-        warehouse.connect(settings.mlflow_database) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(
-            "select table_name, column_name from information_schema.columns "
-            "where table_schema = 'public'"
-        )
-        # None where MLflow was never used; an older one lacks some.
-        for table, column in set(_LOCATIONS).intersection(cursor.fetchall()):
-            cursor.execute(
-                f"update {table} set {column} = %s || substr({column}, length(%s) + 1) "  # noqa: S608
-                f"where starts_with({column}, %s)",
-                (now, before, f"{before}/"),
-            )
-
-
-def _copy(source: Path, goal: Path) -> None:
+def _copy(source: Store | None, goal: Store | None) -> None:
     """Copy a folder's files, where there are any; one that goes meanwhile is not needed."""
-    for path in sorted(source.rglob("*")):
-        if path.is_file() and path.suffix != ".part":
-            copy = goal / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copy2(path, copy)
-            except FileNotFoundError:
-                copy.unlink(missing_ok=True)
+    if source is None or goal is None:
+        return
+    for file in source.files():
+        if not file.name.endswith(".part"):
+            with suppress(FileNotFoundError):
+                copy_file(source, goal, file)
 
 
 def _hashes(folder: Path) -> dict[str, tuple[int, str]]:
@@ -328,11 +316,11 @@ def _checked(folder: Path, source: str) -> Manifest:
 
 
 @contextmanager
-def _written(settings: Settings, place: str, name: str) -> Iterator[tuple[Path, str]]:
+def _written(place: str, name: str) -> Iterator[tuple[Path, str]]:
     """A folder to fill, which is at its place under its name only when it is whole."""
     goal = f"{place.rstrip('/')}/{name}"
     if "://" in place:
-        system, root = _store(settings, place)
+        system, root = _store(place)
         with tempfile.TemporaryDirectory(prefix="skyops-backup-") as folder:
             yield Path(folder), goal
             _transfer(None, folder, system, f"{root}/{name}", place)
@@ -353,7 +341,7 @@ def _written(settings: Settings, place: str, name: str) -> Iterator[tuple[Path, 
 
 
 @contextmanager
-def _read(settings: Settings, place: str) -> Iterator[tuple[Path, str]]:
+def _read(place: str) -> Iterator[tuple[Path, str]]:
     """A backup as a folder: the one that is named, or the newest in the place that is."""
     if "://" not in place:
         path = Path(place).expanduser().absolute()
@@ -363,7 +351,7 @@ def _read(settings: Settings, place: str) -> Iterator[tuple[Path, str]]:
         return
     from pyarrow import fs
 
-    system, root = _store(settings, place)
+    system, root = _store(place)
     try:
         names = [
             one.base_name
@@ -387,13 +375,11 @@ def _newest(names: list[str], place: str) -> str:
     return found[-1]
 
 
-def _store(settings: Settings, place: str) -> tuple[fs.FileSystem, str]:
-    from skyops_assets.arrivals.models.export import open_files
-
-    if not place.startswith("s3://"):
+def _store(place: str) -> tuple[fs.FileSystem, str]:
+    if not place.startswith(S3):
         raise SkyOpsError(f"{place!r} is neither a folder nor an address such as s3://bucket/name.")
-    files = open_files(settings, place.rstrip("/"))
-    return files.system, files.root
+    found = open_place(place)
+    return found.system, found.place.removeprefix(S3)
 
 
 def _transfer(

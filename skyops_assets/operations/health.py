@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from skyops_assets.errors import SkyOpsError, storable
-from skyops_assets.operations import service_health
+from skyops_assets.operations import moving, service_health
 from skyops_assets.reporting.markdown import table
 from skyops_assets.settings import Settings
 from skyops_assets.sources.opensky.live.boxes import boxes_around
@@ -27,6 +28,7 @@ from skyops_assets.sources.opensky.live.failures import (
     QuotaExceeded,
     TransientFailure,
 )
+from skyops_assets.store import DOCS_PAGE, open_store
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -252,9 +254,14 @@ def _worst_of(found: Iterable[tuple[State, str]]) -> tuple[State, str]:
 def probe_model_store(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
     """A small file is written where MLflow keeps artifacts, read, and removed.
 
-    The same where the champion is exported to, and what lies there is the champion.
+    The same in the store, where it is set, and where the champion is exported to, and what lies
+    there is the champion.
     """
-    state, says = _probe_artifacts(settings)
+    if settings.store is not None:
+        state, says = _probe_store(settings)
+        if state is not State.OK:
+            return state, says
+    state, says = _probe_artifacts(settings, warehouse)
     if settings.model_store is None or state is not State.OK:
         return state, says
     from skyops_assets.arrivals.features import RINGS_NM
@@ -290,12 +297,12 @@ def _probe_export(settings: Settings, warehouse: Warehouse, ring_nm: int) -> tup
     return State.OK, f"It has {has} of {name}."
 
 
-def _probe_artifacts(settings: Settings) -> tuple[State, str]:
+def _probe_artifacts(settings: Settings, warehouse: Warehouse) -> tuple[State, str]:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     from skyops_assets.arrivals.models import registry
 
-    root = registry.location(settings)
+    root = registry.recorded_location(warehouse, settings) or registry.location(settings)
     try:
         repository = get_artifact_repository(root)
         with tempfile.TemporaryDirectory(prefix="health-") as folder:
@@ -311,7 +318,25 @@ def _probe_artifacts(settings: Settings) -> tuple[State, str]:
         )
     if back != "health":
         return State.BROKEN, f"{root} returns something other than what was written there."
+    if apart := moving.kept_apart(warehouse, settings):
+        return State.WARNING, apart
     return State.OK, f"{root} can be written and read."
+
+
+def _probe_store(settings: Settings) -> tuple[State, str]:
+    store, name, content = open_store(settings), f".health/{uuid4().hex}", b"health"
+    try:
+        store.write(name, content)
+        back = store.read(name)
+        store.delete(name)
+    except OSError as error:
+        return State.BROKEN, (
+            f"{store.place} cannot be written and read ({error}). See SKYOPS_STORE and the rights "
+            "there."
+        )
+    if back != content:
+        return State.BROKEN, f"{store.place} gives back something else than was written there."
+    return State.OK, ""
 
 
 class _OneRequest:
@@ -391,11 +416,17 @@ def probe_service(settings: Settings, warehouse: Warehouse) -> tuple[State, str]
 
 def probe_docs(settings: Settings, _: Warehouse) -> tuple[State, str]:
     """The dbt docs are built, as one whole page."""
-    page = settings.home / "docs" / "index.html"
+    store = open_store(settings)
+    where = store.address(DOCS_PAGE)
     try:
-        size, is_whole = page.stat().st_size, b"</html>" in page.read_bytes()[-1_000:]
-    except OSError:
-        return State.WARNING, f"There is no page at {page}. Build it with `skyops docs`."
-    if not is_whole:
-        return State.BROKEN, f"The page at {page} is incomplete. Build it again with `skyops docs`."
-    return State.OK, f"{page}, {size / 2**20:.1f} MiB."
+        page = store.read(DOCS_PAGE)
+    except OSError as error:
+        return State.BROKEN, f"{where} cannot be read ({error}). See SKYOPS_STORE."
+    if page is None:
+        return State.WARNING, f"There is no page at {where}. Build it with `skyops docs`."
+    if b"</html>" not in page[-1_000:]:
+        return (
+            State.BROKEN,
+            f"The page at {where} is incomplete. Build it again with `skyops docs`.",
+        )
+    return State.OK, f"{where}, {len(page) / 2**20:.1f} MiB."

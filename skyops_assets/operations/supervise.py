@@ -18,6 +18,7 @@ from skyops_assets.operations import documentation, entrance, logs
 from skyops_assets.operations.keeping import Claim
 from skyops_assets.operations.sentinel import Sentinel
 from skyops_assets.settings import Settings
+from skyops_assets.store import DOCS_PAGE, open_store
 
 HOST = "127.0.0.1"
 STOP_S = 15
@@ -126,7 +127,6 @@ class _Services:
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         (settings.home / "logs").mkdir(parents=True, exist_ok=True)
-        (settings.home / "docs").mkdir(exist_ok=True)
         logs.rotate(logs.files(settings.home).values())
         self._sentinel = Sentinel(settings.home)
         code_port = _free_port()
@@ -164,7 +164,7 @@ class _Services:
         self._wait(lambda: _answers(ui))
         process = self._processes[SERVICE]
         self._wait(lambda: _answers(f"{service}/health/live") or process.poll() is not None)
-        is_documented = (self._settings.home / "docs" / "index.html").exists()
+        is_documented = _is_documented(self._settings)
         say(f"Dagster UI  http://localhost:{self._settings.ui_port}")
         if process.poll() is None:
             at = entrance.address(self._settings)
@@ -283,6 +283,14 @@ class _Services:
                     f"see {self._settings.home / 'logs'}"
                 )
             time.sleep(0.1)
+
+
+def _is_documented(settings: Settings) -> bool:
+    """Whether the dbt docs are built; with a bucket that is away they would not be built either."""
+    try:
+        return open_store(settings).find(DOCS_PAGE) is not None
+    except OSError:
+        return True
 
 
 def _log(settings: Settings, name: str) -> Path:

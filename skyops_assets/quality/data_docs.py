@@ -9,24 +9,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from skyops_assets.files import replacing
 from skyops_assets.reporting import html
+from skyops_assets.store import DOCS, Store
 
 if TYPE_CHECKING:
     from skyops_assets.quality.expectations import Expected
 
-FOLDER = "data_docs"
+FOLDER = f"{DOCS}/data_docs"
 
 
-def page(home: Path, suite_name: str) -> Path:
-    """Where a suite's page is; `skyops up` serves the folder ``docs`` above it."""
-    return home / "docs" / FOLDER / f"{suite_name}.html"
+def name(suite_name: str) -> str:
+    """The name in the store of a suite's page; `skyops up` serves the folder ``docs`` above it."""
+    return f"{FOLDER}/{suite_name}.html"
 
 
-def write(path: Path, what: str, rows: int, outcomes: Sequence[Expected]) -> None:
+def suites(store: Store) -> list[str]:
+    """The suites that have a page, by name.
+
+    Raises:
+        OSError: the store does not answer.
+    """
+    found = (PurePosixPath(file.name) for file in store.files(FOLDER))
+    return [path.stem for path in found if path.suffix == ".html"]
+
+
+def write(
+    store: Store, suite_name: str, what: str, rows: int, outcomes: Sequence[Expected]
+) -> None:
     """Write the page of one validation in the place of the one before.
 
     Args:
@@ -36,13 +48,13 @@ def write(path: Path, what: str, rows: int, outcomes: Sequence[Expected]) -> Non
     subject, _, meaning = what.partition(". ")
     broken = [one for one in outcomes if not one.is_met]
     blocking = [one for one in broken if one.blocks]
-    todo = "Nothing is to be done: what to do would stand here, for each that is not met."
+    todo = "Nothing needs to be done."
     if blocking:
-        todo = "The check is red and holds back what would be computed of these rows; see below."
+        todo = "The check is red and stops what would be computed from these rows; see below."
     elif broken:
-        todo = "The check passes: what is unusual holds nothing back. Have a look at it; see below."
+        todo = "The check passes: the unusual values stop nothing. Have a look at them; see below."
     parts = [
-        f"<h1>{escape(subject)}: tests of the data</h1>",
+        f"<h1>{escape(subject)}: data tests</h1>",
         html.verdict(_verdict(len(outcomes), broken, blocking), not blocking),
         f"<p>Great Expectations compared {rows:,} rows with {len(outcomes)} expectations, at "
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {todo}</p>",
@@ -61,8 +73,7 @@ def write(path: Path, what: str, rows: int, outcomes: Sequence[Expected]) -> Non
             ],
         ),
     ]
-    with replacing(path) as part:
-        part.write_text(html.page(f"{subject}: tests of the data", parts), encoding="utf-8")
+    store.write(name(suite_name), html.page(f"{subject}: data tests", parts).encode())
 
 
 def _verdict(count: int, broken: Sequence[Expected], blocking: Sequence[Expected]) -> str:

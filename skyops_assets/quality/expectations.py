@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.quality import data_docs
 from skyops_assets.reporting.markdown import table
+from skyops_assets.settings import Settings
+from skyops_assets.store import open_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,11 +59,12 @@ class Expected:
 
 @dataclass(frozen=True)
 class Validation:
-    """A suite's outcomes on all parts of the rows, and the page that shows them."""
+    """A suite's outcomes on all parts of the rows, and where the page is that shows them."""
 
     rows: int
     outcomes: list[Expected]
-    page: Path
+    suite_name: str
+    page: str
 
     @property
     def problem(self) -> str | None:
@@ -78,25 +81,26 @@ class Validation:
         return "; ".join(f"{item.expectation}: {item.advice}" for item in broken) or None
 
 
-def validate_parts(frames: Iterable[pd.DataFrame], suite_name: str, home: Path) -> Validation:
+def validate_parts(
+    frames: Iterable[pd.DataFrame], suite_name: str, settings: Settings
+) -> Validation:
     """Check the parts of some rows, at least one, and write their Data Docs.
 
     Args:
-        home: the folder of all local state; the page is where `skyops up` serves it, beside the
-            dbt docs.
+        settings: name the store; the page is where `skyops up` serves it, beside the dbt docs.
 
     Raises:
         SkyOpsError: as `validate`.
     """
-    page = data_docs.page(home, suite_name)
+    store = open_store(settings)
     rows = 0
     parts: list[list[Expected]] = []
     for frame in frames:
         rows += len(frame)
         parts.append(validate(frame, suite_name))
     outcomes = merged(parts)
-    data_docs.write(page, _suite(suite_name)["meta"]["what"], rows, outcomes)
-    return Validation(rows, outcomes, page)
+    data_docs.write(store, suite_name, _suite(suite_name)["meta"]["what"], rows, outcomes)
+    return Validation(rows, outcomes, suite_name, store.address(data_docs.name(suite_name)))
 
 
 def validate(frame: pd.DataFrame, suite_name: str) -> list[Expected]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from skyops_assets.serving.access import READ, allowed
 from skyops_assets.serving.examples import answered
 from skyops_assets.serving.problems import responses
 from skyops_assets.settings import Settings
+from skyops_assets.store import DOCS_PAGE, open_store
 
 router = APIRouter(
     tags=["service"], dependencies=[Depends(allowed(READ))], responses=responses(401, 403, 429, 503)
@@ -27,7 +31,7 @@ class Links(BaseModel):
 @router.get("/links", responses=answered({"docs": "http://localhost:3001/dbt"}))
 async def links(request: Request) -> Links:
     """Address of the dbt docs that the pages' charts and tables link to."""
-    return Links(docs=docs_address(request.app.state.service.settings))
+    return Links(docs=await run_in_threadpool(docs_address, request.app.state.service.settings))
 
 
 def docs_address(settings: Settings) -> str | None:
@@ -37,6 +41,7 @@ def docs_address(settings: Settings) -> str | None:
     """
     if settings.docs_url:
         return settings.docs_address
-    if settings.public_url or not (settings.home / "docs" / "index.html").is_file():
-        return None
-    return settings.docs_address
+    with suppress(OSError):  # A bucket that does not answer.
+        if not settings.public_url and open_store(settings).find(DOCS_PAGE):
+            return settings.docs_address
+    return None

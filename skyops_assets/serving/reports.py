@@ -12,20 +12,22 @@ from collections.abc import Callable, Coroutine
 from datetime import date
 from hashlib import sha256
 from html import escape
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Path as Part
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from psycopg.sql import SQL
 
+from skyops_assets.monitoring.report import name as report_name
 from skyops_assets.quality import data_docs
 from skyops_assets.reporting import html
 from skyops_assets.serving import live_page
 from skyops_assets.serving.entry import is_let_in
 from skyops_assets.serving.problems import Problem
+from skyops_assets.store import open_store
 
 MOST = 200
 _ALL = SQL("select kind, starts_on, airport, title, made_at from audit.reports "
@@ -67,7 +69,7 @@ async def listed(request: Request) -> Response:
     asked = {"most": MOST}
     found = await service.database.rows(_ALL, asked)
     looks = await service.database.rows(_DRIFT, asked)
-    docs = _data_docs(service.settings.home)
+    docs = await run_in_threadpool(data_docs.suites, open_store(service.settings))
     return _shown(html.page("Reports", [
         "<h1>Reports</h1>",
         '<p><a href="/">The live page</a> · <a href="/analysis">Analysis</a> · '
@@ -87,7 +89,7 @@ async def listed(request: Request) -> Response:
         ]),
         "<h2>Data tests (Great Expectations)</h2>",
         _links("None yet: the first load writes them.", [
-            (f"/reports/data/{path.stem}", path.stem.replace("_", " "), "") for path in docs
+            (f"/reports/data/{suite}", suite.replace("_", " "), "") for suite in docs
         ]),
     ]))  # fmt: skip
 
@@ -110,24 +112,27 @@ async def periodic(
 @router.get("/champion/{log_id}")
 async def champion(request: Request, log_id: int) -> Response:
     """One drift report on the champion."""
-    name = f"monitoring-{log_id:06d}.html"
-    path = request.app.state.service.settings.home / "reports" / name
-    if not path.is_file():
+    name = report_name(log_id)
+    page = await _page(request, name)
+    if page is None:
         raise Problem(404, f"The report {name} is no longer stored; its row in the log is.")
-    return _shown(path.read_text("utf-8"))
+    return _shown(page)
 
 
 @router.get("/data/{suite}")
-async def data(request: Request, suite: str) -> Response:
+async def data(request: Request, suite: Annotated[str, Part(pattern=r"^\w+$")]) -> Response:
     """Data Docs of one suite."""
-    for path in _data_docs(request.app.state.service.settings.home):
-        if path.stem == suite:
-            return _shown(path.read_text("utf-8"))
-    raise Problem(404, f"No Data Docs of {suite}; /reports lists all.")
+    page = await _page(request, data_docs.name(suite))
+    if page is None:
+        raise Problem(404, f"No Data Docs of {suite}; /reports lists all.")
+    return _shown(page)
 
 
-def _data_docs(home: Path) -> list[Path]:
-    return sorted(data_docs.page(home, "any").parent.glob("*.html"))
+async def _page(request: Request, name: str) -> str | None:
+    """A page of the store; None if there is none."""
+    store = open_store(request.app.state.service.settings)
+    content = await run_in_threadpool(store.read, name)
+    return None if content is None else content.decode()
 
 
 def _links(none: str, rows: list[tuple[str, str, str]]) -> str:

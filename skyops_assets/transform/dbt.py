@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
-from skyops_assets.settings import PROJECT_ROOT, load_settings
+from skyops_assets.settings import PROJECT_ROOT, Settings, load_settings
+from skyops_assets.store import DOCS_PAGE, open_store
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
@@ -132,19 +133,24 @@ def prepare_manifest() -> Path:
     return manifest
 
 
-def build_docs(page: Path) -> Path:
+def build_docs(settings: Settings) -> str:
     """Write the dbt docs as one static page.
+
+    Returns:
+        Where it is: a path, or an address in a bucket.
 
     Raises:
         SkyOpsError: dbt cannot build them; the message holds dbt's own words.
     """
     import shutil
 
-    page.parent.mkdir(parents=True, exist_ok=True)
-    target = page.parent / "target"
+    target = settings.home / "docs" / "target"
+    target.mkdir(parents=True, exist_ok=True)
     _dbt(["docs", "generate", "--static"], target)
-    shutil.copyfile(target / "static_index.html", page)
-    return page
+    store = open_store(settings)
+    with store.writing(DOCS_PAGE) as part:
+        shutil.copyfile(target / "static_index.html", part)
+    return store.address(DOCS_PAGE)
 
 
 def _dbt(arguments: list[str], target: Path) -> None:

@@ -13,8 +13,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -22,11 +22,12 @@ from pydantic import SecretStr
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.operations import backup
 from skyops_assets.settings import Settings
+from skyops_assets.store import open_store
 from skyops_assets.warehouse import dumps, embedded
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
 from tests.support.databases import Databases, Query, short_dir, stop_server
-from tests.support.servers import PASSWORD, object_store, postgres
+from tests.support.servers import bucket_access, object_store, postgres
 
 
 def elsewhere(databases: Databases, home: Path) -> Settings:
@@ -237,21 +238,18 @@ def test_another_user_restores_it_to_another_path_and_an_embedded_server(
 
 
 @pytest.fixture
-def bucket() -> Iterator[dict[str, Any]]:
-    """Settings by which a server that speaks S3 is asked; it has the bucket `kept`."""
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a bucket on a server that speaks S3, which AWS' variables name."""
     with object_store("kept") as url:
-        yield {
-            "model_store_endpoint": url, "model_store_region": "eu-west-1",
-            "model_store_access_key_id": SecretStr("key"),
-            "model_store_secret_access_key": SecretStr(PASSWORD),
-        }  # fmt: skip
+        for name, value in bucket_access(url).items():
+            monkeypatch.setenv(name, value)
+        yield "kept"
 
 
 def test_an_object_store_keeps_backups_and_the_newest_is_restored(
-    home: Settings, other: Settings, filled: Warehouse, bucket: dict[str, Any], query: Query
+    home: Settings, other: Settings, filled: Warehouse, bucket: str, query: Query
 ) -> None:
-    home, other = (one.model_copy(update=bucket) for one in (home, other))
-    place = "s3://kept/of/mine"
+    place = f"s3://{bucket}/of/mine"
     with pytest.raises(SkyOpsError, match=f"There is no backup in '{place}'"):
         backup.restore(other, open_warehouse(other), place)
     where, _ = backup.back_up(home, filled, f"{place}/")
@@ -261,6 +259,46 @@ def test_an_object_store_keeps_backups_and_the_newest_is_restored(
     rows = "select * from raw.odd_names order by n"
     assert query(warehouse, rows) == query(filled, rows)
     assert (other.home / "mlflow/1/model.onnx").read_bytes() == b"\x00onnx"
+
+
+def test_a_backup_has_the_files_of_a_bucket_and_goes_into_a_bucket_or_a_folder(  # noqa: PLR0917
+    databases: Databases, home: Settings, other: Settings, filled: Warehouse, bucket: str,
+    tmp_path: Path, query: Query,
+) -> None:  # fmt: skip
+    """MLflow's tables of addresses are made by hand here; `test_stored` has MLflow itself."""
+    in_bucket = other.model_copy(update={"store": f"s3://{bucket}/skyops"})
+    third = elsewhere(databases, tmp_path / "third")
+
+    def addresses(settings: Settings, statement: str) -> list[tuple[str, ...]]:
+        warehouse = open_warehouse(settings)
+        there = warehouse.url.set(database=settings.mlflow_database)
+        return query(replace(warehouse, url=there), statement)
+
+    root = (home.home / "mlflow").as_uri()
+    addresses(home, "create table experiments (name text, artifact_location text)")
+    addresses(home, f"insert into experiments values ('skyops-arrivals', '{root}'),"
+                    f" ('x', '{root}/1'), ('y', '{root}-of-another/1')")  # fmt: skip
+    before = home
+    for settings, now in (
+        (in_bucket, f"s3://{bucket}/skyops/mlflow"), (third, (third.home / "mlflow").as_uri()),
+    ):  # fmt: skip
+        where, _ = backup.back_up(
+            before, open_warehouse(before), str(tmp_path / settings.home.name)
+        )
+        backup.restore(settings, open_warehouse(settings), where)
+        assert addresses(settings, "select artifact_location from experiments order by name") == [
+            (now,), (f"{now}/1",), (f"{root}-of-another/1",),
+        ]  # fmt: skip
+        store = open_store(settings)
+        assert store.read("mlflow/1/model.onnx") == b"\x00onnx"
+        assert store.read("training/abc.parquet") == b"PAR1"
+        assert (settings.home / "collected/1.5-2.answer").read_bytes() == b"{}"
+        before = settings
+    assert not (in_bucket.home / "training").exists()
+    # Nothing is written over what a bucket has.
+    new = elsewhere(databases, tmp_path / "new").model_copy(update={"store": in_bucket.store})
+    with pytest.raises(SkyOpsError, match="s3://kept/skyops/training has files already"):
+        backup.restore(new, open_warehouse(new), where)
 
 
 @pytest.fixture

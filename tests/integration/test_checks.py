@@ -1079,7 +1079,7 @@ def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
     run_check(state_vectors_are_plausible)
     page = home / "docs" / "data_docs" / "raw_opensky_states.html"
     green = page.read_text()
-    assert "<h1>State vectors after loading: tests of the data</h1>" in green
+    assert "<h1>State vectors after loading: data tests</h1>" in green
     assert 'class="good">All are met<' in green and "Nothing is to be done" in green
     assert "What to do" not in green and "nan" not in green
     query(pointed, "update raw.opensky_states set baro_altitude_m = 37856")
@@ -1102,11 +1102,11 @@ def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
 
 def test_the_page_is_of_all_parts(frame: Any, tmp_path: Path) -> None:
     parts = [frame, frame.assign(latitude_deg=91.0), frame.assign(longitude_deg=181.0)]
-    found = validate_parts(parts, "raw_opensky_states", tmp_path)
+    found = validate_parts(parts, "raw_opensky_states", Settings(home=tmp_path))
     assert found.rows == 3 * len(frame)
     assert found.problem is not None
     assert found.problem.count("values_to_be_between") == 2
-    page = found.page.read_text()
+    page = Path(found.page).read_text()
     assert f"compared {found.rows} rows" in page
     assert "91.0" in page and "181.0" in page
 

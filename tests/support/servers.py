@@ -222,8 +222,16 @@ def object_store(bucket: str) -> Iterator[str]:
         url = f"http://{host}:{port}"
         fs.S3FileSystem(
             access_key="key", secret_key=PASSWORD, endpoint_override=url, region="eu-west-1",
-            allow_bucket_creation=True,
+            allow_bucket_creation=True, request_timeout=60,
         ).create_dir(bucket)  # fmt: skip
         yield url
     finally:
         server.stop()
+
+
+def bucket_access(url: str) -> dict[str, str]:
+    """AWS' own variables, by which such a server is asked."""
+    return {
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": PASSWORD,
+        "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ENDPOINT_URL": url,
+    }  # fmt: skip

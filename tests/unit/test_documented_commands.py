@@ -40,6 +40,8 @@ RUN = {
     r"skyops model (list|show|exclude|corrections|undo)(.|\n)*": (
         "tests/integration/model/test_models.py::test_"
     ),
+    r"skyops model reproduce .*": "tests/integration/model/test_stored.py::test_a_version_trained",
+    r"skyops store (move|check).*": "tests/integration/model/test_stored.py::test_an_installation",
     r"skyops (backup|restore) /mnt/backups": f"{DEMO}::test_a_backup_is_restored_in_another_home",
     r"skyops reprocess .*": f"{DEMO}::test_a_range_is_computed_again",
     r"skyops simulate sim .*": "tests/unit/test_simulate.py::test_",
@@ -55,6 +57,8 @@ NOT_RUN = {
     r"(export )?SKYOPS_\w+=.*": "sets variables; tests/unit/test_settings.py reads them",
     r"bin=.*": "a name for the lines below it",
     r"make (test|lint)": "they run the tests",
+    r"make buckets": "installs packages, which the tests' environment has",
+    r"export AWS_ACCESS_KEY_ID=.*": "sets variables of AWS",
     r"make audit": "asks a database of vulnerabilities on the web",
     r"docker (compose|run|volume) .*|git pull|cp docker/\.env\.example .*": "needs Docker",
     (

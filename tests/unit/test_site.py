@@ -14,6 +14,7 @@ import pytest
 
 from skyops_assets.operations.documentation import application
 from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.store import open_place
 
 MKDOCS = PROJECT_ROOT / ".venv" / "mkdocs" / "bin" / "mkdocs"
 FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(https?:)?//")
@@ -93,7 +94,7 @@ def getter(site: Path, built: Path) -> Callable[[str], httpx.Response]:
     """What asks the server for a path, and follows where it is sent."""
 
     async def ask(path: str) -> httpx.Response:
-        transport = httpx.ASGITransport(app=application(site, built))
+        transport = httpx.ASGITransport(app=application(site, open_place(str(built))))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://docs", follow_redirects=True
         ) as client:

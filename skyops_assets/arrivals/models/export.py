@@ -12,30 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
+from skyops_assets import store
 from skyops_assets.arrivals.features import CATEGORICAL
 from skyops_assets.arrivals.learning import onnx_model
 from skyops_assets.arrivals.models import card, registry
 from skyops_assets.arrivals.models.card import VersionRecord
 from skyops_assets.arrivals.store import versions
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
+from skyops_assets.store import Store
 from skyops_assets.warehouse.connection import Warehouse
-
-if TYPE_CHECKING:
-    from pyarrow import fs
 
 CARD = "model_card.md"
 METADATA = "metadata.json"
 POINTER = "champion.json"
-CONNECT_S, REQUEST_S, ATTEMPTS = 5, 30, 3
-"""A store that is away is given up after 15 to 20 s; the next step tries again."""
 
 
 def export_champion(warehouse: Warehouse, settings: Settings, name: str) -> str | None:
@@ -88,69 +82,21 @@ def is_usable(settings: Settings) -> bool:
     return back == content
 
 
-@dataclass(frozen=True)
-class Files:
-    """Files under a root; a file is replaced whole."""
-
-    system: fs.FileSystem
-    root: str
-    is_local: bool
-
-    def read(self, path: str) -> bytes | None:
-        """What a file holds; None if there is none."""
-        try:
-            with self.system.open_input_file(f"{self.root}/{path}") as file:
-                return bytes(file.read())
-        except FileNotFoundError:
-            return None
-
-    def write(self, path: str, content: bytes) -> None:
-        """Put a file there, in the place of an earlier one."""
-        goal = f"{self.root}/{path}"
-        if self.is_local:
-            with replacing(Path(goal)) as part:
-                part.write_bytes(content)
-            return
-        # An object appears when its upload is complete.
-        with self.system.open_output_stream(goal) as stream:
-            stream.write(content)
-
-    def delete(self, path: str) -> None:
-        """Remove a file."""
-        self.system.delete_file(f"{self.root}/{path}")
-
-
-def open_store(settings: Settings) -> Files:
-    """The store of the settings, which must name one; see `open_files`."""
-    return open_files(settings, str(settings.model_store))
-
-
-def open_files(settings: Settings, place: str) -> Files:
-    """A folder, or an address `s3://...` with the model store's access; nothing is asked of it yet.
-
-    Raises:
-        SkyOpsError: there is a key without its secret, or the other way round.
-    """
-    from pyarrow import fs
-
-    if not place.startswith("s3://"):
-        return Files(fs.LocalFileSystem(), place, True)
+def open_store(settings: Settings) -> Store:
+    """The model store of the settings, which must name one; nothing is asked of it yet."""
     key, secret = settings.model_store_access_key_id, settings.model_store_secret_access_key
     if (key is None) != (secret is None):
         raise SkyOpsError(
             "SKYOPS_MODEL_STORE_ACCESS_KEY_ID and SKYOPS_MODEL_STORE_SECRET_ACCESS_KEY belong "
             "together; set both, or neither to use AWS' own variables."
         )
-    system = fs.S3FileSystem(
-        access_key=key and key.get_secret_value(),
-        secret_key=secret and secret.get_secret_value(),
+    return store.open_place(
+        str(settings.model_store),
+        endpoint=settings.model_store_endpoint,
         region=settings.model_store_region,
-        endpoint_override=settings.model_store_endpoint,
-        connect_timeout=CONNECT_S,
-        request_timeout=REQUEST_S,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        key=key and key.get_secret_value(),
+        secret=secret and secret.get_secret_value(),
     )
-    return Files(system, place.removeprefix("s3://"), False)
 
 
 def metadata(facts: VersionRecord, onnx: bytes) -> dict[str, Any]:
@@ -187,7 +133,7 @@ def metadata(facts: VersionRecord, onnx: bytes) -> dict[str, Any]:
     }
 
 
-def _write(warehouse: Warehouse, files: Files, facts: VersionRecord, onnx: bytes) -> None:
+def _write(warehouse: Warehouse, files: Store, facts: VersionRecord, onnx: bytes) -> None:
     name, number = facts.version.model_name, facts.version.version
     contents = {
         registry.ONNX_FILE: onnx,

@@ -12,15 +12,16 @@ import os
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
 from skyops_assets.arrivals.store.versions import ModelVersion, command
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
+from skyops_assets.store import S3, open_place
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+_LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
+"""Columns in which MLflow keeps whole addresses of its files."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def log_training(
     metrics: dict[str, float],
     tags: dict[str, str],
     train: pd.DataFrame,
-    snapshot: Path,
+    snapshot: str,
     dataset_tags: dict[str, str],
     files: dict[str, dict[str, Any] | None],
 ) -> Registered:
@@ -98,7 +109,7 @@ def log_training(
     Args:
         model: the fitted pipeline.
         train: canonical arrivals it was fitted on.
-        snapshot: the file that holds them.
+        snapshot: where the file is that holds them.
         dataset_tags: what the rows are, at most 500 characters each; put on the dataset.
         tags: provenance, such as fingerprint and code version; put on run and version.
         files: records to keep as JSON under ``training``; None is left out.
@@ -127,7 +138,7 @@ def log_training(
             if record is not None:
                 mlflow.log_dict(record, f"training/{file}")
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
-            train[list(FEATURES)], source=str(snapshot), name=tags.get("fingerprint", name)[:36]
+            train[list(FEATURES)], source=snapshot, name=tags.get("fingerprint", name)[:36]
         )
         mlflow.log_input(dataset, context="training", tags=dataset_tags)
         info = mlflow.sklearn.log_model(
@@ -178,6 +189,36 @@ def read_signature(name: str, version: str) -> ModelSignature | None:
     return found
 
 
+def libraries(name: str, version: str) -> dict[str, tuple[str, str]]:
+    """Python and the libraries that a version was made with, as they were and as they are here.
+
+    Raises:
+        SkyOpsError: the registry has no such version, or its files are gone.
+    """
+    import platform
+
+    import mlflow.artifacts
+    import mlflow.models
+    from mlflow.exceptions import MlflowException
+
+    uri = f"models:/{name}/{version}"
+    try:
+        flavors = mlflow.models.get_model_info(uri).flavors
+        text = mlflow.artifacts.load_text(f"{uri}/requirements.txt")
+    except (MlflowException, OSError) as error:
+        raise SkyOpsError(
+            f"What {name}:{version} was made with cannot be read from MLflow ({error}). Restore "
+            "MLflow's database and artifacts."
+        ) from error
+    found = {"Python": (flavors["python_function"]["python_version"], platform.python_version())}
+    for line in text.splitlines():
+        library, is_pinned, was = line.partition("==")
+        if is_pinned:
+            with suppress(PackageNotFoundError):
+                found[library] = (was, installed(library))
+    return found
+
+
 def log_evaluation(
     client: MlflowClient,
     mlflow_run_id: str,
@@ -214,16 +255,18 @@ def keep_onnx(client: MlflowClient, mlflow_run_id: str, content: bytes) -> None:
 def onnx_of(warehouse: Warehouse, settings: Settings, version: ModelVersion) -> bytes:
     """The ONNX graph of a version, without MLflow where its artifacts are files of this machine.
 
-    Not to import MLflow and scikit-learn spares a process that only asks the graph 120 MB.
+    The same where they are in a bucket. Not to import MLflow and scikit-learn spares a process that
+    only asks the graph 120 MB.
 
     Raises:
         SkyOpsError: the run or the file is gone.
     """
-    root = urlsplit(location(settings))
-    if root.scheme == "file":
+    root = location(settings)
+    if root.startswith(("file://", S3)):
         with suppress(OSError):  # Elsewhere than now when the experiment was made: MLflow knows.
-            run = Path(unquote(root.path)) / version.mlflow_run_id
-            return (run / "artifacts" / ONNX_FILE).read_bytes()
+            kept = open_place(root).read(f"{version.mlflow_run_id}/artifacts/{ONNX_FILE}")
+            if kept is not None:
+                return kept
     return read_onnx(configure(warehouse, settings), version.mlflow_run_id)
 
 
@@ -349,3 +392,46 @@ def location(settings: Settings) -> str:
     """The root of MLflow's artifacts as a URI."""
     root = settings.artifact_root
     return root if "://" in root else Path(root).absolute().as_uri()
+
+
+def recorded_location(warehouse: Warehouse, settings: Settings) -> str | None:
+    """The root of MLflow's artifacts as the experiment has it since its first use.
+
+    MLflow writes there whatever the settings say. None: it was never used.
+    """
+    with (
+        warehouse.connect(settings.mlflow_database) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("select to_regclass('public.experiments')")
+        if cursor.fetchone() == (None,):
+            return None
+        cursor.execute("select artifact_location from experiments where name = %s", (EXPERIMENT,))
+        found = cursor.fetchone()
+    return None if found is None else str(found[0])
+
+
+def relocate(warehouse: Warehouse, settings: Settings, before: str, now: str) -> None:
+    """Let MLflow find its files where they are now, all in one transaction.
+
+    Args:
+        before: the root of its artifacts that it has in its tables, a URI.
+        now: the root below which they lie now.
+    """
+    if now == before:
+        return
+    with (
+        warehouse.connect(settings.mlflow_database) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "select table_name, column_name from information_schema.columns "
+            "where table_schema = 'public'"
+        )
+        # None where MLflow was never used; an older one lacks some.
+        for table, column in set(_LOCATIONS).intersection(cursor.fetchall()):
+            cursor.execute(
+                f"update {table} set {column} = %s || substr({column}, length(%s) + 1) "  # noqa: S608
+                f"where {column} = %s or starts_with({column}, %s)",
+                (now, before, before, f"{before}/"),
+            )

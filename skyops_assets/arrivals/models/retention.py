@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 from skyops_assets.arrivals.models import registry
 from skyops_assets.settings import Settings
+from skyops_assets.store import TRAINING, open_store
 from skyops_assets.warehouse.connection import Warehouse
 
 
@@ -56,11 +58,14 @@ def _sweep_snapshots(warehouse: Warehouse, settings: Settings, before: datetime)
         )
         needed = {fingerprint for (fingerprint,) in cursor.fetchall()}
     removed = 0
+    store = open_store(settings)
     # Also the *.part of a process that was killed as it wrote.
-    for path in (settings.home / "training").glob("*.par*"):
+    for file in store.files(TRAINING):
+        path = PurePosixPath(file.name)
+        is_snapshot = path.suffix in (".parquet", ".part")
         # Its row is written after the file.
-        if path.stem not in needed and path.stat().st_mtime < before.timestamp():
-            path.unlink(missing_ok=True)
+        if is_snapshot and path.stem not in needed and file.modified_at < before:
+            store.delete(file.name)
             removed += 1
     return removed
 

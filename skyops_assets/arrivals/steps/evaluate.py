@@ -104,7 +104,8 @@ def _evaluate(
     challenger: ModelVersion | None,
     running: probe.Running | None,
 ) -> EvaluationSummary:
-    parts = split.temporal_split(training.read_snapshot(settings, run.fingerprint), run.train_share)
+    rows = training.read_snapshot(settings, run.fingerprint, challenger and challenger.label)
+    parts = split.temporal_split(rows, run.train_share)
     test = parts.test
     champion = versions.champion(warehouse, run.model_name)
     if champion and challenger and champion.version == challenger.version:

@@ -145,7 +145,7 @@ def build_training_set(
     if left_out := inputs.arrivals_left_out(warehouse, ring_nm, as_of=as_of):
         excluded["left out by a person"] = left_out
     mark = features.fingerprint(frame, ring_nm)
-    path = training.write_snapshot(settings, mark, frame)
+    snapshot = training.write_snapshot(settings, mark, frame)
     times = frame["crossed_at"]
     training_set = TrainingSet(
         fingerprint=mark,
@@ -161,7 +161,7 @@ def build_training_set(
     )
     training.save_training_set(warehouse, training_set, dagster_run_id)
     return TrainingSetSummary(
-        **vars(training_set), snapshot=str(path), markdown=_airports_markdown(frame)
+        **vars(training_set), snapshot=snapshot, markdown=_airports_markdown(frame)
     )
 
 
@@ -313,7 +313,7 @@ def _register(
         tags=tags,
         files={"search.json": run.search, "interval.json": run.interval},
         train=parts.train,
-        snapshot=training.snapshot_path(settings, run.fingerprint),
+        snapshot=training.snapshot_address(settings, run.fingerprint),
         # A tag of a dataset holds 500 characters: the features by group.
         dataset_tags={
             "fingerprint": run.fingerprint,

@@ -55,7 +55,7 @@ def verify_challenger(warehouse: Warehouse, settings: Settings, ring_nm: int = R
     except SkyOpsError as error:
         return Verdict(challenger.version, run.train_rows, str(error))
     rows = split.temporal_split(
-        training.read_snapshot(settings, run.fingerprint), run.train_share
+        training.read_snapshot(settings, run.fingerprint, challenger.label), run.train_share
     ).train
     answers = fit.predict_all(model, rows)
     again = fit.fit(rows, recipes.Recipe(run.recipe, run.params))

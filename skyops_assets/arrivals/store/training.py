@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals.features import (
@@ -15,8 +14,8 @@ from skyops_assets.arrivals.features import (
 )
 from skyops_assets.arrivals.store.versions import ModelVersion
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.files import replacing
 from skyops_assets.settings import Settings
+from skyops_assets.store import TRAINING, open_store
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.query import execute, fetch_one, field_names, insert_statement
 
@@ -72,24 +71,41 @@ class SnapshotLost(SkyOpsError):
     """The rows of a training set are gone or broken."""
 
 
-def snapshot_path(settings: Settings, fingerprint: str) -> Path:
-    """Where the rows of a training set lie."""
-    return settings.home / "training" / f"{fingerprint}.parquet"
+def snapshot_name(fingerprint: str) -> str:
+    """The name in the store of the rows of a training set."""
+    return f"{TRAINING}/{fingerprint}.parquet"
 
 
-def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) -> Path:
+def snapshot_address(settings: Settings, fingerprint: str) -> str:
+    """Where the rows of a training set lie: a path, or an address in a bucket."""
+    return f"{settings.store_root}/{snapshot_name(fingerprint)}"
+
+
+def has_snapshot(settings: Settings, fingerprint: str) -> bool:
+    """Whether the rows of a training set are there still."""
+    return open_store(settings).find(snapshot_name(fingerprint)) is not None
+
+
+def write_snapshot(settings: Settings, fingerprint: str, frame: pd.DataFrame) -> str:
     """Keep the rows of a training set; content-addressed, so writing twice is the same.
 
     Written also where there is a file, which may be a broken one.
+
+    Returns:
+        Where they are.
     """
-    path = snapshot_path(settings, fingerprint)
-    with replacing(path) as part:
+    with open_store(settings).writing(snapshot_name(fingerprint)) as part:
         frame.to_parquet(part, index=False)
-    return path
+    return snapshot_address(settings, fingerprint)
 
 
-def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
+def read_snapshot(
+    settings: Settings, fingerprint: str, belongs_to: str | None = None
+) -> pd.DataFrame:
     """The rows of a training set, canonical; a feature that came after it was frozen is missing.
+
+    Args:
+        belongs_to: the version that was trained on it, for the message.
 
     Raises:
         SnapshotLost: the file is gone or broken.
@@ -97,15 +113,16 @@ def read_snapshot(settings: Settings, fingerprint: str) -> pd.DataFrame:
     import pandas as pd
     import pyarrow
 
-    path = snapshot_path(settings, fingerprint)
     try:
-        frame = pd.read_parquet(path)
+        with open_store(settings).open(snapshot_name(fingerprint)) as file:
+            frame = pd.read_parquet(file)
     except (OSError, pyarrow.ArrowException) as error:
+        of = f", of {belongs_to}," if belongs_to else ""
         raise SnapshotLost(
-            f"The rows of the training set {fingerprint[:12]} cannot be read from {path} "
-            f"({type(error).__name__}: {error}). Build the training set again (materialise "
-            "ml/training_sets; the same rows give the same file), or point SKYOPS_HOME at the "
-            "folder that holds it."
+            f"The rows of the training set {fingerprint[:12]}{of} cannot be read from "
+            f"{snapshot_address(settings, fingerprint)} ({type(error).__name__}: {error}). Build "
+            "the training set again (materialise ml/training_sets; the same rows give the same "
+            "file), or point SKYOPS_STORE (else SKYOPS_HOME) at the place that holds it."
         ) from error
     later = [name for name in FEATURES if name not in frame.columns]
     return canonical_arrivals(frame.reindex(columns=[*frame.columns, *later]))

@@ -25,7 +25,7 @@ def training_set_is_valid(warehouse: WarehouseResource, ring_nm: int) -> dg.Asse
     frozen = latest_training_set(warehouse.open(), ring_nm)
     frame = read_snapshot(settings, frozen.fingerprint)
     note = None if len(frame) else "The training set has no rows, so there is nothing to check."
-    found = validate_parts([frame], "training_set", settings.home)
+    found = validate_parts([frame], "training_set", settings)
     return suite_result(found, settings, note, fingerprint=frozen.fingerprint)
 
 

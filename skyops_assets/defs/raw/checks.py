@@ -52,7 +52,7 @@ def state_vectors_are_plausible(
             else "No positions were loaded: check the hours and the source.",
         )
     settings = warehouse.settings
-    found = validate_parts(loaded_states(database, load), "raw_opensky_states", settings.home)
+    found = validate_parts(loaded_states(database, load), "raw_opensky_states", settings)
     dropped = dropped_days(database, load.start, load.end)
     if not found.rows and (said := _dropped(dropped)):
         context.log.warning(said)
@@ -185,9 +185,10 @@ def arrivals_are_plausible(
 
     settings = warehouse.settings
     frame = loaded_arrivals(warehouse.open(), context.run.run_id)
-    note = None if len(frame) else "No new arrivals were loaded: all of them are in the models "
-    "already."
-    found = validate_parts([frame], "raw_arrivals_history", settings.home)
+    note = None
+    if not len(frame):
+        note = "No new arrivals were loaded: all of them are in the models already."
+    found = validate_parts([frame], "raw_arrivals_history", settings)
     return suite_result(found, settings, note)
 
 

@@ -838,7 +838,7 @@ def test_the_champion_is_monitored_retraining_is_decided_and_its_outcome_noted( 
     metrics = calm.window.metrics
     numbers = (calm.skill, metrics.mae_min, metrics.rmse_min, metrics.r2, 0.0)
     assert found == [("1", *numbers, False, None, "no retraining: no trigger applies", day[12])]
-    page = report.publish(warehouse, watching, calm)
+    page = Path(report.publish(warehouse, watching, calm))
     assert page == watching.home / "reports" / f"monitoring-{calm.log_id:06d}.html"
     text = page.read_text()
     assert "http" not in text.replace("http-equiv", "")
