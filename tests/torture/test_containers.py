@@ -209,7 +209,7 @@ def live_rows(stack: Stack, more_than: int) -> int:
 
 
 def test_it_starts_and_each_health_check_passes(stack: Stack) -> None:
-    stack.compose("up", "--detach")
+    stack.compose("up", "--no-build", "--detach")
     said("seconds to healthy", stack.healthy(*CORE))
     stack.feed()
     said("collector", stack.healthy("collector"))
@@ -327,11 +327,11 @@ def test_a_backup_of_the_volumes_is_restored_into_new_ones(stack: Stack) -> None
     stack.compose("down", "--timeout", "5")
     for volume in ("postgres", "home"):
         stack.run("podman", "volume", "rm", f"{stack.name}_{volume}")
-    stack.compose("up", "--detach", "postgres")
+    stack.compose("up", "--no-build", "--detach", "postgres")
     stack.healthy("postgres")
     stack.compose("run", "--rm", "--no-deps", "code", "skyops", "restore", "/var/lib/backups")
     said("loss to restored", f"{time.monotonic() - began:.0f} s")
-    stack.compose("up", "--detach")
+    stack.compose("up", "--no-build", "--detach")
     stack.healthy(*CORE)
     took = time.monotonic() - began
     said("loss to all healthy", f"{took:.0f} s")
