@@ -88,6 +88,13 @@ class Settings(BaseSettings):
         description="Password of the user of `SKYOPS_DATABASE_URL`, where the address has none; "
         "any characters.",
     )
+    citus: bool = Field(
+        False,
+        description="1: the warehouse must be a Citus cluster, whose extension is created in the "
+        "database where it is missing. Without it SkyOps distributes its tables where the "
+        "database of `SKYOPS_DATABASE_URL` has the extension `citus`; see "
+        "[distribution](distribution.md#citus).",
+    )
     warehouse_url: SecretStr | None = Field(
         None,
         exclude=True,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
 from skyops_assets.settings import PROJECT_ROOT, load_settings
+from skyops_assets.warehouse import citus
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
@@ -197,6 +198,8 @@ def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str
             "select sum(hashtextextended(concat_ws(' ', icao24, typecode), 0)) from raw.aircraft"
         )
         digest.update(str(cursor.fetchone()).encode())
+        if citus.is_citus(cursor):
+            digest.update(b"citus")
     return digest.hexdigest()
 
 
