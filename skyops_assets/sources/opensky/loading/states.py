@@ -236,7 +236,7 @@ def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader) -> int:
     )
     is_new = cursor.fetch_arrow_table()["is_new"]
     cursor.execute("drop table incoming_states")
-    return pc.sum(is_new.cast(pa.int64())).as_py() or 0
+    return int(pc.sum(is_new.cast(pa.int64())).as_py() or 0)
 
 
 def _apart(table: str) -> str:
