@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         "password, such as [the read-only one](connect.md#a-tcp-port-and-the-read-only-user), from "
         "its next start on. 0: none.",
     )
+    citus: bool = Field(
+        False,
+        description="1: the warehouse must be a Citus cluster; SkyOps creates the extension if it "
+        "is missing. Otherwise SkyOps distributes its tables if the database of "
+        "`SKYOPS_DATABASE_URL` has the extension `citus`; see [distribution](distribution.md#citus).",
+    )
     warehouse_url: SecretStr | None = Field(
         None,
         exclude=True,

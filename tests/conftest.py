@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 MIRROR = "SKYOPS_DATA_MIRROR"
+KEPT = (MIRROR, "SKYOPS_TEST_CITUS")
+"""Of a person's shell: where the data mirror is, and a script that starts Citus."""
 LIVE_SINCE = "SKYOPS_FIRST_HOUR"
 """Set while tests run: their graph has hours up to the present, as on a platform that is live."""
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
@@ -44,9 +46,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("skyops")
 
 # What reads the environment at import, before the first fixture, must not see them either.
-# The mirror stays: xdist's workers inherit it from this process.
+# What is kept stays: xdist's workers inherit it from this process.
 for _name in [name for name in os.environ if name.startswith(OURS)]:
-    if _name not in QUIET and _name != MIRROR:
+    if _name not in (*QUIET, *KEPT):
         del os.environ[_name]
 os.environ[LIVE_SINCE] = "2019-03-01T00:00"
 
@@ -88,7 +90,7 @@ def signals_reach_children() -> None:
 def _environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What one test sets, such as `prepare` does for its process, no other test sees."""
     for name in list(os.environ):
-        if name.startswith(OURS) and name not in {*QUIET, MIRROR, LIVE_SINCE}:
+        if name.startswith(OURS) and name not in {*QUIET, *KEPT, LIVE_SINCE}:
             monkeypatch.delenv(name)
     if request.node.get_closest_marker("mirror") and not os.environ.get(MIRROR):
         pytest.fail(f"{MIRROR} is not set, and in CI no test may be skipped for want of it")

@@ -75,7 +75,7 @@ begin
         -- The run before ends here.
         select count(*) into run_count
         from (
-            select
+            select 1
             from staging.stg_opensky__states as samples
             where
                 samples.icao24 = run.icao24

@@ -31,7 +31,13 @@ cleaned airframe by airframe.
     {%- if is_whole -%}
         {% do run_query("create index on " ~ this ~ " (icao24, positioned_at) where position_status = 'jump'") %}
     {%- endif -%}
-    {% do run_query(contested_stretches(is_whole)) %}
+    {%- set states, ranges = this, notes('ranges') -%}
+    {%- if is_citus() -%}
+        {#- A second airframe's rows lie on another server than the first one's. -#}
+        {% do run_query(copy_suspected(is_whole)) %}
+        {%- set states, ranges = 'suspected_states', 'suspected_ranges' -%}
+    {%- endif -%}
+    {% do run_query(contested_stretches(is_whole, states, ranges)) %}
     {%- set first_at = run_query("select min(first_at)::text from contested")[0][0] -%}
     {%- if first_at is not none -%}
         {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='quoted') | join(', ') -%}
@@ -60,32 +66,63 @@ cleaned airframe by airframe.
             ) as computed
         {%- endcall %}
     {%- endif -%}
-    {% do run_query('drop table if exists contested, contested_fixes, tracked') %}
+    {% do run_query('drop table if exists suspected_states, suspected_ranges, contested, contested_fixes, tracked') %}
 {%- endif -%}
+{%- endmacro -%}
+
+{#- On Citus: copies, on the coordinator, of what the stretches are found in: both keys of the addresses with any. -#}
+{%- macro copy_suspected(is_whole) -%}
+    create temporary table suspected_addresses on commit drop as
+    {%- if is_whole %}
+    select distinct left(icao24, 6) as address from {{ this }}
+    where position_status = 'jump'
+    {%- else %}
+    select distinct left(ranges.changed_icao24, 6) as address
+    from {{ notes('ranges') }} as ranges
+    inner join {{ this }} as states on ranges.changed_icao24 = states.icao24
+    where
+        states.positioned_at >= ranges.changed_from_at - {{ max_gap() }}
+        and states.positioned_at < ranges.changed_through_at
+        and (states.position_status = 'jump' or right(states.icao24, 2) = '{{ second_airframe() }}')
+    {%- endif %};
+    create temporary table suspected_states on commit drop as
+    select
+        states.icao24,
+        states.positioned_at,
+        states.position_status,
+        states.is_after_silence
+    from {{ this }} as states
+    inner join suspected_addresses on left(states.icao24, 6) = suspected_addresses.address;
+    create index on suspected_states (icao24, positioned_at);
+    analyze suspected_states;
+    create temporary table suspected_ranges on commit drop as
+    select ranges.* from {{ notes('ranges') }} as ranges
+    inner join suspected_addresses on left(ranges.changed_icao24, 6) = suspected_addresses.address;
+    drop table suspected_addresses
 {%- endmacro -%}
 
 {#-
 The stretches with a jump, or with a second airframe from before. They begin with the silence, even before the range:
 for rows that stay, the tracker then gives the same result as before.
 -#}
-{%- macro contested_stretches(is_whole) -%}
+{%- macro contested_stretches(is_whole, states, ranges) -%}
     create temporary table contested on commit drop as
     with suspects as (
         {%- if is_whole %}
         select distinct icao24, '-infinity'::timestamptz as from_at, 'infinity'::timestamptz as through_at
-        from {{ this }}
+        from {{ states }}
         where position_status = 'jump'
         {%- else %}
         select
             ranges.changed_icao24 as icao24,
             ranges.changed_from_at as from_at,
             ranges.changed_through_at as through_at
-        from {{ notes('ranges') }} as ranges
+        from {{ ranges }} as ranges
         where
             right(ranges.changed_icao24, 2) <> '{{ second_airframe() }}'
             and (
                 exists (
-                    select 1 from {{ this }} as jumps
+                    select 1 from {{ states }} as jumps
                     where
                         jumps.icao24 = ranges.changed_icao24
                         and jumps.position_status = 'jump'
@@ -93,7 +130,7 @@ for rows that stay, the tracker then gives the same result as before.
                         and jumps.positioned_at < ranges.changed_through_at
                 )
                 or exists (
-                    select 1 from {{ this }} as seconds
+                    select 1 from {{ states }} as seconds
                     where
                         seconds.icao24 = ranges.changed_icao24 || '{{ second_airframe() }}'
                         and seconds.positioned_at >= ranges.changed_from_at - {{ max_gap() }}
@@ -111,14 +148,14 @@ for rows that stay, the tracker then gives the same result as before.
             from {{ airframe_suffixes() }}
             cross join lateral (
                 select started.positioned_at
-                from {{ this }} as started
+                from {{ states }} as started
                 where
                     started.icao24 = suspects.icao24 || airframes.suffix
                     and started.is_after_silence
                     and started.positioned_at <= suspects.from_at
                     and not exists (
                         select 1 from {{ airframe_suffixes() }}
-                        inner join {{ this }} as earlier on suspects.icao24 || airframes.suffix = earlier.icao24
+                        inner join {{ states }} as earlier on suspects.icao24 || airframes.suffix = earlier.icao24
                         where
                             earlier.positioned_at < started.positioned_at
                             and earlier.positioned_at >= started.positioned_at - {{ max_gap() }}
@@ -139,7 +176,7 @@ for rows that stay, the tracker then gives the same result as before.
                 as is_after_silence
         from begun
         cross join {{ airframe_suffixes() }}
-        inner join {{ this }} as states
+        inner join {{ states }} as states
             on
                 begun.icao24 || airframes.suffix = states.icao24
                 and begun.silent_until_at <= states.positioned_at

@@ -83,7 +83,7 @@ end
             set
                 altitude_m = null,
                 masked_altitude_m = stored.altitude_m,
-                masked_reasons = concat_ws(',', 'altitude_spike', stored.masked_reasons)
+                masked_reasons = 'altitude_spike' || coalesce(',' || stored.masked_reasons, '')
             from judged_runs as disbelieved
             where
                 stored.icao24 = disbelieved.icao24

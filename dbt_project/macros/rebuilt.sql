@@ -66,7 +66,13 @@ What a table gets as soon as it is filled, whatever materialization makes it: it
 models that read it follow at once. Overrides the macro of dbt that all of them call.
 -#}
 {%- macro postgres__create_indexes(relation) -%}
-    {{ default__create_indexes(relation) }}
+    {%- for index in config.get('indexes', default=[]) -%}
+        {#- A server of Citus knows its own rows alone: there only what has the address can be unique. -#}
+        {%- set is_unique = index.get('unique', false) and (distribution() != 'icao24' or 'icao24' in index.columns) -%}
+        {%- set wanted = dict(index) -%}
+        {%- do wanted.update({'unique': is_unique}) -%}
+        {% do run_query(get_create_index_sql(relation, wanted)) %}
+    {%- endfor -%}
     {% do run_query('analyze ' ~ relation) %}
 {%- endmacro -%}
 

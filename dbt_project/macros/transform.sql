@@ -224,6 +224,8 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     {%- set is_new = flags.FULL_REFRESH or segmented is none or flights is none -%}
     begin;
     {{ turn_of_hook() }}
+    select audit.wait_for_loads();
+    {{ reach_all_servers() }};
     -- Until this run has finished, the tables are of neither the former project nor this one.
     update audit.transform_state set fingerprint = 'unfinished'
     where fingerprint is distinct from '{{ env_var("SKYOPS_TRANSFORM_FINGERPRINT", "") }}';
@@ -255,6 +257,9 @@ whichever models are selected. dbt compiles those files as analyses; its own fun
     {%- set summaries = adapter.get_relation(target.database, 'intermediate', 'int_flights__summarized_10min') -%}
     {%- set anomalies = adapter.get_relation(target.database, 'metrics', 'fct_anomalies') %}
     {%- if is_live_pass() %}
+    {%- if is_citus() -%}
+        {{ exceptions.raise_compiler_error('Live passes need plain Postgres; on Citus build everything (skyops refresh).') }}
+    {%- endif -%}
     {%- if not (states and summaries and anomalies) -%}
         {{ exceptions.raise_compiler_error('Some models have no table yet: build everything once (skyops refresh).') }}
     {%- endif %}
@@ -319,6 +324,20 @@ former latest position are rebuilt as well: their status depends on the silence 
         - interval '{{ "15 minutes" if is_live_pass() else "1 hour" }}'
         and exists (select 1 from {{ notes('batches') }});
 
+    {% set known = segmented -%}
+    {%- if is_citus() -%}
+    -- Those of a second airframe lie on another server than the first one's.
+    create temporary table known_flights on commit drop as
+    select
+        flights.icao24,
+        flights.flight_started_at,
+        flights.flight_ended_at
+    from {{ segmented }} as flights
+    where left(flights.icao24, 6) in (select sought.icao24 from sought);
+    create index on known_flights (icao24, flight_started_at);
+    analyze known_flights;
+    {%- set known = 'known_flights' %}
+    {%- endif %}
     create temporary table touched on commit drop as
     select
         sought.icao24,
@@ -333,7 +352,7 @@ former latest position are rebuilt as well: their status depends on the silence 
         from {{ airframe_suffixes() }}
         cross join lateral (
             select flights.flight_started_at
-            from {{ segmented }} as flights
+            from {{ known }} as flights
             where
                 flights.icao24 = sought.icao24 || airframes.suffix
                 and flights.flight_started_at <= sought.started_at
@@ -341,7 +360,7 @@ former latest position are rebuilt as well: their status depends on the silence 
                 and (flights.flight_started_at < sought.started_at or not sought.is_new)
                 and not exists (
                     select 1 from {{ airframe_suffixes() }}
-                    inner join {{ segmented }} as earlier on earlier.icao24 = sought.icao24 || airframes.suffix
+                    inner join {{ known }} as earlier on earlier.icao24 = sought.icao24 || airframes.suffix
                     where
                         -- Whether a new callsign begins a flight is known within ten minutes.
                         (
@@ -359,7 +378,7 @@ former latest position are rebuilt as well: their status depends on the silence 
             select 1 from {{ airframe_suffixes() }}
             cross join lateral (
                 select flights.flight_ended_at
-                from {{ segmented }} as flights
+                from {{ known }} as flights
                 where
                     flights.icao24 = sought.icao24 || airframes.suffix
                     and flights.flight_started_at <= sought.started_at
@@ -374,14 +393,14 @@ former latest position are rebuilt as well: their status depends on the silence 
         from {{ airframe_suffixes() }}
         cross join lateral (
             select flights.flight_started_at
-            from {{ segmented }} as flights
+            from {{ known }} as flights
             where
                 sought.is_new
                 and flights.icao24 = sought.icao24 || airframes.suffix
                 and flights.flight_started_at > sought.last_at + 2 * {{ max_gap() }}
                 and not exists (
                     select 1 from {{ airframe_suffixes() }}
-                    inner join {{ segmented }} as earlier on earlier.icao24 = sought.icao24 || airframes.suffix
+                    inner join {{ known }} as earlier on earlier.icao24 = sought.icao24 || airframes.suffix
                     where
                         earlier.flight_started_at < flights.flight_started_at
                         and earlier.flight_ended_at >= flights.flight_started_at - {{ max_gap() }}
@@ -393,7 +412,7 @@ former latest position are rebuilt as well: their status depends on the silence 
     left join lateral (
         select max(flights.flight_ended_at) as positioned_at
         from {{ airframe_suffixes() }}
-        inner join {{ segmented }} as flights on flights.icao24 = sought.icao24 || airframes.suffix
+        inner join {{ known }} as flights on flights.icao24 = sought.icao24 || airframes.suffix
         where
             sought.is_new
             and flights.flight_started_at < coalesce(next_begun.flight_started_at, 'infinity')

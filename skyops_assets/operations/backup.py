@@ -262,8 +262,8 @@ def _refuse_what_is_there(
         place = kept(settings, one)
         if place and place.files():
             raise SkyOpsError(
-                f"{place.place} has files already: restore into a new home, and, if SKYOPS_STORE is "
-                "set, into an empty place."
+                f"{place.place} has files already: restore into a new home, and into an empty "
+                "place if SKYOPS_STORE is set."
             )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from skyops_assets.errors import first_few
+from skyops_assets.warehouse import citus
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.disk import free_bytes
 
@@ -167,7 +168,9 @@ class Storage:
     Attributes:
         day_bytes: sizes of the newest days' partitions of the positions, oldest first, without
             the newest, which still grows.
-        free_bytes: of the disk with the server's data; None where that cannot be known.
+        free_bytes: of the disk with the server's data, of Citus the fullest worker's; None where
+            that cannot be known.
+        servers: over how many servers the positions are distributed.
         days_to_come: days of positions until retention drops one for each that comes; None where
             all are kept.
     """
@@ -176,6 +179,7 @@ class Storage:
     day_bytes: tuple[int, ...]
     free_bytes: int | None
     days_to_come: int | None = None
+    servers: int = 1
 
     @property
     def usual_day_bytes(self) -> float | None:
@@ -192,7 +196,7 @@ class Storage:
         usual = self.usual_day_bytes
         if self.free_bytes is None or not usual:
             return None
-        days = self.free_bytes / usual
+        days = self.free_bytes * self.servers / usual
         return None if self.days_to_come is not None and days >= self.days_to_come else days
 
 
@@ -203,9 +207,10 @@ def storage(warehouse: Warehouse, home: Path, keep_days: int | None) -> Storage:
         keep_days: SKYOPS_RAW_RETENTION_DAYS: the whole days that are kept beside the present one.
     """
     with warehouse.connect() as connection, connection.cursor() as cursor:
+        size = citus.database_bytes(cursor)
+        servers = len(citus.free_bytes(cursor)) or 1
         cursor.execute(
-            "select pg_database_size(current_database()), array(select "
-            "pg_total_relation_size(inhrelid) from pg_inherits "
+            "select array(select audit.total_bytes(inhrelid) from pg_inherits "
             "where inhparent = 'raw.opensky_states'::regclass "
             "order by inhrelid::regclass::text desc offset 1 limit %s), (select count(*)::int "
             "from pg_inherits where inhparent = 'raw.opensky_states'::regclass)",
@@ -213,12 +218,13 @@ def storage(warehouse: Warehouse, home: Path, keep_days: int | None) -> Storage:
         )
         row = cursor.fetchone()
     assert row is not None
-    size, days, stored = row
+    days, stored = row
     return Storage(
-        int(size),
+        size,
         tuple(reversed(days)),
         free_bytes(warehouse, home),
         None if keep_days is None else max(0, keep_days + 1 - stored),
+        servers,
     )
 
 

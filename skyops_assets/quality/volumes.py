@@ -119,16 +119,13 @@ def counts_by_hour(
                 from numbered group by stretch
             ),
             counted as (
-                select found.*
+                select
+                    date_bin('1 hour', time_position, '2000-01-01+00') as hour,
+                    count(*) as row_count{nulls}
                 from stretches
-                cross join lateral (
-                    select
-                        date_bin('1 hour', time_position, '2000-01-01+00') as hour,
-                        count(*) as row_count{nulls}
-                    from raw.opensky_states
-                    where time_position >= from_at and time_position < until_at
-                    group by 1
-                ) as found
+                inner join raw.opensky_states
+                    on time_position >= from_at and time_position < until_at
+                group by 1
             )
             select compared.hour, compared.back, counted.row_count{found}
             from compared

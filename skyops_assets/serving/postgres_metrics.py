@@ -59,7 +59,7 @@ SCHEMAS = Part(
     """
     select
         schemas.nspname as schema,
-        coalesce(sum(pg_total_relation_size(tables.oid)), 0) as size_bytes
+        coalesce(sum(audit.total_bytes(tables.oid)), 0) as size_bytes
     from pg_namespace as schemas
     left join pg_class as tables on schemas.oid = tables.relnamespace and tables.relkind = 'r'
     where

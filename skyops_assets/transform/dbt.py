@@ -23,6 +23,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
 from skyops_assets.settings import PROJECT_ROOT, Settings, load_settings
 from skyops_assets.store import DOCS_PAGE, open_store
+from skyops_assets.warehouse import citus
 
 if TYPE_CHECKING:
     from skyops_assets.warehouse.connection import Warehouse
@@ -203,6 +204,8 @@ def transform_fingerprint(warehouse: Warehouse, arguments: Sequence[str]) -> str
             "select sum(hashtextextended(concat_ws(' ', icao24, typecode), 0)) from raw.aircraft"
         )
         digest.update(str(cursor.fetchone()).encode())
+        if citus.is_citus(cursor):
+            digest.update(b"citus")
     return digest.hexdigest()
 
 

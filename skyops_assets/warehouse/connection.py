@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import databases, sessions
+from skyops_assets.warehouse import citus, databases, sessions
 from skyops_assets.warehouse.embedded import start_embedded
 
 if TYPE_CHECKING:
@@ -296,6 +296,8 @@ def open_warehouse(settings: Settings) -> Warehouse:
                 file=sys.stderr,
             ),
         )
+        if settings.citus:
+            citus.require(warehouse)
         if is_embedded:
             _commit_events_without_waiting(warehouse, settings.dagster_database)
     return warehouse

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from skyops_assets.warehouse import citus
 from skyops_assets.warehouse.connection import Warehouse
 
 
@@ -35,6 +36,13 @@ def data_folder(warehouse: Warehouse, home: Path) -> Path | None:
 
 
 def free_bytes(warehouse: Warehouse, home: Path) -> int | None:
-    """What is free on the disk of the server's data; None where that cannot be known."""
+    """What is free on the disk of the server's data; None where that cannot be known.
+
+    Of a Citus cluster it is the worker's that has the least.
+    """
+    if not warehouse.is_embedded:
+        with warehouse.connect() as connection, connection.cursor() as cursor:
+            if of_workers := citus.free_bytes(cursor):
+                return min(of_workers)
     folder = data_folder(warehouse, home)
     return None if folder is None else shutil.disk_usage(folder).free

@@ -1,13 +1,15 @@
 """Bring the warehouse's schema up to date from the numbered SQL files beside this module.
 
 Plain numbered SQL: the schema only moves forward, and one table remembers what ran.
-Each file runs once, in its own transaction, under a lock that several processes share.
+Each file runs once, in its own transaction, under a lock that several processes share. On Citus
+the tables that are large are distributed at the end.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from skyops_assets.warehouse import citus
 from skyops_assets.warehouse.connection import Warehouse
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -35,4 +37,5 @@ def migrate(warehouse: Warehouse, folder: Path = MIGRATIONS) -> list[str]:
             if cursor.rowcount:
                 cursor.execute(path.read_text())
                 applied.append(path.name)
+    citus.distribute(warehouse)
     return applied

@@ -2,9 +2,9 @@
 -- the macros that it sees nowhere.
 
 -- The columns of state_columns() are those of the positions alone, and laterals that look back cannot be CTEs.
-{{ contested_stretches(true) }}; -- noqa: ST05
+{{ contested_stretches(true, this, notes('ranges')) }}; -- noqa: ST05
 
-{{ contested_stretches(false) }}; -- noqa: ST05
+{{ contested_stretches(false, this, notes('ranges')) }}; -- noqa: ST05
 
 {{ contested_fixes('2021-10-07 12:00:00+00') }}; -- noqa: RF02
 

@@ -1080,7 +1080,7 @@ def test_the_data_docs_show_the_last_validation_and_load_nothing_from_elsewhere(
     page = home / "docs" / "data_docs" / "raw_opensky_states.html"
     green = page.read_text()
     assert "<h1>State vectors after loading: data tests</h1>" in green
-    assert 'class="good">All are met<' in green and "Nothing is to be done" in green
+    assert 'class="good">All are met<' in green and "Nothing needs to be done" in green
     assert "What to do" not in green and "nan" not in green
     query(pointed, "update raw.opensky_states set baro_altitude_m = 37856")
     red = run_check(state_vectors_are_plausible)

@@ -23,7 +23,7 @@ select
     crossings.known_at,
     answers.past_flight_count,
     answers.landing_probability
-from {{ ref('fct_ring_crossings') }} as crossings
+from {{ gathered(ref('fct_ring_crossings')) }} as crossings
 -- Lateral, for whoever asks for a few crossings pays for these only; left, for whoever asks for no answer pays nothing.
 left join
     lateral (
@@ -74,7 +74,7 @@ left join
                     as nearness
             from (
                 select nearest.*
-                from {{ ref('fct_ring_crossings') }} as nearest
+                from {{ gathered(ref('fct_ring_crossings')) }} as nearest
                 where
                     nearest.airport = crossings.airport
                     and nearest.ring_nm = crossings.ring_nm
@@ -89,7 +89,7 @@ left join
                 select
                     watched.airport,
                     movements.moved_at
-                from {{ ref('int_movements__located') }} as movements
+                from {{ gathered(ref('int_movements__located')) }} as movements
                 left join {{ ref('int_airports__watched') }} as watched on movements.airport = watched.airport
                 where
                     movements.icao24 = earlier.icao24

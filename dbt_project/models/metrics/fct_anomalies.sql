@@ -17,7 +17,7 @@ with flights as (
 ),
 
 -- Few positions have any; only their flights are read further.
-striking as materialized (
+striking as {{ computed_once() }} (
     select
         icao24,
         positioned_at,
@@ -54,7 +54,7 @@ kinds as (
     ]) as listed (anomaly)
 ),
 
-suspects as materialized (
+suspects as {{ computed_once() }} (
     select distinct
         flights.flight_id,
         flights.icao24,
@@ -71,7 +71,7 @@ suspects as materialized (
 ),
 
 -- Altitudes that were believed until later ones showed that they were wrong.
-wrong as materialized (
+wrong as {{ computed_once() }} (
     select
         icao24,
         altitudes_wrong_from_at as from_at,

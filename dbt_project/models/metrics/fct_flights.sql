@@ -25,7 +25,7 @@ with spoken as (
 ),
 
 -- Altitudes that were believed until later ones showed that they were wrong; few flights have any.
-wrong as materialized (
+wrong as {{ computed_once() }} (
     select
         icao24,
         altitudes_wrong_from_at as from_at,
@@ -35,7 +35,7 @@ wrong as materialized (
     where altitudes_wrong_from_at is not null
 ),
 
-flights as (
+flights as {{ as_read_twice() }}(
     select
         flight_id,
         icao24,
@@ -51,7 +51,7 @@ flights as (
 ),
 
 -- Their flights alone are read again.
-mistaken as materialized (
+mistaken as {{ computed_once() }} (
     select distinct
         flights.flight_id,
         flights.icao24,
@@ -65,8 +65,9 @@ mistaken as materialized (
             and wrong.through_at >= flights.first_seen_at
 ),
 
-corrected as materialized (
+corrected as {{ computed_once() }} (
     select
+        mistaken.icao24,
         mistaken.flight_id,
         highest.max_height_m
     from mistaken
@@ -101,8 +102,9 @@ ambiguous as (
     where airport is null and withdrawn_at is null
 ),
 
-movements as (
+movements as {{ as_read_twice() }}(
     select
+        icao24,
         flight_id,
         airport,
         movement,
@@ -113,6 +115,7 @@ movements as (
     from named
     union all
     select
+        icao24,
         flight_id,
         airport,
         movement,
@@ -124,17 +127,17 @@ movements as (
 ),
 
 departures as (
-    select distinct on (flight_id) *
+    select distinct on (icao24, flight_id) *
     from movements
     where movement = 'takeoff'
-    order by flight_id asc, last_fix_at asc
+    order by icao24 asc, flight_id asc, last_fix_at asc
 ),
 
 arrivals as (
-    select distinct on (flight_id) *
+    select distinct on (icao24, flight_id) *
     from movements
     where movement = 'landing'
-    order by flight_id asc, last_fix_at desc
+    order by icao24 asc, flight_id asc, last_fix_at desc
 ),
 
 ends as (
@@ -166,7 +169,7 @@ ends as (
         {{ is_out_of_area('last_fix.latitude_deg', 'last_fix.longitude_deg') }} as is_last_outside,
         {{ latest_position(ref('int_positions__phased')) }} as latest_at
     from flights
-    left join corrected on flights.flight_id = corrected.flight_id
+    left join corrected on flights.icao24 = corrected.icao24 and flights.flight_id = corrected.flight_id
     left join {{ ref('stg_reference__aircraft') }} as airframes on flights.icao24 = airframes.icao24
     inner join {{ ref('int_positions__phased') }} as first_fix
         on
@@ -176,11 +179,12 @@ ends as (
         on
             flights.icao24 = last_fix.icao24
             and flights.last_seen_at = last_fix.positioned_at
-    left join departures on flights.flight_id = departures.flight_id
+    left join departures on flights.icao24 = departures.icao24 and flights.flight_id = departures.flight_id
     -- A flight that took off after its last landing has not arrived.
     left join arrivals
         on
-            flights.flight_id = arrivals.flight_id
+            flights.icao24 = arrivals.icao24
+            and flights.flight_id = arrivals.flight_id
             and arrivals.last_fix_at >= coalesce(departures.last_fix_at, '-infinity')
 )
 

@@ -19,19 +19,14 @@ aircraft as (
 -- Emitter category 8 is rotorcraft. One minute around the crossing, so that the cost follows the arrivals
 -- and not the positions.
 rotorcraft as (
-    select arrivals.arrival_id
+    select distinct arrivals.arrival_id
     from arrivals
-    where
-        arrivals.source = 'positions'
-        and exists (
-            select 1
-            from {{ ref('stg_opensky__states') }} as states
-            where
-                states.icao24 = arrivals.icao24
-                and states.positioned_at between arrivals.crossed_at - interval '30 seconds'
-                and arrivals.crossed_at + interval '30 seconds'
-                and states.category = 8
-        )
+    inner join {{ ref('stg_opensky__states') }} as states
+        on
+            arrivals.icao24 = states.icao24
+            and states.positioned_at between arrivals.crossed_at - interval '30 seconds'
+            and arrivals.crossed_at + interval '30 seconds'
+    where arrivals.source = 'positions' and states.category = 8
 ),
 
 described as (

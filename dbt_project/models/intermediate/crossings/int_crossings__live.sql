@@ -43,7 +43,6 @@ fixes as (
         heard.icao24,
         last_fix.*
     from heard
-    cross join moment
     cross join lateral (
         select
             positions.positioned_at,
@@ -54,7 +53,7 @@ fixes as (
         where
             positions.icao24 = heard.icao24
             and positions.flight_id = heard.flight_id
-            and positions.positioned_at > moment.latest_at - {{ silence }}
+            and positions.positioned_at > (select moment.latest_at from moment) - {{ silence }}
             and positions.position_status = 'fresh'
         order by positions.positioned_at desc
         limit 1
@@ -70,7 +69,8 @@ airborne as (
             select 1
             from landings
             where
-                landings.flight_id = fixes.flight_id
+                landings.icao24 = fixes.icao24
+                and landings.flight_id = fixes.flight_id
                 and landings.known_at <= fixes.positioned_at
                 and (landings.withdrawn_at is null or fixes.positioned_at < landings.withdrawn_at)
         )
@@ -169,7 +169,8 @@ select
 from inside
 left join entered as own_entry
     on
-        inside.flight_id = own_entry.flight_id
+        inside.icao24 = own_entry.icao24
+        and inside.flight_id = own_entry.flight_id
         and inside.airport = own_entry.airport
         and inside.ring_nm = own_entry.ring_nm
 where

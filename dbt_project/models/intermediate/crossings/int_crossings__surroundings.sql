@@ -174,27 +174,26 @@ sent as (
     select
         seen.crossing_id,
         seen.is_live,
-        latest.wake
-    from seen
-    cross join
-        lateral (
-            select
+        (
+            array_agg(
                 case states.category
                     when 2 then 'L'
                     when 3 then 'M'
                     when 4 then 'M'
                     when 5 then 'M'
                     when 6 then 'H'
-                end as wake
-            from {{ ref('stg_opensky__states') }} as states
-            where
-                states.icao24 = seen.icao24
-                and states.positioned_at <= seen.known_at
-                and states.positioned_at >= seen.known_at - interval '60 seconds'
-                and states.category between 2 and 6
-            order by states.positioned_at desc
-            limit 1
-        ) as latest
+                end
+                order by states.positioned_at desc
+            )
+        )[1] as wake
+    from seen
+    inner join {{ ref('stg_opensky__states') }} as states
+        on
+            seen.icao24 = states.icao24
+            and seen.known_at >= states.positioned_at
+            and states.positioned_at >= seen.known_at - interval '60 seconds'
+    where states.category between 2 and 6
+    group by seen.crossing_id, seen.is_live
 )
 
 select

@@ -36,7 +36,7 @@ fixes as (
                 and positions.positioned_at between flights.flight_started_at and flights.flight_ended_at
                 and positions.positioned_at >= flights.read_from_at
                 and positions.position_status = 'fresh'
-            window by_time as (order by positions.positioned_at)
+            window by_time as (partition by positions.icao24 order by positions.positioned_at)
         ) as ordered
 ),
 
@@ -49,7 +49,7 @@ gaps as (
 ),
 
 -- Of all fixes the few at which something begins or ends.
-turning_points as materialized (
+turning_points as {{ computed_once() }} (
     select
         *,
         -- Heard or lost so high above the nearest field is neither a landing nor a take-off at any.
@@ -132,7 +132,7 @@ moments as (
 ),
 
 -- `limit 1` keeps the planner from reading all positions for a few hundred.
-fixed as (
+fixed as {{ as_read_twice() }}(
     select
         moments.*,
         moments.flight_id || '_' || moments.movement || '_'
@@ -174,6 +174,7 @@ fixed as (
 -- and after a take-off.
 surroundings as (
     select
+        fixed.icao24,
         fixed.moment_id,
         fixed.movement,
         fixed.ground_altitude_m,
@@ -211,7 +212,7 @@ ranked as (
     select
         *,
         min(base_rank) filter (where is_base) over (
-            partition by moment_id
+            partition by icao24, moment_id
             order by after_s
             rows between unbounded preceding and unbounded following
         ) as least_base_rank
@@ -226,7 +227,7 @@ bounded as (
         is_air_side
         and coalesce(
             movement = 'landing'
-            or after_s < min(after_s) filter (where is_grounded and after_s > 0) over (partition by moment_id),
+            or after_s < min(after_s) filter (where is_grounded and after_s > 0) over (partition by icao24, moment_id),
             true
         ) as is_air
     from ranked
@@ -234,6 +235,7 @@ bounded as (
 
 described as (
     select
+        icao24,
         moment_id,
         max(abs(after_s)) filter (where is_base and base_rank = least_base_rank) as base_s,
         max(latitude_deg) filter (where is_base and base_rank = least_base_rank) as base_latitude_deg,
@@ -253,7 +255,7 @@ described as (
         max(altitude_m) filter (where is_air) as highest_m,
         min(after_s) filter (where is_air and altitude_m > ground_altitude_m + 10) as lift_off_s
     from bounded
-    group by moment_id
+    group by icao24, moment_id
 ),
 
 directed as (
@@ -278,7 +280,7 @@ directed as (
             'fixed.longitude_deg',
         ) }} as course_deg
     from fixed
-    inner join described on fixed.moment_id = described.moment_id
+    inner join described on fixed.icao24 = described.icao24 and fixed.moment_id = described.moment_id
 ),
 
 -- A take-off climbs. What does not was in the air before (a flag on final, and it goes on sinking) or stays on the

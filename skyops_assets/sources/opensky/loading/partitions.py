@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from skyops_assets.warehouse import bulk
+from skyops_assets.warehouse import bulk, citus
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -71,18 +71,33 @@ def attach_partition(cursor: Cursor, day: date) -> None:
     cursor.execute(f"alter table raw.{name} drop constraint of_day")
 
 
-def ensure_unique_index(cursor: Cursor, day: date) -> None:
+def ensure_unique_index(cursor: Cursor, day: date) -> bool:
     """Give the day's partition its unique index unless it has it; the day is locked.
+
+    Returns:
+        Whether it was made now.
 
     Raises:
         adbc_driver_manager.Error: a state vector is stored twice.
     """
     name = partition(day)
-    cursor.execute(f"create unique index if not exists {name}_once on raw.{name} ({KEY})")
+    if bulk.scalar(cursor, f"select to_regclass('raw.{name}_once')::text") is not None:
+        return False
+    cursor.execute(f"create unique index {name}_once on raw.{name} ({KEY})")
+    return True
 
 
-def summarize(cursor: Cursor, day: date) -> None:
-    """Let the BRIN index know of new pages; else every query reads them until a vacuum."""
+def summarize(cursor: Cursor, day: date, *, is_citus: bool, is_index_new: bool) -> None:
+    """Let the BRIN index know of new pages; else every query reads them until a vacuum.
+
+    Args:
+        is_index_new: whether this transaction has made the day's unique index. On Citus the shards
+            are then locked for it against the sessions that would summarize.
+    """
+    if is_citus:
+        if not is_index_new:
+            citus.summarize(cursor, f"raw.{partition(day)}")
+        return
     index = bulk.scalar(
         cursor,
         "select i.inhrelid::regclass::text from pg_inherits as i "  # noqa: S608
@@ -153,6 +168,7 @@ def drop_old_partitions(warehouse: Warehouse, days: int | None, now: datetime) -
         name = partition(day)
         try:
             with bulk.transaction(warehouse) as cursor:
+                citus.begin_load(cursor)
                 lock_days(cursor, [day])
                 if bulk.scalar(cursor, f"select to_regclass('raw.{name}')::text") is None:
                     continue

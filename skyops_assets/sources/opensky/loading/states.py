@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyops_assets.sources.opensky.loading.partitions import (
+    KEY,
     TARGET,
     attach_partition,
     ensure_unique_index,
@@ -29,7 +30,8 @@ from skyops_assets.sources.opensky.loading.partitions import (
     summarize,
 )
 from skyops_assets.sources.opensky.reading.recording import Recording, row_texts
-from skyops_assets.warehouse import bulk
+from skyops_assets.sources.opensky.schema import STATE_VECTOR
+from skyops_assets.warehouse import bulk, citus
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.rejects import keep_payloads
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 STREAM_ROWS = 65_536
 """Rows that are copied at once into the order of the table: what a load needs beside its input."""
 
+_KEYS = tuple(KEY.split(", "))
 _COMPARED = ("icao24", "time_position", "last_contact")
 _DAY_US = 86_400_000_000
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,22 +112,32 @@ def insert_good(cursor: Cursor, good: pa.Table, source: str, batch_id: int) -> i
     times = good["time_position"].chunk(0).cast(pa.int64()).to_numpy()[order]
     numbers = times // _DAY_US
     days = {int(number): _EPOCH + timedelta(days=int(number)) for number in np.unique(numbers)}
+    is_citus = citus.begin_load(cursor)
     lock_days(cursor, days.values())
+    new = {day for day in days.values() if make_partition(cursor, day)}
+    if is_citus:
+        # Shards are made, attached and indexed before the transaction's first row.
+        for day in sorted(new):
+            citus.distribute_day(cursor, f"raw.{partition(day)}")
+            attach_partition(cursor, day)
+    merged = {
+        day: ensure_unique_index(cursor, day)
+        for number, day in days.items()
+        if day not in new and _has_any(cursor, day, source, times[numbers == number])
+    }
     loaded = 0
     for number, day in days.items():
         within = numbers == number
-        at = times[within]
         rows = _stream(good, order if within.all() else order[within], source, batch_id)
-        is_new = make_partition(cursor, day)
-        if not is_new and _has_any(cursor, day, source, int(at.min()), int(at.max())):
-            loaded += _merge(cursor, day, rows, source)
+        if day in merged:
+            loaded += _merge(cursor, day, rows)
         else:
             cursor.adbc_ingest(partition(day), rows, mode="append", db_schema_name="raw")
-            loaded += len(at)
-        if is_new:
+            loaded += int(within.sum())
+        if day not in new:
+            summarize(cursor, day, is_citus=is_citus, is_index_new=merged.get(day, False))
+        elif not is_citus:
             attach_partition(cursor, day)
-        else:
-            summarize(cursor, day)
     return loaded
 
 
@@ -177,66 +190,53 @@ def _stream(
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _has_any(cursor: Cursor, day: date, source: str, first_us: int, last_us: int) -> bool:
-    """Whether the source has rows of the day in a range of time, both ends included."""
+def _has_any(cursor: Cursor, day: date, source: str, times_us: np.ndarray) -> bool:
+    """Whether the source has rows of the day from the first to the last of these times."""
+    first_us, last_us = int(times_us.min()), int(times_us.max())
     # A sequential scan looks cheap for the first match, and reads everything when there is none.
     cursor.execute("set local enable_seqscan = off")
     found = bulk.scalar(
         cursor,
-        f"select exists (select from raw.{partition(day)} where source = $1 "  # noqa: S608
-        f"and time_position between {_at(first_us)} and {_at(last_us)})",
+        f"select true from raw.{partition(day)} where source = $1 "  # noqa: S608
+        f"and time_position between {_at(first_us)} and {_at(last_us)} limit 1",
         (source,),
     )
     cursor.execute("set local enable_seqscan = on")
     return bool(found)
 
 
-def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader, source: str) -> int:
+def _merge(cursor: Cursor, day: date, rows: pa.RecordBatchReader) -> int:
     """Store rows beside those that are there; a nearer ``last_contact`` replaces.
 
-    As `one_of_each` chooses, so that rows make the same table in one load and in several.
+    As `one_of_each` chooses, so that rows make the same table in one load and in several. The day
+    has its unique index.
+
+    Returns:
+        How many rows the table holds more than before.
     """
-    ensure_unique_index(cursor, day)
-    table, columns = f"raw.{partition(day)}", ", ".join(rows.schema.names)
+    names = rows.schema.names
+    columns = ", ".join(names)
+    # What the stream leaves out is null in all of its rows.
+    others = [name for name in (*STATE_VECTOR.names, "batch_id") if name not in _KEYS]
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in others)
     cursor.adbc_ingest("incoming_states", rows, mode="create", temporary=True)
     cursor.execute("analyze incoming_states")
-    same = """
-        stored.source = $1
-        and stored.icao24 = incoming.icao24
-        and stored.time_position = incoming.time_position
-    """
-    replaced = bulk.scalar(
-        cursor,
+    cursor.execute(
         f"""
-        with replaced as (
-            delete from {table} as stored using incoming_states as incoming
-            where {same} and (
-                (stored.last_contact is null and incoming.last_contact is not null)
-                or ({_apart("incoming")}, stored.last_contact)
-                    < ({_apart("stored")}, incoming.last_contact)
-            )
-            returning 1
-        )
-        select count(*) from replaced
-        """,  # noqa: S608
-        (source,),
+        insert into raw.{partition(day)} as stored ({columns})
+        select {columns} from incoming_states
+        order by icao24, time_position
+        on conflict ({KEY}) do update set {replaced}
+        where
+            (stored.last_contact is null and excluded.last_contact is not null)
+            or ({_apart("excluded")}, stored.last_contact)
+                < ({_apart("stored")}, excluded.last_contact)
+        returning (xmax = 0) as is_new
+        """  # noqa: S608
     )
-    inserted = bulk.scalar(
-        cursor,
-        f"""
-        with inserted as (
-            insert into {table} ({columns})
-            select {columns} from incoming_states as incoming
-            where not exists (select from {table} as stored where {same})
-            order by icao24, time_position
-            returning 1
-        )
-        select count(*) from inserted
-        """,  # noqa: S608
-        (source,),
-    )
+    is_new = cursor.fetch_arrow_table()["is_new"]
     cursor.execute("drop table incoming_states")
-    return int(inserted) - int(replaced)
+    return int(pc.sum(is_new.cast(pa.int64())).as_py() or 0)
 
 
 def _apart(table: str) -> str:
