@@ -108,7 +108,8 @@ class Settings(BaseSettings):
         False,
         description="1: the warehouse must be a Citus cluster; SkyOps creates the extension if it "
         "is missing. Otherwise SkyOps distributes its tables if the database of "
-        "`SKYOPS_DATABASE_URL` has the extension `citus`; see [distribution](distribution.md#citus).",
+        "`SKYOPS_DATABASE_URL` has the extension `citus`; see "
+        "[distribution](distribution.md#citus).",
     )
     warehouse_url: SecretStr | None = Field(
         None,

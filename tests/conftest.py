@@ -26,6 +26,8 @@ from tests.support.dbt import Dbt, dbt_environment, run_dbt
 if TYPE_CHECKING:
     import dagster as dg
 
+    from tests.support.citus import Cluster
+
 MIRROR = "SKYOPS_DATA_MIRROR"
 KEPT = (MIRROR, "SKYOPS_TEST_CITUS")
 """Of a person's shell: where the data mirror is, and a script that starts Citus."""
@@ -225,6 +227,25 @@ def graph(manifest: Path) -> Any:
     from skyops_assets.definitions import build_defs, usual_defs
 
     return SimpleNamespace(build_defs=build_defs, defs=usual_defs())
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Cluster]:
+    """A Citus cluster; skips the test where there is none."""
+    from tests.support.citus import cluster
+
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """A module of a job that notes in Postgres when its steps begin and end."""
+    from tests.support.runs import JOB
+
+    path = tmp_path / "job.py"
+    path.write_text(JOB)
+    return path
 
 
 @pytest.fixture

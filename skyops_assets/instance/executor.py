@@ -164,7 +164,7 @@ def _require_unfinished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Non
         raise dg.DagsterExecutionInterruptedError
 
 
-@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
+@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload]
 def leased_executor(context: dg.InitExecutorContext) -> dg.Executor:
     """Dagster's in-process executor, whose process holds the lease of its run."""
     create = dg.in_process_executor.executor_creation_fn

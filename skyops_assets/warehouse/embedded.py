@@ -5,7 +5,8 @@ locks in the shared temporary folder, lets every user of the machine in, and as 
 and makes an account (docs/decisions/operations.md).
 
 Belongs here: the cluster's folder, its configuration, who may log in, what a killed process leaves
-behind. Does not: connections and databases (`connection`).
+behind. Does not: connections and databases (`connection`). One file, though a long one: each part
+of a start undoes what another leaves when it is killed.
 """
 
 from __future__ import annotations

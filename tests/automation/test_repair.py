@@ -26,7 +26,7 @@ from skyops_assets.warehouse.connection import Warehouse
 from tests.support.children import child
 from tests.support.databases import Databases, Query
 from tests.support.monitored import dagster_instance
-from tests.support.runs import JOB, MARKS, kill, made, origin, process_of, wait_for
+from tests.support.runs import MARKS, kill, made, origin, process_of, wait_for
 
 Status = dg.DagsterRunStatus
 
@@ -337,13 +337,6 @@ def test_a_second_process_of_a_run_is_refused(instance: dg.DagsterInstance) -> N
     with leased(instance, run_id), refused, again:
         pass
     assert is_free(instance, lease_of(run_id))
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Path:
-    path = tmp_path / "job.py"
-    path.write_text(JOB)
-    return path
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -24,49 +23,21 @@ from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.warehouse import citus
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
-from tests.support.citus import Cluster, cluster
+from tests.support.citus import START, STORED, Cluster, positions
 from tests.support.databases import Query
-from tests.support.states import state, states
 
 pytestmark = pytest.mark.xdist_group("citus")
 
-START = datetime(2021, 10, 7, 22, tzinfo=UTC)
-STORED = (
-    "select to_jsonb(t)::text from raw.opensky_states as t order by icao24, time_position, source"
-)
 ACCOUNTS = (
     "select batch_id, read_rows, loaded_rows, duplicate_rows, rejected_rows "
     "from raw.ingest_batches order by 1"
 )
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Cluster]:
-    with cluster() as found:
-        yield found
-
-
 @pytest.fixture
 def distributed(servers: Cluster, request: pytest.FixtureRequest) -> Warehouse:
     """A warehouse of the test's own; the cluster ends with the module."""
     return servers.warehouse(f"w{abs(hash(request.node.name)) % 10**8}")
-
-
-def positions(luck: random.Random, hours: int, *, aircraft: int = 12) -> pa.Table:
-    """Good rows, each minute one of each aircraft, with contacts that lag by some seconds."""
-    rows = [
-        state(
-            icao24=f"{0x3C0000 + number:06x}",
-            time_position=START + timedelta(minutes=minute),
-            last_contact=luck.choice(
-                (None, START + timedelta(minutes=minute, seconds=luck.randint(-3, 3)))
-            ),
-            baro_altitude_m=float(luck.randint(0, 9000)),
-        )
-        for minute in range(60 * hours)
-        for number in range(aircraft)
-    ]
-    return states(*rows)
 
 
 def load(warehouse: Warehouse, rows: pa.Table, source: str = "test") -> None:

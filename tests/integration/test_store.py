@@ -167,7 +167,7 @@ def test_the_output_of_runs_is_where_the_settings_say(
         (f"s3://{bucket}/of/runs", f"s3://{bucket}/of/runs/compute_logs"),
     ):
         monkeypatch.setenv("SKYOPS_STORE", place)
-        manager = data.rehydrate(as_type=ComputeLogManager)
+        manager = data.rehydrate(as_type=ComputeLogManager)  # type: ignore[type-abstract]
         with manager.capture_logs(key):
             print("said by a step", file=sys.stdout, flush=True)
         assert b"said by a step" in (manager.get_log_data(key).stdout or b"")

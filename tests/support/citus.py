@@ -1,25 +1,34 @@
 """A small Citus cluster: a coordinator and two workers, from a script outside of this repository.
 
-Belongs here: starting and stopping it, and warehouses on it. Does not: what is asked of them.
+Belongs here: starting and stopping it, warehouses on it, rows to load. Does not: what is asked of
+them.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
+from tests.support.states import state, states
 
+START = datetime(2021, 10, 7, 22, tzinfo=UTC)
+STORED = (
+    "select to_jsonb(t)::text from raw.opensky_states as t order by icao24, time_position, source"
+)
 SCRIPT = "SKYOPS_TEST_CITUS"
 """The script: `start DIR [DATABASE]` prints an address, `status DIR`, `stop DIR --delete`."""
 PREFIX = "CITUS_PREFIX"
@@ -66,6 +75,23 @@ class Cluster:
     def stop(self) -> None:
         """Stop all servers and remove their files."""
         self._run("stop", str(self.folder), "--delete", check=False)
+
+
+def positions(luck: random.Random, hours: int, *, aircraft: int = 12) -> pa.Table:
+    """Good rows, each minute one of each aircraft, with contacts that lag by some seconds."""
+    rows = [
+        state(
+            icao24=f"{0x3C0000 + number:06x}",
+            time_position=START + timedelta(minutes=minute),
+            last_contact=luck.choice(
+                (None, START + timedelta(minutes=minute, seconds=luck.randint(-3, 3)))
+            ),
+            baro_altitude_m=float(luck.randint(0, 9000)),
+        )
+        for minute in range(60 * hours)
+        for number in range(aircraft)
+    ]
+    return states(*rows)
 
 
 @contextmanager

@@ -90,9 +90,7 @@ def process_of(
     Args:
         before: a command that starts it, such as in another network.
     """
-    arguments = serialize_value(
-        ExecuteRunArgs(run.job_code_origin, run.run_id, instance.get_ref())  # type: ignore[arg-type]
-    )
+    arguments = serialize_value(ExecuteRunArgs(run.job_code_origin, run.run_id, instance.get_ref()))
     return subprocess.Popen(
         [*before, sys.executable, "-m", "dagster", "api", "execute_run", arguments],
         env={**os.environ, **variables},

@@ -20,7 +20,7 @@ from skyops_assets.instance.private import index_connection
 from skyops_assets.instance.repair import reap
 from skyops_assets.warehouse.connection import Warehouse, parse_url
 from tests.support.monitored import dagster_instance
-from tests.support.runs import JOB, MARKS, kill, made, process_of, wait_for
+from tests.support.runs import MARKS, kill, made, process_of, wait_for
 from tests.support.servers import Server, control, pgbouncer, postgres
 
 Status = dg.DagsterRunStatus
@@ -32,13 +32,6 @@ HERE, THERE = "10.231.77.1", "10.231.77.2"
 def _minutes(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--long"):
         pytest.skip("minutes; `make torture` runs it")
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Path:
-    path = tmp_path / "job.py"
-    path.write_text(JOB)
-    return path
 
 
 def prepared(server: Server) -> Warehouse:

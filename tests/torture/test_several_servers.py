@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from threading import Event, Thread
 
 import adbc_driver_manager
@@ -19,8 +18,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.sources.opensky.loading.states import load_states
 from skyops_assets.sources.opensky.reading.recording import Recording
 from skyops_assets.warehouse.connection import Warehouse
-from tests.integration.test_citus import STORED, positions
-from tests.support.citus import Cluster, cluster
+from tests.support.citus import STORED, Cluster, positions
 from tests.support.databases import Query
 
 pytestmark = [pytest.mark.xdist_group("citus"), pytest.mark.timeout(3600)]
@@ -29,12 +27,6 @@ NODES = ("coordinator", "worker1", "worker2")
 LOST = (SkyOpsError, psycopg2.Error, adbc_driver_manager.Error)
 SUMS = "select source, sum(loaded_rows)::int from raw.ingest_batches group by 1 order by 1"
 COUNTS = "select source, count(*)::int from raw.opensky_states group by 1 order by 1"
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Cluster]:
-    with cluster() as found:
-        yield found
 
 
 def half(rows: pa.Table, luck: random.Random) -> pa.Table:

@@ -153,7 +153,7 @@ def test_box_addresses_time_and_category_are_asked_for(world: World) -> None:
 def test_an_earlier_time_is_not_asked_for_in_vain(world: World) -> None:
     fake = world.serve()
     fake.advance(2 * 3_600)
-    with pytest.raises(PermanentFailure, match="at most one hour back"):
+    with pytest.raises(PermanentFailure, match="at most one hour in the past"):
         world.client().states(PARIS, time=DEMO_START)
     with pytest.raises(SkyOpsError, match="only with an account"):
         world.client(is_anonymous=True).states(time=DEMO_START)
@@ -336,9 +336,9 @@ def test_a_wrong_secret_is_said_to_be_wrong(world: World) -> None:
         (301, PermanentFailure, "does not say where. Correct SKYOPS_OPENSKY_URL"),
         (302, PermanentFailure, "SKYOPS_OPENSKY_URL"),
         (304, PermanentFailure, "SKYOPS_OPENSKY_URL"),
-        (400, PermanentFailure, "one hour back"),
+        (400, PermanentFailure, "one hour in the past"),
         (401, PermanentFailure, "SKYOPS_OPENSKY_CLIENT_ID"),
-        (403, PermanentFailure, "may not ask"),
+        (403, PermanentFailure, "has no access"),
         (404, PermanentFailure, "SKYOPS_OPENSKY_URL"),
         (418, PermanentFailure, "will not help"),
         (408, TransientFailure, "usually passes"),

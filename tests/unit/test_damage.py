@@ -446,7 +446,7 @@ def test_odd_names_links_and_pipes_are_found_and_named(tmp_path: Path) -> None:
         key=lambda name: "linked" if name == "b.csv" else name,
     )
     assert "is a link to gone, which is not there" in said.pop("nowhere")
-    assert "is a pipe and no file" in said.pop("pipe")
+    assert "is a pipe, not a file" in said.pop("pipe")
     assert said.pop("socket").startswith("NoRecording: ")
     assert "itself" in said.pop("itself")
     assert said == {}

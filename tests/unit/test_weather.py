@@ -93,7 +93,7 @@ GOOD = "LFPG 071230Z 02008KT 340V050 9999 FEW030 19/09 Q1029"
     ("text", "changes", "said"),
     [
         ("LFPG 071230Z NIL", {}, "the report says that there is none (NIL)"),
-        ("LFPG 071230Z AUTO /////KT //// // ////// 08/07 Q1030", {}, "tells neither wind"),
+        ("LFPG 071230Z AUTO /////KT //// // ////// 08/07 Q1030", {}, "has neither wind"),
         ("LFPG 071230Z 0050 FG VV001 06/06 Q1027", {}, "no wind with a unit"),
         ("LFPG 071230Z 24010 9999 FEW030 06/06 Q1027", {}, "no wind with a unit"),
         ("LFPG 071230Z 240299KT 9999 FEW030 06/06 Q1027", {}, "wind of more than 115 m/s"),

@@ -94,8 +94,8 @@ def open_store(settings: Settings) -> Store:
         str(settings.model_store),
         endpoint=settings.model_store_endpoint,
         region=settings.model_store_region,
-        key=key and key.get_secret_value(),
-        secret=secret and secret.get_secret_value(),
+        key=key.get_secret_value() if key else None,
+        secret=secret.get_secret_value() if secret else None,
     )
 
 

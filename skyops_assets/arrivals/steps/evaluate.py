@@ -104,7 +104,9 @@ def _evaluate(
     challenger: ModelVersion | None,
     running: probe.Running | None,
 ) -> EvaluationSummary:
-    rows = training.read_snapshot(settings, run.fingerprint, challenger and challenger.label)
+    rows = training.read_snapshot(
+        settings, run.fingerprint, challenger.label if challenger else None
+    )
     parts = split.temporal_split(rows, run.train_share)
     test = parts.test
     champion = versions.champion(warehouse, run.model_name)

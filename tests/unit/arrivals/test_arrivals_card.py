@@ -128,7 +128,7 @@ def test_the_card_says_what_is_known() -> None:
         "Airports: LSZH.\nOutputs as ONNX: transit_min, low_min, high_min.",
         "f" * 64,
         "9,392 arrivals",
-        "Left out: 3 no label",
+        "Excluded: 3 no label",
         "6,569 for training, 2,818 for testing",
         "loss absolute_error",
         "no training row has a value: altitude_m",
@@ -168,7 +168,7 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     nothing = {**OWN, "skill": None, "reference": None, "champion_gain": None}
     card = markdown(replace(FACTS, candidates=(nothing,)))
     assert "`no baseline`, the best baseline: not measured" in card
-    assert "outside its training data: not measured" in card
+    assert "had not learned from: not measured" in card
     old = replace(RUN, absent_features=None, cut_at=None, trained_from_at=None)
     assert "not recorded" in markdown(replace(FACTS, run=old))
     card = markdown(replace(FACTS, run=replace(RUN, search=None, interval=None)))

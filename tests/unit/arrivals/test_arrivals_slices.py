@@ -101,7 +101,7 @@ def test_coverage_and_width_of_intervals() -> None:
     own = found.score("challenger")
     assert own is not None
     assert (own.interval_coverage, own.interval_width_min) == (0.75, pytest.approx(3.5))
-    assert "75.0% lie within" in report.evaluation_markdown(found)
+    assert "75.0% of the arrivals lie within" in report.evaluation_markdown(found)
     with pytest.raises(SkyOpsError, match="4 of 4 prediction intervals have low above high"):
         metrics.evaluate(test, {}, ("new", truth), intervals=(truth + 1, truth))
     assert metrics.measure_interval(np.empty(0), np.empty(0), np.empty(0)) == (None, None)

@@ -60,7 +60,7 @@ def test_ten_failures_can_be_fitted_but_not_tried() -> None:
     assert part.failures == 10
     assert found.fit
     assert failed_rules(decision)[-1] == "tried"
-    assert "it could not be tried: there are 10 failures of known date" in decision.sentence
+    assert "it could not be tested: there are 10 failures of known date" in decision.sentence
 
 
 def test_what_fails_by_chance_is_seldom_given_an_interval() -> None:
