@@ -12,9 +12,9 @@ begin
 end
 $$;
 
--- Citus has no snapshot over its servers. Who follows the loads by raw.ingest_batches calls this first, and lists them
--- in the same transaction: it waits for the loads under way, keeps the next ones waiting until the transaction ends, and
--- commits or rolls back what a killed server left prepared. So each load is seen whole or not at all.
+-- Citus has no snapshot over its servers. A transaction that lists the loads of raw.ingest_batches calls this first: it
+-- waits for the loads under way, makes the next ones wait until the transaction ends, and commits or rolls back what a
+-- killed server left prepared. So each load is seen as a whole or not at all.
 create function audit.wait_for_loads() returns void language plpgsql as $$
 begin
     if not exists (select 1 from pg_extension where extname = 'citus') then
