@@ -65,7 +65,7 @@ def test_a_warehouse_that_is_away_is_broken_and_the_other_parts_are_asked_all_th
 def test_the_disk(free_gb: float, state: State) -> None:
     found, says = health.judge_disk(int(free_gb * 1e9), 5, Path("/x"))
     assert found is state
-    assert f"{free_gb:.1f} GB of the disk of /x are free" in says
+    assert f"{free_gb:.1f} GB are free on the disk of /x" in says
 
 
 def test_the_disk_of_the_home_is_the_one_looked_at(home: Path, warehouse: Warehouse) -> None:
