@@ -387,7 +387,7 @@ def test_a_mapping_that_cannot_be_read_changes_nothing(
 
 def test_a_folder_that_is_not_there_fails(warehouse: Warehouse, tmp_path: Path) -> None:
     settings = Settings(operator_data=str(tmp_path / "none"))
-    with pytest.raises(SkyOpsError, match="which is not there"):
+    with pytest.raises(SkyOpsError, match="which does not exist"):
         load_kind(warehouse, settings, BY_NAME["parts"])
 
 
@@ -443,7 +443,7 @@ def test_a_bucket_is_read_as_a_folder(
         assert found.reasons == {"part_name is missing": 1}
         assert "parts/b.csv is damaged" in problem(warehouse, "parts", 1)
         nothing = Settings(operator_data="s3://ops/other")
-        with pytest.raises(SkyOpsError, match="names s3://ops/other, which is not there"):
+        with pytest.raises(SkyOpsError, match="names s3://ops/other, which does not exist"):
             load_kind(warehouse, nothing, BY_NAME["parts"])
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         with pytest.raises(SkyOpsError, match=r"which cannot be read: .*AWS_"):
