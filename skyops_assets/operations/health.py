@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -302,7 +303,7 @@ def _probe_artifacts(settings: Settings, warehouse: Warehouse) -> tuple[State, s
 
     from skyops_assets.arrivals.models import registry
 
-    root = registry.recorded_location(warehouse, settings) or registry.location(settings)
+    root = registry.location(settings)
     try:
         repository = get_artifact_repository(root)
         with tempfile.TemporaryDirectory(prefix="health-") as folder:
@@ -318,8 +319,9 @@ def _probe_artifacts(settings: Settings, warehouse: Warehouse) -> tuple[State, s
         )
     if back != "health":
         return State.BROKEN, f"{root} returns something other than what was written there."
-    if apart := moving.kept_apart(warehouse, settings):
-        return State.WARNING, apart
+    with suppress(SkyOpsError):  # A warehouse that is away is a part of its own.
+        if apart := moving.kept_apart(warehouse, settings):
+            return State.WARNING, apart
     return State.OK, f"{root} can be written and read."
 
 

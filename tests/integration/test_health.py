@@ -95,22 +95,29 @@ def test_the_heartbeats_are_those_of_dagster(tmp_path: Path) -> None:
         assert heartbeats(instance)["SENSOR"] == NOW
 
 
-def test_a_model_store_that_takes_a_file_is_well_and_keeps_nothing_of_it(home: Path) -> None:
-    settings = Settings(home=home)
-    assert health.probe_model_store(settings, None)[0] is State.OK
+def test_a_model_store_that_takes_a_file_is_well_and_keeps_nothing_of_it(
+    home: Path, warehouse: Warehouse
+) -> None:
+    settings = Settings(home=home, mlflow_database=str(warehouse.url.database))
+    assert health.probe_model_store(settings, warehouse)[0] is State.OK
     assert list((home / "mlflow").iterdir()) == []
 
 
-def test_a_model_store_that_cannot_be_written_is_broken(home: Path) -> None:
+def test_a_model_store_that_cannot_be_written_is_broken(home: Path, warehouse: Warehouse) -> None:
     (home / "file").write_text("")
     settings = Settings(home=home, mlflow_artifacts=str(home / "file" / "mlflow"))
-    state, says = health.probe_model_store(settings, None)
+    state, says = health.probe_model_store(settings, warehouse)
     assert state is State.BROKEN and "SKYOPS_MLFLOW_ARTIFACTS" in says
 
 
 def test_no_finding_tells_the_password_of_an_address(home: Path, warehouse: Warehouse) -> None:
     artifacts = "ftp://me:s3cr3t@127.0.0.1:1/mlflow"
-    settings = Settings(home=home, mlflow_artifacts=artifacts, opensky_url="http://127.0.0.1:1")
+    settings = Settings(
+        home=home,
+        mlflow_artifacts=artifacts,
+        mlflow_database=str(warehouse.url.database),
+        opensky_url="http://127.0.0.1:1",
+    )
     found = {one.part: one for one in health.examine(settings, warehouse, dict)}
     assert found["model store"].state is State.BROKEN
     assert "ftp://***@127.0.0.1:1/mlflow cannot be written" in found["model store"].says
@@ -233,7 +240,9 @@ def well(
     ports = {"ui_port": free_port(), "service_port": free_port()}
     for name, port in ports.items():
         monkeypatch.setenv(f"SKYOPS_{name.upper()}", str(port))
-    return asking(sky, home, **ports)
+    # Of its own: MLflow keeps to the folder of its first use, which is another test's.
+    monkeypatch.setenv("SKYOPS_MLFLOW_DATABASE", str(pointed.url.database))
+    return asking(sky, home, mlflow_database=str(pointed.url.database), **ports)
 
 
 ROWS = (
