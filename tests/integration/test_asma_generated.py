@@ -28,14 +28,14 @@ pytestmark = [pytest.mark.xdist_group("asma_generated"), pytest.mark.timeout(900
 
 Dbt = Callable[..., tuple[int, str]]
 Query = Callable[..., list[tuple[Any, ...]]]
-YEAR, MINIMUM, A_DAY = 2021, 10, 80
+YEAR, MINIMUM, A_DAY = 2024, 10, 80
 DAYS = {
     # The first year is not the reference year of this airport, as the test sets it for all.
-    "EGLL": [date(2020, 12, 25 + k) for k in range(5)]
-    + [date(2021, 1 + k % 12, 1 + k) for k in range(24)]
-    + [date(2022, 3, 1 + k) for k in range(5)],
-    "LIRF": [date(2021, 7, 1 + k) for k in range(12)] + [date(2022, 7, 1 + k) for k in range(3)],
-    "NZAA": [date(2021, 5, 1 + k) for k in range(8)],
+    "EGLL": [date(2023, 12, 25 + k) for k in range(5)]
+    + [date(2024, 1 + k % 12, 1 + k) for k in range(24)]
+    + [date(2025, 3, 1 + k) for k in range(5)],
+    "LIRF": [date(2024, 7, 1 + k) for k in range(12)] + [date(2025, 7, 1 + k) for k in range(3)],
+    "NZAA": [date(2024, 5, 1 + k) for k in range(8)],
 }
 RUNWAYS = {"EGLL": ["09L", "27L", "27R"], "LIRF": ["16L", "34R"], "NZAA": ["05R", "23L"]}
 OCTANTS = {
@@ -80,7 +80,7 @@ class Arrival(NamedTuple):
 
 def generated() -> list[Arrival]:
     """80 arrivals a day and airport; each cell of class, runway and sector has times of its own."""
-    draw = random.Random(20211231)
+    draw = random.Random(20241231)
     fleet = [
         (f"{0x400000 + number:06x}", kind)
         for number, kind in enumerate(

@@ -156,7 +156,7 @@ def page(browser: Any, planted: Served) -> Iterator[Any]:
 
 def test_what_is_not_there_is_told_with_what_to_do(empty: str) -> None:
     assert "No maintenance events: put the files into the folder" in empty
-    assert "No schedules: put files" in empty
+    assert "No schedules: put the files" in empty
     assert "No maintenance programme and no bulletins" in empty
     assert "set SKYOPS_AIRCRAFT_CSV to an aircraft database" in empty
     # Each said once, not in every chart of a section.
