@@ -794,7 +794,7 @@ def test_the_instance_config_is_one_that_dagster_takes(
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with dg.DagsterInstance.get() as instance:
         assert instance.get_run_records(limit=1) == []
-        assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+        assert type(instance.run_storage).__name__ == "OneDaemonRunStorage"
         assert type(instance.run_coordinator).__name__ == "QueuedRunCoordinator"
         assert instance.telemetry_enabled is False
         assert instance.nux_enabled is False
@@ -1093,7 +1093,7 @@ def test_a_look_from_the_command_line_asks_the_checks_too(
         "skyops_assets.cli.monitoring.prepare", lambda: (load_settings(), empty_features)
     )
     check = dg.AssetCheckKey(FEATURES, "columns_are_as_declared")
-    for passed, said in ((False, "not sound: columns_are_as_decl"), (True, "retrain: a per")):
+    for passed, said in ((False, "data checks fail: columns_are_as_decl"), (True, "retrain: a per")):
         tell(instance, check, passed=passed)
         done = CliRunner().invoke(app, ["monitor", "run", "--retrain"])
         assert done.exit_code == 0, done.output
