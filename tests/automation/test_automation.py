@@ -1093,7 +1093,10 @@ def test_a_look_from_the_command_line_asks_the_checks_too(
         "skyops_assets.cli.monitoring.prepare", lambda: (load_settings(), empty_features)
     )
     check = dg.AssetCheckKey(FEATURES, "columns_are_as_declared")
-    for passed, said in ((False, "data checks fail: columns_are_as_decl"), (True, "retrain: a per")):
+    for passed, said in (
+        (False, "data checks fail: columns_are_as_decl"),
+        (True, "retrain: a per"),
+    ):
         tell(instance, check, passed=passed)
         done = CliRunner().invoke(app, ["monitor", "run", "--retrain"])
         assert done.exit_code == 0, done.output

@@ -804,7 +804,7 @@ def test_shares_of_nulls_are_those_that_counting_gives(warehouse: Warehouse) -> 
     [
         ("opensky_states", "alter column velocity_mps type real",
          "raw.opensky_states: velocity_mps is real, not double precision. The table was altered"),
-        ("opensky_states", "drop column squawk", "raw.opensky_states: squawk is gone. The table was altered"),
+        ("opensky_states", "drop column squawk", "raw.opensky_states: squawk is gone. The table"),
         ("arrivals_history", "drop column ring_40nm_altitude_m", "ring_40nm_altitude_m is gone"),
         ("airports", "alter column elevation_m type integer", "elevation_m is integer, not double"),
         ("runways", "drop column le_ident", "le_ident is gone"),

@@ -64,7 +64,10 @@ def test_every_card_is_drawn_or_says_why_it_is_empty(sheet: Any, over_paris: Ser
             "runway-sums"} <= set(shown)  # fmt: skip
     # Nothing was trained in this warehouse.
     assert {"scores", "skill", "within", "importance", "latency", "lights"} <= set(silent)
-    assert "No challenger has been trained for this ring yet" in sheet.locator("#scores-note").inner_text()
+    assert (
+        "No challenger has been trained for this ring yet"
+        in sheet.locator("#scores-note").inner_text()
+    )
     own = f"http://127.0.0.1:{over_paris.port}/"
     assert [url for url in sheet.asked if not url.startswith((own, "data:", "blob:"))] == []
 
