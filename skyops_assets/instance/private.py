@@ -23,9 +23,22 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.storage.compute_log_manager import ComputeLogManager
+from dagster._core.storage.cloud_storage_compute_log_manager import (
+    PollingComputeLogSubscriptionManager as PollingSubscriptions,
+)
+from dagster._core.storage.cloud_storage_compute_log_manager import (
+    TruncatingCloudStorageComputeLogManager as CloudLogManager,
+)
+from dagster._core.storage.compute_log_manager import (
+    CapturedLogSubscription,
+    ComputeIOType,
+    ComputeLogManager,
+)
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.local_compute_log_manager import (
+    IO_TYPE_EXTENSION,
+    LocalComputeLogManager,
+)
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -44,13 +57,18 @@ __all__ = [
     "ASSET_PARTITION_RANGE_START_TAG",
     "FINISHED_STATUSES",
     "GRPC_INFO_TAG",
+    "IO_TYPE_EXTENSION",
     "MAX_RETRIES_TAG",
     "PARTITION_NAME_TAG",
     "WILL_RETRY_TAG",
     "BaseAssetGraph",
+    "CapturedLogSubscription",
+    "CloudLogManager",
+    "ComputeIOType",
     "ComputeLogManager",
     "ConfigurableClassData",
     "LocalComputeLogManager",
+    "PollingSubscriptions",
     "failed_partitions",
     "index_connection",
     "is_reserved_asset_job_name",

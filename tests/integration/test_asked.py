@@ -73,7 +73,7 @@ def test_of_too_few_nothing_is_said(warehouse: Warehouse) -> None:
     _log(warehouse, synthetic(30, seed=11), NOW - timedelta(hours=1))
     few = asked.measure(warehouse, 40, past, as_of=NOW)
     assert (few.rows, few.drift_score, few.outside_share) == (30, None, None)
-    assert few.too_few == "too few records: 30, and 1000 are needed"
+    assert few.too_few == "too few records: 30 of 1000 needed"
     assert asked.measure(warehouse, 100, None, as_of=NOW).too_few is not None
 
 

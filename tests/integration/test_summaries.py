@@ -44,7 +44,7 @@ def test_without_data_each_says_so_and_asks_for_nothing(empty: Warehouse) -> Non
         "Maintenance due within 7 days: 0.",
     ]
     assert summaries.weekly(empty).said == ["No component is in alert, and none is rising."]
-    assert summaries.monthly(empty).said == ["Intervals recommended: 0 of 0 looked at."]
+    assert summaries.monthly(empty).said == ["Intervals recommended: 0 of 0 components."]
     assert found.verdict == summaries.weekly(empty).verdict == "quiet"
 
 
@@ -117,7 +117,7 @@ def test_a_month_tells_the_fleet_and_what_is_at_its_limit(empty: Warehouse, quer
     assert found.said == [
         "2024-02: 2 types, 120 flights, 150 h in the air at least.",
         "2024-02: dispatch reliability 99.30% of 1,000 departures.",
-        "Intervals recommended: 0 of 0 looked at.",
+        "Intervals recommended: 0 of 0 components.",
     ]
     assert found.to_do == ["Units at their limit: 1 of 3."]
 

@@ -72,7 +72,7 @@ def left(home: Path, query: Query, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with tarfile.open(LEFT / "home.tar.xz") as archive:
         archive.extractall(home, filter="data")
     with pytest.warns(
-        PendingDeprecationWarning, match="SKYOPS_LEAST_DISK_GB is called SKYOPS_MIN_DISK_GB"
+        PendingDeprecationWarning, match="SKYOPS_LEAST_DISK_GB is now called SKYOPS_MIN_DISK_GB"
     ):
         settings = load_settings()
     warehouse = open_warehouse(settings)

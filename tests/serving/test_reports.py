@@ -52,7 +52,7 @@ def test_a_week_has_the_figures_of_the_tables(
     assert row(page, "Mean transit from the ring to the landing (min)")[1:] == ["-"] * 4
     assert "Week 40 of 2021" in page and "Europe/Paris" in page
     # 7 October 2021, 14:10 UTC, is 16:10 in Paris.
-    assert re.search(r"busiest hour: Thursday 07 October, 16:00 \(14:00 UTC\), \d+ movements", page)
+    assert re.search(r"Busiest hour: Thursday 07 October, 16:00 \(14:00 UTC\), \d+ movements", page)
 
 
 def test_a_period_is_compared_with_the_ones_before(

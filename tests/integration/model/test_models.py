@@ -208,7 +208,7 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
     promote_by_hand(warehouse, settings, f"{NAME}:1")
     with pytest.raises(SkyOpsError, match=r"no version '7'; there are 1, 2, 3"):
         promote_by_hand(warehouse, settings, "7")
-    with pytest.raises(SkyOpsError, match=r"Version 1 of .* is champion already"):
+    with pytest.raises(SkyOpsError, match=r"Version 1 of .* is already champion"):
         promote_by_hand(warehouse, settings, "1")
     with pytest.raises(SkyOpsError, match=r"Version 1 of .* has no earlier champion"):
         rollback(warehouse, settings)
@@ -747,7 +747,7 @@ def test_the_health_check_sees_what_the_store_lacks(
     warehouse: Warehouse, exporting: Settings
 ) -> None:
     state, says = health.probe_model_store(exporting, warehouse)
-    assert state is health.State.OK and f"Of {NAME} it has no champion." in says
+    assert state is health.State.OK and f"It has no champion of {NAME}." in says
     promote_by_hand(warehouse, exporting, "1")
     assert health.probe_model_store(exporting, warehouse)[0] is health.State.OK
     export.open_store(exporting).delete(f"{NAME}/champion.json")
