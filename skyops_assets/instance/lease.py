@@ -226,10 +226,15 @@ class Lease:
             return []
 
     def release(self) -> None:
-        """Give all back."""
+        """Give all back; once this returns, others can take it."""
+        import psycopg2
+
         self._end.close()
         if threading.current_thread() is not self._watcher:
             self._watcher.join()
+        # A closed connection's session may hold its locks for a moment longer.
+        with suppress(psycopg2.Error), self._connection.cursor() as cursor:
+            cursor.execute("rollback")
         self._connection.close()
         self._ended.close()
 
