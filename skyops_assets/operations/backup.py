@@ -93,7 +93,7 @@ def back_up(settings: Settings, warehouse: Warehouse, place: str) -> tuple[str, 
         SkyOpsError: the place cannot be written, or a database cannot be dumped.
     """
     made_at = datetime.now(UTC)
-    root = registry.recorded_location(warehouse, settings) or registry.location(settings)
+    root = registry.root_in_use(warehouse, settings)
     name = f"skyops-{made_at:%Y%m%dT%H%M%SZ}"
     with _written(place, name) as (folder, goal):
         for one in SPOOLS:
@@ -186,8 +186,7 @@ def kept(settings: Settings, name: str, mlflow_root: str | None = None) -> Store
     """
     if name != MLFLOW:
         return open_store(settings).below(name)
-    root = mlflow_root or registry.location(settings)
-    return open_place(root) if root.startswith(("file://", S3)) else None
+    return registry.open_root(mlflow_root or registry.location(settings))
 
 
 def _home(of: Settings | Path, name: str) -> Store:

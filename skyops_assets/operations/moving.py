@@ -27,7 +27,6 @@ from skyops_assets.store import (
     DOCS,
     MLFLOW,
     REPORTS,
-    S3,
     TRAINING,
     File,
     Store,
@@ -114,7 +113,7 @@ def move(
             say("Removing the originals")
             _remove(found)
         new.delete(MARK)
-        missing = lost(warehouse, new, _opened(now))
+        missing = lost(warehouse, new, registry.open_root(now))
     except OSError as error:
         raise SkyOpsError(
             f"The move from {old.place} to {new.place} was not finished: {error}. Nothing is lost; "
@@ -178,17 +177,12 @@ class _Pair:
         ]
 
 
-def _opened(root: str) -> Store | None:
-    """MLflow's files; None where only MLflow reads them."""
-    return open_place(root) if "://" not in root or root.startswith(("file://", S3)) else None
-
-
 def _pairs(old: Store, new: Store, origin: str, now: str) -> list[_Pair]:
     """What goes where: the store's folders, and MLflow's from `origin` to `now`."""
     pairs = [_Pair(old, new, f"{folder}/") for folder in (TRAINING, REPORTS, DOCS)]
     if old.place == new.place:
         pairs = []
-    source, goal = _opened(origin), _opened(now)
+    source, goal = registry.open_root(origin), registry.open_root(now)
     if source and goal and source.place != goal.place:
         pairs.append(_Pair(source, goal, ""))
     elif not (source and goal) and origin != now:
@@ -250,5 +244,5 @@ def _is_same(pair: _Pair, file: File, there: File) -> bool:
 
 def lost_here(warehouse: Warehouse, settings: Settings) -> list[str]:
     """`lost` of this installation."""
-    root = registry.recorded_location(warehouse, settings) or registry.location(settings)
-    return lost(warehouse, open_store(settings), _opened(root))
+    mlflow = registry.open_root(registry.root_in_use(warehouse, settings))
+    return lost(warehouse, open_store(settings), mlflow)

@@ -27,7 +27,7 @@ from skyops_assets.warehouse import dumps, embedded
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.migrate import migrate
 from tests.support.databases import Databases, Query, short_dir, stop_server
-from tests.support.servers import bucket_access, object_store, postgres
+from tests.support.servers import bucket_in_environment, postgres
 
 
 def elsewhere(databases: Databases, home: Path) -> Settings:
@@ -238,11 +238,9 @@ def test_another_user_restores_it_to_another_path_and_an_embedded_server(
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket() -> Iterator[str]:
     """The name of a bucket on a server that speaks S3, which AWS' variables name."""
-    with object_store("kept") as url:
-        for name, value in bucket_access(url).items():
-            monkeypatch.setenv(name, value)
+    with bucket_in_environment("kept"):
         yield "kept"
 
 

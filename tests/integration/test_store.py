@@ -17,15 +17,13 @@ from skyops_assets.operations.documentation import application
 from skyops_assets.quality import data_docs
 from skyops_assets.settings import Settings
 from skyops_assets.store import DOCS, DOCS_PAGE, Store, copy_file, open_place, open_store
-from tests.support.servers import bucket_access, object_store
+from tests.support.servers import bucket_in_environment
 
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """The name of a bucket on a server that speaks S3, which AWS' variables name."""
-    with object_store("files") as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in bucket_access(url).items():
-            patch.setenv(name, value)
+    with bucket_in_environment("files"):
         yield "files"
 
 

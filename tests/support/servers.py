@@ -229,9 +229,13 @@ def object_store(bucket: str) -> Iterator[str]:
         server.stop()
 
 
-def bucket_access(url: str) -> dict[str, str]:
-    """AWS' own variables, by which such a server is asked."""
-    return {
-        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": PASSWORD,
-        "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ENDPOINT_URL": url,
-    }  # fmt: skip
+@contextmanager
+def bucket_in_environment(bucket: str) -> Iterator[None]:
+    """Such a server with the bucket, by AWS' own variables."""
+    with object_store(bucket) as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": PASSWORD,
+            "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ENDPOINT_URL": url,
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        yield

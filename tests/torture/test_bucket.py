@@ -15,7 +15,7 @@ import pytest
 
 from skyops_assets.store import open_place
 from tests.support.databases import short_dir, stop_server
-from tests.support.servers import bucket_access, free_port, object_store
+from tests.support.servers import bucket_in_environment, free_port
 
 PLACE = "s3://files/skyops"
 TOKEN = "a-token-of-the-test-that-is-long-enough"
@@ -39,9 +39,7 @@ def test_a_demo_with_its_files_in_a_bucket(
         pytest.skip("a whole demo; make torture runs it")
     home, other = short_dir(), short_dir()
     try:
-        with object_store("files") as url:
-            for name, value in bucket_access(url).items():
-                monkeypatch.setenv(name, value)
+        with bucket_in_environment("files"):
             port = free_port()
             variables = {
                 **os.environ, "SKYOPS_HOME": str(home), "SKYOPS_STORE": PLACE,

@@ -21,7 +21,7 @@ from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
 from skyops_assets.arrivals.store.versions import ModelVersion, command
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
-from skyops_assets.store import S3, open_place
+from skyops_assets.store import S3, Store, open_place
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -409,6 +409,16 @@ def recorded_location(warehouse: Warehouse, settings: Settings) -> str | None:
         cursor.execute("select artifact_location from experiments where name = %s", (EXPERIMENT,))
         found = cursor.fetchone()
     return None if found is None else str(found[0])
+
+
+def root_in_use(warehouse: Warehouse, settings: Settings) -> str:
+    """`recorded_location`, or `location` before MLflow's first use."""
+    return recorded_location(warehouse, settings) or location(settings)
+
+
+def open_root(root: str) -> Store | None:
+    """MLflow's files at an address; None where only MLflow can read them."""
+    return open_place(root) if root.startswith(("file://", S3)) else None
 
 
 def relocate(warehouse: Warehouse, settings: Settings, before: str, now: str) -> None:

@@ -20,7 +20,7 @@ from skyops_assets.store import open_place, open_store
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.arrival_frames import raw_synthetic
 from tests.support.model_loop import fill
-from tests.support.servers import bucket_access, object_store
+from tests.support.servers import bucket_in_environment
 
 pytestmark = pytest.mark.xdist_group("models")
 NAME = "arrival-transit-40nm"
@@ -29,9 +29,7 @@ NAME = "arrival-transit-40nm"
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A place in a bucket on a server that speaks S3, which AWS' variables name."""
-    with object_store("models") as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in bucket_access(url).items():
-            patch.setenv(name, value)
+    with bucket_in_environment("models"):
         yield "s3://models/skyops"
 
 
