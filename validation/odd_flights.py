@@ -1,4 +1,4 @@
-"""Whether odd flights stand out: planted ones among simulated traffic, and the strangest real ones.
+"""Whether odd flights stand out: planted ones in simulated traffic, and the highest real scores.
 
 `skyops exec -- python -m validation.odd_flights [FLIGHTS SEED]` simulates airliners, plants twenty
 odd flights among them (`plant`), loads both, runs dbt in a database of its own, scores the flights
@@ -268,7 +268,7 @@ def _column(rows: pa.Table, field: pa.Field, size: int) -> Any:
 
 @dataclass(frozen=True)
 class Placed:
-    """A flight, what was planted (nothing: an ordinary one), its score, and its place by that."""
+    """A flight: the kind that was planted (None: an ordinary one), its score, and its rank."""
 
     icao24: str
     kind: str | None
@@ -278,7 +278,7 @@ class Placed:
 
 
 def placed(warehouse: Warehouse, made: Iterable[Planted] = ()) -> list[Placed]:
-    """The scored flights, the strangest first."""
+    """List the scored flights, the highest score first."""
     from skyops_assets.warehouse.query import fetch_all
 
     kinds = {one.icao24: one.kind for one in made}
@@ -301,7 +301,7 @@ def placed(warehouse: Warehouse, made: Iterable[Planted] = ()) -> list[Placed]:
 
 
 def planted(flights: int, seed: int) -> None:
-    """Print where the planted flights came, and what else is called anomalous."""
+    """Print the ranks of the planted flights, and the other anomalous ones."""
     from skyops_assets.anomalous.look import score_flights
     from skyops_assets.sources.opensky.loading.states import load_states
 
@@ -315,7 +315,7 @@ def planted(flights: int, seed: int) -> None:
 
 
 def real(name: str, load: Callable[[Warehouse], object]) -> None:
-    """Print the strangest flights of real recordings, and keep their picture."""
+    """Print the highest scores of real recordings, and save the picture."""
     from skyops_assets.anomalous.look import score_flights
 
     with _built(load) as warehouse:
@@ -323,7 +323,7 @@ def real(name: str, load: Callable[[Warehouse], object]) -> None:
     per_1000 = (
         "" if found.anomalous_per_1000 is None else f" {found.anomalous_per_1000:.0f} in 1,000."
     )
-    print(f"{name}: {found.sentence}{per_1000}\n{found.strangest or ''}")
+    print(f"{name}: {found.sentence}{per_1000}\n{found.highest or ''}")
     if found.picture:
         Path(f"odd-flights-{name}.png").write_bytes(found.picture)
 

@@ -1,5 +1,5 @@
-"""Flights that are unlike the others: scored by two models over the shape of each.
+"""Anomalous flights: the shape of each flight is scored by two models.
 
-Belongs here: which shapes are compared, the models, why a flight is strange, its picture, the table
-of scores. Does not: computing a shape, which is the dbt model `features.flight_shapes`.
+Belongs here: which shapes are compared, the models, the reasons for a score, the picture, the
+table of scores. Does not: computing a shape, which is the dbt model `features.flight_shapes`.
 """

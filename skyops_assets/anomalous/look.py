@@ -1,4 +1,4 @@
-"""Scores the newest flights, keeps the scores, and tells which are the strangest."""
+"""Scores the newest flights, stores the scores, and reports the highest."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_JUDGED = 50_000
-"""More than fly over Europe in a day. Older flights keep the score that they have."""
+"""More than fly over Europe in a day. Older flights keep their scores."""
 MOST_FITTED = 5_000
-"""DBSCAN holds all pairs within its reach: of 5,000 flights in 0.13 GB, and 2.5 s."""
+"""DBSCAN holds all pairs within its reach: with 5,000 flights 0.13 GB, and 2.5 s."""
 LEAST_FITTED = 100
-"""Of fewer flights the fence, far beyond the upper quarter of them, stands on a handful."""
+"""With fewer flights, a handful decides where the fence is, far beyond the upper quartile."""
 MOST_EXPLAINED = 500
 SHOWN, DRAWN = 10, 6
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the flights found.
+    """The result of scoring the flights.
 
     Attributes:
-        flights: that are over, the newest.
-        judged: of them those with a score.
-        unjudged: of them those without, by the reason.
-        changed: rows that are new or different.
+        flights: number of the newest finished flights.
+        judged: how many of them have a score.
+        unjudged: how many have none, by reason.
+        changed: number of new or different rows.
         sentence: the result for a person.
-        picture: PNG of the strangest ways; None where there is none.
+        highest: Markdown table of the highest scores; None without scores.
+        picture: PNG of tracks with the highest scores; None without scores or stored positions.
     """
 
     flights: int
@@ -45,12 +46,12 @@ class Look:
     changed: int
     clusters: int | None
     sentence: str
-    strangest: str | None
+    highest: str | None
     picture: bytes | None
 
 
 def score_flights(warehouse: Warehouse) -> Look:
-    """Fit both models to the newest flights, and score these."""
+    """Fit both models to the newest flights, and score them."""
     flights = store.read_shapes(warehouse, MOST_JUDGED)
     judged = flights[flights["unjudged_reason"].isna()]
     if len(judged) < LEAST_FITTED:
@@ -60,6 +61,7 @@ def score_flights(warehouse: Warehouse) -> Look:
     scored = judged.join(models.scores(fitted, judged))
     ordered = scored.sort_values("anomaly_score", ascending=False, kind="stable")
     anomalous = int(scored["is_anomalous"].sum())
+    verb = "is" if anomalous == 1 else "are"
     explained = ordered.head(max(SHOWN, min(anomalous, MOST_EXPLAINED)))
     why = dict(zip(explained.index, models.reasons(fitted, explained), strict=True))
     rows = flights.join(scored[["isolation_score", "cluster_score", "anomaly_score"]])
@@ -69,7 +71,7 @@ def score_flights(warehouse: Warehouse) -> Look:
     rows["fitted_from_at"] = fitted_to["last_seen_at"].min()
     rows["fitted_through_at"] = fitted_to["last_seen_at"].max()
     changed = store.save(warehouse, rows.drop(columns=["callsign", *NAMES]), why)
-    strangest = [
+    highest = [
         {**row, "reasons": why[index]}
         for index, row in zip(explained.index, records(explained), strict=True)
     ][:SHOWN]
@@ -81,14 +83,14 @@ def score_flights(warehouse: Warehouse) -> Look:
         unjudged=_counted(flights),
         changed=changed,
         clusters=fitted.clusters,
-        sentence=f"{anomalous} of {len(judged):,} flights are anomalous.",
-        strangest=_table(strangest),
-        picture=_picture(warehouse, strangest[:DRAWN]),
+        sentence=f"{anomalous} of {len(judged):,} flights {verb} anomalous.",
+        highest=_table(highest),
+        picture=_picture(warehouse, highest[:DRAWN]),
     )
 
 
 def _too_few(warehouse: Warehouse, flights: pd.DataFrame, judged: int) -> Look:
-    """Nothing is scored; what was scored before stays, but for flights that are no more."""
+    """Score nothing. Earlier scores stay, except for flights that no longer exist."""
     store.save(warehouse, flights.head(0)[[*store.KEY]], {})
     return Look(
         flights=len(flights),
@@ -98,9 +100,9 @@ def _too_few(warehouse: Warehouse, flights: pd.DataFrame, judged: int) -> Look:
         unjudged=_counted(flights),
         changed=0,
         clusters=None,
-        sentence=f"{judged} finished flights with enough reception are too few: "
-        f"{LEAST_FITTED} are needed. Nothing was scored.",
-        strangest=None,
+        sentence=f"Nothing was scored: {judged} finished flights have enough reception, and at "
+        f"least {LEAST_FITTED} are needed.",
+        highest=None,
         picture=None,
     )
 
@@ -110,7 +112,7 @@ def _counted(flights: pd.DataFrame) -> dict[str, int]:
 
 
 def _unknown(rows: pd.DataFrame) -> Any:
-    """The shapes of each judged flight that nothing is known of."""
+    """List the unknown shapes of each judged flight."""
     import numpy as np
 
     found = np.full(len(rows), None, dtype=object)
@@ -122,30 +124,30 @@ def _unknown(rows: pd.DataFrame) -> Any:
     return found
 
 
-def _table(strangest: list[dict[str, Any]]) -> str:
+def _table(highest: list[dict[str, Any]]) -> str:
     return table(
-        ["score", "callsign", "icao24", "last heard (UTC)", "because of"],
+        ["score", "callsign", "icao24", "last received (UTC)", "reasons"],
         [
             [
                 f"{row['anomaly_score']:.2f}",
                 row["callsign"] or "-",
                 row["icao24"],
                 f"{row['last_seen_at']:%Y-%m-%d %H:%M}",
-                "; ".join(one["words"] for one in row["reasons"]) or "no shape by itself",
+                "; ".join(one["words"] for one in row["reasons"]) or "no single shape",
             ]
-            for row in strangest
+            for row in highest
         ],
     )
 
 
-def _picture(warehouse: Warehouse, strangest: list[dict[str, Any]]) -> bytes | None:
-    """The ways of those flights whose positions are still kept."""
+def _picture(warehouse: Warehouse, highest: list[dict[str, Any]]) -> bytes | None:
+    """Draw the tracks of those flights whose positions are still stored."""
     ways = [
         (
             f"{row['callsign'] or row['icao24']}: {row['anomaly_score']:.1f}",
             store.read_way(warehouse, row["icao24"], row["flight_id"]),
         )
-        for row in strangest
+        for row in highest
     ]
     kept = [(title, way) for title, way in ways if len(way)]
     return plots.ways(kept) if kept else None

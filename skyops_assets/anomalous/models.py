@@ -1,12 +1,12 @@
 """The two models: an Isolation Forest and DBSCAN, fitted to flights as they are, without labels.
 
-Neither is told how many flights are strange. Each gives a flight a number that grows with how far
-it is from the others, 0 for the middle of them and 1 for Tukey's outer fence: three interquartile
-ranges above the upper quartile of the flights that the model was fitted to. If the numbers were
-normally distributed, one in a million would lie beyond it. So where all flights are alike
-none is strange, and a hundred are where a hundred are unlike the rest.
+Neither model gets a share of anomalous flights. Each gives a flight a number that grows with its
+distance from the others: 0 for the median and 1 for Tukey's outer fence, three interquartile ranges
+above the upper quartile of the flights to which the model was fitted. If the numbers were normally
+distributed, one in a million would lie beyond it. If all flights are alike, none is anomalous; if a
+hundred are unlike the rest, a hundred are.
 
-Belongs here: fitting, scoring, saying why. Does not: which flights, and where the result goes.
+Belongs here: fitting, scoring, the reasons. Does not: choosing flights, storing the result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skyops_assets.anomalous.shapes import SHAPES, Shape, as_told, compared
+from skyops_assets.anomalous.shapes import SHAPES, Shape, as_stored, compared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 SEED = 28
 TREES = 300
 SAMPLES = 1_024
-"""Flights that a tree is grown from. With 256, the usual number, a diversion among simulated
-airliners came 81st of 1,000, with 1,024 33rd: rare, and not far off in any one value."""
+"""Flights from which a tree is grown. With 256, the usual number, a diversion among simulated
+airliners ranked 81st of 1,000, with 1,024 33rd: it is rare, and not far off in any single value."""
 NEIGHBOURS = 10
-"""So many flights within reach make one of DBSCAN's cores, so a dozen alike are a kind of
-flight. With 5 five diversions found each other; with 20 and 30 the order hardly changed."""
+"""This many flights within reach make one of DBSCAN's cores, so a dozen similar ones are a kind of
+flight. With 5, five diversions were a kind; with 20 and 30 the order hardly changed."""
 FURTHEST = 10.0
-"""In interquartile ranges: beyond this no single value counts for more."""
+"""In interquartile ranges: a value further out counts as this."""
 FENCE_IQR = 3.0
-STRANGEST = 3
-"""Reasons that are told."""
+MAX_REASONS = 3
+"""Reasons given for a flight."""
 LEAST_PART = 0.05
-"""Of the score what a reason accounts for at least."""
+"""Share of the score that a reason accounts for, at least."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Both models, and what they were fitted to.
+    """Both models, and the flights to which they were fitted.
 
     Attributes:
         reach: DBSCAN's eps: a flight further than this from every core belongs to none.
-        usual: the median of each shape, as it is compared.
+        usual: the median of each shape, in the form in which it is compared.
     """
 
     scaler: Any
@@ -66,7 +66,7 @@ def fit(flights: pd.DataFrame) -> Fitted:
     from sklearn.preprocessing import RobustScaler
 
     values = compared(flights)
-    # Of a shape that no flight has nothing is compared.
+    # A shape that is unknown for all flights is not compared.
     values[:, np.isnan(values).all(axis=0)] = 0.0
     scaler = RobustScaler().fit(values)
     scaled = _scaled(scaler, values)
@@ -75,7 +75,7 @@ def fit(flights: pd.DataFrame) -> Fitted:
     ).fit(scaled)
     isolation = -forest.score_samples(scaled)
     distances, _ = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(scaled).kneighbors(scaled)
-    # Of flights that are all alike the fence is at nothing.
+    # If all flights are alike, the fence is at 0.
     reach = max(_fence(distances[:, -1]), 1e-6)
     clustered = DBSCAN(eps=reach, min_samples=NEIGHBOURS).fit(scaled)
     cores = NearestNeighbors(n_neighbors=1).fit(clustered.components_)
@@ -94,13 +94,13 @@ def fit(flights: pd.DataFrame) -> Fitted:
 
 
 def scores(fitted: Fitted, flights: pd.DataFrame) -> pd.DataFrame:
-    """How strange each flight is.
+    """Score each flight.
 
     Returns:
         By the index of `flights`: `isolation_score`; `cluster_score`, the distance to DBSCAN's
-        nearest core over its reach; `anomaly_score`, the mean of both, so that what one
-        of them takes for usual must be far out for the other; `is_anomalous`, whether that is 1
-        or more.
+        nearest core divided by its reach; `anomaly_score`, the mean of both, so that a flight
+        that is usual for one model must be far out for the other; `is_anomalous`, whether the
+        mean is 1 or more.
     """
     import pandas as pd
 
@@ -118,15 +118,15 @@ def scores(fitted: Fitted, flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def reasons(fitted: Fitted, flights: pd.DataFrame) -> list[list[dict[str, Any]]]:
-    """Why each flight is strange: the shapes without which it would be less so, foremost first.
+    """Give the reasons for each score: the shapes that raise it, strongest first.
 
-    A reason's `part` is the share of the score that goes if the flight had the usual value of that
-    shape and all of its others; `words` tells it: "5.0 full circles (usually 0.3)".
+    A reason's `part` is the share by which the score would fall if the flight had the usual value
+    of that shape; `words` is for people: "5.0 full circles (usually 0.3)".
     """
     import numpy as np
 
     scaled = _scaled(fitted.scaler, compared(flights))
-    # The first block is as it is; of each other a shape has its usual value.
+    # The first block is unchanged; in each other block one shape has its usual value.
     tried = np.repeat(scaled[None], len(SHAPES) + 1, axis=0)
     for place in range(len(SHAPES)):
         tried[place + 1, :, place] = 0.0
@@ -134,13 +134,15 @@ def reasons(fitted: Fitted, flights: pd.DataFrame) -> list[list[dict[str, Any]]]
     parts = ((score[0] - score[1:]) / np.maximum(score[0], 1e-9)).T
     found = []
     for row, part in zip(flights.to_dict("records"), parts, strict=True):
-        foremost = [n for n in np.argsort(-part, kind="stable")[:STRANGEST] if part[n] > LEAST_PART]
+        foremost = [
+            n for n in np.argsort(-part, kind="stable")[:MAX_REASONS] if part[n] > LEAST_PART
+        ]
         found.append(
             [
                 _reason(
                     SHAPES[n],
                     float(row[SHAPES[n].name]),
-                    as_told(SHAPES[n], fitted.usual[n]),
+                    as_stored(SHAPES[n], fitted.usual[n]),
                     float(part[n]),
                 )
                 for n in foremost
@@ -156,12 +158,12 @@ def _reason(shape: Shape, value: float, usual: float, part: float) -> dict[str, 
         "value": round(value, 4),
         "usual": round(usual, 4),
         "part": round(part, 3),
-        "words": f"{has} {shape.words} (usually {has_usually})",
+        "words": f"{shape.words.format(has)} (usually {has_usually})",
     }
 
 
 def _scaled(scaler: Any, values: np.ndarray) -> np.ndarray:
-    """In interquartile ranges from the median; what is not known lies at the median."""
+    """In interquartile ranges from the median; unknown values are at the median."""
     import numpy as np
 
     scaled = np.nan_to_num(scaler.transform(values), nan=0.0)
@@ -178,7 +180,7 @@ def _both(fitted: Fitted, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fence(values: np.ndarray) -> float:
-    """Tukey's outer fence (Exploratory Data Analysis, 1977): beyond it lies what is far out."""
+    """Tukey's outer fence (Exploratory Data Analysis, 1977): values beyond it are far out."""
     import numpy as np
 
     lower, upper = np.percentile(values, [25, 75])

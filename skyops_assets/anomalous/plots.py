@@ -1,4 +1,4 @@
-"""Ways of flights as pictures, small enough for the metadata of every day."""
+"""Tracks of flights as pictures, small enough for the metadata of every day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = 3
 
 
 def ways(flights: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
-    """The way of each flight under its title, in km from where it was heard first (red)."""
+    """Draw the track of each flight under its title, in km from its first position (red)."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def ways(flights: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
         one.set_visible(False)
     for one, (title, way) in zip(axes, flights, strict=False):
         latitude, longitude = way["latitude_deg"].to_numpy(), way["longitude_deg"].to_numpy()
-        # Over the date line as well.
+        # Across the date line as well.
         east = (longitude - longitude[0] + 180) % 360 - 180
         kilometres = 111.195 * np.cos(np.radians(latitude.mean()))
         one.plot(kilometres * east, 111.195 * (latitude - latitude[0]), color=BLUE, linewidth=0.8)
@@ -41,7 +41,7 @@ def ways(flights: Sequence[tuple[str, pd.DataFrame]]) -> bytes:
 
 
 def _with_few_colours(png: bytes) -> bytes:
-    """A third of the size, and nobody sees it."""
+    """Reduce it to a third of the size, without a visible difference."""
     import io
 
     from PIL import Image

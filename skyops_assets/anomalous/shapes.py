@@ -1,4 +1,4 @@
-"""What of a flight is compared: columns of `features.flight_shapes`, made comparable."""
+"""The shapes of flights that are compared: columns of `features.flight_shapes`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class Shape:
     """One column.
 
     Attributes:
-        words: what it is, for a person.
-        log_from: from about here on its logarithm is compared: of counts and ways that are none in
-            most flights, and a hundred in a few. Less than that is no difference. None: as it is.
-        digits: with how many it is told.
+        words: the value for people; `{}` is the number.
+        log_from: compare the logarithm, in this unit: for counts and distances that are 0 in most
+            flights and a hundred in a few. Less than this makes no difference. None: compare the
+            value itself.
+        digits: decimal places of the number.
     """
 
     name: str
@@ -28,27 +29,27 @@ class Shape:
 
 
 SHAPES = (
-    Shape("direct_share", "of the way the great circle", digits=2),
-    Shape("returned_km", "km flown back", log_from=5.0),
-    Shape("made_good_mps", "m/s made good"),
-    Shape("turned_deg", "degrees turned", log_from=30.0),
-    Shape("circle_count", "full circles", log_from=1.0, digits=1),
-    Shape("revisit_count", "times back where it had been", log_from=1.0),
-    Shape("mean_height_m", "m high on average"),
-    Shape("height_spread_m", "m spread of heights"),
-    Shape("mean_speed_mps", "m/s on average"),
-    Shape("speed_spread_mps", "m/s spread of speeds"),
-    Shape("level_share", "of the time level", digits=2),
-    Shape("low_min", "minutes low", log_from=1.0),
-    Shape("undulation_m", "m up and down between climb and descent", log_from=100.0),
-    Shape("discontinued_count", "go-arounds or touch-and-goes", log_from=1.0),
+    Shape("direct_share", "direct distance {} of the distance flown", digits=2),
+    Shape("returned_km", "{} km flown back", log_from=5.0),
+    Shape("made_good_mps", "{} m/s made good"),
+    Shape("turned_deg", "{} degrees turned", log_from=30.0),
+    Shape("circle_count", "{} full circles", log_from=1.0, digits=1),
+    Shape("revisit_count", "{} positions revisited", log_from=1.0),
+    Shape("mean_height_m", "mean height {} m"),
+    Shape("height_spread_m", "heights vary by {} m"),
+    Shape("mean_speed_mps", "mean speed {} m/s"),
+    Shape("speed_spread_mps", "speeds vary by {} m/s"),
+    Shape("level_share", "level for {} of the time", digits=2),
+    Shape("low_min", "{} minutes below 600 m", log_from=1.0),
+    Shape("undulation_m", "{} m of additional climbs and descents", log_from=100.0),
+    Shape("discontinued_count", "{} go-arounds or touch-and-goes", log_from=1.0),
 )
-"""Whether its ends are known is not among them: that is the receivers' doing."""
+"""Whether the ends are known is not among them: this depends on the receivers."""
 NAMES = tuple(one.name for one in SHAPES)
 
 
 def compared(flights: pd.DataFrame) -> np.ndarray:
-    """The values as they are compared (flights, shapes); NaN where nothing is known."""
+    """The values in the form in which they are compared (flights, shapes); NaN if unknown."""
     import numpy as np
 
     values = flights[list(NAMES)].to_numpy(dtype="float64", na_value=np.nan, copy=True)
@@ -58,8 +59,8 @@ def compared(flights: pd.DataFrame) -> np.ndarray:
     return values
 
 
-def as_told(shape: Shape, value: float) -> float:
-    """A compared value as the column has it."""
+def as_stored(shape: Shape, value: float) -> float:
+    """A compared value in the unit of its column."""
     import numpy as np
 
     return float(value if shape.log_from is None else np.expm1(value) * shape.log_from)

@@ -1,4 +1,4 @@
-"""Reads shapes and ways of flights, and writes `metrics.flight_anomaly_scores`."""
+"""Reads shapes and tracks of flights, and writes `metrics.flight_anomaly_scores`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ KEY = ("icao24", "flight_id")
 
 
 def read_shapes(warehouse: Warehouse, most: int) -> pd.DataFrame:
-    """The newest flights that are over.
+    """Read the newest finished flights.
 
     Returns:
-        In the order of `KEY`: when it was seen, its callsign, why it is not judged, and its shapes.
+        In the order of `KEY`: times, callsign, the reason for having no score, and the shapes.
     """
     query = f"""
         select
@@ -39,7 +39,7 @@ def read_shapes(warehouse: Warehouse, most: int) -> pd.DataFrame:
 
 
 def read_way(warehouse: Warehouse, icao24: str, flight_id: str) -> pd.DataFrame:
-    """Where a flight was in the air: `latitude_deg`, `longitude_deg`, in the order of time."""
+    """Read a flight's track in the air: `latitude_deg`, `longitude_deg`, in order of time."""
     found: pd.DataFrame = read_arrow(
         warehouse,
         "select latitude_deg, longitude_deg from intermediate.int_positions__sampled_10s"
@@ -52,13 +52,13 @@ def read_way(warehouse: Warehouse, icao24: str, flight_id: str) -> pd.DataFrame:
 def save(
     warehouse: Warehouse, rows: pd.DataFrame, why: Mapping[Any, Sequence[Mapping[str, Any]]]
 ) -> int:
-    """Write scores, and remove those of flights that are no more.
+    """Write scores, and remove the scores of flights that no longer exist.
 
     Args:
         why: reasons by the index of `rows`.
 
     Returns:
-        How many are new or changed: the same scores again are none.
+        The number of new or changed rows; 0 if the same scores are written again.
     """
     written = [
         {**row, "reasons": json.dumps(why[index]) if index in why else None}

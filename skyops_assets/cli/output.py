@@ -79,9 +79,9 @@ def _moment(iso: str | None) -> str:
     return f"{minute(datetime.fromisoformat(iso))} UTC" if iso else "-"
 
 
-def figure(value: float | None, form: str) -> str:
-    """A number in its format; a dash where there is none."""
-    return "-" if value is None else format(value, form)
+def figure(value: float | None, form: str, unit: str = "") -> str:
+    """A number in its format, with its unit; only a dash if there is none."""
+    return "-" if value is None else format(value, form) + unit
 
 
 def prepare() -> tuple[Settings, Warehouse]:
@@ -284,7 +284,7 @@ def show_status(found: dict[str, Any]) -> None:
         else:
             out.print(
                 f"Champion at {ring_nm} NM: {champion['name']} version {champion['version']}, "
-                f"MAE {figure(champion['mae_min'], '.2f')} min, skill "
+                f"MAE {figure(champion['mae_min'], '.2f', ' min')}, skill "
                 f"{figure(champion['skill'], '.2f')}, trained through "
                 f"{_moment(champion['trained_through'])}",
                 soft_wrap=True,

@@ -107,8 +107,8 @@ def decide(state: MonitorState, policy: RetrainPolicy | None = None) -> RetrainD
         Reason(
             ERROR,
             is_off and has_drift,
-            f"R2 {_text(state.r2)} (at least {p.min_r2:.2f}), RMSE {_text(state.rmse_min)} min (at "
-            f"most {p.max_rmse_min:.2f}), drift score {_text(state.drift_score)} (at most "
+            f"R2 {_text(state.r2)} (at least {p.min_r2:.2f}), RMSE {_text(state.rmse_min, ' min')} "
+            f"(at most {p.max_rmse_min:.2f}), drift score {_text(state.drift_score)} (at most "
             f"{p.max_drift_score:.2f})",
         ),
         Reason(
@@ -163,5 +163,5 @@ def _limit(word: str, value: float | None) -> str:
     return "no limit" if value is None else f"{word} {value:.12g}"
 
 
-def _text(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.2f}"
+def _text(value: float | None, unit: str = "") -> str:
+    return "not measured" if value is None else f"{value:.2f}{unit}"

@@ -33,7 +33,7 @@ _FLEET_DAY = """
 _ANOMALOUS = """
     select count(*) as anomalous, max(anomaly_score) as highest,
         (array_agg(coalesce(flights.callsign, scores.icao24) order by anomaly_score desc))[1]
-        as strangest
+        as highest_flight
     from metrics.flight_anomaly_scores as scores
     inner join metrics.fct_flights as flights using (icao24, flight_id)
     where
@@ -113,7 +113,7 @@ Asked = Callable[..., list[dict[str, Any]]]
 
 
 def daily(warehouse: Warehouse, inputs: tuple[str, ...]) -> Summary:
-    """Inputs of the last day, flights of the latest day, strange ones, punctuality, what is due.
+    """Inputs of the last day, flights of the latest day, anomalous flights, punctuality, due tasks.
 
     Args:
         inputs: tables of operators' inputs.
@@ -133,7 +133,7 @@ def daily(warehouse: Warehouse, inputs: tuple[str, ...]) -> Summary:
     [strange] = ask(_ANOMALOUS)
     found.said.append(
         f"Anomalous flights in the latest 24 h of data: {strange['anomalous']}"
-        + (f", the strangest {strange['strangest']}." if strange["anomalous"] else ".")
+        + (f"; the highest score has {strange['highest_flight']}." if strange["anomalous"] else ".")
     )
     for row in ask(_PUNCTUALITY):
         found.said.append(

@@ -28,15 +28,15 @@ class Made:
     """What a step wrote.
 
     Attributes:
-        sentence: of what was found, or why there is nothing.
-        shown: its rows as a table in Markdown.
+        sentence: the result, or why there is none.
+        shown: the rows as a table in Markdown; None without rows.
     """
 
     rows: int
     recommended: int
     new_decisions: int
     sentence: str
-    shown: str
+    shown: str | None
 
 
 def fit_component_lives(
@@ -95,7 +95,7 @@ def fit_component_lives(
         recommended=len(recommended),
         new_decisions=new,
         sentence=_lives_sentence(made, len(recommended)),
-        shown=_lives_table(made),
+        shown=_lives_table(made) if made else None,
     )
 
 
@@ -137,7 +137,7 @@ def make_failure_outlook(
         recommended=recommended,
         new_decisions=new,
         sentence=_outlook_sentence(prospects),
-        shown=_outlook_table(decisions, scores),
+        shown=_outlook_table(decisions, scores) if decisions else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Flights that are unlike the others, with what makes each strange."""
+"""Anomalous flights, with the reasons."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ FLIGHTS = SQL("""(
 
 
 class Reason(BaseModel):
-    """A shape of the flight without which it would be less strange."""
+    """A shape that raises the flight's score."""
 
     shape: str = Field(description="A column of `features.flight_shapes`.")
     value: float
-    usual: float = Field(description="Median of the flights it was compared with.")
+    usual: float = Field(description="Median of the compared flights.")
     part: float = Field(
-        description="By how much the score would fall if the flight had the usual value."
+        description="Share by which the score would fall if the flight had the usual value."
     )
     words: str
 
 
 class AnomalousFlight(BaseModel):
-    """A flight that is over, and how far it is from the others."""
+    """A finished flight, and its distance from the others."""
 
     flight_id: str
     icao24: str = Field(description="The aircraft's 24-bit address, in hexadecimal.")
@@ -65,14 +65,15 @@ class AnomalousFlight(BaseModel):
     departure_airport: str | None
     arrival_airport: str | None
     anomaly_score: float = Field(
-        description="Mean of the two models' scores: 0 is the middle of the flights, 1 Tukey's "
-        "outer fence."
+        description="Mean of the two models' scores: 0 is the median flight, 1 Tukey's outer fence."
     )
-    isolation_score: float = Field(description="Isolation Forest.")
-    cluster_score: float = Field(description="DBSCAN: distance to its nearest core, in reaches.")
+    isolation_score: float = Field(description="Score of the Isolation Forest.")
+    cluster_score: float = Field(
+        description="Score of DBSCAN: distance to the nearest core over eps."
+    )
     is_anomalous: bool = Field(description="Whether the score is 1 or more.")
     reasons: list[Reason] | None = Field(
-        description="Strongest first; null unless the flight is among the most anomalous."
+        description="Strongest first; null if the score is not among the highest."
     )
     judged_at: datetime
 

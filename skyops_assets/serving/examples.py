@@ -253,7 +253,7 @@ ANOMALOUS_FLIGHT = {
     "last_seen_at": "2021-10-07T14:12:01Z",
     "departure_airport": "LFPN",
     "arrival_airport": "LFOX",
-    "anomaly_score": 3.2,
+    "anomaly_score": 2.445,
     "isolation_score": 1.69,
     "cluster_score": 3.2,
     "is_anomalous": True,
@@ -399,7 +399,9 @@ RUN = {
             "test_rows": 29,
             "untrained_reason": None,
             "is_promoted": False,
-            "decision": "not promoted: 59 arrivals to learn from (at least 200)",
+            "decision": "not promoted: 59 training arrivals (needs 200); 29 scored test arrivals "
+            "(needs 700); 1 day with test arrivals (needs 3); lower bound of the gain against "
+            "baseline:distance_speed -107.0% (needs more than 2%)",
             "candidates": [
                 {
                     "candidate": "arrival-transit-40nm:1",

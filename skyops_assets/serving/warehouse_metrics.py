@@ -369,7 +369,7 @@ STRANGE = Part(
         Exported("skyops_flights_judged", "judged_count",
                  "Flights of the last day that were compared with other flights."),
         Exported("skyops_flights_anomalous", "anomalous_count",
-                 "Flights of these that are anomalous."),
+                 "Anomalous ones of these flights."),
     ),
     SLOW_S,
 )  # fmt: skip

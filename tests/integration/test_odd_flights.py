@@ -60,7 +60,7 @@ def test_planted_odd_flights_are_the_strangest(sky: Sky, query: Query) -> None:
     assert set(places) == set(odd_flights.KINDS)
     assert max(places.values()) <= 12, places
     # A go-around is nothing usual either; most flights are.
-    assert found.anomalous <= 20, found.strangest
+    assert found.anomalous <= 20, found.highest
     assert query(
         warehouse,
         "select count(*) from metrics.flight_anomaly_scores"
@@ -111,8 +111,8 @@ def test_the_asset_shows_the_strangest_and_stays_small(
     shown = event.metadata
     assert "low loops" not in str(shown["result"])
     assert "flights are anomalous" in str(shown["result"].value)
-    assert str(shown["strangest"].value).count("ODD") >= 7
-    assert "data:image/png;base64," in str(shown["ways"].value)
+    assert str(shown["highest_scores"].value).count("ODD") >= 7
+    assert "data:image/png;base64," in str(shown["tracks"].value)
     assert len(dg.serialize_value(event)) < 50_000
 
 
@@ -129,8 +129,8 @@ def test_with_too_few_flights_it_says_so(databases: Databases, sky: Sky, query: 
         found = score_flights(warehouse)
         assert found.judged == found.anomalous == 0 and found.picture is None
         assert found.sentence == (
-            f"{left} finished flights with enough reception are too few: "
-            f"{LEAST_FITTED} are needed. Nothing was scored."
+            f"Nothing was scored: {left} finished flights have enough reception, and at least "
+            f"{LEAST_FITTED} are needed."
         )
         # What was scored when there were enough.
         assert query(warehouse, "select count(*) from metrics.flight_anomaly_scores") == [(left,)]

@@ -74,7 +74,7 @@ def test_a_day_tells_what_came_flew_and_is_due(empty: Warehouse, query: Query) -
     assert found.said == [
         "Operators' inputs: 10 rows loaded, 2 rejected.",
         "2024-01-02: 2 airframes, 3 flights, 3 h in the air at least.",
-        "Anomalous flights in the latest 24 h of data: 2, the strangest b.",
+        "Anomalous flights in the latest 24 h of data: 2; the highest score has b.",
         "2024-01-02: 80% of 10 arrivals on time, 1 cancelled.",
         "Maintenance due within 7 days: 1.",
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from skyops_assets.anomalous import models, plots
-from skyops_assets.anomalous.shapes import NAMES, SHAPES, as_told, compared
+from skyops_assets.anomalous.shapes import NAMES, SHAPES, as_stored, compared
 
 USUAL = {
     "direct_share": (0.9, 0.03), "returned_km": (3, 1), "made_good_mps": (180, 15),
@@ -64,7 +64,7 @@ def test_a_reason_is_a_shape_that_is_unusual() -> None:
     frame.loc[1, list(CIRCLING)] = list(CIRCLING.values())
     [low, circling] = models.reasons(models.fit(frame), frame.head(2))
     assert low[0]["shape"] == "low_min"
-    assert low[0]["words"] == "90 minutes low (usually 4)"
+    assert low[0]["words"] == "90 minutes below 600 m (usually 4)"
     assert low[0]["part"] > 0.4
     assert {one["shape"] for one in circling} <= set(CIRCLING)
     assert [one["part"] for one in circling] == sorted(one["part"] for one in circling)[::-1]
@@ -85,7 +85,9 @@ def test_what_is_not_known_of_a_flight_makes_it_not_strange() -> None:
 def test_compared_values_are_told_as_they_were() -> None:
     frame = flights(5).abs()
     for shape, values in zip(SHAPES, compared(frame).T, strict=True):
-        assert [as_told(shape, one) for one in values] == pytest.approx(frame[shape.name].tolist())
+        assert [as_stored(shape, one) for one in values] == pytest.approx(
+            frame[shape.name].tolist()
+        )
     assert (compared(frame.assign(low_min=-1))[:, NAMES.index("low_min")] == 0).all()
 
 

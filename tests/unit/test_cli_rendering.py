@@ -108,7 +108,7 @@ def test_the_status_shows_the_champion_with_its_numbers(printed: Callable[[], st
     # One that a person made champion before it was evaluated.
     unknown = {**champion, "mae_min": None, "skill": None}
     output.show_status({**FOUND, "champions": {100: None, 40: unknown}})
-    assert "MAE - min, skill -" in printed()
+    assert "MAE -, skill -" in printed()
 
 
 def test_progress_names_each_step_and_each_asset_once() -> None:

@@ -149,13 +149,17 @@ def _technical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     loads = probe.start_s is not None
     text = "loads and predicts in a separate process"
     if not loads:
-        text = f"{text}: {probe.error}" if probe.error else _unknown(text)
+        text = (
+            f"{text}: {probe.error}" if probe.error else _unknown("loading in a separate process")
+        )
     yield Reason("loads", loads, text, None, None, TECHNICAL)
     what = "MiB of memory at most, libraries included"
-    yield _at_most("memory", what, probe.peak_memory_mb, policy.max_peak_memory_mb, TECHNICAL)
+    yield _at_most(
+        "memory", what, probe.peak_memory_mb, policy.max_peak_memory_mb, TECHNICAL, name="memory"
+    )
     what = "the registered signature is the one that predictions use"
     if probe.is_signature_equal is None:
-        what = _unknown(what)
+        what = _unknown("the registered signature")
     elif not probe.is_signature_equal:
         what = "the registered signature is not the one that predictions use"
     yield Reason("signature", bool(probe.is_signature_equal), what, None, None, TECHNICAL)
@@ -173,25 +177,28 @@ def _operational(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
         text = f"trained on chosen arrivals ({evidence.chosen}), so only a person promotes it"
     yield Reason("chosen", evidence.chosen is None, text, None, None, OPERATIONAL)
     what = "s from a new process to its first prediction"
-    yield _at_most("start", what, probe.start_s, policy.max_start_s, OPERATIONAL)
+    name = "time from a new process to its first prediction"
+    yield _at_most("start", what, probe.start_s, policy.max_start_s, OPERATIONAL, name=name)
     what = f"ms for one prediction (95th percentile of {probe.predictions or 0})"
     if probe.p95_ms is not None and probe.p95_ms > policy.target_p95_ms:
         what += f", above the target of {policy.target_p95_ms:g} ms"
-    yield _at_most("prediction_time", what, probe.p95_ms, policy.max_p95_ms, OPERATIONAL)
+    name = "time for one prediction"
+    limit = policy.max_p95_ms
+    yield _at_most("prediction_time", what, probe.p95_ms, limit, OPERATIONAL, name=name)
 
 
 def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     found = evidence.logic or SanityReport((), None, {}, None, None)
     what = "no feature identifies a flight"
     if evidence.logic is None:
-        what = _unknown(what)
+        what = _unknown("features that identify a flight")
     elif found.identifiers:
         what = f"features that identify a flight: {', '.join(found.identifiers)}"
     is_clean = evidence.logic is not None and not found.identifiers
     yield Reason("identifiers", is_clean, what, None, None, LOGICAL)
     leader = found.leading_group
-    what = "the most important feature group is physical"
-    what = _unknown(what) if leader is None else f"the most important feature group is {leader}"
+    what = "the most important feature group"
+    what = _unknown(what) if leader is None else f"{what} is {leader}"
     if leader is not None and leader not in PHYSICS:
         what += f" (needs one of {', '.join(PHYSICS)})"
     yield Reason("importance", leader in PHYSICS, what, None, None, LOGICAL)
@@ -201,7 +208,8 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     if worst is not None and asked[worst] > 0:
         what += f" ({worst})"
     value = None if worst is None else max(asked[worst], 0.0)
-    yield _at_most("directions", what, value, policy.max_wrong_way_min, LOGICAL)
+    name = "changes in the wrong direction"
+    yield _at_most("directions", what, value, policy.max_wrong_way_min, LOGICAL, name=name)
     yield _at_most(
         "possible",
         "of the predictions are faster than any aircraft flies straight in",
@@ -209,6 +217,7 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
         policy.max_impossible_share,
         LOGICAL,
         percent=True,
+        name="share of predictions faster than any aircraft flies straight in",
     )
     yield _at_most(
         "shuffled_labels",
@@ -222,15 +231,20 @@ def _logical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
 
 def _statistical(evidence: Evidence, policy: GatePolicy) -> Iterator[Reason]:
     reference = evidence.reference or "a reference"
+    days = "day" if evidence.test_days == 1 else "days"
     for rule, what, value, limit in (
         ("train_rows", "training arrivals", evidence.train_rows, policy.min_train_rows),
         ("test_rows", "scored test arrivals", evidence.scored_rows, policy.min_test_rows),
-        ("test_days", "days with test arrivals", evidence.test_days, policy.min_test_days),
+        ("test_days", f"{days} with test arrivals", evidence.test_days, policy.min_test_days),
     ):
         yield _at_least(rule, what, value, limit)
-    what = "of the test arrivals predicted by every candidate"
     yield _at_least(
-        "scored_share", what, evidence.scored_share, policy.min_scored_share, percent=True
+        "scored_share",
+        "of the test arrivals predicted by every candidate",
+        evidence.scored_share,
+        policy.min_scored_share,
+        percent=True,
+        name="share of the test arrivals predicted by every candidate",
     )
     yield _reference(evidence)
     if evidence.has_champion:
@@ -285,15 +299,21 @@ def _reference(evidence: Evidence) -> Reason:
     else:
         what = "against the best baseline, because there is no champion"
     is_current = evidence.is_reference_current
-    text = f"{'evaluated' if is_current else 'not (or no longer) evaluated'} {what}"
+    text = f"{'evaluated' if is_current else 'not, or no longer, evaluated'} {what}"
     return Reason("reference", is_current, text, None, None, STATISTICAL)
 
 
 def _at_least(
-    rule: str, what: str, value: float | None, limit: float, *, percent: bool = False
+    rule: str,
+    what: str,
+    value: float | None,
+    limit: float,
+    *,
+    percent: bool = False,
+    name: str | None = None,
 ) -> Reason:
     if value is None:
-        return Reason(rule, False, _unknown(what), None, limit, STATISTICAL)
+        return Reason(rule, False, _unknown(name or what), None, limit, STATISTICAL)
     is_passed = value >= limit
     if percent:
         text = f"{value:.1%} {what} ({'at least' if is_passed else 'needs'} {limit:.0%})"
@@ -303,10 +323,18 @@ def _at_least(
 
 
 def _at_most(
-    rule: str, what: str, value: float | None, limit: float, light: str, *, percent: bool = False
+    rule: str,
+    what: str,
+    value: float | None,
+    limit: float,
+    light: str,
+    *,
+    percent: bool = False,
+    name: str | None = None,
 ) -> Reason:
+    """`what` follows the number, with its unit; `name` stands alone if there is no number."""
     if value is None:
-        return Reason(rule, False, _unknown(what), None, limit, light)
+        return Reason(rule, False, _unknown(name or what), None, limit, light)
     is_passed = value <= limit
     found, most = (f"{value:.1%}", f"{limit:.0%}") if percent else (f"{value:.3g}", f"{limit:g}")
     text = f"{found} {what} ({'at most' if is_passed else 'allowed:'} {most})"

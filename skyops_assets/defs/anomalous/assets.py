@@ -1,4 +1,4 @@
-"""How strange each flight is, and which are the strangest."""
+"""Scores of finished flights, and the highest of them."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ from skyops_assets.reporting.markdown import image
 def flight_anomaly_scores(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """One row per finished flight: how far two models place it from the others, and why.
+    """One row per finished flight: its distance from the others by two models, and the reasons.
 
-    The models are an Isolation Forest and DBSCAN on the flight's shape. With too few flights,
-    nothing is scored.
+    The models are an Isolation Forest and DBSCAN on the flight's shape. With fewer than 100
+    flights, nothing is scored.
     """
     from skyops_assets.anomalous.look import score_flights
 
@@ -42,10 +42,10 @@ def flight_anomaly_scores(
         "clusters": found.clusters,
         "changed": found.changed,
     }
-    if found.strangest:
-        shown["strangest"] = dg.MetadataValue.md(found.strangest)
+    if found.highest:
+        shown["highest_scores"] = dg.MetadataValue.md(found.highest)
     if found.picture:
-        shown["ways"] = dg.MetadataValue.md(
-            image("Ways of the strangest flights, in km", found.picture)
+        shown["tracks"] = dg.MetadataValue.md(
+            image("Tracks of the flights with the highest scores, in km", found.picture)
         )
     return dg.MaterializeResult(metadata=as_metadata(shown))

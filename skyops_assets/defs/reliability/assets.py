@@ -74,7 +74,7 @@ def _result(context: dg.AssetExecutionContext, made: Made) -> dg.MaterializeResu
                 "recommended": made.recommended,
                 "new_decisions": made.new_decisions,
                 "summary": made.sentence,
-                "decisions": dg.MetadataValue.md(made.shown),
+                "decisions": dg.MetadataValue.md(made.shown) if made.shown else None,
             }
         )
     )

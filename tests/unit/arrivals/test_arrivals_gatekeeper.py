@@ -102,6 +102,18 @@ def test_each_rule_goes_red_alone(rule: str) -> None:
     assert decision.sentence.startswith("not promoted: ")
 
 
+def test_what_could_not_be_computed_is_named_without_a_unit() -> None:
+    nothing = replace(GOOD, probe=None, logic=None, slices=None, scored_share=None)
+    texts = {reason.rule: reason.text for reason in decide(nothing).failed}
+    assert texts["memory"] == "memory: could not be computed"
+    assert texts["start"] == (
+        "time from a new process to its first prediction: could not be computed"
+    )
+    assert texts["prediction_time"] == "time for one prediction: could not be computed"
+    assert texts["directions"] == "changes in the wrong direction: could not be computed"
+    assert texts["scored_share"].startswith("share of the test arrivals predicted")
+
+
 def test_every_rule_has_its_red_test() -> None:
     assert {reason.rule for reason in decide(AGAINST_CHAMPION).reasons} == set(RED)
 

@@ -51,6 +51,11 @@ def test_in_calm_weather_nothing_asks() -> None:
     assert len(found.reasons) == len(TRIGGERS) + 2
 
 
+def test_a_value_that_was_not_measured_has_no_unit() -> None:
+    [error] = [r for r in decide(replace(CALM, rmse_min=None)).reasons if r.rule == policy.ERROR]
+    assert "RMSE not measured (at most" in error.text
+
+
 def test_every_trigger_has_its_test() -> None:
     assert set(ASKING) == set(TRIGGERS)
 
