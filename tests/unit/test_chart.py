@@ -129,6 +129,7 @@ def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
         ({"colector": {}}, "'colector' not allowed"),
         ({"database": {"host": "db", "hots": "db"}}, "'hots' not allowed"),
         ({"database": {"port": 5432}}, "/database/host"),
+        ({"database": {"host": "db", "user": "me@db"}}, "/database/user"),
         ({"store": "/var/lib/files"}, "/store"),
         ({"collector": {"volume": {"sise": "5Gi"}}}, "'sise' not allowed"),
         ({"service": {"resources": {"limits": {"memory": "512 Mi"}}}}, "memory"),
@@ -500,6 +501,38 @@ def test_dagsters_pods_find_what_the_chart_makes() -> None:
     )
 
 
+@pytest.mark.parametrize("part", ["dagsterWebserver", "dagsterDaemon", "code"])
+def test_what_dagsters_chart_passes_on_is_known_to_kubernetes(part: str) -> None:
+    import kubernetes_validate
+
+    (code,) = DAGSTER["dagster-user-deployments"]["deployments"]
+    given = code if part == "code" else DAGSTER[part]
+    probes = {
+        name: {key: value for key, value in given[name].items() if key != "enabled"}
+        for name in ("startupProbe", "readinessProbe", "livenessProbe") if name in given
+    }  # fmt: skip
+    container = {
+        "name": "dagster",
+        "image": "{repository}:{tag}".format(**given["image"]),
+        "imagePullPolicy": given["image"]["pullPolicy"],
+        "env": given.get("env", []),
+        "envFrom": [
+            *({"configMapRef": one} for one in given["envConfigMaps"]),
+            *({"secretRef": one} for one in given["envSecrets"]),
+        ],
+        **{name: given[name] for name in ("volumeMounts", "securityContext", "resources")},
+        **probes,
+    }
+    spec = {
+        "containers": [container],
+        "volumes": given["volumes"],
+        "securityContext": given["podSecurityContext"],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": part}, "spec": spec}
+    for version in VERSIONS:
+        kubernetes_validate.validate(pod, version, strict=True)
+
+
 def test_dagsters_pods_are_asked_as_compose_asks() -> None:
     (code,) = DAGSTER["dagster-user-deployments"]["deployments"]
     command = COMPOSE["code"]["command"]
@@ -534,7 +567,7 @@ def test_dagsters_chart_has_every_key_and_renders() -> None:
         for name, value in given.items():
             if name not in known:
                 yield f"{at}.{name}"
-            else:
+            elif not name.endswith("Probe"):  # Theirs is passed on as it is.
                 yield from unknown(value, known[name], f"{at}.{name}")
 
     ours = {**DAGSTER, "dagster-user-deployments": {}}
