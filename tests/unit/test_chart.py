@@ -30,7 +30,7 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 DAGSTER_TEXT = (HELM / "values-dagster.yaml").read_text()
 DAGSTER: dict[str, Any] = yaml.safe_load(DAGSTER_TEXT)
 COMPOSE = yaml.safe_load((PROJECT_ROOT / "docker" / "compose.yaml").read_text())["services"]
-OFFICIAL = os.environ.get("SKYOPS_TEST_DAGSTER_CHART")
+OFFICIAL = os.environ.get("OFFICIAL_CHART")
 
 LEAST: dict[str, Any] = {"database": {"host": "db.example.org"}, "store": "s3://bucket/prefix"}
 FULL: dict[str, Any] = {
@@ -553,7 +553,7 @@ def test_dagsters_pods_are_asked_as_compose_asks() -> None:
         assert rule["ports"] == [{"port": port}]
 
 
-@pytest.mark.skipif(OFFICIAL is None, reason="SKYOPS_TEST_DAGSTER_CHART names no chart of Dagster")
+@pytest.mark.skipif(OFFICIAL is None, reason="OFFICIAL_CHART names no chart of Dagster")
 def test_dagsters_chart_has_every_key_and_renders() -> None:
     """A misspelt key would vanish silently: the chart's own schema asks the web."""
     import kubernetes_validate
