@@ -21,6 +21,7 @@ from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import PROJECT_ROOT, Settings
 from skyops_assets.store import S3
 from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
+from skyops_assets.warehouse import environments
 from skyops_assets.warehouse.connection import Warehouse, open_warehouse
 from skyops_assets.warehouse.embedded import unusable
 from skyops_assets.warehouse.migrate import migrate
@@ -45,7 +46,7 @@ PASSED_ON = ("MLFLOW_S3_",)
 WITHHELD = tuple(
     f"SKYOPS_{name}"
     for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "READER_DATABASE_URL",
-                 "SERVICE_DATABASE_URL", "PG_", "OPENSKY_CLIENT_", "ALERT_")
+                 "SERVICE_DATABASE_URL", "SOURCE_", "PG_", "OPENSKY_CLIENT_", "ALERT_")
 )  # fmt: skip
 """Prefixes of variables that the service, which everybody talks to, does not see."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
@@ -69,6 +70,7 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PATH": path if bin_dir in path.split(os.pathsep) else bin_dir + os.pathsep + path,
         "SKYOPS_HOME": str(settings.home),
+        "SKYOPS_ENV": settings.env,
         **database_variables(warehouse),
         "SKYOPS_WATCH_AIRPORTS": ",".join(settings.watch_airports),
         "SKYOPS_ASMA_REFERENCE_YEAR": str(settings.asma_reference_year or ""),
@@ -227,7 +229,10 @@ def prepare(settings: Settings) -> Warehouse:
     _forget_others()
     os.environ.update(no_proxy(os.environ))
     warehouse = open_warehouse(settings)
+    # First: a mistyped variable must not bring another environment's tables to this version.
+    environments.require(warehouse, settings.env)
     migrate(warehouse)
+    environments.remember(warehouse, settings.env)
     ensure(warehouse, settings)
     home = dagster_home(settings)
     try:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
 TOKEN_MIN = 32
+ENVIRONMENT_MAX = 30
 
 
 def day(value: date) -> date:
@@ -94,3 +95,13 @@ def redis(value: str) -> None:
     """The address of a Redis; it may hold a password."""
     if not value.startswith(("redis://", "rediss://")):
         raise ValueError("it is not the address of a Redis, such as redis://host:6379/0")
+
+
+def environment(value: str) -> str:
+    """The short name of an environment."""
+    if len(value) > ENVIRONMENT_MAX or not re.fullmatch(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", value):
+        raise ValueError(
+            f"it is not a name such as staging: up to {ENVIRONMENT_MAX} letters and digits, with "
+            "hyphens between them"
+        )
+    return value

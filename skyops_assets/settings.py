@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         description="Folder of all local state: embedded Postgres, Dagster's files, MLflow's "
         "artifacts, training sets, logs.",
     )
+    env: str = Field(
+        "dev",
+        description="Name of this environment, such as `dev`, `staging` or `prod`: in audit rows, "
+        "metrics, MLflow's tags and page titles. A warehouse keeps the name of its first use and "
+        "refuses another; see [environments](models.md#environments).",
+    )
     store: str | None = Field(
         None,
         description="Folder (an absolute path), or `s3://bucket/prefix`, for training sets, "
@@ -103,6 +109,20 @@ class Settings(BaseSettings):
         description="Port of 127.0.0.1 on which the embedded Postgres also accepts users with a "
         "password, such as [the read-only one](connect.md#a-tcp-port-and-the-read-only-user), from "
         "its next start on. 0: none.",
+    )
+    source_database_url: SecretStr | None = Field(
+        None,
+        description="Warehouse of the environment from which `skyops model copy` brings a version, "
+        "such as `postgresql://user:password@host:5432/skyops_staging`; see "
+        "[environments](models.md#environments).",
+    )
+    source_mlflow_database: str = Field(
+        "mlflow", description="Name of MLflow's database on that server."
+    )
+    source_store: str | None = Field(
+        None,
+        description="That environment's `SKYOPS_STORE`, or its `SKYOPS_HOME` if it has none: an "
+        "absolute path, or `s3://bucket/prefix`.",
     )
     citus: bool = Field(
         False,
@@ -523,6 +543,8 @@ class Settings(BaseSettings):
         "asma_reference_year",
         "data_mirror",
         "database_url",
+        "source_database_url",
+        "source_store",
         "postgres_password",
         "reader_database_url",
         "service_database_url",
@@ -558,7 +580,14 @@ class Settings(BaseSettings):
         # docker compose passes a variable that is not set as an empty one.
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("store", "model_store", "operator_data")
+    @field_validator("env", mode="before")
+    @classmethod
+    def _check_env(cls, value: Any) -> Any:
+        # Empty is unset, as above.
+        text = str(value).strip()
+        return setting_values.environment(text) if text else cls.model_fields["env"].default
+
+    @field_validator("store", "source_store", "model_store", "operator_data")
     @classmethod
     def _check_place(cls, value: str | None) -> str | None:
         return value and setting_values.place(value)

@@ -21,7 +21,7 @@ def backup(place: Annotated[str, PLACE], as_json: JsonOption = False) -> None:
     from skyops_assets.operations.pushing import reported
 
     settings, warehouse = prepare()
-    with reported("backup", settings.pushgateway_url), err.status("Copying databases and files"):
+    with reported("backup", settings), err.status("Copying databases and files"):
         where, made = backups.back_up(settings, warehouse, place)
     if as_json:
         print_json({"backup": where, **backups.facts(made)})

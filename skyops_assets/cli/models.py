@@ -211,6 +211,35 @@ def reproduce_model(
         raise typer.Exit(1)
 
 
+@model.command("copy")
+def copy_model(
+    version: Annotated[str, typer.Argument(help="The version there.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.model_copies.")],
+    ring: RingOption = RING_NM,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a version from another environment into this one, as challenger.
+
+    Run it in the environment that gets the version. SKYOPS_SOURCE_DATABASE_URL and
+    SKYOPS_SOURCE_STORE name the other one (docs/models.md).
+    """
+    from skyops_assets.arrivals.models import copies
+
+    settings, warehouse = prepare()
+    with err.status("Copying the version"):
+        made = copies.copy(warehouse, settings, version, reason, ring_nm=ring)
+    if as_json:
+        print_json(made)
+        return
+    out.print(
+        f"{made.model_name}: version {made.from_version} of {made.from_env} is version "
+        f"{made.version} of {settings.env} now, with {made.files} files, as challenger. It "
+        "predicts nothing until the gatekeeper (materialise ml/evaluations and "
+        "ml/promotion_decisions) or `skyops model promote` makes it champion.",
+        soft_wrap=True,
+    )
+
+
 @model.command("promote")
 def promote_model(
     version: Annotated[str, typer.Argument(help="The version to promote.")],

@@ -16,6 +16,7 @@ from skyops_assets.cli.output import (
     JsonOption,
     err,
     gather,
+    note,
     out,
     prepare,
     print_json,
@@ -43,6 +44,33 @@ def status(as_json: JsonOption = False) -> None:
         print_json(found)
     else:
         show_status(found)
+
+
+@app.command("rename-env")
+def rename_env(
+    name: Annotated[str, typer.Argument(help="The new name, such as prod.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in audit.environments.")],
+) -> None:
+    """Give this warehouse's environment another name; its model versions stay its own."""
+    from skyops_assets import setting_values
+    from skyops_assets.arrivals.models.champions import actor
+    from skyops_assets.settings import load_settings
+    from skyops_assets.warehouse import environments
+    from skyops_assets.warehouse.connection import open_warehouse
+    from skyops_assets.warehouse.migrate import migrate
+
+    try:
+        setting_values.environment(name)
+    except ValueError as error:
+        raise SkyOpsError(f"{name!r} cannot be the name of an environment: {error}.") from None
+    settings = load_settings()
+    # Not `prepare`, which refuses the name that is not given yet.
+    warehouse = open_warehouse(settings)
+    migrate(warehouse)
+    before = environments.rename(warehouse, name, actor(settings), reason)
+    out.print(f"The environment is called {name} now (before: {before or 'without a name'}).")
+    if settings.env != name:
+        note(f"Set SKYOPS_ENV={name} wherever this warehouse is used, and restart SkyOps.")
 
 
 @app.command()

@@ -262,6 +262,7 @@ def show_status(found: dict[str, Any]) -> None:
     """The warehouse, OpenSky\'s credits, rows by table, the champion and the last runs."""
     warehouse = found["warehouse"]
     kind = "embedded" if warehouse["embedded"] else "external"
+    out.print(f"Environment: {found['env']}")
     out.print(f"Warehouse: Postgres {warehouse['server_version']} ({kind}), {warehouse['url']}")
     feed = found["opensky"]
     rhythm = feed.get("problem") or (

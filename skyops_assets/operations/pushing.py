@@ -11,14 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from skyops_assets.errors import Stopped, storable
-from skyops_assets.settings import load_settings
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
+from skyops_assets.settings import Settings, load_settings
 
 JOB = "skyops"
 TIMEOUT_S = 5.0
@@ -27,7 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Pushed(NamedTuple):
-    """A metric that a task pushes, with the label `task`."""
+    """A metric that a task pushes, with the labels `LABELS`."""
 
     name: str
     meaning: str
@@ -37,11 +34,12 @@ SUCCESS = Pushed("skyops_task_success", "1 if the task's last run succeeded, 0 i
 DURATION = Pushed("skyops_task_duration_seconds", "Duration of the task's last run.")
 END = Pushed("skyops_task_end_timestamp_seconds", "When the task last ended.")
 SUCCEEDED = Pushed("skyops_task_success_timestamp_seconds", "When the task last succeeded.")
+LABELS = ("task", "env")
 PUSHED = (SUCCESS, DURATION, END, SUCCEEDED)
 
 
 @contextmanager
-def reported(task: str, gateway: SecretStr | None) -> Iterator[None]:
+def reported(task: str, settings: Settings) -> Iterator[None]:
     """Push how what is done within it went; nothing without a gateway.
 
     What a person stops is neither a success nor a failure, and is not told.
@@ -52,9 +50,9 @@ def reported(task: str, gateway: SecretStr | None) -> Iterator[None]:
     except Stopped:
         raise
     except Exception:
-        _push(task, gateway, began, is_success=False)
+        _push(task, settings, began, is_success=False)
         raise
-    _push(task, gateway, began, is_success=True)
+    _push(task, settings, began, is_success=True)
 
 
 def reports(command: Command) -> Command:
@@ -62,13 +60,14 @@ def reports(command: Command) -> Command:
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
-        with reported(command.__name__, load_settings().pushgateway_url):
+        with reported(command.__name__, load_settings()):
             return command(*arguments, **options)
 
     return run  # type: ignore[return-value]
 
 
-def _push(task: str, gateway: SecretStr | None, began: float, *, is_success: bool) -> None:
+def _push(task: str, settings: Settings, began: float, *, is_success: bool) -> None:
+    gateway = settings.pushgateway_url
     if gateway is None:
         return
     from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
@@ -82,9 +81,15 @@ def _push(task: str, gateway: SecretStr | None, began: float, *, is_success: boo
         Gauge(metric.name, metric.meaning, registry=registry).set(value)
     address, handler = _address(gateway.get_secret_value())
     try:
-        # Adds: the last success stays where this try failed.
+        # Adds: the last success stays where this try failed. By environment: else one's would take
+        # the place of another's.
         pushadd_to_gateway(
-            address, JOB, registry, grouping_key={"task": task}, timeout=TIMEOUT_S, handler=handler
+            address,
+            JOB,
+            registry,
+            grouping_key={"task": task, "env": settings.env},
+            timeout=TIMEOUT_S,
+            handler=handler,
         )
     except Exception as error:
         log.warning(

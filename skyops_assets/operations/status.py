@@ -33,6 +33,7 @@ def gather(
     from skyops_assets.arrivals.store.versions import champion_summary
 
     return {
+        "env": settings.env,
         "warehouse": {
             "url": warehouse.safe_url,
             "server_version": server_version(warehouse),

@@ -137,4 +137,5 @@ def is_let_in(request: Request) -> bool:
 
 def _page(request: Request, name: str) -> Response:
     may = is_let_in(request)
-    return live_page.answer(200 if may else 401, name, is_let_in=may)
+    env = request.app.state.service.settings.env
+    return live_page.answer(200 if may else 401, env, name, is_let_in=may)

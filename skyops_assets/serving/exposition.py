@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
+from skyops_assets import __version__
 from skyops_assets.serving.access import READ, Caller, allowed
 from skyops_assets.serving.artifacts import Artifacts
-from skyops_assets.serving.metrics import REGISTRY
+from skyops_assets.serving.metrics import BUILD, REGISTRY
 from skyops_assets.serving.problems import responses
 from skyops_assets.serving.scrape import Scrape
 from skyops_assets.settings import Settings
@@ -23,6 +24,7 @@ router = APIRouter(tags=["metrics"])
 def add_metrics(app: FastAPI, settings: Settings) -> None:
     """Let an app tell what it and its databases have counted."""
     assert settings.warehouse_url is not None
+    BUILD.labels(__version__, settings.env).set(1)
     app.state.scrape = Scrape(settings.warehouse_url.get_secret_value(), settings)
     app.state.artifacts = Artifacts(settings.artifact_root)
     app.include_router(router)

@@ -23,6 +23,7 @@ class Live(BaseModel):
     """The process answers."""
 
     status: str = "live"
+    env: str = Field(description="The name of the environment (`SKYOPS_ENV`).")
 
 
 class Ready(BaseModel):
@@ -38,10 +39,10 @@ class Ready(BaseModel):
     )
 
 
-@router.get("/live", responses=answered({"status": "live"}))
-async def live() -> Live:
+@router.get("/live", responses=answered({"status": "live", "env": "prod"}))
+async def live(request: Request) -> Live:
     """Whether the process answers; nothing else is checked."""
-    return Live()
+    return Live(env=request.app.state.service.settings.env)
 
 
 @router.get(

@@ -14,9 +14,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from skyops_assets.serving.page_libraries import are_there
+from skyops_assets.settings import Settings
 
 FOLDER = Path(__file__).parent / "page"
 LOCK = Path(__file__).parent / "page_libraries.json"
+UNNAMED = Settings.model_fields["env"].default
 SHEETS = ("analysis", "fleet")
 """Pages beside the live one, each at its name."""
 POLICY = (
@@ -54,15 +56,19 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def answer(status: int, name: str = "index", *, is_let_in: bool) -> Response:
-    """A page, how to get in, or why it is not there."""
+def answer(status: int, env: str, name: str = "index", *, is_let_in: bool) -> Response:
+    """A page, how to get in, or why it is not there; titled by the environment's name.
+
+    `dev` is the name where none is set, and is left out.
+    """
     if not is_let_in:
         name = "enter"
     elif not are_there(LOCK, FOLDER / "vendor"):
         name = "absent"
-    return HTMLResponse(_read(name), status, {"Content-Security-Policy": POLICY})
+    return HTMLResponse(_read(name, env), status, {"Content-Security-Policy": POLICY})
 
 
 @cache
-def _read(name: str) -> str:
-    return (FOLDER / f"{name}.html").read_text("utf-8")
+def _read(name: str, env: str) -> str:
+    page = (FOLDER / f"{name}.html").read_text("utf-8")
+    return page if env == UNNAMED else page.replace("<title>SkyOps", f"<title>SkyOps {env}", 1)

@@ -19,19 +19,16 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from skyops_assets import __version__
-
 disable_created_metrics()
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 BUILD = Gauge(
     "skyops_build_info",
-    "Always 1; the label is the running version.",
-    ["version"],
+    "Always 1; the labels are the running version and its environment.",
+    ["version", "env"],
     registry=REGISTRY,
 )
-BUILD.labels(__version__).set(1)
 
 REQUESTS = Counter(
     "skyops_http_requests_total",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from skyops_assets.operations.pushing import PUSHED
+from skyops_assets.operations.pushing import LABELS, PUSHED
 from skyops_assets.serving import metrics
 from skyops_assets.serving.scrape import PARTS
 from skyops_assets.settings import PROJECT_ROOT
@@ -63,7 +63,7 @@ def asked() -> list[Listed]:
 
 def pushed() -> list[Listed]:
     """What tasks tell the Pushgateway."""
-    return [Listed(metric.name, "gauge", ("task",), metric.meaning) for metric in PUSHED]
+    return [Listed(metric.name, "gauge", LABELS, metric.meaning) for metric in PUSHED]
 
 
 def with_tables(page: str) -> str:

@@ -53,7 +53,8 @@ class OnceLetIn(APIRoute):
 
         async def answer(request: Request) -> Response:
             if not is_let_in(request):
-                return live_page.answer(401, is_let_in=False)
+                env = request.app.state.service.settings.env
+                return live_page.answer(401, env, is_let_in=False)
             return await page(request)
 
         return answer

@@ -190,7 +190,8 @@ def test_debug_shows_where_an_error_comes_from(skyops: Skyops) -> None:
 def test_status_is_json_with_what_was_promised_and_no_secrets(skyops: Skyops) -> None:
     done = skyops("status", "--json")
     found = json.loads(response(done))
-    assert set(found) == {"warehouse", "opensky", "counts", "champions", "last_runs"}
+    assert set(found) == {"env", "warehouse", "opensky", "counts", "champions", "last_runs"}
+    assert found["env"] == "dev"
     assert found["opensky"]["credits_left"] == found["opensky"]["credits_a_day"] == 400
     assert found["opensky"]["last_answer_at"] is None
     assert set(found["warehouse"]) == {"url", "server_version", "embedded"}
@@ -218,7 +219,8 @@ def test_exec_runs_a_command_in_the_environment_and_adds_nothing_unexpected(
     assert seen["MY_OWN"] == "kept\nline"
     added = set(seen) - set(os.environ) - {"MY_OWN"}
     assert added == {
-        "SKYOPS_HOME", "SKYOPS_DATABASE_URL", "SKYOPS_WAREHOUSE_URL", "SKYOPS_WATCH_AIRPORTS",
+        "SKYOPS_HOME", "SKYOPS_ENV", "SKYOPS_DATABASE_URL", "SKYOPS_WAREHOUSE_URL",
+        "SKYOPS_WATCH_AIRPORTS",
         "SKYOPS_DAGSTER_URL", "SKYOPS_PG_HOST", "SKYOPS_PG_PORT", "SKYOPS_PG_USER",
         "SKYOPS_PG_PASSWORD", "SKYOPS_PG_DBNAME", "SKYOPS_DBT_THREADS", "DAGSTER_HOME",
         "SKYOPS_ASMA_REFERENCE_YEAR",

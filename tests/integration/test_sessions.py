@@ -12,18 +12,21 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from skyops_assets.errors import SkyOpsError
+from skyops_assets.instance.storage import PooledPostgresStorage
 from skyops_assets.settings import Settings
-from skyops_assets.warehouse import sessions
+from skyops_assets.warehouse import bulk, sessions
 from skyops_assets.warehouse.connection import Warehouse, only_one, open_warehouse, parse_url
 from skyops_assets.warehouse.migrate import migrate
 from skyops_assets.warehouse.query import read_only
 from tests.support.databases import Query
 from tests.support.dbt import dbt_environment, run_dbt
-from tests.support.servers import Server, pgbouncer, postgres
+from tests.support.servers import Authority, Server, pgbouncer, postgres
 
 pytestmark = pytest.mark.xdist_group("servers")
 
@@ -268,34 +271,77 @@ def test_a_query_changes_nothing_through_a_pooler_either(server: Server, mode: s
             refused(pooler)
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Of a server at 127.0.0.1, signed by itself, and its key."""
-    made, key = folder / f"{name}.crt", folder / f"{name}.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made), "-keyout", str(key)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return made, key
+ENCRYPTED = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+
+
+def by_psycopg2(one: Warehouse) -> object:
+    with one.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(ENCRYPTED)
+        return cursor.fetchone()
+
+
+def by_adbc(one: Warehouse) -> object:
+    with bulk.transaction(one) as cursor:
+        cursor.execute(ENCRYPTED)
+        return cursor.fetchone()
+
+
+def by_psycopg(one: Warehouse) -> object:
+    """As the service connects."""
+    with psycopg.connect(one.libpq()) as connection:
+        return connection.execute(ENCRYPTED).fetchone()
+
+
+def by_mlflow(one: Warehouse) -> object:
+    """As MLflow connects, by SQLAlchemy."""
+    engine = sa.create_engine(one.sqlalchemy())
+    try:
+        with engine.connect() as connection:
+            return tuple(connection.execute(sa.text(ENCRYPTED)).one())
+    finally:
+        engine.dispose()
+
+
+def by_dagster(one: Warehouse) -> object:
+    storage = PooledPostgresStorage(one.sqlalchemy(), should_autocreate_tables=False)
+    try:
+        # Its own `connect` tries for seconds, and then does not say why.
+        with storage.run_storage._engine.connect() as connection:  # type: ignore[attr-defined]
+            return tuple(connection.execute(sa.text(ENCRYPTED)).one())
+    finally:
+        storage.event_log_storage.dispose()
+
+
+def by_dbt(one: Warehouse, folder: Path) -> tuple[int, str]:
+    variables = dbt_environment(folder, folder, one)
+    return run_dbt(folder / "log", variables, "debug", "--connection", ours=False)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl makes certificates here")
-def test_what_an_address_asks_of_tls_holds_for_dbt_too(tmp_path: Path) -> None:
-    ours, other = certificate(tmp_path, "ours"), certificate(tmp_path, "other")
-    with postgres(certificate=ours) as server:
-        address = f"{server.address()}?sslmode=verify-full&sslrootcert="
-        found = open_warehouse(Settings(database_url=SecretStr(f"{address}{ours[0]}")))
-        encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
-        assert read_only(found, encrypted)[1] == [(True,)]
+def test_what_an_address_asks_of_tls_holds_for_all_who_connect(tmp_path: Path) -> None:
+    ours, other = Authority(tmp_path, "ours"), Authority(tmp_path, "other")
+    with postgres(certificate=ours.certificate("server")) as server:
 
-        def by_dbt(root: Path) -> tuple[int, str]:
-            told = Warehouse(parse_url(f"{address}{root}"), False)
-            variables = dbt_environment(tmp_path, tmp_path, told)
-            return run_dbt(tmp_path / "log", variables, "debug", "--connection", ours=False)
+        def seen(authority: Authority, host: str = "127.0.0.1") -> Warehouse:
+            address = server.address(database="postgres").replace("127.0.0.1", host)
+            asked = f"{address}?sslmode=verify-full&sslrootcert={authority.path}"
+            return Warehouse(parse_url(asked), False)
 
-        assert by_dbt(ours[0])[0] == 0
-        code, said = by_dbt(other[0])
+        right, wrong, other_name = seen(ours), seen(other), seen(ours, "localhost")
+        for connect in (by_psycopg2, by_adbc, by_psycopg, by_mlflow, by_dagster):
+            assert connect(right) == (True,), connect
+            with pytest.raises(Exception, match="certificate verify failed"):
+                connect(wrong)
+            with pytest.raises(Exception, match='does not match host name "localhost"'):
+                connect(other_name)
+        assert by_dbt(right, tmp_path)[0] == 0
+        code, said = by_dbt(wrong, tmp_path)
         assert code != 0 and "certificate verify failed" in said, said
+        # Databases are made, and sessions set, over it as well.
+        opened_so = open_warehouse(
+            Settings(database_url=SecretStr(right.libpq("skyops")), home=tmp_path)
+        )
+        assert read_only(opened_so, ENCRYPTED)[1] == [(True,)]
 
 
 @pytest.mark.mirror

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from pydantic import SecretStr
 
-from tests.support.servers import free_port
+from skyops_assets.serving.limits import PREDICTIONS, Limits
+from skyops_assets.settings import Settings
+from tests.support.servers import Authority, free_port
 from tests.support.serving import Served, Start, new_key
 
 pytestmark = pytest.mark.xdist_group("serving")
@@ -70,18 +74,27 @@ def test_trainings_are_counted_by_the_hour(few: Served) -> None:
 
 
 @contextmanager
-def counting(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Redis of the system, on a port of this machine."""
+def counting(
+    port: int, folder: Path, certificate: tuple[Path, Path] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis of the system, on a port of this machine; with a certificate over TLS only."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no Redis is installed")
+    ports = ["--port", str(port)]
+    if certificate:
+        ports = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no",
+                 "--tls-cert-file", str(certificate[0]), "--tls-key-file", str(certificate[1]),
+                 "--tls-ca-cert-file", str(certificate[0])]  # fmt: skip
     process = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
+        [program, *ports, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
          "--requirepass", "counts"],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        client = redis.Redis(port=port, password="counts")
+        client = redis.Redis(
+            port=port, password="counts", ssl=certificate is not None, ssl_cert_reqs="none"
+        )
         for _ in range(100):
             with suppress(redis.ConnectionError):
                 client.ping()
@@ -130,6 +143,26 @@ def test_copies_count_together_in_redis_and_are_careful_without_it(
         while second.client.post("/probe/train", headers=one).status_code == 503:
             assert time.monotonic() < patience
             time.sleep(0.5)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl makes certificates here")
+def test_counts_go_over_tls_to_a_redis_whose_certificate_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is tried is the certificate, not how busy this machine is.
+    monkeypatch.setattr("skyops_assets.serving.limits.ANSWERS_WITHIN_S", 20)
+    ours, other = Authority(tmp_path, "ours"), Authority(tmp_path, "other")
+    port = free_port()
+
+    def counted(authority: Authority) -> bool:
+        address = f"rediss://:counts@127.0.0.1:{port}/0?ssl_ca_certs={authority.path}"
+        limits = Limits(Settings(limits_url=SecretStr(address)))
+        assert asyncio.run(limits.spend("key", PREDICTIONS))
+        return limits.is_counted
+
+    with counting(port, tmp_path, ours.certificate("redis")):
+        assert counted(ours)
+        assert not counted(other)
 
 
 def test_a_redis_that_hangs_holds_nobody_up(starts: Start) -> None:

@@ -202,5 +202,8 @@ def test_without_its_libraries_the_page_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(live_page, "LOCK", tmp_path / "another")
-    answer = live_page.answer(200, is_let_in=True)
+    answer = live_page.answer(200, "dev", is_let_in=True)
     assert answer.status_code == 200 and b"<pre>make page</pre>" in answer.body
+    assert b"<title>SkyOps: no page</title>" in answer.body
+    titled = live_page.answer(401, "staging", is_let_in=False)
+    assert b"<title>SkyOps staging: enter</title>" in titled.body

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from skyops_assets.errors import SkyOpsError, Stopped
 from skyops_assets.operations.pushing import PUSHED, reported, reports
 from skyops_assets.serving.metrics_page import asked, own, pushed
-from skyops_assets.settings import PROJECT_ROOT
+from skyops_assets.settings import PROJECT_ROOT, Settings
 from tests.support.prometheus import FILES, alertmanager, program, pushgateway
 from tests.support.servers import free_port
 
@@ -164,11 +164,13 @@ def wait_for(holds: object) -> None:
 
 def test_tasks_tell_the_pushgateway_how_they_went(home: Path) -> None:
     with pushgateway(home) as client:
-        gateway = SecretStr(str(client.base_url))
+        gateway = Settings(pushgateway_url=SecretStr(str(client.base_url)), env="staging")
 
         def told(task: str) -> dict[str, float]:
             text = client.get("/metrics").text
-            found = re.findall(rf'^(skyops_\w+){{.*task="{task}"}} (\S+)$', text, re.MULTILINE)
+            found = re.findall(
+                rf'^(skyops_\w+){{.*env="staging",.*task="{task}"}} (\S+)$', text, re.MULTILINE
+            )
             return {name: float(number) for name, number in found}
 
         with reported("load", gateway):
@@ -195,7 +197,7 @@ def test_no_task_fails_for_want_of_a_pushgateway(
 ) -> None:
     password = "hidden"
     address = f"http://user:{password}@127.0.0.1:{free_port()}"
-    with reported("load", SecretStr(address)):
+    with reported("load", Settings(pushgateway_url=SecretStr(address))):
         done = True
     assert done
     assert "The result of load could not be pushed to the Pushgateway: " in caplog.text

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.xdist_group("serving")
 
 
 def test_it_lives_and_is_ready(served: Served) -> None:
-    assert served.client.get("/health/live").json() == {"status": "live"}
+    assert served.client.get("/health/live").json() == {"status": "live", "env": "dev"}
     answer = served.client.get("/health/ready")
     ready = {"is_ready": True, "causes": [], "warnings": []}
     assert (answer.status_code, answer.json()) == (200, ready)

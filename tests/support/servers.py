@@ -143,6 +143,35 @@ def postgres(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class Authority:
+    """Who signs certificates of servers at 127.0.0.1; `path` is its own certificate."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self.path, self._key = folder / f"{name}.crt", folder / f"{name}.key"
+        _openssl("req", "-x509", *NEW_KEY, "-days", "1", "-subj", f"/CN={name}", "-out",
+                 str(self.path), "-keyout", str(self._key))  # fmt: skip
+
+    def certificate(self, name: str) -> tuple[Path, Path]:
+        """A server's certificate and its key."""
+        made, key, asked, more = (
+            self._folder / f"{self._name}-{name}.{kind}" for kind in ("crt", "key", "csr", "ext")
+        )
+        more.write_text("subjectAltName=IP:127.0.0.1\n")
+        _openssl("req", *NEW_KEY, "-subj", f"/CN={name}", "-out", str(asked), "-keyout", str(key))
+        _openssl("x509", "-req", "-in", str(asked), "-CA", str(self.path), "-CAkey", str(self._key),
+                 "-CAcreateserial", "-days", "1", "-extfile", str(more), "-out",
+                 str(made))  # fmt: skip
+        return made, key
+
+
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
 def control(server: Server, act: str) -> None:
     """Stop a server at once, or start it again (`act` of pg_ctl)."""
     binaries = system_binaries()

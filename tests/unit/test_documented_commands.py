@@ -40,6 +40,8 @@ RUN = {
     r"skyops model (list|show|exclude|corrections|undo)(.|\n)*": (
         "tests/integration/model/test_models.py::test_"
     ),
+    r"skyops rename-env .*": "tests/integration/test_environments.py::test_a_person_renames_it",
+    r"skyops model copy .*": "tests/integration/model/test_copies.py::test_a_version_is_copied",
     r"skyops model reproduce .*": "tests/integration/model/test_stored.py::test_a_version_trained",
     r"skyops store (move|check).*": "tests/integration/model/test_stored.py::test_an_installation",
     r"skyops (backup|restore) /mnt/backups": f"{DEMO}::test_a_backup_is_restored_in_another_home",

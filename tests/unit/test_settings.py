@@ -38,6 +38,9 @@ def test_with_nothing_set_state_lies_in_the_project_and_the_warehouse_is_embedde
         ("SKYOPS_WATCH_AIRPORTS", "LFPG,", "'' is not an ICAO airport code"),
         ("SKYOPS_WATCH_AIRPORTS", "", "'' is not an ICAO airport code"),
         ("SKYOPS_WATCH_AIRPORTS", "LFP'", '"LFP\'" is not an ICAO airport code'),
+        ("SKYOPS_ENV", "pro d", "it is not a name such as staging"),
+        ("SKYOPS_ENV", "prod\n-", "it is not a name such as staging"),
+        ("SKYOPS_ENV", "a" * 31, "up to 30 letters and digits, with hyphens between"),
         ("SKYOPS_RECIPE", "ridg", "'hgb-l1', 'ridge', 'extra-trees' or 'random-forest'"),
         ("SKYOPS_DBT_THREADS", "1000", "less than or equal to 64"),
         ("SKYOPS_FIRST_HOUR", "2099-01-01", "2099-01-01 is before 2000 or in the future"),
@@ -92,6 +95,17 @@ def test_airports_are_separated_by_commas_and_spaces_and_capitals_do_not_matter(
 ) -> None:
     monkeypatch.setenv("SKYOPS_WATCH_AIRPORTS", "LSZH, egll ,EHam")
     assert load_settings().watch_airports == ("LSZH", "EGLL", "EHAM")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("", "dev"), (" prod ", "prod"), ("eu-west-2", "eu-west-2")]
+)
+def test_the_environment_has_a_short_name(
+    monkeypatch: pytest.MonkeyPatch, given: str, name: str
+) -> None:
+    assert load_settings().env == "dev"
+    monkeypatch.setenv("SKYOPS_ENV", given)
+    assert load_settings().env == name
 
 
 def test_an_empty_account_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from skyops_assets.arrivals.learning import fit
 from skyops_assets.arrivals.models import registry
 from skyops_assets.arrivals.store import decisions, evaluations, training, versions
 from skyops_assets.arrivals.store.training import TrainingRun, TrainingSet
-from skyops_assets.arrivals.store.versions import ChampionChange, ModelVersion
+from skyops_assets.arrivals.store.versions import ChampionChange, ModelCopy, ModelVersion
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.reporting.markdown import number, table
 
@@ -44,6 +44,7 @@ class VersionRecord:
     decision: dict[str, Any] | None
     changes: tuple[ChampionChange, ...]
     slices: tuple[dict[str, Any], ...] = ()
+    copy: ModelCopy | None = None
 
 
 def publish(warehouse: Warehouse, client: MlflowClient, version: ModelVersion) -> str:
@@ -93,6 +94,7 @@ def gather(warehouse: Warehouse, version: ModelVersion) -> VersionRecord:
             if version.mlflow_run_id in (change.from_mlflow_run_id, change.to_mlflow_run_id)
         ),
         slices=tuple(evaluations.read_slices(warehouse, run.training_run_id)),
+        copy=versions.model_copy(warehouse, "mlflow_run_id", version.mlflow_run_id),
     )
 
 
@@ -307,6 +309,15 @@ def _origin(facts: VersionRecord) -> list[str]:
         f"registered {_at(row['registered_at'])}",
         f"- Last fitted by code {row['code_version'] or 'of unknown version'} in Dagster run "
         f"`{row['dagster_run_id'] or 'none'}`",
+        *(
+            [
+                f"- Copied from the environment {made.from_env}, where it is version "
+                f"{made.from_version} (MLflow run `{made.from_mlflow_run_id}`), by {made.actor} "
+                f"{_at(made.copied_at)}: {' '.join(made.reason.split())}"
+            ]
+            if (made := facts.copy)
+            else []
+        ),
     ]
 
 

@@ -231,6 +231,7 @@ def _move(
     action: str,
     reason: str,
 ) -> ChampionSwitch:
+    registry.require_own(client, warehouse, settings, after)
     registry.load(client, after.model_name, after.version, after.mlflow_run_id)
     graphs.fill_in(warehouse, settings)
     who = actor(settings)

@@ -25,6 +25,7 @@ from skyops_assets.arrivals.store import versions
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.store import Store
+from skyops_assets.warehouse import environments
 from skyops_assets.warehouse.connection import Warehouse
 
 CARD = "model_card.md"
@@ -50,7 +51,14 @@ def export_champion(warehouse: Warehouse, settings: Settings, name: str) -> str 
                 onnx = registry.read_onnx(
                     registry.configure(warehouse, settings), champion.mlflow_run_id
                 )
-                _write(warehouse, open_store(settings), card.gather(warehouse, champion), onnx)
+                files = open_store(settings)
+                other = _of(files.read(f"{name}/{POINTER}"), "env")
+                if other not in {None, settings.env, *environments.names(warehouse)}:
+                    raise SkyOpsError(
+                        f"it has the champion of the environment {other!r}, and this is "
+                        f"{settings.env!r}: give each environment a folder or prefix of its own"
+                    )
+                _write(warehouse, files, card.gather(warehouse, champion), onnx, settings.env)
     except (SkyOpsError, OSError, pyarrow.ArrowException) as error:
         return (
             f"The champion could not be written to {settings.model_store} "
@@ -66,7 +74,7 @@ def exported(settings: Settings, name: str) -> str | None:
     Raises:
         OSError: the store cannot be read.
     """
-    return _version_in(open_store(settings).read(f"{name}/{POINTER}"))
+    return _of(open_store(settings).read(f"{name}/{POINTER}"), "version")
 
 
 def is_usable(settings: Settings) -> bool:
@@ -99,13 +107,14 @@ def open_store(settings: Settings) -> Store:
     )
 
 
-def metadata(facts: VersionRecord, onnx: bytes) -> dict[str, Any]:
+def metadata(facts: VersionRecord, onnx: bytes, env: str) -> dict[str, Any]:
     """What a service must know of a version to ask it, and where it comes from."""
     version, run, row, made = facts.version, facts.run, facts.row, facts.decision
     training_set = facts.training_set
     return {
         "model_name": version.model_name,
         "version": version.version,
+        "env": env,
         "ring_nm": run.ring_nm,
         "onnx": {"file": registry.ONNX_FILE, **_mark(onnx)},
         "inputs": [
@@ -133,17 +142,18 @@ def metadata(facts: VersionRecord, onnx: bytes) -> dict[str, Any]:
     }
 
 
-def _write(warehouse: Warehouse, files: Store, facts: VersionRecord, onnx: bytes) -> None:
+def _write(warehouse: Warehouse, files: Store, facts: VersionRecord, onnx: bytes, env: str) -> None:
     name, number = facts.version.model_name, facts.version.version
     contents = {
         registry.ONNX_FILE: onnx,
         CARD: card.markdown(facts).encode(),
-        METADATA: _json(metadata(facts, onnx)),
+        METADATA: _json(metadata(facts, onnx, env)),
     }
     pointer = _json(
         {
             "model_name": name,
             "version": number,
+            "env": env,
             "promoted_at": facts.row["promoted_at"],
             "promoted_by": facts.row["promoted_by"],
             "files": {
@@ -159,7 +169,7 @@ def _write(warehouse: Warehouse, files: Store, facts: VersionRecord, onnx: bytes
         return
     for path, content in paths.items():
         files.write(path, content)
-    before = _version_in(there)
+    before = _of(there, "version")
     if before != number and (gone := before and versions.version(warehouse, name, before)):
         # Its card says that it is champion.
         text = card.markdown(card.gather(warehouse, gone))
@@ -167,9 +177,9 @@ def _write(warehouse: Warehouse, files: Store, facts: VersionRecord, onnx: bytes
     files.write(f"{name}/{POINTER}", pointer)
 
 
-def _version_in(pointer: bytes | None) -> str | None:
+def _of(pointer: bytes | None, what: str) -> str | None:
     try:
-        return str(json.loads(pointer or b"")["version"])
+        return str(json.loads(pointer or b"")[what])
     except (ValueError, LookupError, TypeError):
         return None  # Not there yet, or not ours.
 

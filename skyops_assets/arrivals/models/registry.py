@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyops_assets.arrivals.features import CATEGORICAL, FEATURES
-from skyops_assets.arrivals.store.versions import ModelVersion, command
+from skyops_assets.arrivals.store.versions import ModelVersion, command, of_another
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.settings import Settings
 from skyops_assets.store import S3, Store, open_place
+from skyops_assets.warehouse import environments
 from skyops_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ EXPERIMENT = "skyops-arrivals"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 ONNX_FILE = "model.onnx"
+ENV = "env"
+"""The tag of runs and versions that names the environment which registered them."""
 MAX_DESCRIPTION = 5000
 """MLflow's column for it is no wider."""
 _TRUSTED = [
@@ -149,7 +152,7 @@ def log_training(
             pip_requirements=[f"{p}=={installed(p)}" for p in ("scikit-learn", "pandas", "skops")],
             skops_trusted_types=_TRUSTED,
         )
-    _ensure_model(client, name)
+    ensure_model(client, name)
     version = client.create_model_version(
         name, info.model_uri, run_id=run.info.run_id, tags=tags, model_id=info.model_id
     )
@@ -354,6 +357,29 @@ def load(client: MlflowClient, name: str, version: str, mlflow_run_id: str) -> A
         ) from error
 
 
+def require_own(
+    client: MlflowClient, warehouse: Warehouse, settings: Settings, version: ModelVersion
+) -> None:
+    """See that MLflow has a version as one of this environment, for several may share a registry.
+
+    Raises:
+        SkyOpsError: it is another one's, or MLflow has it no more.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tags = client.get_model_version(version.model_name, version.version).tags
+    except MlflowException as error:
+        raise SkyOpsError(
+            f"MLflow does not have {version.label} ({error}). Restore MLflow's database, or train "
+            "again."
+        ) from error
+    # A version of before there were names has no tag.
+    env = tags.get(ENV, settings.env)
+    if env not in {settings.env, *environments.names(warehouse)}:
+        raise SkyOpsError(of_another(version, env, settings.env))
+
+
 def set_challenger(client: MlflowClient, name: str, version: str) -> None:
     """Put the alias ``challenger`` on the version of the latest training run."""
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) != version:
@@ -378,7 +404,8 @@ def follow_champion(client: MlflowClient, name: str, version: str | None) -> boo
     return True
 
 
-def _ensure_model(client: MlflowClient, name: str) -> None:
+def ensure_model(client: MlflowClient, name: str) -> None:
+    """Have a registered model of this name."""
     from mlflow.exceptions import MlflowException
 
     try:

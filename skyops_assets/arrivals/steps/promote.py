@@ -77,6 +77,9 @@ def _decide(
     judged = judge.judge(warehouse, ring_nm, policy)
     run, challenger, champion = judged.run, judged.challenger, judged.champion
     decision, in_force = judged.decision, judged.in_force
+    client = registry.configure(warehouse, settings) if challenger or champion else None
+    if challenger and client and decision.is_promoted and not in_force:
+        registry.require_own(client, warehouse, settings, challenger)
     if not judged.is_earlier:
         decisions.save_decision(
             warehouse, run, challenger, champion, decision=decision, dagster_run_id=dagster_run_id
@@ -89,8 +92,7 @@ def _decide(
         improvement=judged.gain,
     )
     text = problem = None
-    if challenger or champion:
-        client = registry.configure(warehouse, settings)
+    if client:
         champions.sync_alias(warehouse, client, run.model_name)
         if challenger:
             text = card.publish(warehouse, client, challenger)

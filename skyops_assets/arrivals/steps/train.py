@@ -298,6 +298,7 @@ def _register(
         "trained_through_at": str(run.trained_through_at),
         "dagster_run_id": dagster_run_id or "",
         "code_version": run.code_version or "",
+        registry.ENV: settings.env,
     }
     numbers = {"train_rows": float(run.train_rows), "test_rows": float(run.test_rows)}
     if train_mae_min is not None:

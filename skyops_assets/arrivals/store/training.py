@@ -132,9 +132,7 @@ def save_training_set(
     warehouse: Warehouse, training_set: TrainingSet, dagster_run_id: str | None
 ) -> None:
     """Record a training set; building it again only says when and by which dbt project."""
-    row = dict(vars(training_set), excluded=json.dumps(training_set.excluded))
-    row |= {"airports": list(training_set.airports), "dagster_run_id": dagster_run_id}
-    row["features"] = None if training_set.features is None else list(training_set.features)
+    row = _set_row(training_set) | {"dagster_run_id": dagster_run_id}
     execute(
         warehouse,
         insert_statement("ml.training_sets", row)
@@ -142,6 +140,17 @@ def save_training_set(
         " dagster_run_id = excluded.dagster_run_id, features = excluded.features,"
         " dbt_fingerprint = excluded.dbt_fingerprint, chosen = excluded.chosen",
         row,
+    )
+
+
+def write_foreign_training_set(cursor: Any, training_set: TrainingSet) -> None:
+    """Within a transaction: note a training set that another environment built.
+
+    As the oldest: the next training here takes the latest, which is to be one of this environment.
+    """
+    row = _set_row(training_set) | {"last_built_at": "epoch"}
+    cursor.execute(
+        insert_statement("ml.training_sets", row) + " on conflict (fingerprint) do nothing", row
     )
 
 
@@ -186,41 +195,57 @@ def save_training_run(
     Raises:
         SkyOpsError: MLflow gave a version number that the warehouse knows from another run.
     """
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        write_training_run(cursor, run, version, dagster_run_id)
+
+
+def write_training_run(
+    cursor: Any,
+    run: TrainingRun,
+    version: ModelVersion | None,
+    dagster_run_id: str | None,
+    env: str | None = None,
+) -> None:
+    """`save_training_run` within a transaction.
+
+    Args:
+        env: the environment in which it ran, where that is another one.
+    """
     row = dict(vars(run), params=json.dumps(run.params), features=list(run.features))
     row["absent_features"] = None if run.absent_features is None else list(run.absent_features)
     for name in ("search", "interval"):
         row[name] = None if row[name] is None else json.dumps(row[name])
     row["dagster_run_id"] = dagster_run_id
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            insert_statement("ml.training_runs", row)
-            + " on conflict (training_run_id) do update set last_trained_at = clock_timestamp(),"
-            " dagster_run_id = excluded.dagster_run_id, code_version = excluded.code_version,"
-            " absent_features = excluded.absent_features",
-            row,
+    row |= {"env": env} if env else {}
+    cursor.execute(
+        insert_statement("ml.training_runs", row)
+        + " on conflict (training_run_id) do update set last_trained_at = clock_timestamp(),"
+        " dagster_run_id = excluded.dagster_run_id, code_version = excluded.code_version,"
+        " absent_features = excluded.absent_features",
+        row,
+    )
+    if version is None:
+        return
+    entry = {
+        k: v for k, v in vars(version).items() if k not in ("is_champion", "trained_through_at")
+    }
+    cursor.execute(
+        insert_statement("ml.model_versions", entry)
+        + " on conflict (model_name, version) do nothing",
+        entry,
+    )
+    cursor.execute(
+        "select mlflow_run_id from ml.model_versions"
+        " where model_name = %(model_name)s and version = %(version)s",
+        entry,
+    )
+    known = cursor.fetchone()
+    if known != (version.mlflow_run_id,):
+        raise SkyOpsError(
+            f"MLflow registered {version.label}, but ml.model_versions has that version from "
+            f"another MLflow run ({known}). The MLflow database was replaced: restore it, or "
+            "empty ml.model_versions."
         )
-        if version is None:
-            return
-        entry = {
-            k: v for k, v in vars(version).items() if k not in ("is_champion", "trained_through_at")
-        }
-        cursor.execute(
-            insert_statement("ml.model_versions", entry)
-            + " on conflict (model_name, version) do nothing",
-            entry,
-        )
-        cursor.execute(
-            "select mlflow_run_id from ml.model_versions"
-            " where model_name = %(model_name)s and version = %(version)s",
-            entry,
-        )
-        known = cursor.fetchone()
-        if known != (version.mlflow_run_id,):
-            raise SkyOpsError(
-                f"MLflow registered {version.label}, but ml.model_versions has that version from "
-                f"another MLflow run ({known}). The MLflow database was replaced: restore it, or "
-                "empty ml.model_versions."
-            )
 
 
 def latest_training_run(warehouse: Warehouse, model_name: str) -> TrainingRun | None:
@@ -253,6 +278,13 @@ def training_set(warehouse: Warehouse, fingerprint: str) -> TrainingSet | None:
         {"fingerprint": fingerprint},
     )
     return None if row is None else _training_set(row)
+
+
+def _set_row(training_set: TrainingSet) -> dict[str, Any]:
+    row = dict(vars(training_set), excluded=json.dumps(training_set.excluded))
+    row["airports"] = list(training_set.airports)
+    row["features"] = None if training_set.features is None else list(training_set.features)
+    return row
 
 
 def _training_set(row: dict[str, Any]) -> TrainingSet:

@@ -160,6 +160,44 @@ def taken_back(warehouse: Warehouse, training_run_id: str) -> ChampionChange | N
     return change if gone and gone.training_run_id == training_run_id else None
 
 
+@dataclass(frozen=True)
+class ModelCopy:
+    """A row of ``audit.model_copies``: a version that came from another environment.
+
+    Attributes:
+        files: SHA-256 by name; of ``MLmodel``, which names its run, as it is here.
+        card: its model card as it was there, as Markdown.
+    """
+
+    copied_at: datetime
+    model_name: str
+    version: str
+    mlflow_run_id: str
+    from_env: str
+    from_version: str
+    from_mlflow_run_id: str
+    fingerprint: str
+    files: dict[str, str]
+    card: str
+    actor: str
+    reason: str
+
+
+def model_copy(warehouse: Warehouse, column: str, run_id: str) -> ModelCopy | None:
+    """What is noted of a copied version.
+
+    Args:
+        column: `mlflow_run_id`, or `from_mlflow_run_id` to find it by the run that it is a copy of.
+    """
+    row = fetch_one(
+        warehouse,
+        f"select {field_names(ModelCopy)} from audit.model_copies"  # noqa: S608
+        f" where {column} = %(id)s order by copy_id limit 1",
+        {"id": run_id},
+    )
+    return None if row is None else ModelCopy(**row)
+
+
 @contextmanager
 def champion_lock(
     warehouse: Warehouse, model_name: str, what: str = "skyops.champion"
@@ -223,6 +261,16 @@ def model_name(ring_nm: int) -> str:
     return f"arrival-transit-{ring_nm:d}nm"
 
 
+def of_another(version: ModelVersion, env: str, here: str) -> str:
+    """Why a version of another environment does not become champion here."""
+    copy = command(version.model_name, "copy VERSION")
+    return (
+        f"{version.label} is of the environment {env!r}, and this is {here!r}: it does not become "
+        f"champion here. Bring it over with `{copy}`, which registers it as a version of this "
+        "environment, or train here."
+    )
+
+
 def command(name: str, verb: str) -> str:
     """The command on a model, with its ring where that is not the usual one."""
     rings = [ring_nm for ring_nm in RINGS_NM if ring_nm != RING_NM and model_name(ring_nm) == name]
@@ -239,7 +287,20 @@ def move_champion(
     reason: str,
     decision_id: int | None = None,
 ) -> None:
-    """Within `champion_lock`: move ``is_champion`` and add the row that says so."""
+    """Within `champion_lock`: move ``is_champion`` and add the row that says so.
+
+    Raises:
+        ChampionChanged: the champion is not `before` any more.
+        SkyOpsError: the version is of another environment.
+    """
+    cursor.execute(
+        "select env, audit.environment() from ml.model_versions"
+        " where model_name = %s and version = %s"
+        " and env is not null and env not in (select name from audit.environments)",
+        (after.model_name, after.version),
+    )
+    if foreign := cursor.fetchone():
+        raise SkyOpsError(of_another(after, *foreign))
     cursor.execute(
         "select version, mlflow_run_id from ml.model_versions"
         " where model_name = %s and is_champion",

@@ -69,5 +69,5 @@ def monitoring_log(
             "errors_by_day": dg.MetadataValue.md(picture) if picture else None,
         }
 
-    with reported("monitor", settings.pushgateway_url):
+    with reported("monitor", settings):
         return dg.MaterializeResult(metadata=by_ring(each_ring(look)))

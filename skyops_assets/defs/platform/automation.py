@@ -20,7 +20,7 @@ def examine_parts(context: dg.OpExecutionContext, warehouse: WarehouseResource) 
     from skyops_assets.operations import health
 
     settings = warehouse.settings
-    with reported("health_check", settings.pushgateway_url):
+    with reported("health_check", settings):
         database = warehouse.open()
         found = health.examine(settings, database, lambda: heartbeats(context.instance))
         health.record(database, found, context.run_id)
@@ -78,7 +78,7 @@ def remove_what_is_old(
 
     settings, database = warehouse.settings, warehouse.open()
     days = settings.run_retention_days
-    with reported("clean_up", settings.pushgateway_url):
+    with reported("clean_up", settings):
         runs = remove_old_runs(context.instance, days)
         swept = retention.sweep(database, settings, days)
         asked = sweep_service_predictions(database)

@@ -33,6 +33,7 @@ from skyops_assets.operations import health
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
 from skyops_assets.store import Store
+from skyops_assets.warehouse import environments
 from skyops_assets.warehouse.connection import Warehouse
 from skyops_assets.warehouse.migrate import MIGRATIONS, migrate
 from skyops_assets.warehouse.query import insert_statement
@@ -654,6 +655,65 @@ def test_the_gatekeepers_promotion_is_exported_with_its_decision(
     described = json.loads(read(exporting, "3/metadata.json"))
     assert described["decision"]["is_promoted"] is True
     assert described["decision"]["summary"] == decided.sentence
+
+
+@pytest.fixture
+def named(warehouse: Warehouse, settings: Settings) -> Iterator[Warehouse]:
+    """The versions in a warehouse that is called `dev`, as MLflow's tags call it."""
+    environments.remember(warehouse, settings.env)
+    yield warehouse
+    client = registry.configure(warehouse, settings)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("update ml.model_versions set env = null; truncate audit.environments")
+    for version in ("2", "3"):
+        client.set_model_version_tag(NAME, version, "env", "dev")
+
+
+@pytest.mark.parametrize("where", ["warehouse", "mlflow"])
+def test_a_version_of_another_environment_does_not_become_champion(
+    named: Warehouse, settings: Settings, where: str
+) -> None:
+    evaluate.evaluate_challenger(named, settings)
+    client = registry.configure(named, settings)
+    assert client.get_model_version(NAME, "3").tags["env"] == "dev"
+
+    def belongs(env: str) -> None:
+        for version in ("2", "3"):
+            if where == "mlflow":
+                client.set_model_version_tag(NAME, version, "env", env)
+            else:
+                with named.connect() as connection, connection.cursor() as cursor:
+                    cursor.execute(
+                        "update ml.model_versions set env = %s where version = %s", (env, version)
+                    )
+
+    belongs("staging")
+    foreign = "is of the environment 'staging', and this is 'dev'.*skyops model copy VERSION"
+    with pytest.raises(SkyOpsError, match=f"{NAME}:2 {foreign}"):
+        promote_by_hand(named, settings, "2")
+    with pytest.raises(SkyOpsError, match=f"{NAME}:3 {foreign}"):
+        promote.decide_promotion(named, settings, policy=EASY)
+    assert champion(named) is None and audit(named) == []
+    # A name that this environment had before is its own.
+    environments.rename(named, "staging", "me", "a trial")
+    environments.rename(named, "dev", "me", "back")
+    assert promote.decide_promotion(named, settings, policy=EASY).is_promoted
+    promote_by_hand(named, settings, "2")
+    with named.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("select distinct env from audit.champion_changes")
+        assert cursor.fetchall() == [("dev",)]
+
+
+def test_another_environments_champion_is_not_written_over_in_the_store(
+    warehouse: Warehouse, exporting: Settings
+) -> None:
+    promote_by_hand(warehouse, exporting, "1")
+    assert json.loads(read(exporting, "champion.json"))["env"] == "dev"
+    assert json.loads(read(exporting, "1/metadata.json"))["env"] == "dev"
+    prod = exporting.model_copy(update={"env": "prod"})
+    problem = export.export_champion(warehouse, prod, NAME)
+    assert problem and "it has the champion of the environment 'dev', and this is 'prod'" in problem
+    assert json.loads(read(exporting, "champion.json"))["env"] == "dev"
 
 
 def test_without_a_champion_nothing_is_written_and_a_second_time_nothing_either(
