@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import redis
 
-from tests.support.servers import free_port
+from tests.support.servers import PASSWORD, free_port, redis
 from tests.support.serving import Served, Start, new_key
 
 pytestmark = pytest.mark.xdist_group("serving")
@@ -69,36 +64,12 @@ def test_trainings_are_counted_by_the_hour(few: Served) -> None:
     assert "has used its 2 trainings of this hour" in refused.json()["detail"]
 
 
-@contextmanager
-def counting(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Redis of the system, on a port of this machine."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no Redis is installed")
-    process = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
-         "--requirepass", "counts"],
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        client = redis.Redis(port=port, password="counts")
-        for _ in range(100):
-            with suppress(redis.ConnectionError):
-                client.ping()
-                break
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_copies_count_together_in_redis_and_are_careful_without_it(
     starts: Start, tmp_path: Path
 ) -> None:
     port = free_port()
-    variables = {**FEW, "SKYOPS_LIMITS_URL": f"redis://:counts@127.0.0.1:{port}/0"}
-    with counting(port, tmp_path) as server:
+    variables = {**FEW, "SKYOPS_LIMITS_URL": f"redis://:{PASSWORD}@127.0.0.1:{port}/0"}
+    with redis(port, tmp_path) as server:
         first, second = starts(PROBE, **variables), starts(PROBE, **variables)
         one = bearer(first)
         codes = [
@@ -123,9 +94,9 @@ def test_copies_count_together_in_redis_and_are_careful_without_it(
         assert time.monotonic() - began < 3
         assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
         assert answers[0].headers["ratelimit-policy"] == '"predictions";q=2;w=60'
-        assert "counts@" not in second.log
+        assert f"{PASSWORD}@" not in second.log
         assert "SKYOPS_LIMITS_URL does not answer" in second.log
-    with counting(port, tmp_path):
+    with redis(port, tmp_path):
         patience = time.monotonic() + 15
         while second.client.post("/probe/train", headers=one).status_code == 503:
             assert time.monotonic() < patience

@@ -1,4 +1,4 @@
-"""Servers that are not SkyOps' own: the system's Postgres, PgBouncer before one, and one of S3.
+"""Servers that are not SkyOps' own: the system's Postgres, PgBouncer, Redis, and one of S3.
 
 Belongs here: starting and stopping them. Does not: what is asked of them.
 """
@@ -191,6 +191,37 @@ def pgbouncer(server: Server, pool_mode: str, *settings: str) -> Iterator[Server
         process.terminate()
         process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def redis(port: int, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis of the system on a port of this machine, with `PASSWORD`.
+
+    Args:
+        options: more of its command line, such as an address beside the loopback.
+    """
+    from redis import ConnectionError as RedisConnectionError
+    from redis import Redis
+
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no Redis is installed")
+    process = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
+         "--requirepass", PASSWORD, *options],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        client = Redis(port=port, password=PASSWORD)
+        for _ in range(100):
+            with suppress(RedisConnectionError):
+                client.ping()
+                break
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
