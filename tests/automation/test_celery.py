@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,31 @@ def database(databases: Databases) -> Iterator[Warehouse]:
     databases.drop(made)
 
 
+@dataclass(frozen=True)
+class Broker:
+    url: str
+    restart: Callable[[], None]
+
+
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    with redis(port, tmp_path_factory.mktemp("redis")):
-        yield f"redis://:{PASSWORD}@127.0.0.1:{port}/1"
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    port, folder = free_port(), tmp_path_factory.mktemp("redis")
+    with ExitStack() as running:
+
+        def start() -> None:
+            running.close()
+            running.enter_context(redis(port, folder))
+
+        start()
+        yield Broker(f"redis://:{PASSWORD}@127.0.0.1:{port}/1", start)
 
 
 @pytest.fixture(scope="module")
 def shared_instance(
-    database: Warehouse, broker: str, tmp_path_factory: pytest.TempPathFactory
+    database: Warehouse, broker: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dg.DagsterInstance]:
     home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, launcher="celery", celery_broker=broker)
+    settings = Settings(home=home, launcher="celery", celery_broker=broker.url)
     with dagster_instance(database, home, launchers.instance_file(settings)) as made:
         yield made
 
@@ -61,13 +74,13 @@ def shared_instance(
 def instance(
     shared_instance: dg.DagsterInstance,
     database: Warehouse,
-    broker: str,
+    broker: Broker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dg.DagsterInstance:
     """One that launches by Celery; its variables are set, for other processes."""
     home = shared_instance.root_directory
     for name, value in {
-        launchers.BROKER: broker, "SKYOPS_HOME": home, "DAGSTER_HOME": home,
+        launchers.BROKER: broker.url, "SKYOPS_HOME": home, "DAGSTER_HOME": home,
         "SKYOPS_DAGSTER_URL": database.sqlalchemy(), "MARKS": database.libpq(), "TENTHS": "0",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
@@ -217,3 +230,12 @@ def test_terminate_ends_a_run_on_its_worker(
         assert instance.run_launcher.terminate(run_id)
         wait_for(lambda: status(instance, run_id) == Status.CANCELED, 30)
         wait_for(lambda: is_free(instance, run_id), 10)
+
+
+def test_a_worker_takes_runs_again_after_a_restart_of_redis(
+    instance: dg.DagsterInstance, broker: Broker, job: Path, tmp_path: Path
+) -> None:
+    with working(tmp_path):
+        broker.restart()
+        run_id = launched(instance, job)
+        wait_for(lambda: status(instance, run_id) == Status.SUCCESS, 60)
