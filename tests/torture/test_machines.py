@@ -96,7 +96,7 @@ class Dagster:
 
     def has_begun(self, run_id: str, step: str) -> bool:
         return bool(self.rows(
-            f"select from event_logs where run_id = '{run_id}' and step_key like '{step}%' "
+            f"select 1 from event_logs where run_id = '{run_id}' and step_key like '{step}%' "
             "and dagster_event_type = 'STEP_START'"
         ))  # fmt: skip
 
