@@ -19,7 +19,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down buckets page test coverage torture loop lint types audit bench docs dashboards features lock \
+.PHONY: help demo up down buckets celery kubernetes page test coverage torture loop lint types audit bench docs dashboards features lock \
 	clean purge
 
 help: ## Show the commands
@@ -36,6 +36,12 @@ down: $(RUNTIME) ## Stop what `make up` or `skyops up --detach` started
 
 buckets: $(RUNTIME) ## Install the packages for a store in a bucket (SKYOPS_STORE=s3://...)
 	@$(UV) pip install --quiet --require-hashes -r requirements-s3.lock
+
+celery: $(RUNTIME) ## Install the packages for runs on workers (SKYOPS_LAUNCHER=celery)
+	@$(UV) pip install --quiet --require-hashes -r requirements-celery.lock
+
+kubernetes: $(RUNTIME) ## Install the packages for runs as Jobs of Kubernetes (SKYOPS_LAUNCHER=kubernetes)
+	@$(UV) pip install --quiet --require-hashes -r requirements-kubernetes.lock
 
 page: $(RUNTIME) ## Fetch the live page's libraries from npm, if that failed before
 	@rm -f $(PAGE)
@@ -95,14 +101,17 @@ features: $(RUNTIME) ## Write dbt's files from the table of features
 lock: $(UV) ## Update the lock files from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group demo --group build -o requirements.lock
-	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
-	    --no-annotate --group demo --group build --extra s3 -c requirements.lock -o requirements-s3.lock
+	for extra in s3 celery kubernetes; do \
+	    $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
+	        --no-annotate --group demo --group build --extra $$extra -c requirements.lock \
+	        -o requirements-$$extra.lock || exit 1; done
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group page -o requirements-page.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-annotate --group docs -o requirements-docs.lock
 	$(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header \
-	    --no-annotate --group demo --group build --group dev --extra s3 -c requirements-s3.lock \
+	    --no-annotate --group demo --group build --group dev --all-extras \
+	    -c requirements-s3.lock -c requirements-celery.lock -c requirements-kubernetes.lock \
 	    -o requirements-dev.lock
 
 clean: ## Remove the environment and everything built; the warehouse stays

@@ -21,8 +21,8 @@ def main() -> None:
         if os.path.basename(command[0]) != "skyops":
             settings = load_settings()
             for notice in notices():
-                print(f"Note: {notice}", file=sys.stderr)
-            warehouse = prepare(settings)
+                _note(notice)
+            warehouse = prepare(settings, _note)
             if command[0] == "mlflow":
                 # Not as an argument: those are shown to whoever lists processes.
                 database = warehouse.sqlalchemy(settings.mlflow_database)
@@ -32,6 +32,10 @@ def main() -> None:
         sys.exit(f"Error: {error}")
     except FileNotFoundError:
         sys.exit(f"Error: there is no command {command[0]!r} in this image.")
+
+
+def _note(text: str) -> None:
+    print(f"Note: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

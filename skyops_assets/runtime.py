@@ -13,12 +13,11 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-from skyops_assets import __version__
+from skyops_assets import __version__, launchers
 from skyops_assets.addresses import LOOPBACK
 from skyops_assets.errors import SkyOpsError
-from skyops_assets.settings import PROJECT_ROOT, Settings
+from skyops_assets.settings import Settings
 from skyops_assets.store import S3
 from skyops_assets.transform.dbt import DBT_PROJECT, prepare_manifest
 from skyops_assets.warehouse import environments
@@ -46,14 +45,15 @@ PASSED_ON = ("MLFLOW_S3_",)
 WITHHELD = tuple(
     f"SKYOPS_{name}"
     for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "READER_DATABASE_URL",
-                 "SERVICE_DATABASE_URL", "SOURCE_", "PG_", "OPENSKY_CLIENT_", "ALERT_")
+                 "SERVICE_DATABASE_URL", "SOURCE_", "PG_", "OPENSKY_CLIENT_", "ALERT_",
+                 "CELERY_")
 )  # fmt: skip
 """Prefixes of variables that the service, which everybody talks to, does not see."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Dagster's instance folder, holding a copy of the project's ``dagster.yaml``."""
+    """Dagster's instance folder, in which `launchers` writes ``dagster.yaml``."""
     return settings.home / "dagster"
 
 
@@ -76,6 +76,7 @@ def environment(settings: Settings, warehouse: Warehouse) -> dict[str, str]:
         "SKYOPS_ASMA_REFERENCE_YEAR": str(settings.asma_reference_year or ""),
         "SKYOPS_DBT_THREADS": str(settings.dbt_threads),
         "SKYOPS_DAGSTER_URL": warehouse.sqlalchemy(settings.dagster_database),
+        **launchers.variables(settings),
         "DAGSTER_HOME": str(dagster_home(settings)),
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_PROFILES_DIR": str(DBT_PROJECT),
@@ -216,16 +217,20 @@ def check_store(settings: Settings) -> None:
             )
 
 
-def prepare(settings: Settings) -> Warehouse:
+def prepare(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Warehouse:
     """Bring up the surroundings and set this process's environment to them.
 
     Safe to repeat, and by several processes at once.
 
+    Args:
+        say: told where Dagster's instance file is a person's own, and so not written.
+
     Raises:
-        SkyOpsError: the home, the warehouse or the dbt project cannot be used.
+        SkyOpsError: the home, the launcher, the warehouse or the dbt project cannot be used.
     """
     check_airports(settings)
     check_store(settings)
+    launchers.check(settings)
     _forget_others()
     os.environ.update(no_proxy(os.environ))
     warehouse = open_warehouse(settings)
@@ -234,13 +239,9 @@ def prepare(settings: Settings) -> Warehouse:
     migrate(warehouse)
     environments.remember(warehouse, settings.env)
     ensure(warehouse, settings)
-    home = dagster_home(settings)
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        # By rename: a process that starts meanwhile must not read half a file.
-        with NamedTemporaryFile(dir=home, prefix="dagster.yaml.", delete=False) as copy:
-            copy.write((PROJECT_ROOT / "dagster.yaml").read_bytes())
-        Path(copy.name).replace(home / "dagster.yaml")
+        if noted := launchers.write(settings, dagster_home(settings) / "dagster.yaml"):
+            say(noted)
     except OSError as error:
         raise SkyOpsError(unusable(settings.home, error)) from None
     os.environ.update(environment(settings, warehouse))

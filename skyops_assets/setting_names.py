@@ -26,6 +26,7 @@ OTHERS = {
     # Of docker/compose.yaml, whose file of variables the containers get as a whole.
     "SKYOPS_CODE_MEMORY",
     "SKYOPS_DOMAIN",
+    "SKYOPS_EXTRAS",
     "SKYOPS_POSTGRES_MEMORY",
     "SKYOPS_SECRETS",
     "SKYOPS_IMAGE",

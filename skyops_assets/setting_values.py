@@ -91,6 +91,13 @@ def token(value: str) -> None:
         )
 
 
+def queue(value: str) -> str:
+    """The name of a queue of runs."""
+    if not re.fullmatch(r"[\w.-]+", value, re.ASCII):
+        raise ValueError("the name of a queue has letters, digits, ., - and _ only")
+    return value
+
+
 def redis(value: str) -> None:
     """The address of a Redis; it may hold a password."""
     if not value.startswith(("redis://", "rediss://")):

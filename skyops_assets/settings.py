@@ -90,6 +90,12 @@ class Settings(BaseSettings):
         "[the store](storage.md#the-store-of-files). To change it later, `skyops store move`. "
         "Unset: `SKYOPS_HOME`.",
     )
+    store_shared: bool = Field(
+        False,
+        description="1: the folder of `SKYOPS_STORE` is one and the same on every machine, such as "
+        "a network file system or a volume of all containers. Otherwise a launcher other than "
+        "`local` needs `s3://`.",
+    )
     database_url: SecretStr | None = Field(
         None,
         description="Your Postgres (15 or newer) and the warehouse's database in it: "
@@ -160,6 +166,42 @@ class Settings(BaseSettings):
         ge=1,
         description="Days for which runs, their output and trainings that led to no version are "
         "kept; at most the newest 168 runs of each job.",
+    )
+    launcher: Literal["local", "celery", "kubernetes"] = Field(
+        "local",
+        description="Where the runs of schedules, sensors and the UI get their process: `local` in "
+        "the code server's container or machine, `celery` on a `skyops worker`, `kubernetes` in a "
+        "Job of its own. See [distribution](distribution.md#runs-on-other-machines).",
+    )
+    celery_broker: SecretStr | None = Field(
+        None,
+        description="Redis through which runs reach the workers and tell their state: "
+        "`redis://:password@host:6379/1`, or `rediss://` for TLS. With `SKYOPS_LAUNCHER=celery`.",
+    )
+    training_queue: str | None = Field(
+        None,
+        description="Celery queue of the jobs `retrain` and `retrain_100nm`, such as that of a "
+        "larger machine (`skyops worker --queue`). Unset: the queue of all runs. Without Celery it "
+        "has no effect.",
+    )
+    kubernetes_namespace: str = Field(
+        "default", description="Namespace of the Jobs of runs, with `SKYOPS_LAUNCHER=kubernetes`."
+    )
+    kubernetes_image: str | None = Field(
+        None,
+        description="Image of those Jobs, which is that of the code server. Needed where SkyOps "
+        "writes Dagster's instance file, and not Dagster's chart.",
+    )
+    kubernetes_service_account: str = Field(
+        "default", description="Service account of those Jobs; they ask nothing of Kubernetes."
+    )
+    kubernetes_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names of Secrets, separated by commas, whose entries those Jobs get as "
+        "variables, such as `SKYOPS_DATABASE_URL`.",
+    )
+    kubernetes_config_maps: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="The same with ConfigMaps, for settings that are no secrets."
     )
     ui_port: int = Field(
         3000, ge=1, le=65535, description="Port of the Dagster UI, on the loopback interface."
@@ -507,7 +549,14 @@ class Settings(BaseSettings):
     def _split_airports(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("alert_recipients", "alert_warn_checks", "service_hosts", mode="before")
+    @field_validator(
+        "alert_recipients",
+        "alert_warn_checks",
+        "service_hosts",
+        "kubernetes_secrets",
+        "kubernetes_config_maps",
+        mode="before",
+    )
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -551,6 +600,9 @@ class Settings(BaseSettings):
         "public_url",
         "service_token",
         "limits_url",
+        "celery_broker",
+        "training_queue",
+        "kubernetes_image",
         "recording",
         "actor",
         "metar_url",
@@ -597,10 +649,19 @@ class Settings(BaseSettings):
     def _check_metar_url(cls, value: str | None) -> str | None:
         return value and setting_values.metar_url(value)
 
-    @field_validator("service_token", "limits_url")
+    @field_validator("training_queue")
+    @classmethod
+    def _check_queue(cls, value: str | None) -> str | None:
+        return value and setting_values.queue(value)
+
+    @field_validator("service_token", "limits_url", "celery_broker")
     @classmethod
     def _check_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        check = {"service_token": setting_values.token, "limits_url": setting_values.redis}
+        check = {
+            "service_token": setting_values.token,
+            "limits_url": setting_values.redis,
+            "celery_broker": setting_values.redis,
+        }
         if value:
             check[str(info.field_name)](value.get_secret_value())
         return value

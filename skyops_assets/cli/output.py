@@ -93,7 +93,7 @@ def prepare() -> tuple[Settings, Warehouse]:
     note_settings()
     try:
         with err.status("Preparing the warehouse and the dbt project"):
-            return settings, runtime.prepare(settings)
+            return settings, runtime.prepare(settings, note)
     except KeyboardInterrupt:
         raise Stopped("Nothing had started yet.") from None
 

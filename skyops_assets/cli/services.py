@@ -42,7 +42,7 @@ def up(
         _say("Preparing the warehouse")
         from skyops_assets import runtime
 
-        warehouse = runtime.prepare(settings)
+        warehouse = runtime.prepare(settings, note)
         _require_no_daemon(settings, warehouse)
         surroundings = runtime.service_environment(settings, warehouse, note)
         supervise.run_services(settings, claim, _say, surroundings)
@@ -70,6 +70,38 @@ def serve(
     # In place of this process, which has imported much that the service never uses.
     command = [sys.executable, "-m", "skyops_assets.serving", host]
     os.execve(sys.executable, command, surroundings)  # noqa: S606
+
+
+@app.command()
+def worker(
+    queue: Annotated[
+        list[str] | None,
+        typer.Option("--queue", "-q", help="Queue to take runs from; can be given several times."),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, help="Runs at the same time.")
+    ] = 2,
+) -> None:
+    """Take runs that the daemon sends by Celery, on this machine, until Ctrl-C."""
+    from skyops_assets import launchers, setting_values
+    from skyops_assets.cli.output import prepare
+    from skyops_assets.settings import load_settings
+
+    queues = queue or [launchers.QUEUE]
+    for name in queues:
+        try:
+            setting_values.queue(name)
+        except ValueError as error:
+            raise SkyOpsError(f"--queue {name!r} cannot be used: {error}.") from None
+    if (launcher := load_settings().launcher) != "celery":
+        raise SkyOpsError(
+            f"No runs come here with SKYOPS_LAUNCHER={launcher}: set it to celery, here and where "
+            "the daemon runs (docs/distribution.md)."
+        )
+    prepare()
+    # In place of this process, so that Celery itself is asked to stop.
+    command = launchers.worker_command(queues, concurrency)
+    os.execv(command[0], command)  # noqa: S606
 
 
 @app.command()

@@ -70,6 +70,7 @@ __all__ = [
     "LocalComputeLogManager",
     "PollingSubscriptions",
     "failed_partitions",
+    "has_process",
     "index_connection",
     "is_reserved_asset_job_name",
     "latest_by_partition",
@@ -93,6 +94,12 @@ def index_connection(instance: dg.DagsterInstance) -> Iterator[Connection]:
 def storage_url(instance: dg.DagsterInstance) -> str | None:
     """The address of the Postgres that has the instance's runs; None where it is no Postgres."""
     return getattr(instance.run_storage, "postgres_url", None)
+
+
+def has_process(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a process has begun on a run, whichever launcher started it: it says so at once."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    return any(one.message.startswith("Started process for run") for one in events)
 
 
 def latest_by_partition(

@@ -12,7 +12,7 @@ import dagster as dg
 
 from skyops_assets.instance.executor import lease_of
 from skyops_assets.instance.lease import free
-from skyops_assets.instance.private import index_connection, storage_url
+from skyops_assets.instance.private import has_process, index_connection, storage_url
 
 LOCATION = "skyops"
 """The code location, as workspace.yaml names it."""
@@ -76,17 +76,16 @@ def _judged(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """The unfinished runs of SkyOps' graph, which all hold a lease once they have begun.
 
     One that another launcher than Dagster's default starts may wait long for a machine: until it
-    has begun it is left to Dagster's run monitoring, which asks that launcher.
+    has a process it is left to Dagster's run monitoring.
     """
-    statuses = [STARTED, CANCELING]
-    if not instance.run_launcher.supports_check_run_worker_health:
-        statuses.append(STARTING)
+    waits = instance.run_launcher.supports_check_run_worker_health
     return [
         run
-        for run in instance.get_runs(dg.RunsFilter(statuses=statuses))
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
         if run.remote_job_origin is not None
         and run.remote_job_origin.location_name == LOCATION
         and run.tags.get(LEASE_TAG) != "none"
+        and not (waits and run.status == STARTING and not has_process(instance, run.run_id))
     ]
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import redis
 from pydantic import SecretStr
 
 from skyops_assets.serving.limits import PREDICTIONS, Limits
 from skyops_assets.settings import Settings
-from tests.support.servers import Authority, free_port
+from tests.support.servers import PASSWORD, Authority, free_port, redis
 from tests.support.serving import Served, Start, new_key
 
 pytestmark = pytest.mark.xdist_group("serving")
@@ -73,45 +69,12 @@ def test_trainings_are_counted_by_the_hour(few: Served) -> None:
     assert "has used its 2 trainings of this hour" in refused.json()["detail"]
 
 
-@contextmanager
-def counting(
-    port: int, folder: Path, certificate: tuple[Path, Path] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A Redis of the system, on a port of this machine; with a certificate over TLS only."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no Redis is installed")
-    ports = ["--port", str(port)]
-    if certificate:
-        ports = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no",
-                 "--tls-cert-file", str(certificate[0]), "--tls-key-file", str(certificate[1]),
-                 "--tls-ca-cert-file", str(certificate[0])]  # fmt: skip
-    process = subprocess.Popen(
-        [program, *ports, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
-         "--requirepass", "counts"],
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        client = redis.Redis(
-            port=port, password="counts", ssl=certificate is not None, ssl_cert_reqs="none"
-        )
-        for _ in range(100):
-            with suppress(redis.ConnectionError):
-                client.ping()
-                break
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_copies_count_together_in_redis_and_are_careful_without_it(
     starts: Start, tmp_path: Path
 ) -> None:
     port = free_port()
-    variables = {**FEW, "SKYOPS_LIMITS_URL": f"redis://:counts@127.0.0.1:{port}/0"}
-    with counting(port, tmp_path) as server:
+    variables = {**FEW, "SKYOPS_LIMITS_URL": f"redis://:{PASSWORD}@127.0.0.1:{port}/0"}
+    with redis(port, tmp_path) as server:
         first, second = starts(PROBE, **variables), starts(PROBE, **variables)
         one = bearer(first)
         codes = [
@@ -136,9 +99,9 @@ def test_copies_count_together_in_redis_and_are_careful_without_it(
         assert time.monotonic() - began < 3
         assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
         assert answers[0].headers["ratelimit-policy"] == '"predictions";q=2;w=60'
-        assert "counts@" not in second.log
+        assert f"{PASSWORD}@" not in second.log
         assert "SKYOPS_LIMITS_URL does not answer" in second.log
-    with counting(port, tmp_path):
+    with redis(port, tmp_path):
         patience = time.monotonic() + 15
         while second.client.post("/probe/train", headers=one).status_code == 503:
             assert time.monotonic() < patience
@@ -155,12 +118,12 @@ def test_counts_go_over_tls_to_a_redis_whose_certificate_is_checked(
     port = free_port()
 
     def counted(authority: Authority) -> bool:
-        address = f"rediss://:counts@127.0.0.1:{port}/0?ssl_ca_certs={authority.path}"
+        address = f"rediss://:{PASSWORD}@127.0.0.1:{port}/0?ssl_ca_certs={authority.path}"
         limits = Limits(Settings(limits_url=SecretStr(address)))
         assert asyncio.run(limits.spend("key", PREDICTIONS))
         return limits.is_counted
 
-    with counting(port, tmp_path, ours.certificate("redis")):
+    with redis(port, tmp_path, certificate=ours.certificate("redis")):
         assert counted(ours)
         assert not counted(other)
 

@@ -222,9 +222,11 @@ def bad() -> None:
 
 
 @contextmanager
-def dagster_instance(database: Warehouse, home: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance as `dagster.yaml` makes it, with its storage in this database."""
-    (home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
+def dagster_instance(
+    database: Warehouse, home: Path, text: str | None = None
+) -> Iterator[dg.DagsterInstance]:
+    """An instance as `dagster.yaml` makes it, or a text, with its storage in this database."""
+    (home / "dagster.yaml").write_text(text or (PROJECT_ROOT / "dagster.yaml").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SKYOPS_DAGSTER_URL", database.sqlalchemy())
         patch.setenv("DAGSTER_HOME", str(home))

@@ -16,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.code_pointer import FileCodePointer
+from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
@@ -77,6 +78,11 @@ def made(instance: dg.DagsterInstance, path: Path, job: str, **more: Any) -> dg.
         job_code_origin=JobPythonOrigin(job, RepositoryPythonOrigin(sys.executable, code)),
         **more,
     )
+
+
+def launch(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Give a run to the instance's launcher, as the daemon does."""
+    instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
 
 
 def process_of(

@@ -1,4 +1,4 @@
-"""Servers that are not SkyOps' own: the system's Postgres, PgBouncer before one, and one of S3.
+"""Servers that are not SkyOps' own: the system's Postgres, PgBouncer, Redis, and one of S3.
 
 Belongs here: starting and stopping them. Does not: what is asked of them.
 """
@@ -220,6 +220,47 @@ def pgbouncer(server: Server, pool_mode: str, *settings: str) -> Iterator[Server
         process.terminate()
         process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def redis(
+    port: int, folder: Path, *options: str, certificate: tuple[Path, Path] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis of the system on a port of this machine, with `PASSWORD`.
+
+    Args:
+        options: more of its command line, such as an address beside the loopback.
+        certificate: of the server, and its key; with them it speaks TLS only.
+    """
+    from redis import ConnectionError as RedisConnectionError
+    from redis import Redis
+
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no Redis is installed")
+    ports = ["--port", str(port)]
+    if certificate:
+        ports = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no",
+                 "--tls-cert-file", str(certificate[0]), "--tls-key-file", str(certificate[1]),
+                 "--tls-ca-cert-file", str(certificate[0])]  # fmt: skip
+    process = subprocess.Popen(
+        [program, *ports, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
+         "--requirepass", PASSWORD, *options],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        client = Redis(
+            port=port, password=PASSWORD, ssl=certificate is not None, ssl_cert_reqs="none"
+        )
+        for _ in range(100):
+            with suppress(RedisConnectionError):
+                client.ping()
+                break
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

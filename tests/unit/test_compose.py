@@ -28,7 +28,10 @@ def profiles(name: str) -> set[str]:
 def test_the_profiles_hold_what_they_are_named_for() -> None:
     assert {name for name in SERVICES if not profiles(name)} == CORE
     assert {one for name in SERVICES for one in profiles(name)} == {
-        "live", "observability", "mlflow", "tls",
+        "live", "observability", "mlflow", "tls", "celery",
+    }  # fmt: skip
+    assert {name for name in SERVICES if "celery" in profiles(name)} == {
+        "redis", "worker1", "worker2",
     }  # fmt: skip
     assert profiles("collector") == {"live"}
     assert profiles(PROXY) == {"tls"}
@@ -107,6 +110,21 @@ def test_no_secret_is_written_down(name: str) -> None:
             assert value.removeprefix("/run/secrets/") in SERVICES[name]["secrets"]
         assert not re.search(r"://[^/@]*:[^/@]*@", str(value)), variable
     assert set(SERVICES[name].get("secrets", ())) <= set(STACK["secrets"])
+
+
+def test_with_celery_all_that_write_dagsters_file_have_one_launcher() -> None:
+    more: dict[str, Any] = yaml.safe_load((DOCKER / "celery.yaml").read_text())["services"]
+    ours = {name for name, one in SERVICES.items() if "SKYOPS_HOME" in one.get("environment", {})}
+    workers = {"worker1", "worker2"}
+    assert set(more) == ours - workers
+    for given in [*more.values(), *(SERVICES[name] for name in workers)]:
+        assert given["environment"]["SKYOPS_LAUNCHER"] == "celery"
+        assert given["environment"]["SKYOPS_STORE_SHARED"] == "1"
+        file = given["environment"]["SKYOPS_CELERY_BROKER_FILE"]
+        assert file == "/run/secrets/celery_broker"
+        assert set(given["secrets"]) == {"postgres_password", "celery_broker"}
+    for name in ours:
+        assert "home:/var/lib/skyops" in SERVICES[name]["volumes"]
 
 
 def test_secrets_are_files_that_git_does_not_take() -> None:

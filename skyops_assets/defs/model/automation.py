@@ -6,6 +6,8 @@ from skyops_assets.arrivals.features import RINGS_NM, named
 from skyops_assets.defs.features import checks as features
 from skyops_assets.defs.platform.checks import PERIODIC
 from skyops_assets.defs.shared import TAGS
+from skyops_assets.launchers import training_tags
+from skyops_assets.settings import load_settings
 
 retrain_jobs = [
     dg.define_asset_job(
@@ -20,7 +22,7 @@ retrain_jobs = [
             )
         )
         - PERIODIC,
-        tags=TAGS,
+        tags=TAGS | training_tags(load_settings()),
         description=f"Train a challenger for the {ring_nm} NM ring, evaluate it, decide on its "
         "promotion and predict.",
     )
