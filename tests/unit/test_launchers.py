@@ -13,6 +13,7 @@ import yaml
 from pydantic import SecretStr
 
 from skyops_assets import launchers
+from skyops_assets.cli.services import worker
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.runtime import WITHHELD
 from skyops_assets.settings import PROJECT_ROOT, Settings, load_settings
@@ -122,6 +123,14 @@ def test_jobs_that_train_go_to_their_queue() -> None:
     assert launchers.training_tags(settings(training_queue="large")) == {
         "dagster-celery/queue": "large"
     }
+
+
+def test_a_worker_to_which_nothing_is_sent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SKYOPS_LAUNCHER", raising=False)
+    with pytest.raises(SkyOpsError, match=r"^No runs come here with SKYOPS_LAUNCHER=local: set it"):
+        worker(queue=None, concurrency=1)
+    with pytest.raises(SkyOpsError, match=r"^--queue 'big machine' cannot be used: the name of a"):
+        worker(queue=["large", "big machine"], concurrency=1)
 
 
 # The instance file
