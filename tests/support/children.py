@@ -54,3 +54,13 @@ def as_user(uid: int, act: Callable[[], object]) -> str:
         said = pipe.read()
     os.waitpid(forked, 0)
     return said
+
+
+def skyops(variables: dict[str, str], *arguments: str) -> str:
+    """What a command prints that ends well."""
+    done = subprocess.run(
+        [sys.executable, "-m", "skyops_assets.cli", *arguments],
+        env=variables, capture_output=True, text=True, timeout=1800, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

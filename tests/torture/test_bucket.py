@@ -14,20 +14,12 @@ import httpx
 import pytest
 
 from skyops_assets.store import open_place
+from tests.support.children import skyops as run
 from tests.support.databases import short_dir, stop_server
 from tests.support.servers import bucket_in_environment, free_port
 
 PLACE = "s3://files/skyops"
 TOKEN = "a-token-of-the-test-that-is-long-enough"
-
-
-def run(variables: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "skyops_assets.cli", *arguments],
-        env=variables, capture_output=True, text=True, timeout=1800, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.xdist_group("torture")

@@ -18,8 +18,9 @@ import pytest
 from skyops_assets.operations.highlights import highlights
 from skyops_assets.sources.opensky.reading.recordings import DEMO_END, DEMO_START
 from skyops_assets.warehouse.connection import Warehouse, parse_url
-from tests.integration.test_demo import tables
 from tests.soak.loop import LAUNCH, LOCATION
+from tests.support.children import skyops as run
+from tests.support.contents import tables
 from tests.support.databases import short_dir
 from tests.support.machines import lose, machine
 from tests.support.runs import wait_for
@@ -31,7 +32,6 @@ from tests.support.servers import (
     postgres,
     redis,
 )
-from tests.torture.test_bucket import run
 
 SKYOPS = [sys.executable, "-m", "skyops_assets.cli"]
 FOUND_S = 90

@@ -195,9 +195,10 @@ def test_secrets_are_named_as_the_settings_that_hold_them() -> None:
         name for name, field in Settings.model_fields.items()
         if re.search("Secret|AlertRoute", str(field.annotation)) and not field.exclude
     }  # fmt: skip
-    # The address is made from `database`, its password has a key of its own, and no Celery is used.
+    # The address is made from `database`, its password has a key of its own, no Celery is used, and
+    # a model is copied by a person.
     assert set(SCHEMA["properties"]["secrets"]["properties"]["keys"]["items"]["enum"]) == (
-        hidden - {"database_url", "postgres_password", "celery_broker"}
+        hidden - {"database_url", "postgres_password", "celery_broker", "source_database_url"}
     )
     refused = set(SCHEMA["properties"]["settings"]["propertyNames"]["not"]["enum"])
     assert refused >= {f"SKYOPS_{name.upper()}" for name in hidden}
@@ -233,7 +234,7 @@ def test_every_command_exists(values: dict[str, Any]) -> None:
 @each
 def test_every_variable_is_a_setting(values: dict[str, Any]) -> None:
     fields = {f"SKYOPS_{name.upper()}" for name in Settings.model_fields}
-    known = fields | {f"{name}_FILE" for name in fields} | OTHERS | {"SKYOPS_LAUNCHER"}
+    known = fields | {f"{name}_FILE" for name in fields} | OTHERS
     (shared,) = render(CHART, values).of("ConfigMap", "skyops-settings")
     for container in containers(values):
         given = {one["name"]: one["value"] for one in container["env"]}

@@ -56,6 +56,7 @@ def test_values_with_parts_are_json_in_a_cell() -> None:
 
 
 FOUND: dict[str, Any] = {
+    "env": "dev",
     "warehouse": {"url": "postgresql://u@h/db", "server_version": "18.4", "embedded": True},
     "opensky": {
         "opensky_account": "anonymous", "credits_left": 400, "credits_spent_today": 0,

@@ -155,6 +155,7 @@ def test_an_unknown_name_is_warned_of_and_those_of_others_are_not(
 ) -> None:
     for name in {name.removesuffix("_FILE") for name in (*OTHERS, *runtime_names())}:
         monkeypatch.setenv(name, "5432")
+    monkeypatch.setenv("SKYOPS_CELERY_BROKER", "redis://h:5432/0")
     assert notices() == []
     monkeypatch.setenv("SKYOPS_FAVOURITE_COLOUR", "blue")
     (notice,) = notices()
