@@ -46,6 +46,8 @@ ABOUT = {
     "audit.reliability_decisions": "One row per decision on an interval, limit or failure model.",
     "audit.alert_notices": "One row per alert and recipient.",
     "audit.alerts": "One row per problem that raised an alert.",
+    "audit.environments": "One row per name of the environment that this warehouse belonged to.",
+    "audit.model_copies": "One row per model version copied from another environment.",
     "audit.champion_changes": "One row per change of a ring's champion.",
     "audit.api_keys": "One row per API key: its owner, what it allows and when it expires.",
     "audit.corrections": "One row per correction of arrivals by a person: left out, or corrected.",

@@ -36,7 +36,6 @@ from tests.support.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
 
-"""What `make torture` asks for, and the tests of every day do not."""
 DEMO_LIMIT_S = 600
 FOREIGN = {
     "DBT_TARGET": "prod", "DBT_PROFILE": "theirs", "DBT_DEFER": "true", "DBT_PROFILES_DIR": "/none",
