@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import sys
 
+from skyops_assets.garbage import collect_rarely
+
 
 def main() -> None:
     """Import and run the command line."""
+    collect_rarely()
     try:
         from skyops_assets.cli.__main__ import main as run
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from skyops_assets.defs.resources import resources
+from skyops_assets.garbage import collect_rarely
 from skyops_assets.instance.executor import leased_executor
 from skyops_assets.instance.private import BaseAssetGraph
 from skyops_assets.settings import PROJECT_ROOT
@@ -47,6 +48,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
 @cache
 def usual_defs() -> dg.Definitions:
     """The graph with its usual resources, built once a process."""
+    collect_rarely()
     return build_defs()
 
 

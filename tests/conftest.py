@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from skyops_assets.garbage import collect_rarely
 from skyops_assets.runtime import QUIET, environment
 from skyops_assets.settings import Settings
 from skyops_assets.warehouse.connection import Warehouse
@@ -36,6 +37,7 @@ LIVE_SINCE = "SKYOPS_FIRST_HOUR"
 OURS = ("SKYOPS_", "DAGSTER_", "DBT_", "MLFLOW_")
 """Prefixes of the variables that a person's shell may hold and a test must not see."""
 
+collect_rarely()
 os.environ.update(QUIET)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no failure, and nothing is kept beside the tests.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -17,10 +18,11 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyops_assets.errors import SkyOpsError
 from skyops_assets.files import replacing
+from skyops_assets.garbage import collect_rarely
 from skyops_assets.settings import PROJECT_ROOT, Settings, load_settings
 from skyops_assets.store import DOCS_PAGE, open_store
 from skyops_assets.warehouse import citus
@@ -33,6 +35,8 @@ TARGET = DBT_PROJECT / "target"
 KEPT_MANIFESTS = 20
 KEPT_RUNS = 20
 PARSED = "partial_parse.msgpack"
+ANY_DATABASE = "skyops_any_database"
+"""The project is parsed for a database of this name, which then becomes each warehouse's own."""
 LOCK = "skyops.dbt"
 """The warehouse's lock that a dbt run holds while it writes; live passes do without it."""
 TURN = "skyops.turn"
@@ -62,35 +66,55 @@ def build_arguments() -> list[str]:
 
 
 def run_target(home: Path, run_id: str) -> Path:
-    """Folder for one run's dbt artifacts; the oldest beyond `KEPT_RUNS` are dropped.
-
-    It begins with what the run before has parsed, which saves dbt half of its start. dbt checks
-    that it is of the same files, warehouse and settings; the project's own, of `prepare_manifest`,
-    is of no warehouse.
-    """
+    """Folder for one run's dbt artifacts; the oldest beyond `KEPT_RUNS` are dropped."""
     import shutil
 
     runs = home / "dbt"
     target = runs / run_id
     target.mkdir(parents=True, exist_ok=True)
+    lay_parsed(target)
     by_age = sorted(runs.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    parsed = next((run / PARSED for run in by_age if (run / PARSED).exists()), None)
-    if parsed and not (target / PARSED).exists():
-        with suppress(FileNotFoundError), replacing(target / PARSED) as copy:
-            shutil.copyfile(parsed, copy)
     for old in by_age[KEPT_RUNS:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
-def manifest_path() -> Path:
+def lay_parsed(target: Path, database: str | None = None) -> None:
+    """Give a dbt run what is parsed already, which saves it two thirds of its start.
+
+    dbt checks whether it is of the same files and settings, and parses what is not.
+
+    Args:
+        target: the run's folder for artifacts.
+        database: the warehouse's name, if it is not this process's.
+
+    Raises:
+        SkyOpsError: dbt cannot parse the project; the message holds dbt's own words.
+    """
+    import msgpack
+
+    parsed = msgpack.unpackb(_parsed().with_suffix(".msgpack").read_bytes(), strict_map_key=False)
+    name = database or _database()
+
+    def named(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace(ANY_DATABASE, name)
+        if isinstance(value, dict):
+            return {named(key): named(each) for key, each in value.items()}
+        return [named(each) for each in value] if isinstance(value, list) else value
+
+    with replacing(target / PARSED) as fresh:
+        fresh.write_bytes(msgpack.packb(named(parsed)))
+
+
+def manifest_path(database: str | None = None) -> Path:
     """Where the manifest of this project, watch list and database is, once it is prepared.
 
     Each has a file of its own: processes with different ones share the folder. A manifest names
     the database, and by that name Dagster asks for a model's columns. It lies in the project, or
     in SKYOPS_HOME where the project is another user's.
     """
-    made_from = f"{manifest_fingerprint()} {os.environ.get('SKYOPS_PG_DBNAME', 'skyops')}"
+    made_from = f"{manifest_fingerprint()} {database or _database()}"
     name = f"manifest-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.json"
     shared = TARGET / name
     if shared.exists() or os.access(TARGET if TARGET.exists() else TARGET.parent, os.W_OK):
@@ -101,14 +125,35 @@ def manifest_path() -> Path:
 def prepare_manifest() -> Path:
     """Parse the dbt project unless its manifest is there; several processes may ask.
 
+    It is parsed once, whatever the databases are called.
+
     Raises:
         SkyOpsError: dbt cannot parse the project; the message holds dbt's own words.
     """
     manifest = manifest_path()
     if manifest.exists():
-        # Those used last are kept; another user's file keeps its time.
-        with suppress(OSError):
-            os.utime(manifest)
+        _keep(manifest)
+        return manifest
+    of_any = _parsed().read_text()
+    with replacing(manifest) as fresh:
+        fresh.write_text(of_any.replace(ANY_DATABASE, json.dumps(_database())[1:-1]))
+    earlier = sorted(manifest.parent.glob("manifest-*.json"), key=lambda path: path.stat().st_mtime)
+    for old in earlier[:-KEPT_MANIFESTS]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".msgpack").unlink(missing_ok=True)
+    return manifest
+
+
+def _database() -> str:
+    return os.environ.get("SKYOPS_PG_DBNAME", "skyops")
+
+
+def _parsed() -> Path:
+    """The manifest of `ANY_DATABASE`, with what dbt goes on from beside it (``.msgpack``)."""
+    manifest = manifest_path(ANY_DATABASE)
+    parsed = manifest.with_suffix(".msgpack")
+    if manifest.exists() and parsed.exists():
+        _keep(manifest)
         return manifest
     folder = manifest.parent
     try:
@@ -121,17 +166,19 @@ def prepare_manifest() -> Path:
         ) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not manifest.exists():
+        if not (manifest.exists() and parsed.exists()):
             # Beside it, and then in its place: other processes read at any time.
             with tempfile.TemporaryDirectory(dir=folder) as fresh:
-                _dbt(["parse"], Path(fresh))
-                # From the project dagster-dbt takes it for the first run of a home.
-                (Path(fresh) / PARSED).replace(folder / PARSED)
+                _dbt(["parse"], Path(fresh), ANY_DATABASE)
+                (Path(fresh) / PARSED).replace(parsed)
                 (Path(fresh) / "manifest.json").replace(manifest)
-            earlier = sorted(folder.glob("manifest-*.json"), key=lambda path: path.stat().st_mtime)
-            for old in earlier[:-KEPT_MANIFESTS]:
-                old.unlink()
     return manifest
+
+
+def _keep(manifest: Path) -> None:
+    """Those used last are kept; another user's file keeps its time."""
+    with suppress(OSError):
+        os.utime(manifest)
 
 
 def build_docs(settings: Settings) -> str:
@@ -147,19 +194,21 @@ def build_docs(settings: Settings) -> str:
 
     target = settings.home / "docs" / "target"
     target.mkdir(parents=True, exist_ok=True)
-    _dbt(["docs", "generate", "--static"], target)
+    lay_parsed(target)
+    _dbt(["docs", "generate", "--static"], target, _database())
     store = open_store(settings)
     with store.writing(DOCS_PAGE) as part:
         shutil.copyfile(target / "static_index.html", part)
     return store.address(DOCS_PAGE)
 
 
-def _dbt(arguments: list[str], target: Path) -> None:
+def _dbt(arguments: list[str], target: Path, database: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "--quiet", *arguments],
+        [sys.executable, "-m", "skyops_assets.transform.dbt", "--quiet", *arguments],
         cwd=DBT_PROJECT,
         env={
             **os.environ,
+            "SKYOPS_PG_DBNAME": database,
             "DBT_PROFILES_DIR": str(DBT_PROJECT),
             "DBT_TARGET_PATH": str(target),
             "DBT_LOG_PATH": str(target),
@@ -274,13 +323,35 @@ def takes_turns(given: Sequence[str]) -> bool:
     )
 
 
+def parse_for_any_server() -> None:
+    """Let dbt in this process take what was parsed for another server or database.
+
+    It would parse all anew, as SQL may name what the profile holds. Ours does not, but for the
+    schema and for the database, which `lay_parsed` renames.
+    """
+    from unittest.mock import patch
+
+    from dbt.adapters.postgres.connections import PostgresCredentials
+    from dbt.parser.manifest import ManifestLoader
+
+    check = ManifestLoader.build_manifest_state_check
+
+    def without_server(loader: ManifestLoader) -> Any:
+        with patch.object(PostgresCredentials, "_connection_keys", lambda _: ("schema",)):
+            return check(loader)
+
+    patch.object(ManifestLoader, "build_manifest_state_check", without_server).start()
+
+
 def main() -> None:
     """Run dbt with the arguments of the command line, one writer at a time."""
+    collect_rarely()
     from dbt.cli.main import cli
 
     from skyops_assets.warehouse.connection import only_one, open_warehouse
 
     given = sys.argv[1:]
+    parse_for_any_server()
     if _WRITING.intersection(given):
         warehouse = open_warehouse(load_settings())
         prepare_session(warehouse)

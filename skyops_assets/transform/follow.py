@@ -30,6 +30,7 @@ from skyops_assets.transform.dbt import (
     TURN,
     build_arguments,
     manifest_fingerprint,
+    parse_for_any_server,
     prepare_session,
     run_target,
     transform_fingerprint,
@@ -132,6 +133,7 @@ class Follower:
         from dbt.contracts.graph.manifest import Manifest
 
         prepare_session(self.warehouse)
+        parse_for_any_server()
         self._project = manifest_fingerprint()
         parsed = dbtRunner().invoke(["parse", *self._options])
         if not isinstance(parsed.result, Manifest):

@@ -510,9 +510,11 @@ def test_from_the_readme_alone_a_stranger_gets_to_the_page_an_answer_and_a_predi
         assert re.search(r".*".join(row), answer), answer
     [programs] = [block for block in blocks if "curl" in block]
     link, answer = typed(programs).split("\n", 1)
-    shown = httpx.get(link, follow_redirects=True, timeout=20)
-    assert shown.status_code == 200 and "<title>" in shown.text
-    assert httpx.get(link.partition("?")[0], timeout=20).status_code == 401, "by the link alone"
+    with httpx.Client(headers={"Accept": "text/html"}, timeout=20) as browser:
+        without = browser.get(link.partition("?")[0])
+        assert without.status_code == 401, "by the link alone"
+        shown = browser.get(link, follow_redirects=True)
+        assert shown.status_code == 200 and "<title>" in shown.text
     told = json.loads(answer)
     assert told["model"].startswith("baseline:")
     assert 5 < told["predictions"][0]["transit_min"] < 30

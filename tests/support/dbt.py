@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skyops_assets.runtime import environment
 from skyops_assets.settings import Settings
-from skyops_assets.transform.dbt import DBT_PROJECT
+from skyops_assets.transform.dbt import DBT_PROJECT, PARSED, lay_parsed, parse_for_any_server
 from skyops_assets.warehouse.connection import Warehouse
 
 Dbt = Callable[..., str]
@@ -49,6 +49,9 @@ def run_dbt(
     log: Path, variables: Mapping[str, str], *arguments: str, ours: bool
 ) -> tuple[int, str]:
     """Run `skyops-dbt` (`ours`) or dbt itself; returns its exit code and what it printed."""
+    target = Path(variables["DBT_TARGET_PATH"])
+    if not (target / PARSED).exists():
+        lay_parsed(target, variables["SKYOPS_PG_DBNAME"])
     process = _CONTEXT.Process(target=_main, args=(str(log), dict(variables), arguments, ours))
     process.start()
     process.join()
@@ -64,6 +67,7 @@ def _main(log: str, variables: dict[str, str], arguments: tuple[str, ...], ours:
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = ["skyops-dbt" if ours else "dbt", *arguments]
+    parse_for_any_server()
     if ours:
         from skyops_assets.transform.dbt import main
     else:
