@@ -190,15 +190,16 @@ def build_docs(settings: Settings) -> str:
     Raises:
         SkyOpsError: dbt cannot build them; the message holds dbt's own words.
     """
-    import shutil
-
     target = settings.home / "docs" / "target"
     target.mkdir(parents=True, exist_ok=True)
     lay_parsed(target)
     _dbt(["docs", "generate", "--static"], target, _database())
+    page = (target / "static_index.html").read_text("utf-8")
+    # Its script fills these in, but a browser looks for the files before that.
+    page = page.replace('xlink:href="{{', 'ng-attr-xlink:href="{{')
     store = open_store(settings)
     with store.writing(DOCS_PAGE) as part:
-        shutil.copyfile(target / "static_index.html", part)
+        part.write_text(page, "utf-8")
     return store.address(DOCS_PAGE)
 
 

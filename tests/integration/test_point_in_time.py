@@ -36,7 +36,7 @@ from skyops_assets.sources.opensky.reading.recordings import (
     read_recording,
 )
 from skyops_assets.sources.weather import load as weather
-from skyops_assets.transform.dbt import TARGET
+from skyops_assets.transform.dbt import lay_parsed
 from skyops_assets.warehouse.connection import Warehouse
 from tests.support.databases import Databases, short_dir
 from tests.support.dbt import Dbt
@@ -211,8 +211,7 @@ def built(
             forget_history(warehouse, history_cut_at, luck)
         target = folder / str(len(made))
         target.mkdir()
-        # What is parsed already need not be parsed again.
-        shutil.copy(TARGET / "partial_parse.msgpack", target)
+        lay_parsed(target, warehouse.url.database)
         dbt_of(warehouse)("run", "--target-path", str(target))
         families = {
             path.stem.removeprefix("int_crossings__"): path.read_text()
