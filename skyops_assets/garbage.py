@@ -1,8 +1,7 @@
-"""How often a process of SkyOps looks for unused objects that refer to each other.
+"""How often a process of SkyOps searches for unused objects that refer to each other.
 
-The graph and the libraries under it are a million objects that stay. Python's collector would
-look through them after each 700 new ones, the oldest after some seconds of import: a tenth of the
-time of loading the graph.
+The graph and the libraries under it are a million objects that stay. With Python's own thresholds
+the collector scans all of them several times while they are loaded, a tenth of the CPU of that.
 """
 
 from __future__ import annotations
@@ -11,5 +10,5 @@ import gc
 
 
 def collect_rarely() -> None:
-    """Look through new objects by the hundred thousand, not by the 700."""
+    """Scan new objects after each 100,000 of them, not after each 700."""
     gc.set_threshold(100_000, 50, 50)
