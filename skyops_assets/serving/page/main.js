@@ -10,13 +10,14 @@ import { Live } from "./sky.js";
 
 const HOUR_MS = 3_600_000, MINUTE_MS = 60_000;
 const KINDS = ["fix", "about", "prediction", "alert", "feed"];
-/** Panels and charts follow no oftener than so; the map follows each load. */
-const PANELS_MS = 1000, CHARTS_MS = 5000, FRAME_MS = 80;
+/** Panels and charts follow no oftener than so. The map follows each load; what joins later waits for more of it. */
+const PANELS_MS = 1000, CHARTS_MS = 5000, JOINS_MS = 1000, FRAME_MS = 80;
 
 const live = new Live();
 /** @type {Replay | null} */
 let replay = null;
-let isOpen = false, isPlaying = false, selected = "", lastTick = 0, panelsAt = 0, chartsAt = 0, isAsked = false, isMoved = false;
+let isOpen = false, isPlaying = false, selected = "", lastTick = 0, panelsAt = 0, chartsAt = 0;
+let isAsked = false, isMoved = false, hasJoined = false;
 /** @type {any[]} */
 let hours = [];
 /** @type {Map<number, Map<string, number>>} Of the hour that is replayed, or of the last two. */
@@ -43,8 +44,10 @@ function show(hasMoved = true) {
   requestAnimationFrame(() => {
     isAsked = false;
     const present = scene(), now = performance.now();
-    if (isMoved) map.show(present, selected);
-    isMoved = false;
+    if (isMoved) {
+      map.show(present, selected);
+      isMoved = hasJoined = false;
+    }
     label(replay ? "replay" : isOpen ? "live" : "waiting", present.at, zoneName());
     if (now - panelsAt > PANELS_MS) {
       panelsAt = now;
@@ -57,6 +60,15 @@ function show(hasMoved = true) {
       drawCharts(present);
     }
   });
+}
+
+/** Draws the map once more for all that joins its aircraft within a second: with thousands of them it costs. */
+function join() {
+  if (hasJoined) return;
+  hasJoined = true;
+  setTimeout(() => {
+    if (hasJoined && !replay) show();
+  }, JOINS_MS);
 }
 
 /** @param {import("./sky.js").Scene} present */
@@ -317,13 +329,13 @@ async function main() {
         opened();
       }
       if (!replay) {
-        // Only these are on the map: with thousands of symbols a drawing costs.
-        show(kind === "fix" || kind === "about" || kind === "alert");
+        if (kind === "about" || kind === "alert") join();
+        show(kind === "fix");
       }
     },
     gone: (kind, keys) => {
       live.drop(kind, keys);
-      if (!replay) show();
+      if (!replay) join();
     },
     state: (open) => {
       isOpen = open;
