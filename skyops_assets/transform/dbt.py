@@ -195,8 +195,10 @@ def build_docs(settings: Settings) -> str:
     lay_parsed(target)
     _dbt(["docs", "generate", "--static"], target, _database())
     page = (target / "static_index.html").read_text("utf-8")
-    # Its script fills these in, but a browser looks for the files before that.
+    # Two addresses that dbt left as templates: the script fills in the first, but a browser asks
+    # for it before that, and nothing fills in the second.
     page = page.replace('xlink:href="{{', 'ng-attr-xlink:href="{{')
+    page = page.replace("${require('./assets/favicons/favicon.ico')}", "data:,")
     store = open_store(settings)
     with store.writing(DOCS_PAGE) as part:
         part.write_text(page, "utf-8")
