@@ -599,7 +599,7 @@ def test_the_docs_are_served(services: tuple[str, str], page: Any) -> None:
 
 def test_nobody_complains(services: tuple[str, str], page: Any, finished: Finished) -> None:
     """No error in the pages, no deprecated or preview API in what the services log."""
-    assert [told for told in page.complaints if told.rpartition(" ")[2].startswith(services)] == []
+    assert [told for told in page.complaints if any(one in told for one in services)] == []
     log = "".join(path.read_text() for path in (finished[0] / "logs").glob("*.log"))
     assert "Started Dagster code server" in log and "Completed successfully" in log
     assert "\x1b" not in log, "a file has no colours"

@@ -67,10 +67,10 @@ def _main(log: str, variables: dict[str, str], arguments: tuple[str, ...], ours:
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = ["skyops-dbt" if ours else "dbt", *arguments]
-    parse_for_any_server()
     if ours:
         from skyops_assets.transform.dbt import main
     else:
+        parse_for_any_server()
         from dbt.cli.main import cli as main
     main()
 

@@ -22,20 +22,6 @@ def test_a_production_run_builds_and_tests_but_runs_no_unit_test() -> None:
     assert dbt.build_arguments()[:3] == ["build", "--exclude-resource-type", "unit_test"]
 
 
-def test_only_the_newest_runs_keep_their_artifacts(tmp_path: Path) -> None:
-    for number in range(dbt.KEPT_RUNS + 3):
-        folder = dbt.run_target(tmp_path, f"run{number}")
-        (folder / "run_results.json").write_text("{}")
-        os.utime(folder, (number, number))
-    left = {path.name for path in (tmp_path / "dbt").iterdir()}
-    assert left == {f"run{number}" for number in range(3, dbt.KEPT_RUNS + 3)}
-
-
-def test_the_same_run_keeps_its_folder(tmp_path: Path) -> None:
-    (dbt.run_target(tmp_path, "one") / "kept").touch()
-    assert (dbt.run_target(tmp_path, "one") / "kept").exists()
-
-
 def parsed_of(database: str) -> dict[str, Any]:
     """What dbt might go on from: nested, with names among other values."""
     node = {"sql": f'select * from "{database}"."staging"."a"', "at": msgpack.Timestamp(5)}
@@ -57,6 +43,20 @@ def parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(dbt, "_dbt", parse)
     (tmp_path / "dbt_project.yml").write_text("name: x")
     return made
+
+
+def test_only_the_newest_runs_keep_their_artifacts(parses: list[Path], tmp_path: Path) -> None:
+    for number in range(dbt.KEPT_RUNS + 3):
+        folder = dbt.run_target(tmp_path, f"run{number}")
+        (folder / "run_results.json").write_text("{}")
+        os.utime(folder, (number, number))
+    left = {path.name for path in (tmp_path / "dbt").iterdir()}
+    assert left == {f"run{number}" for number in range(3, dbt.KEPT_RUNS + 3)}
+
+
+def test_the_same_run_keeps_its_folder(parses: list[Path], tmp_path: Path) -> None:
+    (dbt.run_target(tmp_path, "one") / "kept").touch()
+    assert (dbt.run_target(tmp_path, "one") / "kept").exists()
 
 
 def test_a_run_begins_with_what_is_parsed_under_its_databases_name(
